@@ -1,0 +1,34 @@
+/*
+ * Installs the locked dependencies if they are missing or older than the lock file, so that `npm start` and `npm test` work on a
+ * fresh clone. Plain JavaScript: it runs on whatever Node is there, before ours is.
+ */
+import { spawnSync } from "node:child_process";
+import { statSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const folder = dirname(dirname(fileURLToPath(import.meta.url)));
+
+if (!isInstalled()) {
+  console.error("Installing the locked dependencies, Node.js 26 among them (once; this takes a moment) ...");
+  const { status } = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], {
+    cwd: folder,
+    // Standard output belongs to the command that runs next.
+    stdio: ["ignore", 2, 2],
+  });
+  if (status !== 0) {
+    console.error("npm ci failed; nothing was started.");
+    process.exit(status ?? 1);
+  }
+}
+
+/** npm writes its own copy of the lock file last, so that a broken installation is not taken for a whole one. */
+function isInstalled() {
+  const installedAt = modifiedAt(join(folder, "node_modules", ".package-lock.json"));
+  const hasNode = modifiedAt(join(folder, "node_modules", ".bin", "node")) !== undefined;
+  return hasNode && installedAt !== undefined && installedAt >= (modifiedAt(join(folder, "package-lock.json")) ?? 0);
+}
+
+function modifiedAt(path) {
+  return statSync(path, { throwIfNoEntry: false })?.mtimeMs;
+}
