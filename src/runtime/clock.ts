@@ -1,0 +1,24 @@
+/*
+ * Time as an argument. Everything that decides by time gets a Clock or a moment; nothing else in nodens reads a clock.
+ */
+
+/** Monotonic time and timers. Moments are milliseconds since an arbitrary start; they never go back (RFC 8767 §5 timers, TTLs). */
+export interface Clock {
+  /** The current moment in milliseconds, monotonic. */
+  nowMs(): number;
+  /**
+   * Calls `action` once after `delayMs` milliseconds. Returns a function that cancels it; cancelling twice, or after it has
+   * run, does nothing. A pending timer does not keep the process alive: the sockets do that.
+   */
+  after(delayMs: number, action: () => void): () => void;
+}
+
+/** The process's own monotonic clock: unmoved by changes of the wall clock. */
+export const systemClock: Clock = {
+  nowMs: () => performance.now(),
+  after(delayMs, action) {
+    const timer = setTimeout(action, delayMs);
+    timer.unref();
+    return () => clearTimeout(timer);
+  },
+};

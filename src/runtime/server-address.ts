@@ -1,0 +1,31 @@
+/*
+ * The address of a socket as people write it: "10.96.0.10:53", "[fd00::a]:53".
+ */
+import { isIP } from "node:net";
+
+/** An IP literal (without brackets) and a port from 0 to 65535. */
+export interface ServerAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/**
+ * Reads "ADDR:PORT", "[ADDR6]:PORT" or, when `defaultPort` is given, a bare address. Returns undefined for everything else,
+ * host names included: a DNS server cannot be found by name before DNS works.
+ */
+export function parseServerAddress(text: string, defaultPort?: number): ServerAddress | undefined {
+  if (isIP(text) !== 0) return defaultPort === undefined ? undefined : { host: text, port: defaultPort };
+  const match = /^(?:\[([^\]]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/.exec(text);
+  if (match === null) return undefined;
+  const [, bracketed, plain, portText] = match;
+  const host = bracketed ?? plain ?? "";
+  if (isIP(host) !== (bracketed === undefined ? 4 : 6)) return undefined;
+  const port = portText === undefined ? defaultPort : Number(portText);
+  if (port === undefined || port > 65_535) return undefined;
+  return { host, port };
+}
+
+/** Writes an address as "10.96.0.10:53" or "[fd00::a]:53": the form that parseServerAddress reads. */
+export function formatServerAddress(address: ServerAddress): string {
+  return isIP(address.host) === 6 ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
+}

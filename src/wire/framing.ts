@@ -1,0 +1,79 @@
+/*
+ * Messages on a TCP connection: two octets of length before each (RFC 1035 §4.2.2). How the stream is cut into segments
+ * must not matter (RFC 7766 §8), so this knows nothing of sockets.
+ */
+import { readU16, writeU16 } from "./octets.ts";
+
+/** The size of the length in front of each message. */
+export const framePrefixSizeBytes = 2;
+
+/** Cuts a stream into messages. One per direction of a connection. */
+export interface FrameReader {
+  /**
+   * Takes the next octets and hands each completed message to `onMessage`, in order. The message belongs to the reader: it is
+   * valid until `onMessage` returns. A length of 0 yields an empty message. `onMessage` returns false to stop: what is left
+   * of the chunk is dropped and the reader is of no further use.
+   */
+  push(chunk: Uint8Array, onMessage: (message: Uint8Array) => boolean): void;
+  /** Whether the stream would be cut off inside a message if it ended here. */
+  isInsideMessage(): boolean;
+}
+
+/** Creates a reader. It holds at most one incomplete message and grows only with what has arrived, not with what was announced. */
+export function createFrameReader(): FrameReader {
+  let partial = new Uint8Array(0);
+  let partialSize = 0;
+
+  /** Appends octets of `chunk` from `at` until the partial frame has `wanted` octets or the chunk ends. Returns the new offset. */
+  function append(chunk: Uint8Array, at: number, wanted: number): number {
+    const taken = Math.min(wanted - partialSize, chunk.length - at);
+    if (partialSize + taken > partial.length) {
+      const larger = new Uint8Array(Math.max(512, 2 * partial.length, partialSize + taken));
+      larger.set(partial.subarray(0, partialSize));
+      partial = larger;
+    }
+    partial.set(chunk.subarray(at, at + taken), partialSize);
+    partialSize += taken;
+    return at + taken;
+  }
+
+  /** Completes the message that earlier chunks began. Returns the offset behind it, or -1 when there is still some missing. */
+  function finishPartial(chunk: Uint8Array): number {
+    let at = append(chunk, 0, framePrefixSizeBytes);
+    if (partialSize < framePrefixSizeBytes) return -1;
+    const frameSize = framePrefixSizeBytes + readU16(partial, 0);
+    at = append(chunk, at, frameSize);
+    return partialSize < frameSize ? -1 : at;
+  }
+
+  return {
+    push(chunk, onMessage) {
+      let at = 0;
+      if (partialSize > 0) {
+        at = finishPartial(chunk);
+        if (at < 0) return;
+        const message = partial.subarray(framePrefixSizeBytes, partialSize);
+        partial = new Uint8Array(0);
+        partialSize = 0;
+        if (!onMessage(message)) return;
+      }
+      for (;;) {
+        const left = chunk.length - at;
+        const frameSize = left < framePrefixSizeBytes ? Infinity : framePrefixSizeBytes + readU16(chunk, at);
+        if (left < frameSize) break;
+        if (!onMessage(chunk.subarray(at + framePrefixSizeBytes, at + frameSize))) return;
+        at += frameSize;
+      }
+      append(chunk, at, chunk.length - at);
+    },
+    isInsideMessage: () => partialSize > 0,
+  };
+}
+
+/** A new array with `message` (the first `sizeBytes` octets) behind its length: one write, so one segment (RFC 7766 §8). */
+export function frameMessage(message: Uint8Array, sizeBytes: number): Uint8Array {
+  const frame = new Uint8Array(framePrefixSizeBytes + sizeBytes);
+  writeU16(frame, 0, sizeBytes);
+  frame.set(message.subarray(0, sizeBytes), framePrefixSizeBytes);
+  return frame;
+}

@@ -1,0 +1,45 @@
+/*
+ * Names as people write them (RFC 1035 §5.1): for settings, logs and command lines, never for a query on its way.
+ */
+import { foldOctet, maxNameSizeBytes } from "./name.ts";
+
+/**
+ * Reads a name in presentation form ("kubernetes.default", "a\.b.c", "\032x", with or without the final dot) into folded
+ * wire form, a new array. Undefined for an empty label, a label over 63 octets, or a name over 255.
+ */
+export function nameFromText(text: string): Uint8Array | undefined {
+  if (text === "." || text === "") return text === "." ? Uint8Array.of(0) : undefined;
+  const octets: number[] = [];
+  for (const label of splitLabels(text.endsWith(".") && !text.endsWith("\\.") ? text.slice(0, -1) : text)) {
+    if (label.length === 0 || label.length > 63) return undefined;
+    octets.push(label.length, ...label);
+  }
+  octets.push(0);
+  return octets.length > maxNameSizeBytes ? undefined : Uint8Array.from(octets);
+}
+
+/** Writes a name in wire form, without the final dot ("." for the root). Dots and unprintable octets are escaped. */
+export function nameToText(name: Uint8Array): string {
+  const labels: string[] = [];
+  for (let at = 0; at < name.length && name[at] !== 0; at += 1 + (name[at] as number)) {
+    labels.push(Array.from(name.subarray(at + 1, at + 1 + (name[at] as number)), octetToText).join(""));
+  }
+  return labels.length === 0 ? "." : labels.join(".");
+}
+
+function splitLabels(text: string): number[][] {
+  const labels: number[][] = [[]];
+  for (const match of text.matchAll(/\\(\d{3})|\\?([^])/gu)) {
+    const [whole, decimal, character = ""] = match;
+    if (whole === ".") labels.push([]);
+    else if (decimal !== undefined) labels.at(-1)?.push(Number(decimal) & 0xff);
+    else labels.at(-1)?.push(...new TextEncoder().encode(character).map(foldOctet));
+  }
+  return labels;
+}
+
+function octetToText(octet: number): string {
+  if (octet === 0x2e || octet === 0x5c) return `\\${String.fromCharCode(octet)}`;
+  if (octet > 0x20 && octet < 0x7f) return String.fromCharCode(octet);
+  return `\\${String(octet).padStart(3, "0")}`;
+}

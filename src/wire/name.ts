@@ -1,0 +1,132 @@
+/*
+ * Names in wire form: a length octet before each label, a zero octet at the end (RFC 1035 §3.1). "Folded" means ASCII
+ * letters in lower case (RFC 4343), which is how names are compared, keyed and sent upstream.
+ */
+import { Fault } from "./fault.ts";
+import { headerSizeBytes } from "./header.ts";
+import { readU16, readU8 } from "./octets.ts";
+
+/** The longest name in wire form, root octet included (RFC 1035 §2.3.4). */
+export const maxNameSizeBytes = 255;
+
+/** Where a name is folded to and hashed on the way. Reused from query to query; valid until the next fold into it. */
+export interface FoldedName {
+  /** Room for the longest name. Only the first `sizeBytes` octets belong to the current one. */
+  readonly octets: Uint8Array;
+  sizeBytes: number;
+  /** A 32-bit integer, keyed by the seed. Equal names have equal hashes; the reverse needs a comparison. */
+  hash: number;
+  /** Keys the hash, so that nobody outside can choose names that collide. */
+  readonly seed: number;
+}
+
+/** Makes room for a folded name. `seed` is any 32-bit integer, random per process. */
+export function createFoldedName(seed: number): FoldedName {
+  return { octets: new Uint8Array(maxNameSizeBytes), sizeBytes: 0, hash: 0, seed };
+}
+
+/**
+ * Folds the uncompressed name at `offset` into `target`. Returns the offset behind the name, or a Fault: a pointer in a
+ * question has nothing to point at. Never reads at or past `end`.
+ */
+export function foldName(packet: Uint8Array, offset: number, end: number, target: FoldedName): number {
+  const { octets } = target;
+  let hash = target.seed;
+  let at = offset;
+  for (;;) {
+    if (at >= end) return Fault.questionTruncated;
+    const labelSize = readU8(packet, at);
+    if (labelSize > 63) return labelSize >= 0xc0 ? Fault.pointer : Fault.labelType;
+    const labelEnd = at + 1 + labelSize;
+    if (labelSize > 0 && labelEnd - offset >= maxNameSizeBytes) return Fault.nameTooLong;
+    if (labelEnd > end) return Fault.questionTruncated;
+    // Length octets are below "A", so that they fold to themselves and need no case of their own.
+    for (; at < labelEnd; at += 1) {
+      const octet = readU8(foldTable, readU8(packet, at));
+      octets[at - offset] = octet;
+      hash = Math.imul(hash ^ octet, 0x0100_0193);
+    }
+    if (labelSize === 0) break;
+  }
+  target.sizeBytes = at - offset;
+  target.hash = hash;
+  return at;
+}
+
+/**
+ * The offset behind the possibly compressed name at `offset`, without following its pointer: linear in the packet however
+ * pointers are chained. A Fault when the name is cut off, too long, or points anywhere but back to an earlier name.
+ */
+export function skipName(packet: Uint8Array, offset: number, end: number): number {
+  let at = offset;
+  while (at < end) {
+    const labelSize = readU8(packet, at);
+    if (labelSize === 0) return at + 1;
+    if (labelSize >= 0xc0) {
+      if (at + 2 > end) return Fault.recordTruncated;
+      const target = readU16(packet, at) & 0x3fff;
+      return target < headerSizeBytes || target >= offset ? Fault.pointer : at + 2;
+    }
+    if (labelSize > 63) return Fault.labelType;
+    at += 1 + labelSize;
+    if (at - offset >= maxNameSizeBytes) return Fault.nameTooLong;
+  }
+  return Fault.recordTruncated;
+}
+
+/**
+ * Decompresses and folds the name at `offset`. Returns a new array in wire form, or a Fault. At most 127 pointers are
+ * followed, and only backwards, so that loops end.
+ */
+export function expandName(packet: Uint8Array, offset: number, end: number): Uint8Array | number {
+  const octets = new Uint8Array(maxNameSizeBytes);
+  let sizeBytes = 0;
+  let at = offset;
+  let lowestPointer = offset;
+  while (at < end) {
+    const labelSize = readU8(packet, at);
+    if (labelSize >= 0xc0) {
+      if (at + 2 > end) return Fault.recordTruncated;
+      at = readU16(packet, at) & 0x3fff;
+      if (at < headerSizeBytes || at >= lowestPointer) return Fault.pointer;
+      lowestPointer = at;
+      continue;
+    }
+    if (labelSize > 63) return Fault.labelType;
+    const nextSize = sizeBytes + 1 + labelSize;
+    if (nextSize > (labelSize === 0 ? maxNameSizeBytes : maxNameSizeBytes - 1)) return Fault.nameTooLong;
+    if (at + 1 + labelSize > end) return Fault.recordTruncated;
+    for (let index = 0; index <= labelSize; index += 1) {
+      octets[sizeBytes + index] = readU8(foldTable, readU8(packet, at + index));
+    }
+    sizeBytes = nextSize;
+    if (labelSize === 0) return octets.slice(0, sizeBytes);
+    at += 1 + labelSize;
+  }
+  return Fault.recordTruncated;
+}
+
+/** Whether the folded name is `zone` (folded, wire form) or lies below it. */
+export function isAtOrBelow(name: Uint8Array, zone: Uint8Array): boolean {
+  const zoneStart = name.length - zone.length;
+  let at = 0;
+  // Only a label boundary counts: "xcluster.local" is not below "cluster.local".
+  while (at < zoneStart) at += 1 + readU8(name, at);
+  return at === zoneStart && equalOctets(name, at, zone);
+}
+
+/** Whether `octets`, from `offset` on, holds exactly the octets of `expected`. */
+export function equalOctets(octets: Uint8Array, offset: number, expected: Uint8Array): boolean {
+  if (octets.length - offset < expected.length) return false;
+  for (let index = 0; index < expected.length; index += 1) {
+    if (octets[offset + index] !== expected[index]) return false;
+  }
+  return true;
+}
+
+/** The lower case of an octet that is an ASCII letter; every other octet itself. */
+export function foldOctet(octet: number): number {
+  return readU8(foldTable, octet);
+}
+
+const foldTable = Uint8Array.from({ length: 256 }, (_, octet) => (octet >= 0x41 && octet <= 0x5a ? octet | 0x20 : octet));

@@ -1,0 +1,73 @@
+/*
+ * A question as a value: what is asked upstream, shared in flight and routed. Off the hot path, where a ClientQuery does.
+ */
+import { Flag, HeaderOffset, headerSizeBytes } from "./header.ts";
+import { writeOpt } from "./edns.ts";
+import { ExtendedError, RrClass } from "./codes.ts";
+import type { ClientQuery } from "./query.ts";
+import { writeU16, writeU32 } from "./octets.ts";
+
+/** What is asked. Everything that may change the answer is here and nothing else (key of RFC 4035 §3.2, RFC 6840 §5.9). */
+export interface Question {
+  /** Folded, in wire form, owned by the question. */
+  readonly name: Uint8Array;
+  /** The hash of the name under the process's seed, as the query view computed it. */
+  readonly nameHash: number;
+  readonly type: number;
+  readonly class: number;
+  readonly dnssecOk: boolean;
+  readonly checkingDisabled: boolean;
+  /** RD: without it, the upstream's answer is not one for everybody. */
+  readonly recursionDesired: boolean;
+}
+
+/** The question of a client's query, copied out of its buffers. */
+export function questionOf(query: ClientQuery): Question {
+  return {
+    name: query.name.octets.slice(0, query.name.sizeBytes),
+    nameHash: query.name.hash,
+    type: query.type,
+    class: query.class,
+    dnssecOk: query.dnssecOk,
+    checkingDisabled: (query.flags & Flag.CD) !== 0,
+    recursionDesired: (query.flags & Flag.RD) !== 0,
+  };
+}
+
+/** A string that is equal exactly for equal questions. */
+export function questionKey(question: Question): string {
+  const bits = (question.dnssecOk ? 1 : 0) | (question.checkingDisabled ? 2 : 0) | (question.recursionDesired ? 4 : 0);
+  return `${bits} ${question.class} ${question.type} ${String.fromCharCode(...question.name)}`;
+}
+
+/** A question of our own (a probe): class IN, recursion desired. `name` is folded, in wire form. */
+export function ownQuestion(name: Uint8Array, type: number): Question {
+  return {
+    name,
+    nameHash: 0,
+    type,
+    class: RrClass.IN,
+    dnssecOk: false,
+    checkingDisabled: false,
+    recursionDesired: true,
+  };
+}
+
+/**
+ * A new array with the query for a question: our own OPT, no option of any client's, ID 0 to be filled in. AD is always set,
+ * so that the reply says whether the data was authenticated and each client can be told or not (RFC 6840 §5.7).
+ */
+export function composeQuery(question: Question): Uint8Array {
+  const questionEnd = headerSizeBytes + question.name.length + 4;
+  const packet = new Uint8Array(questionEnd + 11);
+  const echoed = (question.recursionDesired ? Flag.RD : 0) | (question.checkingDisabled ? Flag.CD : 0);
+  writeU16(packet, HeaderOffset.flags, Flag.AD | echoed);
+  writeU16(packet, HeaderOffset.questionCount, 1);
+  writeU32(packet, HeaderOffset.answerCount, 0);
+  writeU16(packet, HeaderOffset.additionalCount, 1);
+  packet.set(question.name, headerSizeBytes);
+  writeU16(packet, questionEnd - 4, question.type);
+  writeU16(packet, questionEnd - 2, question.class);
+  writeOpt(packet, questionEnd, 0, question.dnssecOk, ExtendedError.none);
+  return packet;
+}

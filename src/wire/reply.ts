@@ -1,0 +1,109 @@
+/*
+ * An upstream's reply, read whole before anything of it is believed.
+ */
+import { RrType } from "./codes.ts";
+import { Fault } from "./fault.ts";
+import { Flag, HeaderOffset, headerSizeBytes, opcodeMask, rcodeMask } from "./header.ts";
+import { foldOctet, skipName } from "./name.ts";
+import { readU16, readU8 } from "./octets.ts";
+
+/** One record, as offsets into its message. */
+export interface RecordView {
+  /** Where the owner name starts; it may be compressed. */
+  readonly owner: number;
+  readonly type: number;
+  readonly class: number;
+  /** Where the TTL is: behind it stand the length (2 octets) and the data. */
+  readonly ttlOffset: number;
+  readonly dataOffset: number;
+  readonly end: number;
+}
+
+/** A well-formed reply. `packet` belongs to whoever parsed it; the offsets mean that packet. */
+export interface Reply {
+  readonly packet: Uint8Array;
+  readonly flags: number;
+  /** The header's four bits with the OPT record's eight above them. */
+  readonly rcode: number;
+  readonly questionEnd: number;
+  readonly answers: readonly RecordView[];
+  readonly authorities: readonly RecordView[];
+  /** Without OPT. */
+  readonly additionals: readonly RecordView[];
+  readonly hasEdns: boolean;
+}
+
+/**
+ * Reads `packet` as a reply to exactly one question. Returns a Fault for anything that is not, or that does not parse to
+ * its end; octets behind the last record are left out. Linear in the size.
+ */
+export function parseReply(packet: Uint8Array): Reply | number {
+  if (packet.length < headerSizeBytes) return Fault.shortHeader;
+  const flags = readU16(packet, HeaderOffset.flags);
+  if ((flags & Flag.QR) === 0) return Fault.wrongDirection;
+  if ((flags & opcodeMask) !== 0) return Fault.opcode;
+  if (readU16(packet, HeaderOffset.questionCount) !== 1) return Fault.questionCount;
+  const nameEnd = skipName(packet, headerSizeBytes, packet.length);
+  if (nameEnd < 0) return nameEnd;
+  if (nameEnd + 4 > packet.length) return Fault.questionTruncated;
+
+  const questionEnd = nameEnd + 4;
+  const answers: RecordView[] = [];
+  const authorities: RecordView[] = [];
+  const everyAdditional: RecordView[] = [];
+  let at = readSection(packet, questionEnd, readU16(packet, HeaderOffset.answerCount), answers);
+  if (at >= 0) at = readSection(packet, at, readU16(packet, HeaderOffset.authorityCount), authorities);
+  if (at >= 0) at = readSection(packet, at, readU16(packet, HeaderOffset.additionalCount), everyAdditional);
+  if (at < 0) return at;
+
+  const opts = everyAdditional.filter(isOpt);
+  if (opts.length > 1) return Fault.optRepeated;
+  if (answers.some(isOpt) || authorities.some(isOpt)) return Fault.optSection;
+  const [opt] = opts;
+  const upperRcode = opt === undefined ? 0 : readU8(packet, opt.ttlOffset);
+  return {
+    packet,
+    flags,
+    rcode: (upperRcode << 4) | (flags & rcodeMask),
+    questionEnd,
+    answers,
+    authorities,
+    // What follows an OPT record moves when OPT goes, and pointers into it would break; nobody sends such records.
+    additionals: opt === undefined ? everyAdditional : everyAdditional.slice(0, everyAdditional.indexOf(opt)),
+    hasEdns: opt !== undefined,
+  };
+}
+
+/**
+ * Whether a packet's question is the one given: the folded name in wire form, type and class, compared case-insensitively
+ * (RFC 5452 §3, §9.1). False for a packet too short to hold it or with another number of questions.
+ */
+export function repeatsQuestion(packet: Uint8Array, name: Uint8Array, type: number, rrClass: number): boolean {
+  const nameEnd = headerSizeBytes + name.length;
+  if (packet.length < nameEnd + 4 || readU16(packet, HeaderOffset.questionCount) !== 1) return false;
+  for (let index = 0; index < name.length; index += 1) {
+    if (foldOctet(readU8(packet, headerSizeBytes + index)) !== name[index]) return false;
+  }
+  return readU16(packet, nameEnd) === type && readU16(packet, nameEnd + 2) === rrClass;
+}
+
+/** Reads `count` records from `offset` on into `records`. Returns the offset behind the last, or a Fault. */
+function readSection(packet: Uint8Array, offset: number, count: number, records: RecordView[]): number {
+  let at = offset;
+  for (let index = 0; index < count; index += 1) {
+    const nameEnd = skipName(packet, at, packet.length);
+    if (nameEnd < 0) return nameEnd;
+    const dataOffset = nameEnd + 10;
+    if (dataOffset > packet.length) return Fault.recordTruncated;
+    const end = dataOffset + readU16(packet, nameEnd + 8);
+    if (end > packet.length) return Fault.recordTruncated;
+    const type = readU16(packet, nameEnd);
+    records.push({ owner: at, type, class: readU16(packet, nameEnd + 2), ttlOffset: nameEnd + 4, dataOffset, end });
+    at = end;
+  }
+  return at;
+}
+
+function isOpt(record: RecordView): boolean {
+  return record.type === RrType.OPT;
+}

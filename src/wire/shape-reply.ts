@@ -1,0 +1,113 @@
+/*
+ * One stored message, many clients: each gets its own ID, flags, spelling, TTLs, EDNS and size (client rules: RFC 1035
+ * §4.1.1, RFC 6891 §7, RFC 2181 §9).
+ */
+import { Flag, HeaderOffset, headerSizeBytes, opcodeMask, rcodeMask } from "./header.ts";
+import { ExtendedError } from "./codes.ts";
+import { optSizeFor, writeOpt } from "./edns.ts";
+import { readU16, readU32, writeU16, writeU32 } from "./octets.ts";
+import { type ClientQuery, understandsAuthenticData } from "./query.ts";
+import { recordCount, recordEndAt, type StoredMessage, ttlOffsetOf } from "./stored-message.ts";
+
+/**
+ * Writes `message` as the reply to `query` into `target` and returns its size, at most `limitBytes` (512 or more; the caller
+ * guarantees that much room). TTLs are lowered by `ageSeconds`, or all set to `fixedTtlSeconds` where that is not 0.
+ * `extendedError` goes into OPT if the client sent one. Answers that do not fit are cut behind the last whole record, with
+ * TC: musl before 1.2.4 uses what is there and never asks over TCP.
+ */
+export function shapeReply(
+  target: Uint8Array,
+  message: StoredMessage,
+  query: ClientQuery,
+  ageSeconds: number,
+  fixedTtlSeconds: number,
+  extendedError: number,
+  limitBytes: number,
+): number {
+  const { octets } = message;
+  const optSize = query.hasEdns ? optSizeFor(extendedError) : 0;
+  const fitsWhole = message.sizeBytes + optSize <= limitBytes;
+  const keptRecords = fitsWhole ? recordCount(message) : countFittingRecords(message, limitBytes - optSize);
+  const end = fitsWhole ? message.sizeBytes : endOfRecords(message, keptRecords);
+
+  copyOctets(target, octets, end);
+  writeU16(target, HeaderOffset.id, query.id);
+  copyQuestion(target, query);
+  const isCut = !fitsWhole && setCounts(target, message, keptRecords);
+  writeU16(target, HeaderOffset.flags, replyFlags(readU16(octets, HeaderOffset.flags), query, isCut));
+  for (let index = 0; index < keptRecords; index += 1) {
+    const at = ttlOffsetOf(message, index);
+    writeU32(target, at, fixedTtlSeconds > 0 ? fixedTtlSeconds : Math.max(0, readU32(octets, at) - ageSeconds));
+  }
+  if (!query.hasEdns) return end;
+  writeU16(target, HeaderOffset.additionalCount, readU16(target, HeaderOffset.additionalCount) + 1);
+  return writeOpt(target, end, 0, query.dnssecOk, extendedError);
+}
+
+/**
+ * Writes a reply without records into `target` (548 octets are always enough) and returns its size: the header, the question
+ * where it was readable, and OPT if the client sent one. `rcode` may need OPT's upper bits (BADVERS).
+ */
+export function composeError(target: Uint8Array, query: ClientQuery, rcode: number, extendedError: number): number {
+  const hasQuestion = query.questionEnd > 0;
+  const opcode = query.flags & opcodeMask;
+  const echoed = opcode | (query.flags & (Flag.RD | Flag.CD));
+  writeU16(target, HeaderOffset.id, query.id);
+  writeU16(target, HeaderOffset.flags, Flag.QR | Flag.RA | echoed | (rcode & rcodeMask));
+  writeU16(target, HeaderOffset.questionCount, hasQuestion ? 1 : 0);
+  writeU32(target, HeaderOffset.answerCount, 0);
+  writeU16(target, HeaderOffset.additionalCount, query.hasEdns ? 1 : 0);
+  if (hasQuestion) copyQuestion(target, query);
+  const end = hasQuestion ? query.questionEnd : headerSizeBytes;
+  return query.hasEdns ? writeOpt(target, end, rcode >> 4, query.dnssecOk, extendedError) : end;
+}
+
+/** Room that composeError needs at most: header, the longest question, OPT with an extended error. */
+export const maxErrorSizeBytes = headerSizeBytes + 255 + 4 + optSizeFor(ExtendedError.cachedError);
+
+function replyFlags(stored: number, query: ClientQuery, isCut: boolean): number {
+  const kept = stored & (Flag.AA | rcodeMask | (understandsAuthenticData(query) ? Flag.AD : 0));
+  const echoed = query.flags & (Flag.RD | Flag.CD);
+  return Flag.QR | Flag.RA | kept | echoed | (isCut ? Flag.TC : 0);
+}
+
+/** How many records, from the first on, end within `limitBytes`. */
+function countFittingRecords(message: StoredMessage, limitBytes: number): number {
+  const count = recordCount(message);
+  let fitting = 0;
+  while (fitting < count && recordEndAt(message.octets, ttlOffsetOf(message, fitting)) <= limitBytes) fitting += 1;
+  // Behind a cut answer there is no use for the other sections; a section behind the answers may be cut by itself.
+  return fitting;
+}
+
+function endOfRecords(message: StoredMessage, count: number): number {
+  return count === 0 ? message.questionEnd : recordEndAt(message.octets, ttlOffsetOf(message, count - 1));
+}
+
+/**
+ * Sets the counts to the first `kept` records. Returns whether something the client needs is missing: an answer, or the SOA
+ * of a denial. Other authority and additional records are a courtesy and go without TC (RFC 2181 §9).
+ */
+function setCounts(target: Uint8Array, message: StoredMessage, kept: number): boolean {
+  const answerCount = readU16(message.octets, HeaderOffset.answerCount);
+  const authorityCount = readU16(message.octets, HeaderOffset.authorityCount);
+  const keptAnswers = Math.min(kept, answerCount);
+  const keptAuthorities = Math.min(kept - keptAnswers, authorityCount);
+  writeU16(target, HeaderOffset.answerCount, keptAnswers);
+  writeU16(target, HeaderOffset.authorityCount, keptAuthorities);
+  writeU16(target, HeaderOffset.additionalCount, kept - keptAnswers - keptAuthorities);
+  return keptAnswers < answerCount || (answerCount === 0 && keptAuthorities < authorityCount);
+}
+
+function copyQuestion(target: Uint8Array, query: ClientQuery): void {
+  for (let at = headerSizeBytes; at < query.questionEnd; at += 1) target[at] = query.packet[at] as number;
+}
+
+/** Short messages are cheaper to copy octet by octet than through a call into the engine. */
+function copyOctets(target: Uint8Array, source: Uint8Array, end: number): void {
+  if (end > 256) {
+    target.set(source.subarray(0, end));
+    return;
+  }
+  for (let at = 0; at < end; at += 1) target[at] = source[at] as number;
+}
