@@ -1,0 +1,49 @@
+/*
+ * What happened between nodens and one server, as plain numbers that the metrics read.
+ */
+import { createHistogram, type Histogram, timeBoundsSeconds } from "../runtime/histogram.ts";
+import type { LossReason } from "./flow.ts";
+import type { MatchResult } from "./waiting-attempts.ts";
+
+/** Transports towards a server. */
+export type Transport = "udp" | "tcp";
+
+/** Counters of one server. Numbers only grow, except the gauges. */
+export interface ServerCounters {
+  readonly sends: Record<Transport, number>;
+  /** Sends on a flow that was open already, and those that had to open one. */
+  readonly reusedFlows: Record<Transport, number>;
+  readonly openedFlows: Record<Transport, number>;
+  /** Gauge: flows open now. */
+  readonly openFlows: Record<Transport, number>;
+  /** Attempts that came to nothing. */
+  readonly losses: Record<LossReason, number>;
+  /** Packets that answered no open question. */
+  readonly ignored: Record<Exclude<MatchResult, "answered">, number>;
+  /** Time from sending to the reply, by rcode. */
+  readonly durations: Map<number, Histogram>;
+  failedProbes: number;
+}
+
+/** Creates counters that are all 0. */
+export function createServerCounters(): ServerCounters {
+  return {
+    sends: { udp: 0, tcp: 0 },
+    reusedFlows: { udp: 0, tcp: 0 },
+    openedFlows: { udp: 0, tcp: 0 },
+    openFlows: { udp: 0, tcp: 0 },
+    losses: { timeout: 0, refused: 0, unreachable: 0, exhausted: 0, closed: 0, forgery: 0, stopped: 0 },
+    ignored: { malformed: 0, "unknown-id": 0, "wrong-question": 0 },
+    durations: new Map(),
+    failedProbes: 0,
+  };
+}
+
+/** The histogram of a server's replies with this rcode, made when it is first seen: rcodes are a closed set of 12 bits. */
+export function durationsFor(counters: ServerCounters, rcode: number): Histogram {
+  const known = counters.durations.get(rcode);
+  if (known !== undefined) return known;
+  const created = createHistogram(timeBoundsSeconds);
+  counters.durations.set(rcode, created);
+  return created;
+}

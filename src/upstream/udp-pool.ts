@@ -1,0 +1,93 @@
+/*
+ * The few long-lived UDP sockets to one server. They are used in turn, and each retires after a bounded number of queries and
+ * seconds, with jitter, so that a port is neither kept for ever nor thrown away after one query (protocol U6).
+ */
+import type { Clock } from "../runtime/clock.ts";
+import type { ServerAddress } from "../runtime/server-address.ts";
+import type { Attempt, Cancel } from "./flow.ts";
+import type { ServerCounters } from "./server-counters.ts";
+import { openUdpFlow, type UdpFlow } from "./udp-flow.ts";
+
+/** Limits of a pool (settings: upstream.udp). */
+export interface UdpPoolLimits {
+  readonly maxFlows: number;
+  readonly maxAgeSeconds: number;
+  readonly maxQueries: number;
+  readonly maxWrongReplies: number;
+}
+
+/** Sends attempts to one server over UDP. */
+export interface UdpPool {
+  send(attempt: Attempt): Cancel;
+  close(): void;
+}
+
+/** Creates a pool without sockets; attempts open them. */
+export function createUdpPool(
+  server: ServerAddress,
+  limits: UdpPoolLimits,
+  clock: Clock,
+  counters: ServerCounters,
+): UdpPool {
+  // The socket used last stands at the end, so that a question sent again takes another path through the node's NAT.
+  let flows: PooledFlow[] = [];
+  let isClosed = false;
+
+  function nextFlow(): UdpFlow {
+    retireWornFlows();
+    if (flows.length < limits.maxFlows) return open();
+    const [next, ...others] = flows;
+    if (next === undefined) return open();
+    flows = [...others, next];
+    counters.reusedFlows.udp += 1;
+    return next.flow;
+  }
+
+  function open(): UdpFlow {
+    const flow = openUdpFlow({
+      server,
+      clock,
+      counters,
+      maxWrongReplies: limits.maxWrongReplies,
+      onClose: () => remove(flow),
+    });
+    const jitter = 0.8 + 0.4 * Math.random();
+    flows.push({
+      flow,
+      retireAtMs: flow.openedAtMs + limits.maxAgeSeconds * 1000 * jitter,
+      maxQueries: Math.ceil(limits.maxQueries * jitter),
+    });
+    return flow;
+  }
+
+  function retireWornFlows(): void {
+    const nowMs = clock.nowMs();
+    for (const { flow, retireAtMs, maxQueries } of flows) {
+      if (nowMs < retireAtMs && flow.sentCount() < maxQueries && flow.isAccepting()) continue;
+      remove(flow);
+      flow.retire();
+    }
+  }
+
+  function remove(flow: UdpFlow): void {
+    flows = flows.filter((pooled) => pooled.flow !== flow);
+  }
+
+  return {
+    send(attempt: Attempt) {
+      if (!isClosed) return nextFlow().send(attempt);
+      attempt.onLost("stopped");
+      return () => {};
+    },
+    close() {
+      isClosed = true;
+      for (const { flow } of flows) flow.close("stopped");
+    },
+  };
+}
+
+interface PooledFlow {
+  readonly flow: UdpFlow;
+  readonly retireAtMs: number;
+  readonly maxQueries: number;
+}

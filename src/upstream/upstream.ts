@@ -1,0 +1,112 @@
+/*
+ * Everything that can be asked, behind one function: routes decide by name which servers, and over what, an exchange does the
+ * asking.
+ */
+import type { Clock } from "../runtime/clock.ts";
+import type { ServerAddress } from "../runtime/server-address.ts";
+import { RrType } from "../wire/codes.ts";
+import { isAtOrBelow } from "../wire/name.ts";
+import { ownQuestion, type Question } from "../wire/question.ts";
+import { exchange, type ExchangeLimits, type ExchangeResult } from "./exchange.ts";
+import { createServer, type Server, type ServerLimits } from "./server.ts";
+import type { ServerCounters, Transport } from "./server-counters.ts";
+
+/** One way out: the names at or below `zones` go to `servers`, the first that is up first. */
+export interface RouteDefinition {
+  /** "cluster", "outside", or the stub domain: for people. */
+  readonly name: string;
+  /** Folded, in wire form. */
+  readonly zones: readonly Uint8Array[];
+  readonly servers: readonly ServerAddress[];
+  readonly transport: Transport;
+}
+
+/** What the upstream is made of. The routes together cover every name: the root zone belongs to one of them. */
+export interface UpstreamOptions {
+  readonly routes: readonly RouteDefinition[];
+  readonly exchange: ExchangeLimits;
+  readonly server: ServerLimits;
+  readonly clock: Clock;
+  /** The counters of a route's server, kept by the caller: they outlive an upstream that a reload replaces. */
+  countersFor(route: string, server: ServerAddress): ServerCounters;
+  /** A server of a route went down, or came back. */
+  onHealthChange(route: string, server: ServerAddress, isUp: boolean): void;
+}
+
+/** A route with its servers, for metrics and readiness. */
+export interface Route {
+  readonly name: string;
+  readonly zones: readonly Uint8Array[];
+  readonly transport: Transport;
+  readonly servers: readonly Server[];
+}
+
+/** What the rest of nodens knows of upstream. */
+export interface Upstream {
+  /** Asks the route of the question's name. Never rejects. */
+  ask(question: Question): Promise<ExchangeResult>;
+  /** Asks every server its probe question; resolves when each has replied or failed to. */
+  probeAll(): Promise<void>;
+  /** Whether any server ever answered anything. */
+  hasAnswered(): boolean;
+  readonly routes: readonly Route[];
+  close(): void;
+}
+
+/** Creates the upstream. Nothing is opened before something is asked. */
+export function createUpstream(options: UpstreamOptions): Upstream {
+  const routes = options.routes.map((definition) => createRoute(definition, options));
+  const choose = routeChooser(routes);
+  const everyServer = routes.flatMap((route) => route.servers);
+  return {
+    ask(question) {
+      const { servers, transport } = choose(question.name);
+      return exchange(question, servers, transport, options.exchange, options.clock);
+    },
+    async probeAll() {
+      await Promise.all(everyServer.map((server) => server.probe()));
+    },
+    hasAnswered: () => everyServer.some((server) => server.health.hasAnswered()),
+    routes,
+    close() {
+      for (const server of everyServer) server.close();
+    },
+  };
+}
+
+/** Chooses for a folded name the route with the longest zone that it is at or below. */
+export function routeChooser<R extends { readonly zones: readonly Uint8Array[] }>(
+  routes: readonly R[],
+): (name: Uint8Array) => R {
+  const byZone = routes
+    .flatMap((route) => route.zones.map((zone) => ({ zone, route })))
+    .toSorted((a, b) => b.zone.length - a.zone.length);
+  return (name) => {
+    const found = byZone.find(({ zone }) => isAtOrBelow(name, zone));
+    if (found === undefined) throw new Error("no route covers the root zone");
+    return found.route;
+  };
+}
+
+function createRoute(definition: RouteDefinition, options: UpstreamOptions): Route {
+  const { name, zones, transport } = definition;
+  const servers = definition.servers.map((address) =>
+    createServer({
+      address,
+      transport,
+      probeQuestion: probeQuestionOf(definition),
+      limits: options.server,
+      clock: options.clock,
+      counters: options.countersFor(name, address),
+      onHealthChange: (isUp) => options.onHealthChange(name, address, isUp),
+    }),
+  );
+  return { name, zones, transport, servers };
+}
+
+/** A zone's own SOA, or the root's NS as every forwarder's probe asks it: cheap for the server, and any reply will do. */
+function probeQuestionOf(definition: RouteDefinition): Question {
+  const [zone] = definition.zones;
+  const isRoot = zone === undefined || zone.length === 1;
+  return isRoot ? ownQuestion(Uint8Array.of(0), RrType.NS) : ownQuestion(zone, RrType.SOA);
+}
