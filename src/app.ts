@@ -1,0 +1,299 @@
+/*
+ * The composition root: the one place that sees every folder. It makes the parts from the settings, joins them, starts them in
+ * order, and ends them in the reverse.
+ */
+import { randomBytes, randomInt } from "node:crypto";
+import { type AnswerCache, type CacheLimits, createAnswerCache } from "./cache/answer-cache.ts";
+import { createFailureMemory } from "./cache/failure-memory.ts";
+import { type ClusterDns, startClusterDns } from "./cluster-dns/cluster-dns-server.ts";
+import { createClusterZone } from "./cluster-dns/cluster-zone.ts";
+import { readZoneFile } from "./cluster-dns/zone-file.ts";
+import { type AllowedRange, createAccessList } from "./listen/access-list.ts";
+import type { Front } from "./listen/answer-query.ts";
+import { openListeners } from "./listen/open-listeners.ts";
+import { askOwnSocket } from "./listen/self-query.ts";
+import type { Listener } from "./listen/udp-listener.ts";
+import { createLoopGuard, type LoopGuard } from "./resolve/loop-guard.ts";
+import { createResolver, type Resolver } from "./resolve/resolver.ts";
+import { createSharedQuestions, type SharedQuestions } from "./resolve/share-in-flight.ts";
+import type { Clock } from "./runtime/clock.ts";
+import { createLifeCycle, type LifeCycle } from "./runtime/life-cycle.ts";
+import { formatServerAddress, type ServerAddress } from "./runtime/server-address.ts";
+import { createSearchScope } from "./search/search-scope.ts";
+import type { Settings } from "./settings/settings-table.ts";
+import { planRoutes } from "./upstream/route-plan.ts";
+import { createServerCounters, type ServerCounters } from "./upstream/server-counters.ts";
+import { createUpstream, type Upstream } from "./upstream/upstream.ts";
+import { RrType } from "./wire/codes.ts";
+import { nameFromText } from "./wire/name-text.ts";
+import { ownQuestion } from "./wire/question.ts";
+
+/** Where news go: one call, one line. */
+export interface AppLog {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+/** What the application needs from outside. */
+export interface AppOptions {
+  readonly settings: Settings;
+  readonly clock: Clock;
+  readonly log: AppLog;
+}
+
+/** A running nodens, without its admin server. */
+export interface App {
+  readonly listeners: readonly Listener[];
+  /** May be changed while queries run: access list, reply size, query log. */
+  readonly front: Front;
+  readonly resolver: Resolver;
+  readonly cache: AnswerCache;
+  readonly shared: SharedQuestions;
+  readonly loopGuard: LoopGuard;
+  readonly lifeCycle: LifeCycle;
+  /** The present one: a reload may replace it. */
+  upstream(): Upstream;
+  /** Where the embedded cluster DNS answers, if it runs. */
+  clusterDnsAddress(): ServerAddress | undefined;
+  /** Applies what can change while running. */
+  apply(settings: Settings): Promise<void>;
+  /**
+   * Ends: says "not ready", goes on answering for `lameDuckMs`, answers what was received, closes everything.
+   */
+  stop(lameDuckMs: number): Promise<void>;
+  /** Closes everything now. */
+  close(): Promise<void>;
+}
+
+const retryReadyMs = 500;
+const selfQueryTimeoutMs = 1000;
+const loopRoundMs = 10_000;
+const drainPollMs = 20;
+
+/** Starts everything. Rejects, with nothing left open, when an address cannot be opened. */
+export async function startApp({ settings: initialSettings, clock, log }: AppOptions): Promise<App> {
+  let settings = initialSettings;
+  const clusterDomain = nameFromText(settings.cluster.domain) ?? Uint8Array.of(0);
+  const lifeCycle = createLifeCycle();
+  const loopGuard = createLoopGuard(randomBytes(16).toString("hex"));
+  const limits = mutableLimitsOf(settings);
+  const cache = createAnswerCache(limits.cache);
+  const failures = createFailureMemory(limits.failures);
+  const shared = createSharedQuestions(limits.waits);
+  const serverCounters = new Map<string, ServerCounters>();
+  let clusterDns: ClusterDns | undefined;
+  let upstream = await createUpstreamOf(settings);
+
+  const resolver = createResolver({
+    cache,
+    failures,
+    shared,
+    loopGuard,
+    clock,
+    limits: limits.resolver,
+    scope: createSearchScope([clusterDomain]),
+    ask: (question) => upstream.ask(question),
+  });
+  const front: Front = {
+    accessList: createAccessList(rangesOf(settings)),
+    maxUdpReplySizeBytes: settings.listen.maxUdpReplyBytes,
+    queryLog: undefined,
+    resolver,
+    clock,
+    hashSeed: randomInt(-0x8000_0000, 0x8000_0000),
+  };
+  const listeners = await openListeners(settings.listen.addresses, front, settings.listen.tcp).catch(async (error) => {
+    upstream.close();
+    await clusterDns?.close();
+    throw error;
+  });
+  void becomeReady();
+
+  /** Servers as configured or, where there are none, the embedded cluster DNS, started if it does not run yet. */
+  async function createUpstreamOf(wanted: Settings): Promise<Upstream> {
+    const { cluster, upstream: chosen } = wanted;
+    let clusterServers = chosen.servers;
+    if (clusterServers.length === 0) {
+      clusterDns ??= await startClusterDns({
+        address: { host: "127.0.0.1", port: 0 },
+        zone: createClusterZone({ ...readZoneFile(), zone: cluster.domain }),
+        ownAddresses: wanted.listen.addresses,
+        clock,
+      });
+      clusterServers = [clusterDns.address];
+    }
+    const plan = {
+      clusterDomain: cluster.domain,
+      reverseZones: cluster.reverseZones,
+      clusterServers,
+      outsideServers: chosen.outsideServers,
+      stubDomains: chosen.stubDomains,
+      clusterTransport: chosen.clusterTransport,
+      outsideTransport: chosen.outsideTransport,
+    };
+    return createUpstream({
+      routes: planRoutes(plan),
+      exchange: {
+        maxSends: chosen.maxSends,
+        deadlineMs: chosen.deadlineMs,
+        retransmitMs: { udp: chosen.udp.retransmitMs, tcp: chosen.tcp.queryTimeoutMs },
+      },
+      server: {
+        tcp: chosen.tcp,
+        udp: chosen.udp,
+        health: chosen.health,
+        probeTimeoutMs: Math.max(chosen.udp.retransmitMs, chosen.tcp.queryTimeoutMs),
+      },
+      clock,
+      countersFor,
+      onHealthChange(route, server, isUp) {
+        const fields = { route, server: formatServerAddress(server) };
+        if (isUp) log.info(fields, "upstream server is back");
+        else log.warn(fields, "upstream server does not answer");
+        // What failed while it was away is worth asking again.
+        if (isUp) failures.clear();
+      },
+    });
+  }
+
+  function countersFor(route: string, server: ServerAddress): ServerCounters {
+    const key = `${route} ${formatServerAddress(server)}`;
+    const known = serverCounters.get(key);
+    if (known !== undefined) return known;
+    const created = createServerCounters();
+    serverCounters.set(key, created);
+    return created;
+  }
+
+  /** Ready is: an upstream answered, nothing loops, and a query through our own socket was answered. */
+  async function becomeReady(): Promise<void> {
+    void watchForLoops();
+    for (let attempt = 1; lifeCycle.state() === "starting"; attempt += 1) {
+      const asked = upstream;
+      await asked.probeAll();
+      const [listener] = listeners;
+      if (!asked.hasAnswered() || listener === undefined) {
+        lifeCycle.explain("no upstream server has answered yet");
+        if (attempt === 1) log.warn({ upstream: describeServers(asked) }, "no upstream server answers; serving, but not ready");
+      } else if (loopGuard.isLooping()) {
+        lifeCycle.explain("the upstream leads back here");
+      } else if (!(await askOwnSocket(listener.address, ownQuestion(clusterDomain, RrType.SOA), selfQueryTimeoutMs, clock))) {
+        lifeCycle.explain("a query through our own socket was not answered");
+      } else {
+        if (lifeCycle.becomeReady()) log.info({ upstream: describeServers(asked) }, "ready");
+        return;
+      }
+      await pause(retryReadyMs);
+    }
+  }
+
+  /** Asks every route a question that only we can know, and again for as long as it comes back to us. */
+  async function watchForLoops(): Promise<void> {
+    while (lifeCycle.state() === "starting" || lifeCycle.state() === "ready") {
+      const asked = upstream;
+      const wasLooping = loopGuard.isLooping();
+      loopGuard.startRound();
+      await Promise.all(asked.routes.map(({ zones: [zone = clusterDomain] }) => asked.ask(loopGuard.probeFor(zone))));
+      loopGuard.endRound();
+      if (loopGuard.isLooping() && !wasLooping) {
+        log.error({ upstream: describeServers(asked) }, "the upstream leads back to nodens; nothing is forwarded");
+      }
+      if (wasLooping && !loopGuard.isLooping()) log.info({}, "the upstream no longer leads back to nodens");
+      if (!loopGuard.isLooping() && asked === upstream) return;
+      await pause(loopRoundMs);
+    }
+  }
+
+  function pause(delayMs: number): Promise<void> {
+    return new Promise((resolve) => clock.after(delayMs, resolve));
+  }
+
+  async function apply(next: Settings): Promise<void> {
+    const isUpstreamChanged = JSON.stringify([next.upstream, next.cluster]) !== JSON.stringify([settings.upstream, settings.cluster]);
+    Object.assign(limits.cache, mutableLimitsOf(next).cache);
+    Object.assign(limits.failures, mutableLimitsOf(next).failures);
+    Object.assign(limits.waits, mutableLimitsOf(next).waits);
+    Object.assign(limits.resolver, mutableLimitsOf(next).resolver);
+    front.accessList = createAccessList(rangesOf(next));
+    front.maxUdpReplySizeBytes = next.listen.maxUdpReplyBytes;
+    const previous = settings;
+    // What needs a restart stays as it was: the cluster zone is built into the search scope and the listeners.
+    settings = { ...next, cluster: { ...next.cluster, domain: previous.cluster.domain } };
+    if (!isUpstreamChanged) return;
+    const replaced = upstream;
+    upstream = await createUpstreamOf(settings);
+    failures.clear();
+    // Questions that are under way may still be answered.
+    clock.after(previous.upstream.deadlineMs, () => replaced.close());
+    void watchForLoops();
+  }
+
+  async function stop(lameDuckMs: number): Promise<void> {
+    lifeCycle.drain();
+    await pause(lameDuckMs);
+    for (const listener of listeners) listener.drain();
+    const giveUpAtMs = clock.nowMs() + settings.upstream.deadlineMs;
+    while (shared.waiterCount() > 0 && clock.nowMs() < giveUpAtMs) await pause(drainPollMs);
+    await close();
+  }
+
+  async function close(): Promise<void> {
+    lifeCycle.end();
+    await Promise.all(listeners.map((listener) => listener.close()));
+    upstream.close();
+    await clusterDns?.close();
+  }
+
+  return {
+    listeners,
+    front,
+    resolver,
+    cache,
+    shared,
+    loopGuard,
+    lifeCycle,
+    upstream: () => upstream,
+    clusterDnsAddress: () => clusterDns?.address,
+    apply,
+    stop,
+    close,
+  };
+}
+
+/** The servers of an upstream by route, for people. */
+export function describeServers(upstream: Upstream): string {
+  return upstream.routes
+    .map(({ name, servers, transport }) => {
+      const addresses = servers.map(({ address }) => formatServerAddress(address)).join(", ");
+      return `${name} -> ${addresses} (${transport.toUpperCase()})`;
+    })
+    .join("; ");
+}
+
+/** Limits that a reload changes in place: the parts read them at every use. */
+function mutableLimitsOf({ cache, limits }: Settings) {
+  const cacheLimits: CacheLimits = {
+    answersSizeBytes: cache.answersBytes,
+    denialsSizeBytes: cache.denialsBytes,
+    staleSeconds: cache.staleSeconds,
+  };
+  return {
+    cache: cacheLimits,
+    failures: { firstTtlSeconds: cache.failureTtlSeconds, maxTtlSeconds: cache.maxFailureTtlSeconds },
+    waits: { ...limits },
+    resolver: {
+      maxTtlSeconds: cache.maxTtlSeconds,
+      maxDenialTtlSeconds: cache.maxDenialTtlSeconds,
+      maxClusterDenialTtlSeconds: cache.maxClusterDenialTtlSeconds,
+      staleAfterMs: cache.staleAfterMs,
+      prefetches: cache.prefetch,
+    },
+  };
+}
+
+/** Who may ask: the configured ranges, and nodens itself, which asks its own socket whether it answers. */
+function rangesOf({ listen }: Settings): AllowedRange[] {
+  const own = listen.addresses.map(({ host }) => ({ address: host, prefixLength: host.includes(":") ? 128 : 32 }));
+  return [...listen.allow, ...own];
+}

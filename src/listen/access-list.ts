@@ -1,0 +1,36 @@
+/*
+ * Who may ask. A node can have a public address, and nodens must not be an open resolver: whoever is not on the list gets no
+ * reply, before anything else is done for him.
+ */
+import { BlockList, isIPv6 } from "node:net";
+import { LRUCache } from "lru-cache";
+
+/** An address range, as "10.0.0.0/8" says it. */
+export interface AllowedRange {
+  readonly address: string;
+  readonly prefixLength: number;
+}
+
+/** Whether an address (an IP literal, as sockets report it) may ask. */
+export type AccessList = (address: string) => boolean;
+
+/** Verdicts are kept for as many addresses: more than a node has pods. */
+const rememberedAddresses = 4096;
+
+/** Creates a list. The ranges are searched once per address, not per query. */
+export function createAccessList(ranges: readonly AllowedRange[]): AccessList {
+  const allowed = new BlockList();
+  for (const { address, prefixLength } of ranges) {
+    allowed.addSubnet(address, prefixLength, isIPv6(address) ? "ipv6" : "ipv4");
+  }
+  const verdicts = new LRUCache<string, boolean>({ max: rememberedAddresses });
+  return (address) => {
+    const known = verdicts.get(address);
+    if (known !== undefined) return known;
+    // A link-local address comes with its zone ("fe80::1%eth0"), which is no part of the address.
+    const [bare = address] = address.split("%");
+    const verdict = allowed.check(bare, isIPv6(bare) ? "ipv6" : "ipv4");
+    verdicts.set(address, verdict);
+    return verdict;
+  };
+}

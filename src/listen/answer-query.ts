@@ -1,0 +1,168 @@
+/*
+ * From a packet to its reply, the same for UDP and TCP: admit, read, answer from the cache at once, or wait for the resolver.
+ */
+import { ageSecondsOf } from "../cache/entry.ts";
+import type { Answer } from "../resolve/answer.ts";
+import type { Resolver } from "../resolve/resolver.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { observe } from "../runtime/histogram.ts";
+import { ExtendedError, Rcode } from "../wire/codes.ts";
+import { Fault } from "../wire/fault.ts";
+import { Flag, HeaderOffset, maxMessageSizeBytes, rcodeMask } from "../wire/header.ts";
+import { readU16 } from "../wire/octets.ts";
+import { type ClientQuery, copyQuery, createQueryView, minUdpSizeBytes, readQuery } from "../wire/query.ts";
+import { questionOf } from "../wire/question.ts";
+import { composeError, shapeReply } from "../wire/shape-reply.ts";
+import type { AccessList } from "./access-list.ts";
+import { countUp, type ListenCounters, replySourceNames, ReplySource, typeSlot } from "./listen-counters.ts";
+
+/** What all sockets share. The first three may be replaced while queries run. */
+export interface Front {
+  accessList: AccessList;
+  /** The most that a UDP reply may take, whatever the client says. */
+  maxUdpReplySizeBytes: number;
+  /** Told of every reply, when there is a query log. */
+  queryLog: QueryLog | undefined;
+  readonly resolver: Resolver;
+  readonly clock: Clock;
+  /** Keys the hashes of names: random per process. */
+  readonly hashSeed: number;
+}
+
+/** Writes one line about a reply. `query` is valid only during the call. */
+export type QueryLog = (
+  client: string,
+  protocol: "udp" | "tcp",
+  query: ClientQuery,
+  rcode: number,
+  source: number,
+  durationMs: number,
+  sizeBytes: number,
+) => void;
+
+/** No reply at all. */
+export const noReply = 0;
+
+/** The reply takes longer: `answerLater` gives it. */
+export const replyLater = -1;
+
+/** Answers the queries of one socket. */
+export interface QueryAnswerer {
+  /**
+   * Answers a query that needs nobody else: writes the reply into `target` (room for maxMessageSizeBytes) and returns its size,
+   * or `noReply`, or `replyLater`. `client` is the asker's address as the socket reports it.
+   */
+  answerNow(packet: Uint8Array, sizeBytes: number, client: string, target: Uint8Array): number;
+  /**
+   * Right after answerNow said `replyLater`: resolves the query it read. `reply` is called once, with a message that is valid
+   * during the call, or with size 0 when there will be none.
+   */
+  answerLater(client: string, reply: (message: Uint8Array, sizeBytes: number) => void): void;
+  readonly counters: ListenCounters;
+}
+
+/** Late replies are written one at a time, so that all sockets share one buffer. */
+const lateReply = new Uint8Array(maxMessageSizeBytes);
+
+/** Creates the answerer of one socket. */
+export function createQueryAnswerer(front: Front, counters: ListenCounters): QueryAnswerer {
+  const { clock } = front;
+  const query = createQueryView(front.hashSeed);
+  const isUdp = counters.protocol === "udp";
+  let receivedAtMs = 0;
+
+  function answerNow(packet: Uint8Array, sizeBytes: number, client: string, target: Uint8Array): number {
+    receivedAtMs = clock.nowMs();
+    if (!front.accessList(client)) {
+      counters.drops.denied += 1;
+      return noReply;
+    }
+    const fault = readQuery(packet, sizeBytes, query);
+    if (fault !== 0) return answerFault(fault, sizeBytes, client, target);
+    countUp(counters.requestsByType, typeSlot(query.type));
+    observe(counters.requestSizes, sizeBytes);
+    if (query.dnssecOk) counters.dnssecOk += 1;
+    if (query.ednsVersion > 0) return answerError(Rcode.BADVERS, client, target);
+    const refusal = front.resolver.refuse(query);
+    if (refusal !== undefined) return answerError(refusal, client, target);
+
+    const entry = front.resolver.lookup(query, receivedAtMs);
+    if (entry === undefined) return replyLater;
+    const age = ageSecondsOf(entry, receivedAtMs);
+    const size = shapeReply(target, entry, query, age, 0, ExtendedError.none, limitFor(query));
+    noteReply(query, client, target, size, ReplySource.cache, receivedAtMs);
+    return size;
+  }
+
+  /** The reply that the fault deserves: none where a reply could start a loop or there is no ID to reply to. */
+  function answerFault(fault: number, sizeBytes: number, client: string, target: Uint8Array): number {
+    countUp(counters.faults, -fault);
+    if (fault === Fault.shortHeader || fault === Fault.wrongDirection) {
+      counters.drops.malformed += 1;
+      return noReply;
+    }
+    observe(counters.requestSizes, sizeBytes);
+    return answerError(fault === Fault.opcode ? Rcode.NOTIMP : Rcode.FORMERR, client, target);
+  }
+
+  function answerError(rcode: number, client: string, target: Uint8Array): number {
+    const size = composeError(target, query, rcode, ExtendedError.none);
+    noteReply(query, client, target, size, ReplySource.error, receivedAtMs, rcode);
+    return size;
+  }
+
+  function answerLater(client: string, reply: (message: Uint8Array, sizeBytes: number) => void): void {
+    const kept = copyQuery(query);
+    const since = receivedAtMs;
+    void Promise.resolve(front.resolver.resolve(questionOf(query), client)).then((answer) => {
+      const size = shapeAnswer(answer, kept, client, since);
+      reply(lateReply, size);
+    });
+  }
+
+  /** Writes an answer for this client into `lateReply`. Returns its size, 0 for none. */
+  function shapeAnswer(answer: Answer, kept: ClientQuery, client: string, since: number): number {
+    if (answer.kind === "dropped") {
+      counters.drops[answer.reason] += 1;
+      return noReply;
+    }
+    if (answer.kind === "error") {
+      const size = composeError(lateReply, kept, answer.rcode, answer.extendedError);
+      noteReply(kept, client, lateReply, size, ReplySource.error, since, answer.rcode);
+      return size;
+    }
+    const { entry, fixedTtlSeconds, extendedError } = answer;
+    const age = ageSecondsOf(entry, clock.nowMs());
+    const size = shapeReply(lateReply, entry, kept, age, fixedTtlSeconds, extendedError, limitFor(kept));
+    const source = answer.source === "stale" ? ReplySource.stale : ReplySource.upstream;
+    noteReply(kept, client, lateReply, size, source, since);
+    return size;
+  }
+
+  function limitFor(asked: ClientQuery): number {
+    if (!isUdp) return maxMessageSizeBytes;
+    return asked.hasEdns ? Math.min(asked.udpSizeBytes, front.maxUdpReplySizeBytes) : minUdpSizeBytes;
+  }
+
+  function noteReply(
+    asked: ClientQuery,
+    client: string,
+    message: Uint8Array,
+    sizeBytes: number,
+    source: number,
+    since: number,
+    ownRcode?: number,
+  ): void {
+    const flags = readU16(message, HeaderOffset.flags);
+    const rcode = ownRcode ?? flags & rcodeMask;
+    countUp(counters.replies, rcode * replySourceNames.length + source);
+    if ((flags & Flag.TC) !== 0) counters.truncated += 1;
+    observe(counters.replySizes, sizeBytes);
+    const durationMs = clock.nowMs() - since;
+    const durations = counters.durations[source];
+    if (durations !== undefined) observe(durations, durationMs / 1000);
+    front.queryLog?.(client, counters.protocol, asked, rcode, source, durationMs, sizeBytes);
+  }
+
+  return { answerNow, answerLater, counters };
+}

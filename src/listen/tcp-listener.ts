@@ -1,0 +1,113 @@
+/*
+ * TCP towards pods: a bounded number of connections, the longest idle one giving way to a new one (RFC 7766 §6.2.3).
+ */
+import { createServer, isIPv6, type Server, type Socket } from "node:net";
+import type { ServerAddress } from "../runtime/server-address.ts";
+import { createQueryAnswerer, type Front } from "./answer-query.ts";
+import { createListenCounters } from "./listen-counters.ts";
+import { type ClientConnection, type ConnectionLimits, serveConnection } from "./tcp-connection.ts";
+import type { Listener } from "./udp-listener.ts";
+
+/** Limits of a listener (settings: listen.tcp). */
+export interface TcpListenLimits extends ConnectionLimits {
+  readonly maxConnections: number;
+  /** A connection without a whole query for so long is closed, whatever octets arrive on it. */
+  readonly idleTimeoutMs: number;
+}
+
+const sweepIntervalMs = 500;
+
+/** Binds `address` (port 0 picks one) and answers. Rejects with the system's error when that is not possible. */
+export async function listenTcp(address: ServerAddress, front: Front, limits: TcpListenLimits): Promise<Listener> {
+  const { clock } = front;
+  const server = createServer({ allowHalfOpen: true, noDelay: true });
+  const port = await bind(server, address);
+  const counters = createListenCounters({ host: address.host, port }, "tcp");
+  const answerer = createQueryAnswerer(front, counters);
+  // By last activity, the longest idle first: a connection moves to the end when a query comes.
+  const lastActive = new Map<ClientConnection, number>();
+  let cancelSweep = clock.after(sweepIntervalMs, sweep);
+
+  server.on("connection", accept);
+  // Out of descriptors: give one back. UDP goes on meanwhile.
+  server.on("error", () => evictOldest());
+
+  function accept(socket: Socket): void {
+    if (!front.accessList(socket.remoteAddress ?? "")) {
+      counters.drops.denied += 1;
+      socket.destroy();
+      return;
+    }
+    if (lastActive.size >= limits.maxConnections) evictOldest();
+    const connection = serveConnection(socket, answerer, limits, noteQuery, noteClose);
+    counters.acceptedConnections += 1;
+    counters.openConnections += 1;
+    lastActive.set(connection, clock.nowMs());
+
+    function noteQuery(): void {
+      lastActive.delete(connection);
+      lastActive.set(connection, clock.nowMs());
+    }
+    function noteClose(): void {
+      if (lastActive.delete(connection)) counters.openConnections -= 1;
+    }
+  }
+
+  /** Ends the connection that has been idle longest or, where none is idle, silent longest. */
+  function evictOldest(): void {
+    let oldest: ClientConnection | undefined;
+    for (const connection of lastActive.keys()) {
+      oldest ??= connection;
+      if (!connection.isIdle()) continue;
+      oldest = connection;
+      break;
+    }
+    if (oldest === undefined) return;
+    counters.evictedConnections += 1;
+    drop(oldest);
+  }
+
+  function sweep(): void {
+    const idleSinceMs = clock.nowMs() - limits.idleTimeoutMs;
+    for (const [connection, activeAtMs] of lastActive) {
+      if (activeAtMs > idleSinceMs) break;
+      if (connection.isIdle()) drop(connection);
+    }
+    cancelSweep = clock.after(sweepIntervalMs, sweep);
+  }
+
+  /** Takes it out at once: its "close" comes later, and must not be counted twice. */
+  function drop(connection: ClientConnection): void {
+    if (lastActive.delete(connection)) counters.openConnections -= 1;
+    connection.destroy();
+  }
+
+  return {
+    address: { host: address.host, port },
+    protocol: "tcp",
+    counters,
+    drain() {
+      server.close();
+      for (const connection of lastActive.keys()) connection.drain();
+    },
+    close() {
+      cancelSweep();
+      for (const connection of lastActive.keys()) connection.destroy();
+      return new Promise((resolve) => {
+        // Also when it was closed by `drain` already: then the callback gets an error that says so.
+        server.close(() => resolve());
+      });
+    },
+  };
+}
+
+function bind(server: Server, address: ServerAddress): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen({ host: address.host, port: address.port, ipv6Only: isIPv6(address.host), exclusive: true, backlog: 1024 }, () => {
+      server.off("error", reject);
+      const bound = server.address();
+      resolve(typeof bound === "object" && bound !== null ? bound.port : address.port);
+    });
+  });
+}

@@ -1,0 +1,84 @@
+/*
+ * UDP towards pods through node:dgram. The socket is bound to one address, so that every reply leaves from the address that was
+ * asked: musl and glibc take no other.
+ */
+import { createSocket, type Socket } from "node:dgram";
+import { isIPv6 } from "node:net";
+import type { ServerAddress } from "../runtime/server-address.ts";
+import { maxMessageSizeBytes } from "../wire/header.ts";
+import { createQueryAnswerer, type Front, noReply, replyLater } from "./answer-query.ts";
+import { createListenCounters, type ListenCounters } from "./listen-counters.ts";
+
+/** A socket that answers. */
+export interface Listener {
+  /** With the port that was really bound. */
+  readonly address: ServerAddress;
+  readonly protocol: "udp" | "tcp";
+  readonly counters: ListenCounters;
+  /** Takes no new queries; those that wait are still answered. */
+  drain(): void;
+  /** Closes the socket. What waits gets no reply. */
+  close(): Promise<void>;
+}
+
+/** What the kernel is asked to queue for us: a burst of some thousand queries. It grants what net.core.rmem_max allows. */
+const receiveBufferSizeBytes = 4 * 1024 * 1024;
+
+/** Binds `address` (port 0 picks one) and answers. Rejects with the system's error when that is not possible. */
+export async function listenUdp(address: ServerAddress, front: Front): Promise<Listener> {
+  const socket = createSocket(isIPv6(address.host) ? { type: "udp6", ipv6Only: true } : { type: "udp4" });
+  await bind(socket, address);
+  const bound = { host: address.host, port: socket.address().port };
+  const counters = createListenCounters(bound, "udp");
+  const answerer = createQueryAnswerer(front, counters);
+  const target = new Uint8Array(maxMessageSizeBytes);
+  let isDraining = false;
+  let isClosed = false;
+
+  socket.on("message", (packet, peer) => {
+    if (isDraining) return;
+    const size = answerer.answerNow(packet, packet.length, peer.address, target);
+    if (size === replyLater) answerer.answerLater(peer.address, (message, late) => send(message, late, peer));
+    else send(target, size, peer);
+  });
+  // An error of one datagram (a peer that is gone) is not one of the socket.
+  socket.on("error", () => {});
+
+  /** Copies: the socket may send later, and the buffer is written again by the next query. */
+  function send(message: Uint8Array, sizeBytes: number, peer: { address: string; port: number }): void {
+    if (sizeBytes === noReply || isClosed) return;
+    socket.send(Buffer.from(message.subarray(0, sizeBytes)), peer.port, peer.address, ignoreSendError);
+  }
+
+  return {
+    address: bound,
+    protocol: "udp",
+    counters,
+    drain() {
+      isDraining = true;
+    },
+    close() {
+      if (isClosed) return Promise.resolve();
+      isClosed = true;
+      return new Promise((resolve) => socket.close(() => resolve()));
+    },
+  };
+}
+
+function bind(socket: Socket, address: ServerAddress): Promise<void> {
+  return new Promise((resolve, reject) => {
+    socket.once("error", reject);
+    socket.bind({ address: address.host, port: address.port, exclusive: true }, () => {
+      socket.off("error", reject);
+      try {
+        socket.setRecvBufferSize(receiveBufferSizeBytes);
+      } catch {
+        // The default size serves as well, only with less patience for bursts.
+      }
+      resolve();
+    });
+  });
+}
+
+/** A client that cannot be reached any more asks again or does not. */
+function ignoreSendError(): void {}
