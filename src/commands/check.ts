@@ -1,0 +1,27 @@
+/* `nodens check FILE`: says everything that is wrong with a settings file, or prints the settings that it leads to. */
+import { printEffectiveSettings } from "../settings/effective-settings.ts";
+import type { Environment } from "../settings/expand-variables.ts";
+import { loadSettings } from "../settings/load-settings.ts";
+import { formatProblem } from "../settings/problem.ts";
+
+/** What `check` needs of the process. Both functions get whole lines, with their line ends. */
+export interface CheckOptions {
+  readonly env: Environment;
+  readonly write: (text: string) => void;
+  readonly writeError: (text: string) => void;
+}
+
+/** EX_CONFIG of sysexits.h: a configuration error. */
+const configurationErrorExitCode = 78;
+
+/** Checks one file. Returns the exit code: 0 with the effective settings written, 78 with every problem written as an error. */
+export function check(filePath: string, { env, write, writeError }: CheckOptions): number {
+  const loaded = loadSettings({ filePath, env });
+  if ("problems" in loaded) {
+    for (const problem of loaded.problems) writeError(`${formatProblem(problem)}\n`);
+    return configurationErrorExitCode;
+  }
+  for (const warning of loaded.warnings) writeError(`${formatProblem(warning)} (warning)\n`);
+  write(printEffectiveSettings(loaded.settings));
+  return 0;
+}

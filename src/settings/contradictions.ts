@@ -1,0 +1,182 @@
+/*
+ * What no setting shows alone: settings that contradict each other, and settings that have no effect or an unwanted one beside
+ * others. Pure: from settings to findings, without places.
+ */
+import { isIPv4, SocketAddress } from "node:net";
+import { formatServerAddress, type ServerAddress } from "../runtime/server-address.ts";
+import type { Settings } from "./settings-table.ts";
+
+/** A finding about several settings. */
+export interface Contradiction {
+  /** The settings and values involved; the first that was written by someone is where the finding is reported. */
+  readonly paths: readonly (readonly PropertyKey[])[];
+  /** Completes a sentence that begins with the first path. */
+  readonly wrong: string;
+}
+
+/** Settings with which nodens must not start. */
+export function findContradictions(settings: Settings): Contradiction[] {
+  return [
+    ...repeatedAddresses(settings),
+    ...loops(settings),
+    ...adminCollisions(settings),
+    ...stubDomainCollisions(settings),
+    ...swappedBounds(settings),
+  ];
+}
+
+/** Settings that work but probably not as meant. */
+export function findDoubts(settings: Settings): Contradiction[] {
+  const { listen, upstream, cache } = settings;
+  const doubts: Contradiction[] = [];
+  for (const { path, address } of serverListsOf(settings).flat()) {
+    // "${IP}:53" with an IPv6 address is an address of its own.
+    if (address.port !== 53 || !/:.*:53$/.test(address.host)) continue;
+    const wrong = `is the IPv6 address ${address.host}; if 53 was meant as the port, put the address in brackets`;
+    doubts.push({ paths: [path], wrong });
+  }
+  for (const [position, { address, prefixLength }] of listen.allow.entries()) {
+    if (prefixLength > 0) continue;
+    const wrong = `lets every ${isIPv4(address) ? "IPv4" : "IPv6"} address ask: on a public address this is an open resolver`;
+    doubts.push({ paths: [["listen", "allow", position]], wrong });
+  }
+  if (cache.staleSeconds > 0 && cache.staleAfterMs >= upstream.deadlineMs) {
+    const wrong = "is not below upstream.deadlineMs: stale answers are given only after upstream failed";
+    doubts.push({
+      paths: [
+        ["cache", "staleAfterMs"],
+        ["upstream", "deadlineMs"],
+      ],
+      wrong,
+    });
+  }
+  const allSendsMs = upstream.maxSends * upstream.tcp.queryTimeoutMs;
+  if (allSendsMs > upstream.deadlineMs) {
+    const wrong = `leaves no time for all of upstream.maxSends: ${upstream.maxSends} sends take up to ${allSendsMs} ms, upstream.deadlineMs is ${upstream.deadlineMs}`;
+    const paths = [
+      ["upstream", "tcp", "queryTimeoutMs"],
+      ["upstream", "maxSends"],
+      ["upstream", "deadlineMs"],
+    ];
+    doubts.push({ paths, wrong });
+  }
+  return doubts;
+}
+
+interface PlacedAddress {
+  readonly path: readonly PropertyKey[];
+  readonly address: ServerAddress;
+}
+
+function listenAddressesOf({ listen }: Settings): PlacedAddress[] {
+  return listen.addresses.map((address, position) => ({ path: ["listen", "addresses", position], address }));
+}
+
+function serverListsOf({ upstream }: Settings): PlacedAddress[][] {
+  const lists: [PropertyKey[], readonly ServerAddress[]][] = [
+    [["upstream", "servers"], upstream.servers],
+    [["upstream", "outsideServers"], upstream.outsideServers],
+    ...Object.entries(upstream.stubDomains).map(([zone, servers]): [PropertyKey[], readonly ServerAddress[]] => [
+      ["upstream", "stubDomains", zone],
+      servers,
+    ]),
+  ];
+  return lists.map(([path, servers]) => servers.map((address, position) => ({ path: [...path, position], address })));
+}
+
+function repeatedAddresses(settings: Settings): Contradiction[] {
+  const listening = listenAddressesOf(settings).filter(({ address }) => address.port !== 0);
+  return [listening, ...serverListsOf(settings)].flatMap((list) => {
+    const seen = new Set<string>();
+    return list.flatMap(({ path, address }) => {
+      const text = `${canonicalHost(address.host)} ${address.port}`;
+      if (!seen.has(text)) {
+        seen.add(text);
+        return [];
+      }
+      return [{ paths: [path], wrong: `is ${formatServerAddress(address)} a second time` }];
+    });
+  });
+}
+
+/** A server that is nodens itself would ask itself the same question until every limit is reached. */
+function loops(settings: Settings): Contradiction[] {
+  const listening = listenAddressesOf(settings);
+  return serverListsOf(settings)
+    .flat()
+    .flatMap((server) => {
+      const own = listening.find(({ address }) => isReachedAt(address, server.address));
+      if (own === undefined) return [];
+      const wrong = `is ${formatServerAddress(server.address)}, where nodens itself listens (${formatServerAddress(own.address)}): a loop`;
+      return [{ paths: [server.path, own.path], wrong }];
+    });
+}
+
+function adminCollisions(settings: Settings): Contradiction[] {
+  const { address } = settings.admin;
+  const taken = listenAddressesOf(settings).find(
+    ({ address: own }) => own.port === address.port && own.port !== 0 && overlap(own.host, address.host),
+  );
+  if (taken === undefined) return [];
+  const wrong = `is ${formatServerAddress(address)}, which listen.addresses has too`;
+  return [{ paths: [["admin", "address"], taken.path], wrong }];
+}
+
+function stubDomainCollisions({ upstream, cluster }: Settings): Contradiction[] {
+  return Object.keys(upstream.stubDomains)
+    .filter((zone) => zone === cluster.domain || cluster.reverseZones.includes(zone))
+    .map((zone) => ({
+      paths: [
+        ["upstream", "stubDomains", zone],
+        zone === cluster.domain ? ["cluster", "domain"] : ["cluster", "reverseZones"],
+      ],
+      wrong: `is a zone of the cluster (cluster.domain, cluster.reverseZones), which upstream.servers are asked about`,
+    }));
+}
+
+/** Pairs of numbers of which the first has to stay below, or not above, the second. */
+function swappedBounds({ upstream, cache, limits }: Settings): Contradiction[] {
+  const below = [
+    ["upstream.tcp.connectTimeoutMs", upstream.tcp.connectTimeoutMs, "upstream.deadlineMs", upstream.deadlineMs],
+    ["upstream.tcp.queryTimeoutMs", upstream.tcp.queryTimeoutMs, "upstream.deadlineMs", upstream.deadlineMs],
+    ["upstream.udp.retransmitMs", upstream.udp.retransmitMs, "upstream.deadlineMs", upstream.deadlineMs],
+  ] as const;
+  const { probeIntervalMs, maxBackoffMs } = upstream.health;
+  const notAbove = [
+    ["upstream.health.probeIntervalMs", probeIntervalMs, "upstream.health.maxBackoffMs", maxBackoffMs],
+    ["cache.failureTtlSeconds", cache.failureTtlSeconds, "cache.maxFailureTtlSeconds", cache.maxFailureTtlSeconds],
+    ["cache.maxDenialTtlSeconds", cache.maxDenialTtlSeconds, "cache.maxTtlSeconds", cache.maxTtlSeconds],
+    ["limits.maxWaitersPerQuestion", limits.maxWaitersPerQuestion, "limits.maxWaiters", limits.maxWaiters],
+    ["limits.maxWaitersPerClient", limits.maxWaitersPerClient, "limits.maxWaiters", limits.maxWaiters],
+  ] as const;
+  return [
+    ...below.filter(([, low, , high]) => low >= high).map((row) => ({ row, relation: "not below" })),
+    ...notAbove.filter(([, low, , high]) => low > high).map((row) => ({ row, relation: "above" })),
+  ].map(({ row: [path, low, boundPath, bound], relation }) => ({
+    paths: [path.split("."), boundPath.split(".")],
+    wrong: `(${low}) is ${relation} ${boundPath} (${bound})`,
+  }));
+}
+
+/** Whether a packet to `server` arrives at a socket bound to `own`. Of a wildcard's addresses only loopback is known here. */
+function isReachedAt(own: ServerAddress, server: ServerAddress): boolean {
+  if (own.port !== server.port) return false;
+  const host = canonicalHost(server.host);
+  return canonicalHost(own.host) === host || (isWildcard(own.host) && (host === "::1" || host.startsWith("127.")));
+}
+
+function overlap(a: string, b: string): boolean {
+  return canonicalHost(a) === canonicalHost(b) || isWildcard(a) || isWildcard(b);
+}
+
+function isWildcard(host: string): boolean {
+  return host === "0.0.0.0" || canonicalHost(host) === "::";
+}
+
+/** One spelling per address: "0:0::1" and "::1" are the same host. A zone ("%eth0") stays as it is. */
+function canonicalHost(host: string): string {
+  if (isIPv4(host)) return host;
+  const [address = "", interfaceName] = host.split("%");
+  const canonical = new SocketAddress({ address, family: "ipv6" }).address;
+  return interfaceName === undefined ? canonical : `${canonical}%${interfaceName}`;
+}

@@ -1,0 +1,213 @@
+/*
+ * The kinds of value a setting can have: how each is written in YAML, which values are allowed, and what the program gets.
+ * Every kind is a zod codec, so that reading, checking, printing back and the JSON Schema come from one declaration.
+ */
+import { isIP } from "node:net";
+import { z } from "zod";
+import { formatServerAddress, parseServerAddress, type ServerAddress } from "../runtime/server-address.ts";
+
+/** Whether a changed value takes effect while nodens runs, or only after a restart. */
+type ReloadEffect = "live" | "restart";
+
+/** A range of IP addresses (CIDR): an IP literal without brackets and how many of its leading bits count. */
+export interface AddressRange {
+  readonly address: string;
+  readonly prefixLength: number;
+}
+
+/** What is known of a setting beside its schema: everything that documents and messages say about it. */
+export interface SettingNotes {
+  readonly description: string;
+  /** In words: which values are allowed. */
+  readonly allowed: string;
+  readonly unit: string;
+  /** As it is written in YAML. */
+  readonly default: unknown;
+  readonly reload: ReloadEffect;
+  /** The command-line flag that overrides the setting, with its dashes. */
+  readonly flag: string | undefined;
+}
+
+/** What a declaration in the table says; the kind adds the rest. */
+interface Declaration<Default> {
+  readonly default: Default;
+  readonly reload: ReloadEffect;
+  readonly help: string;
+  readonly flag?: string;
+}
+
+/** A declaration with limits, both allowed themselves. */
+type Bounded<Default, Limit> = Declaration<Default> & { readonly between: readonly [lowest: Limit, highest: Limit] };
+
+/** The notes of every setting, by its schema. */
+export const settingNotes = z.registry<SettingNotes>();
+
+/** The sentence about every group of settings, by its schema. */
+export const groupNotes = z.registry<{ description: string }>();
+
+/** A group of settings: a YAML map that accepts no other keys and may be left out. */
+export function group<Shape extends z.ZodRawShape>(description: string, shape: Shape) {
+  // Every member has a default, which the type parameter cannot say: hence the cast of the empty map.
+  return z
+    .strictObject(shape)
+    .prefault({} as never)
+    .register(groupNotes, { description });
+}
+
+/** A whole number in the given unit. */
+export function wholeNumber(unit: string, declaration: Bounded<number, number>) {
+  const [min, max] = declaration.between;
+  return declare(z.int().min(min).max(max), unit, `a whole number from ${min} to ${max}`, declaration);
+}
+
+/** true or false. */
+export function yesOrNo(declaration: Declaration<boolean>) {
+  return declare(z.boolean(), "", "`true` or `false`", declaration);
+}
+
+/** One of a closed set of words. */
+export function oneOf<const Word extends string>(words: readonly Word[], declaration: Declaration<Word>) {
+  return declare(z.enum(words), "", `one of ${words.map((word) => `\`${word}\``).join(", ")}`, declaration);
+}
+
+/** A size in bytes, written as a whole number or with a binary unit: 33554432, "32MiB". The program gets bytes. */
+export function byteSize(declaration: Bounded<number | string, string>) {
+  const [min, max] = declaration.between;
+  const [minBytes, maxBytes] = [parseByteSize(min) ?? 0, parseByteSize(max) ?? 0];
+  const written = z.union([z.int(), z.string().regex(/^\d+(KiB|MiB|GiB)?$/)]);
+  const schema = z.codec(written, z.int(), {
+    decode(size, context) {
+      const bytes = parseByteSize(size);
+      return bytes === undefined || bytes < minBytes || bytes > maxBytes ? refuse(context, size) : bytes;
+    },
+    encode: (bytes) => bytes,
+  });
+  const allowed = `bytes as a whole number or with KiB, MiB or GiB, from \`${min}\` to \`${max}\``;
+  return declare(schema, "bytes", allowed, declaration);
+}
+
+const anyAddress = writtenAddress(() => true);
+
+/** The address of a socket to listen on: ADDR:PORT, where port 0 means any free port. */
+export function listenAddress(declaration: Declaration<string>) {
+  return declare(anyAddress, "", "`ADDR:PORT` or `[ADDR6]:PORT`", declaration);
+}
+
+/** At least one address to listen on. */
+export function listenAddresses(declaration: Declaration<string[]>) {
+  const allowed = "a list of one or more `ADDR:PORT` or `[ADDR6]:PORT`";
+  return declare(z.array(anyAddress).min(1), "", allowed, declaration);
+}
+
+const serverList = z.array(writtenAddress(isUpstreamAddress, 53));
+const servers = "`ADDR`, `ADDR:PORT` or `[ADDR6]:PORT` (port 53 unless given; IP addresses, no host names)";
+
+/** DNS servers to ask, possibly none. */
+export function upstreamServers(declaration: Declaration<string[]>) {
+  return declare(serverList, "", `a list of ${servers}`, declaration);
+}
+
+/** DNS servers by the zone that they are asked about. The program gets zones in lower case without the last dot. */
+export function serversByZone(declaration: Declaration<Record<string, string[]>>) {
+  const written = z.record(z.string().refine(isZone), serverList.min(1));
+  const schema = z.codec(written, z.custom<Record<string, ServerAddress[]>>(), {
+    decode(byZone, context) {
+      const zones = Object.entries(byZone).map(([zone, list]) => [normaliseZone(zone), list] as const);
+      const seen = new Set<string>();
+      for (const [position, [zone]] of zones.entries()) {
+        const path = [Object.keys(byZone)[position] ?? zone];
+        if (seen.has(zone))
+          context.issues.push({ code: "custom", input: byZone, path, params: { reason: "is the same zone again" } });
+        seen.add(zone);
+      }
+      return Object.fromEntries(zones);
+    },
+    encode: (byZone) => byZone,
+  });
+  return declare(schema, "", `a map from a zone to a list of one or more ${servers}`, declaration);
+}
+
+/** A domain name. The program gets it in lower case without the last dot. */
+export function zone(declaration: Declaration<string>) {
+  return declare(writtenZone(), "", zoneInWords, declaration);
+}
+
+/** Domain names, possibly none. */
+export function zones(declaration: Declaration<string[]>) {
+  return declare(z.array(writtenZone()), "", `a list; each ${zoneInWords}`, declaration);
+}
+
+/** Ranges of client addresses; an address without a length is a range of one. */
+export function addressRanges(declaration: Declaration<string[]>) {
+  const written = z.codec(z.string(), z.custom<AddressRange>(), {
+    decode: (text, context) => parseAddressRange(text) ?? refuse(context, text),
+    encode: ({ address, prefixLength }) => `${address}/${prefixLength}`,
+  });
+  return declare(z.array(written), "", "a list of `ADDR/LENGTH` (CIDR) or `ADDR`", declaration);
+}
+
+function declare<Schema extends z.ZodType>(
+  schema: Schema,
+  unit: string,
+  allowed: string,
+  { default: written, reload, help, flag }: Declaration<z.input<Schema>>,
+) {
+  const notes = { description: help, allowed, unit, default: written, reload, flag };
+  const declared = schema.prefault(written as never);
+  settingNotes.add(declared, notes);
+  return declared;
+}
+
+/** Reports a value as not allowed. Without `params.reason` the message is the value and what is allowed instead. */
+function refuse(context: z.core.ParsePayload, input: unknown): never {
+  context.issues.push({ code: "custom", input });
+  return z.NEVER;
+}
+
+function writtenAddress(isAllowed: (address: ServerAddress) => boolean, defaultPort?: number) {
+  return z.codec(z.string(), z.custom<ServerAddress>(), {
+    decode(text, context) {
+      const address = parseServerAddress(text, defaultPort);
+      return address === undefined || !isAllowed(address) ? refuse(context, text) : address;
+    },
+    encode: formatServerAddress,
+  });
+}
+
+/** A question can be sent neither to port 0 nor to "every address". */
+function isUpstreamAddress({ host, port }: ServerAddress): boolean {
+  return port !== 0 && !/^[0.:]+$/.test(host);
+}
+
+const zoneInWords =
+  "a domain name: labels of 1 to 63 letters, digits, `-` or `_`, together at most 253 characters, not the root";
+
+function writtenZone() {
+  return z.codec(z.string(), z.string(), {
+    decode: (text, context) => (isZone(text) ? normaliseZone(text) : refuse(context, text)),
+    encode: (name) => name,
+  });
+}
+
+function isZone(text: string): boolean {
+  const name = normaliseZone(text);
+  return name.length <= 253 && name.split(".").every((label) => /^[a-z0-9_-]{1,63}$/.test(label));
+}
+
+function normaliseZone(text: string): string {
+  return text.toLowerCase().replace(/\.$/, "");
+}
+
+function parseByteSize(size: string | number): number | undefined {
+  const match = /^(\d+)(KiB|MiB|GiB)?$/.exec(String(size));
+  const exponent = ["", "KiB", "MiB", "GiB"].indexOf(match?.[2] ?? "");
+  return match === null ? undefined : Number(match[1]) * 1024 ** exponent;
+}
+
+function parseAddressRange(text: string): AddressRange | undefined {
+  const [, address = "", lengthText] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+  const family = isIP(address);
+  const longest = family === 6 ? 128 : 32;
+  const prefixLength = lengthText === undefined ? longest : Number(lengthText);
+  return family === 0 || prefixLength > longest ? undefined : { address, prefixLength };
+}
