@@ -52,6 +52,10 @@ export interface App {
   readonly shared: SharedQuestions;
   readonly loopGuard: LoopGuard;
   readonly lifeCycle: LifeCycle;
+  /** The zone in force, in presentation form. */
+  readonly clusterDomain: string;
+  /** Every counters object of every server since the start, those that a reload removed included. */
+  serverCounters(): Iterable<{ readonly address: ServerAddress; readonly counters: ServerCounters }>;
   /** The present one: a reload may replace it. */
   upstream(): Upstream;
   /** Where the embedded cluster DNS answers, if it runs. */
@@ -81,7 +85,7 @@ export async function startApp({ settings: initialSettings, clock, log }: AppOpt
   const cache = createAnswerCache(limits.cache);
   const failures = createFailureMemory(limits.failures);
   const shared = createSharedQuestions(limits.waits);
-  const serverCounters = new Map<string, ServerCounters>();
+  const serverCounters = new Map<string, { readonly address: ServerAddress; readonly counters: ServerCounters }>();
   let clusterDns: ClusterDns | undefined;
   let upstream = await createUpstreamOf(settings);
 
@@ -160,10 +164,10 @@ export async function startApp({ settings: initialSettings, clock, log }: AppOpt
   function countersFor(route: string, server: ServerAddress): ServerCounters {
     const key = `${route} ${formatServerAddress(server)}`;
     const known = serverCounters.get(key);
-    if (known !== undefined) return known;
-    const created = createServerCounters();
-    serverCounters.set(key, created);
-    return created;
+    if (known !== undefined) return known.counters;
+    const counters = createServerCounters();
+    serverCounters.set(key, { address: server, counters });
+    return counters;
   }
 
   /** Ready is: an upstream answered, nothing loops, and a query through our own socket was answered. */
@@ -175,10 +179,13 @@ export async function startApp({ settings: initialSettings, clock, log }: AppOpt
       const [listener] = listeners;
       if (!asked.hasAnswered() || listener === undefined) {
         lifeCycle.explain("no upstream server has answered yet");
-        if (attempt === 1) log.warn({ upstream: describeServers(asked) }, "no upstream server answers; serving, but not ready");
+        if (attempt === 1)
+          log.warn({ upstream: describeServers(asked) }, "no upstream server answers; serving, but not ready");
       } else if (loopGuard.isLooping()) {
         lifeCycle.explain("the upstream leads back here");
-      } else if (!(await askOwnSocket(listener.address, ownQuestion(clusterDomain, RrType.SOA), selfQueryTimeoutMs, clock))) {
+      } else if (
+        !(await askOwnSocket(listener.address, ownQuestion(clusterDomain, RrType.SOA), selfQueryTimeoutMs, clock))
+      ) {
         lifeCycle.explain("a query through our own socket was not answered");
       } else {
         if (lifeCycle.becomeReady()) log.info({ upstream: describeServers(asked) }, "ready");
@@ -210,7 +217,8 @@ export async function startApp({ settings: initialSettings, clock, log }: AppOpt
   }
 
   async function apply(next: Settings): Promise<void> {
-    const isUpstreamChanged = JSON.stringify([next.upstream, next.cluster]) !== JSON.stringify([settings.upstream, settings.cluster]);
+    const isUpstreamChanged =
+      JSON.stringify([next.upstream, next.cluster]) !== JSON.stringify([settings.upstream, settings.cluster]);
     Object.assign(limits.cache, mutableLimitsOf(next).cache);
     Object.assign(limits.failures, mutableLimitsOf(next).failures);
     Object.assign(limits.waits, mutableLimitsOf(next).waits);
@@ -253,6 +261,8 @@ export async function startApp({ settings: initialSettings, clock, log }: AppOpt
     shared,
     loopGuard,
     lifeCycle,
+    clusterDomain: settings.cluster.domain,
+    serverCounters: () => serverCounters.values(),
     upstream: () => upstream,
     clusterDnsAddress: () => clusterDns?.address,
     apply,

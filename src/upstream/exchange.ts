@@ -145,7 +145,11 @@ export function exchange(
  */
 function nextServer(servers: readonly Server[], asked: ReadonlySet<Server>, current: Server): Server;
 function nextServer(servers: readonly Server[], asked: ReadonlySet<Server>, current: undefined): Server | undefined;
-function nextServer(servers: readonly Server[], asked: ReadonlySet<Server>, current: Server | undefined): Server | undefined {
+function nextServer(
+  servers: readonly Server[],
+  asked: ReadonlySet<Server>,
+  current: Server | undefined,
+): Server | undefined {
   return (
     servers.find((server) => server.health.isUp() && !asked.has(server)) ??
     servers.find((server) => server.health.isUp() && server !== current) ??

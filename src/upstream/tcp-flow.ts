@@ -82,7 +82,7 @@ export function openTcpFlow(options: TcpFlowOptions): TcpFlow {
       end("closed");
       return false;
     }
-    const result = waiting.match(frame.slice());
+    const result = waiting.match(new Uint8Array(frame));
     if (result !== "answered") {
       counters.ignored[result] += 1;
       return true;

@@ -98,7 +98,8 @@ export function createTcpPool(
 
   function onClose(flow: TcpFlow, end: TcpFlowEnd): void {
     flows.delete(flow);
-    if (end.wasConnected && end.reason === "closed" && end.unanswered > 0) depth = Math.max(1, Math.min(depth, end.answered));
+    if (end.wasConnected && end.reason === "closed" && end.unanswered > 0)
+      depth = Math.max(1, Math.min(depth, end.answered));
     // Without a connection there is nobody to answer what waits: it fails with the connection it waited for.
     if (!end.wasConnected && flows.size === 0) failQueued(end.reason);
     // The lost attempts are asked again by their exchanges, in this same turn and in front of what is queued.

@@ -30,7 +30,13 @@ export function optSizeFor(extendedError: number): number {
  * Writes our OPT record at `offset` and returns the offset behind it: our size, `upperRcode` (the upper 8 of 12 bits), DO,
  * and an extended error unless it is `ExtendedError.none`. The caller guarantees the room and counts the record.
  */
-export function writeOpt(target: Uint8Array, offset: number, upperRcode: number, dnssecOk: boolean, extendedError: number): number {
+export function writeOpt(
+  target: Uint8Array,
+  offset: number,
+  upperRcode: number,
+  dnssecOk: boolean,
+  extendedError: number,
+): number {
   target[offset] = 0;
   writeU16(target, offset + 1, RrType.OPT);
   writeU16(target, offset + 3, ourUdpSizeBytes);

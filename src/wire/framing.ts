@@ -39,7 +39,7 @@ export function createFrameReader(): FrameReader {
 
   /** Completes the message that earlier chunks began. Returns the offset behind it, or -1 when there is still some missing. */
   function finishPartial(chunk: Uint8Array): number {
-    let at = append(chunk, 0, framePrefixSizeBytes);
+    let at = partialSize < framePrefixSizeBytes ? append(chunk, 0, framePrefixSizeBytes) : 0;
     if (partialSize < framePrefixSizeBytes) return -1;
     const frameSize = framePrefixSizeBytes + readU16(partial, 0);
     at = append(chunk, at, frameSize);

@@ -19,7 +19,14 @@ export const headerSizeBytes = 12;
 export const maxMessageSizeBytes = 65_535;
 
 /** Offsets of the header's fields. */
-export const HeaderOffset = { id: 0, flags: 2, questionCount: 4, answerCount: 6, authorityCount: 8, additionalCount: 10 };
+export const HeaderOffset = {
+  id: 0,
+  flags: 2,
+  questionCount: 4,
+  answerCount: 6,
+  authorityCount: 8,
+  additionalCount: 10,
+};
 
 /** Bits of the flags. */
 export const Flag = {

@@ -10,7 +10,10 @@ import { foldOctet, maxNameSizeBytes } from "./name.ts";
 export function nameFromText(text: string): Uint8Array | undefined {
   if (text === "." || text === "") return text === "." ? Uint8Array.of(0) : undefined;
   const octets: number[] = [];
-  for (const label of splitLabels(text.endsWith(".") && !text.endsWith("\\.") ? text.slice(0, -1) : text)) {
+  const labels = splitLabels(text);
+  if (labels === undefined) return undefined;
+  if (labels.length > 1 && labels.at(-1)?.length === 0) labels.pop();
+  for (const label of labels) {
     if (label.length === 0 || label.length > 63) return undefined;
     octets.push(label.length, ...label);
   }
@@ -27,13 +30,15 @@ export function nameToText(name: Uint8Array): string {
   return labels.length === 0 ? "." : labels.join(".");
 }
 
-function splitLabels(text: string): number[][] {
+function splitLabels(text: string): number[][] | undefined {
   const labels: number[][] = [[]];
   for (const match of text.matchAll(/\\(\d{3})|\\?([^])/gu)) {
     const [whole, decimal, character = ""] = match;
     if (whole === ".") labels.push([]);
-    else if (decimal !== undefined) labels.at(-1)?.push(Number(decimal) & 0xff);
-    else labels.at(-1)?.push(...new TextEncoder().encode(character).map(foldOctet));
+    else if (decimal !== undefined) {
+      if (Number(decimal) > 255) return undefined;
+      labels.at(-1)?.push(foldOctet(Number(decimal)));
+    } else labels.at(-1)?.push(...new TextEncoder().encode(character).map(foldOctet));
   }
   return labels;
 }

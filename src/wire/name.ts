@@ -83,12 +83,14 @@ export function expandName(packet: Uint8Array, offset: number, end: number): Uin
   let sizeBytes = 0;
   let at = offset;
   let lowestPointer = offset;
+  let pointersLeft = 127;
   while (at < end) {
     const labelSize = readU8(packet, at);
     if (labelSize >= 0xc0) {
       if (at + 2 > end) return Fault.recordTruncated;
       at = readU16(packet, at) & 0x3fff;
-      if (at < headerSizeBytes || at >= lowestPointer) return Fault.pointer;
+      if (at < headerSizeBytes || at >= lowestPointer || pointersLeft === 0) return Fault.pointer;
+      pointersLeft -= 1;
       lowestPointer = at;
       continue;
     }
@@ -129,4 +131,6 @@ export function foldOctet(octet: number): number {
   return readU8(foldTable, octet);
 }
 
-const foldTable = Uint8Array.from({ length: 256 }, (_, octet) => (octet >= 0x41 && octet <= 0x5a ? octet | 0x20 : octet));
+const foldTable = Uint8Array.from({ length: 256 }, (_, octet) =>
+  octet >= 0x41 && octet <= 0x5a ? octet | 0x20 : octet,
+);

@@ -86,7 +86,7 @@ export function readQuery(packet: Uint8Array, sizeBytes: number, query: ClientQu
 /** A copy of `query` that outlives the receive buffer: with its own packet (header and question only) and its own name. */
 export function copyQuery(query: ClientQuery): ClientQuery {
   const name = { ...query.name, octets: query.name.octets.slice(0, query.name.sizeBytes) };
-  return { ...query, packet: query.packet.slice(0, query.questionEnd), name };
+  return { ...query, packet: Uint8Array.from(query.packet.subarray(0, query.questionEnd)), name };
 }
 
 /** Whether the client would understand AD in a reply (RFC 6840 §5.7). */

@@ -44,7 +44,7 @@ export function parseReply(packet: Uint8Array): Reply | number {
   if ((flags & opcodeMask) !== 0) return Fault.opcode;
   if (readU16(packet, HeaderOffset.questionCount) !== 1) return Fault.questionCount;
   const nameEnd = skipName(packet, headerSizeBytes, packet.length);
-  if (nameEnd < 0) return nameEnd;
+  if (nameEnd < 0) return nameEnd === Fault.recordTruncated ? Fault.questionTruncated : nameEnd;
   if (nameEnd + 4 > packet.length) return Fault.questionTruncated;
 
   const questionEnd = nameEnd + 4;

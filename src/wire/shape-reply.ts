@@ -3,7 +3,7 @@
  * §4.1.1, RFC 6891 §7, RFC 2181 §9).
  */
 import { Flag, HeaderOffset, headerSizeBytes, opcodeMask, rcodeMask } from "./header.ts";
-import { ExtendedError } from "./codes.ts";
+import { ExtendedError, RrType } from "./codes.ts";
 import { optSizeFor, writeOpt } from "./edns.ts";
 import { readU16, readU32, writeU16, writeU32 } from "./octets.ts";
 import { type ClientQuery, understandsAuthenticData } from "./query.ts";
@@ -12,7 +12,7 @@ import { recordCount, recordEndAt, type StoredMessage, ttlOffsetOf } from "./sto
 /**
  * Writes `message` as the reply to `query` into `target` and returns its size, at most `limitBytes` (512 or more; the caller
  * guarantees that much room). TTLs are lowered by `ageSeconds`, or all set to `fixedTtlSeconds` where that is not 0.
- * `extendedError` goes into OPT if the client sent one. Answers that do not fit are cut behind the last whole record, with
+ * `ageSeconds` is a whole number. `extendedError` goes into OPT if the client sent one. Answers that do not fit are cut behind the last whole record, with
  * TC: musl before 1.2.4 uses what is there and never asks over TCP.
  */
 export function shapeReply(
@@ -66,7 +66,7 @@ export function composeError(target: Uint8Array, query: ClientQuery, rcode: numb
 export const maxErrorSizeBytes = headerSizeBytes + 255 + 4 + optSizeFor(ExtendedError.cachedError);
 
 function replyFlags(stored: number, query: ClientQuery, isCut: boolean): number {
-  const kept = stored & (Flag.AA | rcodeMask | (understandsAuthenticData(query) ? Flag.AD : 0));
+  const kept = stored & (Flag.AA | Flag.TC | rcodeMask | (understandsAuthenticData(query) ? Flag.AD : 0));
   const echoed = query.flags & (Flag.RD | Flag.CD);
   return Flag.QR | Flag.RA | kept | echoed | (isCut ? Flag.TC : 0);
 }
@@ -76,7 +76,6 @@ function countFittingRecords(message: StoredMessage, limitBytes: number): number
   const count = recordCount(message);
   let fitting = 0;
   while (fitting < count && recordEndAt(message.octets, ttlOffsetOf(message, fitting)) <= limitBytes) fitting += 1;
-  // Behind a cut answer there is no use for the other sections; a section behind the answers may be cut by itself.
   return fitting;
 }
 
@@ -96,7 +95,15 @@ function setCounts(target: Uint8Array, message: StoredMessage, kept: number): bo
   writeU16(target, HeaderOffset.answerCount, keptAnswers);
   writeU16(target, HeaderOffset.authorityCount, keptAuthorities);
   writeU16(target, HeaderOffset.additionalCount, kept - keptAnswers - keptAuthorities);
-  return keptAnswers < answerCount || (answerCount === 0 && keptAuthorities < authorityCount);
+  return keptAnswers < answerCount || dropsSoa(message, kept, answerCount + authorityCount);
+}
+
+/** Whether one of the records from `first` on, up to `end`, is an SOA. The type stands four octets before the TTL. */
+function dropsSoa(message: StoredMessage, first: number, end: number): boolean {
+  for (let index = first; index < end; index += 1) {
+    if (readU16(message.octets, ttlOffsetOf(message, index) - 4) === RrType.SOA) return true;
+  }
+  return false;
 }
 
 function copyQuestion(target: Uint8Array, query: ClientQuery): void {

@@ -10,10 +10,10 @@ import { readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 
 /** Queries from clients, or replies from an upstream. */
-export type MalformedFolder = "malformed" | "malformed-replies";
+type MalformedFolder = "malformed" | "malformed-replies";
 
 /** One packet and what must come of it. */
-export interface MalformedPacket {
+interface MalformedPacket {
   /** The defect, as a sentence with spaces. */
   readonly name: string;
   readonly packet: Uint8Array;

@@ -1,0 +1,142 @@
+/*
+ * The real program as a child process, on ports that the system picks.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { until } from "./scripted-upstream.ts";
+
+/** The checkout's own folder. */
+export const projectFolder = fileURLToPath(new URL("../..", import.meta.url));
+
+/** How to start it. */
+export interface RunOptions {
+  /** Settings as they would stand in the file; ports 0 and no drain are filled in where nothing is said. */
+  readonly settings?: Record<string, unknown>;
+  /** More arguments of `serve`. */
+  readonly flags?: readonly string[];
+  readonly env?: Record<string, string>;
+  /** Whether to wait for "ready" (default) or only for the listeners. */
+  readonly waitUntilReady?: boolean;
+}
+
+/** A nodens that runs. */
+export interface RunningNodens {
+  readonly process: ChildProcess;
+  /** The first listening port (UDP and TCP). */
+  readonly port: number;
+  readonly adminUrl: string;
+  /** The settings file, for tests that change it. */
+  readonly settingsFile: string;
+  stdout(): string;
+  /** Log lines, parsed. */
+  logs(): Record<string, unknown>[];
+  /** The sample values of one metric, by label text ("" without labels). */
+  metric(name: string): Promise<Map<string, number>>;
+  /** Ends it with SIGTERM and returns its exit code. Safe to call twice. */
+  stop(): Promise<number | null>;
+}
+
+/** A nodens that ended by itself. */
+export interface EndedNodens {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Starts `nodens serve`. Stop it at the end of the test or suite. Throws with its output when it ends or does not get ready. */
+export async function runNodens(options: RunOptions = {}): Promise<RunningNodens> {
+  const folder = mkdtempSync(join(tmpdir(), "nodens-test-"));
+  const settingsFile = join(folder, "nodens.yaml");
+  // JSON is YAML.
+  writeFileSync(settingsFile, JSON.stringify(withTestDefaults(options.settings ?? {})));
+  const child = spawnNodens(["serve", "--config", settingsFile, ...(options.flags ?? [])], options.env);
+  const output = collect(child);
+  let code: number | null | undefined;
+  const exited = once(child, "exit").then(([exitCode]) => (code = exitCode as number | null));
+
+  async function stop(): Promise<number | null> {
+    if (code === undefined) child.kill("SIGTERM");
+    const exitCode = await exited;
+    rmSync(folder, { recursive: true, force: true });
+    return exitCode;
+  }
+
+  try {
+    await until("nodens says where it listens", () => {
+      if (code !== undefined) throw new Error(`nodens ended with ${code}`);
+      return output.stdout().includes("metrics");
+    });
+    const port = Number(/listening\s+\S+:(\d+)/.exec(output.stdout())?.[1]);
+    const adminUrl = /http:\/\/\S+(?=\/metrics)/.exec(output.stdout())?.[0] ?? "";
+    if (options.waitUntilReady !== false) {
+      await until("nodens is ready", async () => (await fetch(`${adminUrl}/readyz`)).ok);
+    }
+    return {
+      process: child,
+      port,
+      adminUrl,
+      settingsFile,
+      stdout: output.stdout,
+      logs: () => parseLines(output.stderr()),
+      metric: async (name) => readMetric(await (await fetch(`${adminUrl}/metrics`)).text(), name),
+      stop,
+    };
+  } catch (error) {
+    child.kill("SIGKILL");
+    await stop();
+    throw new Error(`${String(error)}\n${output.stdout()}${output.stderr()}`, { cause: error });
+  }
+}
+
+/** Runs `nodens` with these arguments to its end. */
+export async function runToEnd(args: readonly string[], env?: Record<string, string>): Promise<EndedNodens> {
+  const child = spawnNodens(args, env);
+  const output = collect(child);
+  const [code] = (await once(child, "close")) as [number | null];
+  return { code, stdout: output.stdout(), stderr: output.stderr() };
+}
+
+function spawnNodens(args: readonly string[], env: Record<string, string> = {}): ChildProcess {
+  return spawn(process.execPath, [join(projectFolder, "src", "nodens.mjs"), ...args], {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, NODE_OPTIONS: "", ...env },
+  });
+}
+
+function collect(child: ChildProcess): { stdout(): string; stderr(): string } {
+  let stdout = "";
+  let stderr = "";
+  child.stdout?.on("data", (chunk: Buffer) => (stdout += chunk.toString()));
+  child.stderr?.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
+  return { stdout: () => stdout, stderr: () => stderr };
+}
+
+function withTestDefaults(settings: Record<string, unknown>): Record<string, unknown> {
+  const group = (name: string) => (settings[name] ?? {}) as Record<string, unknown>;
+  return {
+    ...settings,
+    listen: { addresses: ["127.0.0.1:0"], ...group("listen") },
+    admin: { address: "127.0.0.1:0", ...group("admin") },
+    shutdown: { drainMs: 0, ...group("shutdown") },
+  };
+}
+
+function parseLines(text: string): Record<string, unknown>[] {
+  return text
+    .split("\n")
+    .filter((line) => line.startsWith("{"))
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
+function readMetric(exposition: string, name: string): Map<string, number> {
+  const samples = new Map<string, number>();
+  for (const line of exposition.split("\n")) {
+    const match = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)$/.exec(line);
+    if (match?.[1] === name) samples.set(match[2] ?? "", Number(match[3]));
+  }
+  return samples;
+}
