@@ -1,10 +1,12 @@
 /* Writes every page of docs/ that is generated from code. A test compares the pages with the code they come from. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { metricsPage } from "./metrics-page.ts";
 import { settingsJsonSchema, settingsPage } from "./settings-page.ts";
 
 /** The generated pages: the path from the root of the repository, and what renders the text. */
 export const generatedPages: readonly (readonly [path: string, render: () => string])[] = [
+  ["docs/metrics.md", metricsPage],
   ["docs/settings.md", settingsPage],
   ["docs/settings.schema.json", settingsJsonSchema],
 ];

@@ -3,6 +3,7 @@ import { printEffectiveSettings } from "../settings/effective-settings.ts";
 import type { Environment } from "../settings/expand-variables.ts";
 import { loadSettings } from "../settings/load-settings.ts";
 import { formatProblem } from "../settings/problem.ts";
+import { ExitCode } from "./exit-code.ts";
 
 /** What `check` needs of the process. Both functions get whole lines, with their line ends. */
 export interface CheckOptions {
@@ -11,17 +12,14 @@ export interface CheckOptions {
   readonly writeError: (text: string) => void;
 }
 
-/** EX_CONFIG of sysexits.h: a configuration error. */
-const configurationErrorExitCode = 78;
-
 /** Checks one file. Returns the exit code: 0 with the effective settings written, 78 with every problem written as an error. */
 export function check(filePath: string, { env, write, writeError }: CheckOptions): number {
   const loaded = loadSettings({ filePath, env });
   if ("problems" in loaded) {
     for (const problem of loaded.problems) writeError(`${formatProblem(problem)}\n`);
-    return configurationErrorExitCode;
+    return ExitCode.configuration;
   }
   for (const warning of loaded.warnings) writeError(`${formatProblem(warning)} (warning)\n`);
   write(printEffectiveSettings(loaded.settings));
-  return 0;
+  return ExitCode.ok;
 }

@@ -104,10 +104,13 @@ export async function listenTcp(address: ServerAddress, front: Front, limits: Tc
 function bind(server: Server, address: ServerAddress): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen({ host: address.host, port: address.port, ipv6Only: isIPv6(address.host), exclusive: true, backlog: 1024 }, () => {
-      server.off("error", reject);
-      const bound = server.address();
-      resolve(typeof bound === "object" && bound !== null ? bound.port : address.port);
-    });
+    server.listen(
+      { host: address.host, port: address.port, ipv6Only: isIPv6(address.host), exclusive: true, backlog: 1024 },
+      () => {
+        server.off("error", reject);
+        const bound = server.address();
+        resolve(typeof bound === "object" && bound !== null ? bound.port : address.port);
+      },
+    );
   });
 }

@@ -50,9 +50,10 @@ export function findDoubts(settings: Settings): Contradiction[] {
       wrong,
     });
   }
-  const allSendsMs = upstream.maxSends * upstream.tcp.queryTimeoutMs;
+  // Each send waits twice as long as the one before: 1 + 2 + 4 times the first.
+  const allSendsMs = (2 ** (upstream.maxSends - 1) - 1) * upstream.tcp.queryTimeoutMs;
   if (allSendsMs > upstream.deadlineMs) {
-    const wrong = `leaves no time for all of upstream.maxSends: ${upstream.maxSends} sends take up to ${allSendsMs} ms, upstream.deadlineMs is ${upstream.deadlineMs}`;
+    const wrong = `leaves no time for all of upstream.maxSends: the last of ${upstream.maxSends} sends leaves after ${allSendsMs} ms, upstream.deadlineMs is ${upstream.deadlineMs}`;
     const paths = [
       ["upstream", "tcp", "queryTimeoutMs"],
       ["upstream", "maxSends"],

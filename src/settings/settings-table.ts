@@ -162,10 +162,10 @@ const upstream = group("Who is asked what the cache does not know, and over how 
       help: "How long a connection may take to open. Must be below `upstream.deadlineMs`.",
     }),
     queryTimeoutMs: wholeNumber("ms", {
-      default: 1500,
+      default: 800,
       between: [10, 10_000],
       reload: "live",
-      help: "How long one send waits for its answer before another flow or server is tried. Must be below `upstream.deadlineMs`.",
+      help: "How long one send waits for its answer before another flow or server is tried; doubles with each send. A connection that was silent all the while is given up. Must be below `upstream.deadlineMs`.",
     }),
     idleTimeoutMs: wholeNumber("ms", {
       default: 8000,
@@ -197,7 +197,7 @@ const upstream = group("Who is asked what the cache does not know, and over how 
       default: 800,
       between: [10, 10_000],
       reload: "live",
-      help: "How long one send waits for its answer before the question is sent again. Must be below `upstream.deadlineMs`.",
+      help: "How long one send waits for its answer before the question is sent again; doubles with each send. Must be below `upstream.deadlineMs`.",
     }),
     maxAgeSeconds: wholeNumber("s", {
       default: 60,
@@ -329,7 +329,7 @@ const limits = group("Bounds under overload. Answers from the cache are always g
   }),
 });
 
-const log = group("The log: JSON lines on standard output.", {
+const log = group("The log: JSON lines on standard error.", {
   level: oneOf(["trace", "debug", "info", "warn", "error", "fatal", "silent"], {
     default: "info",
     reload: "live",

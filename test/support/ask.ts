@@ -7,7 +7,12 @@ import { connect, type Socket } from "node:net";
 import { concat, u16 } from "./messages.ts";
 
 /** Sends one datagram from a socket of its own. The first reply, or undefined when none came within `waitMs`. */
-export async function askUdp(port: number, packet: Uint8Array, waitMs = 3000, host = "127.0.0.1"): Promise<Uint8Array | undefined> {
+export async function askUdp(
+  port: number,
+  packet: Uint8Array,
+  waitMs = 3000,
+  host = "127.0.0.1",
+): Promise<Uint8Array | undefined> {
   const socket = createSocket(host.includes(":") ? "udp6" : "udp4");
   try {
     socket.connect(port, host);

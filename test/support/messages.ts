@@ -61,7 +61,14 @@ export interface ReadMessage {
 
 /** Builds a message without compression, unless a name is given as "@12": then it is a pointer to that offset. */
 export function buildMessage(message: TestMessage): Uint8Array {
-  const { questions = [], answers = [], authorities = [], additionals = [], opt, trailing = new Uint8Array(0) } = message;
+  const {
+    questions = [],
+    answers = [],
+    authorities = [],
+    additionals = [],
+    opt,
+    trailing = new Uint8Array(0),
+  } = message;
   const counts = message.counts ?? [
     questions.length,
     answers.length,
@@ -176,7 +183,12 @@ export function txt(name: string, text: string, ttl = 30): TestRecord {
 /** The SOA of a denial: TTL and MINIMUM decide its life. */
 export function soa(zone: string, ttl = 30, minimum = 30): TestRecord {
   const numbers = [1, 7200, 1800, 86_400, minimum].map(u32);
-  return { name: zone, type: Type.SOA, ttl, data: concat([nameBytes(`ns.${zone}`), nameBytes(`host.${zone}`), ...numbers]) };
+  return {
+    name: zone,
+    type: Type.SOA,
+    ttl,
+    data: concat([nameBytes(`ns.${zone}`), nameBytes(`host.${zone}`), ...numbers]),
+  };
 }
 
 /** A name in wire form. "." is the root; "@12" a pointer to offset 12; "\\." is a dot inside a label. */
@@ -230,7 +242,7 @@ function readName(bytes: Uint8Array, offset: number): { name: string; end: numbe
   const labels: string[] = [];
   let at = offset;
   let end: number | undefined;
-  for (let hops = 0; hops < 128; ) {
+  for (let hops = 0; hops < 128;) {
     const size = bytes[at];
     if (size === undefined) throw new Error("name runs past the end");
     if (size === 0) return { name: labels.length === 0 ? "." : labels.join("."), end: end ?? at + 1 };
@@ -249,7 +261,7 @@ function readName(bytes: Uint8Array, offset: number): { name: string; end: numbe
 function readOptions(data: Uint8Array): { code: number; data: Uint8Array }[] {
   const options: { code: number; data: Uint8Array }[] = [];
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
-  for (let at = 0; at < data.length; ) {
+  for (let at = 0; at < data.length;) {
     const size = view.getUint16(at + 2);
     options.push({ code: view.getUint16(at), data: data.slice(at + 4, at + 4 + size) });
     at += 4 + size;

@@ -120,7 +120,11 @@ export async function startScriptedUpstream(script: Script, port = 0): Promise<S
 }
 
 /** Waits until `condition` holds, asking every few milliseconds; throws after `limitMs` with what was waited for. */
-export async function until(what: string, condition: () => boolean | Promise<boolean>, limitMs = 10_000): Promise<void> {
+export async function until(
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+  limitMs = 10_000,
+): Promise<void> {
   const giveUpAt = performance.now() + limitMs;
   while (!(await condition())) {
     if (performance.now() > giveUpAt) throw new Error(`waited ${limitMs} ms in vain until ${what}`);

@@ -1,0 +1,200 @@
+/*
+ * The command line: which commands and flags there are, what their help says, and what is answered to a wrong one. What the
+ * commands do is passed in.
+ */
+import { Command, CommanderError, Option } from "commander";
+import { nearestName } from "../settings/nearest-name.ts";
+import type { FlagValues } from "../settings/load-settings.ts";
+import { ExitCode } from "./exit-code.ts";
+import type { QueryFlags } from "./query.ts";
+
+/** The flags of `serve`, as text: those that override settings, and the file that holds the settings. */
+interface ServeFlags extends FlagValues {
+  readonly config?: string | undefined;
+}
+
+/** What runs for each command. Each answers with the exit code. */
+export interface CommandActions {
+  serve(flags: ServeFlags): Promise<number> | number;
+  check(filePath: string): Promise<number> | number;
+  query(name: string, type: string | undefined, flags: QueryFlags): Promise<number> | number;
+  version(): Promise<number> | number;
+}
+
+/** Where help and errors go: whole lines, with their line ends. */
+export interface Terminal {
+  readonly write: (text: string) => void;
+  readonly writeError: (text: string) => void;
+}
+
+/** The commands, ready to run. */
+export interface CommandLine {
+  /**
+   * Reads the arguments (without program and script), runs the command they name and returns its exit code: 64, with one line
+   * that says why, for arguments that cannot be understood, and 1 for a command that throws. Flags without a command mean `serve`.
+   */
+  run(args: readonly string[]): Promise<number>;
+}
+
+/** Creates the command line of nodens. */
+export function createCommandLine(actions: CommandActions, terminal: Terminal): CommandLine {
+  return {
+    async run(args) {
+      let exitCode: number = ExitCode.ok;
+      const program = createProgram(actions, terminal, (code) => (exitCode = code));
+      try {
+        await program.parseAsync(args, { from: "user" });
+        return exitCode;
+      } catch (error) {
+        // Commander ends by throwing, help included; its own exit codes are only 0 and 1.
+        if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
+        terminal.writeError(`nodens: ${error instanceof Error ? error.stack : String(error)}\n`);
+        return ExitCode.unexpected;
+      }
+    },
+  };
+}
+
+/** What the help says of the exit codes. */
+const exitCodeMeanings: Readonly<Record<keyof typeof ExitCode, string>> = {
+  ok: "done; for query: a reply came, whatever it says",
+  unexpected: "an error that nodens did not expect",
+  usage: "wrong command line: unknown command or flag; for query: an unusable name, type or server",
+  unavailable: "an address is in use; for query: no reply came",
+  system: "the system refused, for example an address that the machine does not have",
+  noPermission: "not allowed, for example to listen on port 53",
+  configuration: "settings that are wrong or cannot be read, or a Node.js that is too old",
+};
+
+type Finish = (exitCode: number) => void;
+
+function createProgram(actions: CommandActions, { write, writeError }: Terminal, finish: Finish): Command {
+  const program = new Command("nodens")
+    .description("Node-local caching DNS server for Kubernetes.")
+    .usage("[command] [flags]")
+    .helpCommand(false)
+    .helpOption("-h, --help", "show this help; after a command, that command's")
+    .option("--version", "the same as the command version")
+    .configureOutput({ writeOut: write, writeErr: writeError, outputError: (text) => writeError(asOneLine(text)) })
+    .configureHelp({ helpWidth: 100 })
+    .exitOverride()
+    .addHelpText("after", programEpilogue());
+  addServe(program, actions, finish);
+  addQuery(program, actions, finish);
+  program
+    .command("check")
+    .description("say everything that is wrong with a settings file, or print the settings it leads to")
+    .argument("<file>", "the settings file (YAML)")
+    .action(async (filePath: string) => finish(await actions.check(filePath)))
+    .addHelpText("after", examples("nodens check nodens.yaml"));
+  program
+    .command("version")
+    .description("print the versions of nodens and Node.js, and the platform")
+    .action(async () => finish(await actions.version()));
+  program
+    .command("help")
+    .description("show this help, or that of a command")
+    .argument("[command]", "the name of a command")
+    .action((name?: string) => {
+      const command = name === undefined ? program : program.commands.find((known) => known.name() === name);
+      if (command === undefined) return program.error(unknownCommand(program, name ?? ""));
+      return command.outputHelp();
+    });
+  return program;
+}
+
+function addServe(program: Command, actions: CommandActions, finish: Finish): void {
+  const collect = (value: string, earlier: readonly string[] = []): string[] => [...earlier, value];
+  program
+    .command("serve", { isDefault: true })
+    .description("answer DNS queries until told to stop; also what runs when no command is given")
+    .option("--listen <ADDR:PORT>", "address for DNS over UDP and TCP; repeatable", collect)
+    .option("--upstream <ADDR:PORT>", "server to forward to; repeatable", collect)
+    .option("--admin <ADDR:PORT>", "address for metrics and health over HTTP")
+    .option("--cluster-domain <NAME>", "zone of the cluster")
+    .option("--config <FILE>", "settings file (YAML); flags override it")
+    // An unknown command arrives here too, as an argument, and deserves a better message than one too many.
+    .allowExcessArguments()
+    .action(async (flags: ServeFlags, command: Command) => {
+      const [stray] = command.args;
+      if (stray !== undefined) program.error(strayArgument(program, stray));
+      finish(await (program.opts()["version"] === true ? actions.version() : actions.serve(flags)));
+    })
+    .addHelpText(
+      "after",
+      examples(
+        "nodens serve",
+        "nodens serve --listen 127.0.0.1:5353 --listen [::1]:5353 --upstream 10.96.0.10:53",
+        "nodens serve --config /etc/nodens/nodens.yaml",
+      ),
+    );
+}
+
+function addQuery(program: Command, actions: CommandActions, finish: Finish): void {
+  program
+    .command("query")
+    .description("ask a DNS server one question and show all that its reply says")
+    .argument("<name>", "the name to ask for; of an IP address alone, its reverse name")
+    .argument("[type]", "a record type such as AAAA, or TYPE and its number (default: A; PTR for an IP address)")
+    .option("--server <ADDR:PORT>", "server to ask; port 53 unless given", "127.0.0.1:5353")
+    .option("--tcp", "ask over TCP at once, not only when the reply over UDP is truncated")
+    .addOption(new Option("--dnssec", "ask for signatures too (DO)").conflicts("edns"))
+    .option("--no-edns", "ask as clients without EDNS do: at most 512 octets over UDP")
+    .option("--twice", "ask again 1.1 seconds later and compare TTL and time: does the reply come from a cache?")
+    .addOption(new Option("--short", "print only the data of the answers, one per line").conflicts(["json", "twice"]))
+    .option("--json", "print the reply as JSON")
+    .option("--timeout-ms <NUMBER>", "how long to wait for a reply, in milliseconds", "5000")
+    .action(async (name: string, type: string | undefined, flags: QueryFlags) =>
+      finish(await actions.query(name, type, flags)),
+    )
+    .addHelpText(
+      "after",
+      examples(
+        "nodens query kubernetes.default.svc.cluster.local",
+        "nodens query _https._tcp.kubernetes.default.svc.cluster.local SRV --tcp",
+        "nodens query 10.96.0.1 --server 10.96.0.10:53",
+        "nodens query example.com TYPE65 --dnssec --json",
+      ),
+    );
+}
+
+function programEpilogue(): string {
+  const codes = Object.entries(exitCodeMeanings).map(
+    ([name, meaning]) => `  ${String(ExitCode[name as keyof typeof ExitCode]).padEnd(3)} ${meaning}`,
+  );
+  return [
+    "\nFlags without a command are those of serve: see nodens help serve.",
+    examples(
+      "nodens --listen 127.0.0.1:5353 --upstream 10.96.0.10:53",
+      "nodens check nodens.yaml",
+      "nodens query kubernetes.default.svc.cluster.local --twice",
+    ),
+    `\nExit codes:\n${codes.join("\n")}`,
+  ].join("\n");
+}
+
+function examples(...lines: readonly string[]): string {
+  return `\nExamples:\n${lines.map((line) => `  ${line}`).join("\n")}`;
+}
+
+/** Says what is wrong with an argument that `serve` got, which takes none. */
+function strayArgument(program: Command, argument: string): string {
+  if (program.args[0] === "serve") return `error: serve takes no arguments, but was given '${argument}'`;
+  const isCommand = program.commands.some((command) => command.name() === argument);
+  return isCommand ? `error: the command '${argument}' must come before its flags` : unknownCommand(program, argument);
+}
+
+function unknownCommand(program: Command, name: string): string {
+  const names = program.commands.map((command) => command.name());
+  const nearest = nearestName(name, names);
+  return `error: unknown command '${name}' (${nearest === undefined ? `there are ${names.join(", ")}` : `did you mean ${nearest}?`})`;
+}
+
+/** Commander's "error: ...\n(Did you mean --listen?)" on one line, in the form of our other errors. */
+function asOneLine(text: string): string {
+  return `${text
+    .trim()
+    .replace(/^error: /, "nodens: ")
+    .replaceAll("\n(Did", " (did")
+    .replaceAll(/\s+/g, " ")}\n`;
+}

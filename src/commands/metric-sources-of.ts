@@ -1,0 +1,44 @@
+/*
+ * What the metrics read, from the parts of a running nodens.
+ */
+import type { App } from "../app.ts";
+import { countedTypeNames, replySourceNames } from "../listen/listen-counters.ts";
+import { watchEventLoopDelay } from "../observe/event-loop-delay.ts";
+import type { BuildInfo, MetricSources, ReloadCounters } from "../observe/metric-sources.ts";
+import { countReceiveDrops } from "../observe/receive-drops.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { Rcode } from "../wire/codes.ts";
+import { faultNames } from "../wire/fault.ts";
+
+/** Joins `app` and what `serve` itself counts. `close` ends the watch over the event loop. */
+export function metricSourcesOf(
+  app: App,
+  build: BuildInfo,
+  reloads: ReloadCounters,
+  settingsHash: () => string,
+  clock: Clock,
+): { readonly sources: MetricSources; close(): void } {
+  const eventLoop = watchEventLoopDelay(clock);
+  const counters = app.listeners.map((listener) => listener.counters);
+  const udpAddresses = counters.filter(({ protocol }) => protocol === "udp").map(({ address }) => address);
+  const sources: MetricSources = {
+    build,
+    names: { rcodes: Rcode, requestTypes: countedTypeNames, replySources: replySourceNames, faults: faultNames },
+    listeners: () => counters,
+    serverCounters: app.serverCounters,
+    routes: () => app.upstream().routes,
+    cache: () => app.cache,
+    resolver: () => app.resolver.counters,
+    sharedQuestions: () => app.shared,
+    isLooping: app.loopGuard.isLooping,
+    lifeCycleState: app.lifeCycle.state,
+    reloads: () => reloads,
+    settingsHash,
+    // Nothing is set up on the node yet, and what fails at the start ends the process.
+    setupErrors: () => ({ nft: 0, nft_owner: 0, address: 0, listen: 0, config: reloads.failed }),
+    survivedExceptions: () => 0,
+    eventLoopDelays: () => eventLoop.delays,
+    receiveDrops: countReceiveDrops(() => udpAddresses),
+  };
+  return { sources, close: eventLoop.close };
+}

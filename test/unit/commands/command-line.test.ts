@@ -1,0 +1,117 @@
+import { describe, expect, test } from "vitest";
+import { createCommandLine, type CommandActions } from "../../../src/commands/command-line.ts";
+
+/** Runs the command line with actions that only say that, and with what, they were called. */
+async function run(args: readonly string[], overrides: Partial<CommandActions> = {}) {
+  const calls: unknown[] = [];
+  let [output, errors] = ["", ""];
+  const note = (...call: unknown[]): Promise<number> => {
+    calls.push(call);
+    return Promise.resolve(0);
+  };
+  const actions: CommandActions = {
+    serve: (flags) => note("serve", flags),
+    check: (filePath) => note("check", filePath),
+    query: (name, type, flags) => note("query", name, type, flags),
+    version: () => note("version"),
+    ...overrides,
+  };
+  const terminal = {
+    write: (text: string) => void (output += text),
+    writeError: (text: string) => void (errors += text),
+  };
+  const exitCode = await createCommandLine(actions, terminal).run(args);
+  return { exitCode, output, errors, calls };
+}
+
+const queryDefaults = { server: "127.0.0.1:5353", timeoutMs: "5000", edns: true };
+
+describe("what runs", () => {
+  const rows: readonly (readonly [line: string, call: readonly unknown[]])[] = [
+    ["", ["serve", {}]],
+    ["serve", ["serve", {}]],
+    ["--listen 127.0.0.1:53", ["serve", { listen: ["127.0.0.1:53"] }]],
+    ["--listen 127.0.0.1:53 --listen [::1]:53", ["serve", { listen: ["127.0.0.1:53", "[::1]:53"] }]],
+    ["serve --upstream 10.0.0.1:53 --upstream=10.0.0.2:53", ["serve", { upstream: ["10.0.0.1:53", "10.0.0.2:53"] }]],
+    [
+      "--admin :9153 --cluster-domain k8s.test --config n.yaml",
+      ["serve", { admin: ":9153", clusterDomain: "k8s.test", config: "n.yaml" }],
+    ],
+    ["check nodens.yaml", ["check", "nodens.yaml"]],
+    ["version", ["version"]],
+    ["--version", ["version"]],
+    ["query example.com", ["query", "example.com", undefined, queryDefaults]],
+    ["query example.com AAAA --tcp", ["query", "example.com", "AAAA", { ...queryDefaults, tcp: true }]],
+    [
+      "query --server [::1]:53 --dnssec --json --twice --timeout-ms 50 a b",
+      ["query", "a", "b", { server: "[::1]:53", timeoutMs: "50", edns: true, dnssec: true, json: true, twice: true }],
+    ],
+    ["query a --no-edns --short", ["query", "a", undefined, { ...queryDefaults, edns: false, short: true }]],
+  ];
+  test.each(rows)("nodens %s", async (line, call) => {
+    const args = line.split(" ").filter((word) => word !== "");
+    expect(await run(args)).toEqual({ exitCode: 0, output: "", errors: "", calls: [call] });
+  });
+
+  test("the exit code is the action's", async () => {
+    const { exitCode } = await run(["check", "f"], { check: () => 78 });
+    expect(exitCode).toBe(78);
+  });
+
+  test("an action that throws: exit code 1 and the error", async () => {
+    const { exitCode, errors } = await run([], { serve: () => Promise.reject(new Error("out of luck")) });
+    expect(exitCode).toBe(1);
+    expect(errors).toMatch(/^nodens: Error: out of luck\n/);
+  });
+
+  test("two runs do not share repeated flags", async () => {
+    await run(["--listen", "127.0.0.1:1"]);
+    expect((await run(["--listen", "127.0.0.1:2"])).calls).toEqual([["serve", { listen: ["127.0.0.1:2"] }]]);
+  });
+});
+
+describe("a command line that cannot be understood: one line, exit code 64, nothing runs", () => {
+  const rows: readonly (readonly [line: string, error: string])[] = [
+    ["srve", "unknown command 'srve' (did you mean serve?)"],
+    ["quary example.com", "unknown command 'quary' (did you mean query?)"],
+    ["frobnicate", "unknown command 'frobnicate' (there are serve, query, check, version, help)"],
+    ["help chekc", "unknown command 'chekc' (did you mean check?)"],
+    ["--listn 127.0.0.1:53", "unknown option '--listn' (did you mean --listen?)"],
+    ["serve --upsteam 10.0.0.1:53", "unknown option '--upsteam' (did you mean --upstream?)"],
+    ["query a --dnsec", "unknown option '--dnsec' (did you mean --dnssec?)"],
+    ["serve --frobnicate", "unknown option '--frobnicate'"],
+    ["--listen", "option '--listen <ADDR:PORT>' argument missing"],
+    ["serve now", "serve takes no arguments, but was given 'now'"],
+    ["--listen 127.0.0.1:53 check f", "the command 'check' must come before its flags"],
+    ["check", "missing required argument 'file'"],
+    ["check a b", "too many arguments for 'check'. Expected 1 argument but got 2: a, b."],
+    ["query", "missing required argument 'name'"],
+    ["query a --short --json", "option '--short' cannot be used with option '--json'"],
+    ["query a --short --twice", "option '--short' cannot be used with option '--twice'"],
+    ["query a --dnssec --no-edns", "option '--dnssec' cannot be used with option '--no-edns'"],
+  ];
+  test.each(rows)("nodens %s", async (line, error) => {
+    expect(await run(line.split(" "))).toEqual({ exitCode: 64, output: "", errors: `nodens: ${error}\n`, calls: [] });
+  });
+});
+
+describe("help", () => {
+  test.each([[["help"]], [["--help"]], [["-h"]]])("nodens %s shows commands, examples and exit codes", async (args) => {
+    const { exitCode, output, errors, calls } = await run(args);
+    expect({ exitCode, errors, calls }).toEqual({ exitCode: 0, errors: "", calls: [] });
+    for (const word of ["serve", "check", "query", "version", "help", "Examples:", "Exit codes:"]) {
+      expect(output).toContain(word);
+    }
+    expect(output).toMatch(/^ {2}(0|1|64|69|71|77|78) .*(\n {2}(0|1|64|69|71|77|78) .*){6}$/m);
+  });
+
+  test.each([
+    ["serve", ["--listen", "--upstream", "--admin", "--cluster-domain", "--config", "Examples:"]],
+    ["query", ["--server", "--tcp", "--dnssec", "--no-edns", "--twice", "--short", "--json", "--timeout-ms"]],
+    ["check", ["<file>"]],
+  ])("of %s: by `help` and by --help, the same, with every flag", async (command, words) => {
+    const { output } = await run(["help", command]);
+    for (const word of words) expect(output).toContain(word);
+    expect((await run([command, "--help"])).output).toBe(output);
+  });
+});
