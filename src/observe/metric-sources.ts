@@ -1,0 +1,79 @@
+/*
+ * Where metrics come from: functions and plain numbers that are read when somebody scrapes, and never before. A function where
+ * a reload may put something else in its place.
+ */
+import type { AnswerCache } from "../cache/answer-cache.ts";
+import type { ListenCounters } from "../listen/listen-counters.ts";
+import type { ResolverCounters } from "../resolve/resolver.ts";
+import type { SharedQuestions } from "../resolve/share-in-flight.ts";
+import type { Histogram } from "../runtime/histogram.ts";
+import type { LifeState } from "../runtime/life-cycle.ts";
+import type { ServerAddress } from "../runtime/server-address.ts";
+import type { ServerCounters } from "../upstream/server-counters.ts";
+
+/** Everything that metrics read. What counts must never fall while the process lives, whatever a reload replaces. */
+export interface MetricSources {
+  readonly build: BuildInfo;
+  readonly names: MetricNames;
+  /** Every socket towards pods, closed ones included. The first one's address stands for nodens where CoreDNS has a `server`. */
+  listeners(): readonly ListenCounters[];
+  /**
+   * Every counters object of every server since the start, each once, those that a reload removed included. Several objects of
+   * one address are added up: the same server may serve several routes.
+   */
+  serverCounters(): Iterable<{ readonly address: ServerAddress; readonly counters: ServerCounters }>;
+  /** The routes in force, for what is up: the upstream's own list does. */
+  routes(): readonly { readonly servers: readonly ServerState[] }[];
+  cache(): Pick<AnswerCache, "usage" | "counters">;
+  resolver(): ResolverCounters;
+  sharedQuestions(): Pick<SharedQuestions, "inFlightCount" | "waiterCount">;
+  isLooping(): boolean;
+  lifeCycleState(): LifeState;
+  reloads(): ReloadCounters;
+  /** SHA-256 of the settings in force, in hexadecimal digits. */
+  settingsHash(): string;
+  setupErrors(): Readonly<Record<SetupErrorKind, number>>;
+  /** Exceptions that nobody caught and that did not end the process. */
+  survivedExceptions(): number;
+  /** How late timers run, from watchEventLoopDelay. */
+  eventLoopDelays(): Histogram;
+  /** Datagrams that the kernel dropped before nodens read them, from countReceiveDrops. */
+  receiveDrops(): number;
+}
+
+/** What is running. */
+export interface BuildInfo {
+  readonly version: string;
+  /** Of the sources; empty where it is not known. */
+  readonly revision: string;
+  readonly nodeVersion: string;
+}
+
+/** The closed sets behind label values: the numbers of other folders with their names. */
+export interface MetricNames {
+  /** Mnemonics of response codes. Codes without one share the label "other". */
+  readonly rcodes: Readonly<Record<string, number>>;
+  /** By slot of `requestsByType`. */
+  readonly requestTypes: readonly string[];
+  /** By number of the source, as in `replies` and `durations`. */
+  readonly replySources: readonly string[];
+  /** By fault number without its sign. Index 0 is unused. */
+  readonly faults: readonly string[];
+}
+
+/** The part of an upstream server that says whether it is up. */
+interface ServerState {
+  readonly address: ServerAddress;
+  readonly health: { isUp(): boolean };
+}
+
+/** What became of new settings. */
+export interface ReloadCounters {
+  readonly succeeded: number;
+  readonly failed: number;
+  /** True before the first reload. */
+  readonly wasLastSuccessful: boolean;
+}
+
+/** What can go wrong while nodens puts itself on the node: nftables refused, its table is another's, an address, a socket, settings. */
+export type SetupErrorKind = "nft" | "nft_owner" | "address" | "listen" | "config";

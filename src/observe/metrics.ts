@@ -1,0 +1,34 @@
+/*
+ * All metrics together, in a registry that reads plain integers when it is scraped. Every read is synchronous, so one scrape is one
+ * consistent moment.
+ */
+import { collectDefaultMetrics, Registry } from "prom-client";
+import { corednsMetrics } from "./coredns-metrics.ts";
+import { corednsUpstreamMetrics } from "./coredns-upstream-metrics.ts";
+import { type Metric, registerMetric } from "./metric.ts";
+import type { MetricSources } from "./metric-sources.ts";
+import { nodensMetrics } from "./nodens-metrics.ts";
+
+/** Whether metrics are also shown under CoreDNS's names (settings: metrics.compat). */
+export type MetricsCompat = "coredns" | "off";
+
+/** Every metric of nodens, without those of the Node process that prom-client brings. */
+export const allMetrics: readonly Metric[] = [...corednsMetrics, ...corednsUpstreamMetrics, ...nodensMetrics];
+
+/**
+ * prom-client's gauges with the ending of counters, which promtool takes for errors. `nodejs_active_resources` tells the same.
+ */
+const misnamedMetrics = [
+  "nodejs_active_resources_total",
+  "nodejs_active_handles_total",
+  "nodejs_active_requests_total",
+];
+
+/** Creates the registry. What a reload replaces, `sources` returns anew. */
+export function createMetrics(sources: MetricSources, { compat }: { readonly compat: MetricsCompat }): Registry {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  for (const name of misnamedMetrics) registry.removeSingleMetric(name);
+  for (const metric of compat === "coredns" ? allMetrics : nodensMetrics) registerMetric(registry, metric, sources);
+  return registry;
+}

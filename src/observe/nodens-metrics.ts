@@ -1,0 +1,233 @@
+/*
+ * What CoreDNS has no name for: flows, overload, the process, and the time that each kind of answer takes.
+ */
+import type { ListenCounters } from "../listen/listen-counters.ts";
+import { timeBoundsSeconds } from "../runtime/histogram.ts";
+import type { LifeState } from "../runtime/life-cycle.ts";
+import { formatServerAddress } from "../runtime/server-address.ts";
+import type { ServerCounters } from "../upstream/server-counters.ts";
+import { type AddNumber, counter, distribution, gauge, type Metric } from "./metric.ts";
+import { wordLabel } from "./metric-labels.ts";
+import type { MetricSources } from "./metric-sources.ts";
+
+const protocols = ["udp", "tcp"] as const;
+const lifeStates: readonly LifeState[] = ["starting", "ready", "draining", "gone"];
+
+/** Losses that say a flow could not be had at all. */
+const connectErrors = ["refused", "unreachable", "exhausted"] as const;
+/** The other losses. */
+const unanswered = ["timeout", "closed", "forgery", "stopped"] as const;
+
+/** All metrics of our own. */
+export const nodensMetrics: readonly Metric[] = [
+  gauge("nodens_build_info", ["version", "revision", "node_version"], "What is running.", ({ build }, add) =>
+    add({ version: build.version, revision: build.revision, node_version: build.nodeVersion }, 1),
+  ),
+  gauge(
+    "nodens_life_cycle_state",
+    ["state"],
+    "1 for the state that nodens is in, 0 for the others.",
+    (sources, add) => {
+      for (const state of lifeStates) add({ state }, Number(state === sources.lifeCycleState()));
+    },
+  ),
+
+  distribution(
+    "nodens_answer_duration_seconds",
+    ["source"],
+    timeBoundsSeconds,
+    "From receiving a query to having answered it: from the cache (hit), from upstream (miss), expired (stale), or with an error of our own (error).",
+    (sources, add) => {
+      sources.names.replySources.forEach((source, slot) => {
+        const labels = { source: answerKinds[source] ?? source };
+        add(labels);
+        for (const { durations } of sources.listeners()) add(labels, durations[slot]);
+      });
+    },
+  ),
+  counter(
+    "nodens_client_malformed_total",
+    ["reason"],
+    "Malformed queries, by what is wrong with them.",
+    (sources, add) => {
+      sources.names.faults.forEach((fault, slot) => {
+        if (slot === 0) return;
+        add({ reason: wordLabel(fault) }, 0);
+        for (const { faults } of sources.listeners()) add({ reason: wordLabel(fault) }, faults[slot] ?? 0);
+      });
+    },
+  ),
+  counter(
+    "nodens_dropped_queries_total",
+    ["reason"],
+    "Queries that got no reply: the client may not ask, the query cannot be replied to, a bound of `limits` stood against it, it was a loop's, or nodens was ending.",
+    (sources, add) => {
+      for (const { drops } of sources.listeners()) {
+        for (const [reason, count] of Object.entries(drops)) add({ reason }, count);
+      }
+    },
+  ),
+  counter(
+    "nodens_truncated_replies_total",
+    ["proto"],
+    "Replies with TC set, because not all of them fitted.",
+    (sources, add) => {
+      for (const { protocol: proto, truncated } of sources.listeners()) add({ proto }, truncated);
+    },
+  ),
+  counter(
+    "nodens_udp_rx_dropped_total",
+    [],
+    "Datagrams that the kernel dropped from full receive queues of our addresses. Linux only.",
+    (sources, add) => add({}, sources.receiveDrops()),
+  ),
+  gauge(
+    "nodens_tcp_connections_open",
+    [],
+    "TCP connections of clients, now.",
+    ofListeners((listener) => listener.openConnections),
+  ),
+  counter(
+    "nodens_tcp_connections_accepted_total",
+    [],
+    "TCP connections of clients.",
+    ofListeners((listener) => listener.acceptedConnections),
+  ),
+  counter(
+    "nodens_tcp_connections_evicted_total",
+    [],
+    "TCP connections closed to make room for new ones.",
+    ofListeners((listener) => listener.evictedConnections),
+  ),
+  counter(
+    "nodens_tcp_connections_overflowed_total",
+    [],
+    "TCP connections closed because the client did not read its replies.",
+    ofListeners((listener) => listener.overflowedConnections),
+  ),
+
+  gauge("nodens_cache_bytes", [], "Memory that the entries of the cache take.", (sources, add) => {
+    for (const kind of ["answer", "denial"] as const) add({}, sources.cache().usage(kind).sizeBytes);
+  }),
+  distribution("nodens_stale_seconds", [], [], "How long past its expiry a stale answer was given.", (sources, add) => {
+    const { staleAnswers, staleAgeSeconds } = sources.resolver();
+    add({}, { bounds: [], counts: Float64Array.of(staleAnswers), sum: staleAgeSeconds });
+  }),
+  counter("nodens_prefetches_total", [], "Hot names asked again before they expired.", (sources, add) =>
+    add({}, sources.resolver().prefetches),
+  ),
+  counter("nodens_cached_failures_total", [], "Queries answered from the memory of recent failures.", (sources, add) =>
+    add({}, sources.resolver().cachedFailures),
+  ),
+  counter("nodens_unkept_replies_total", [], "Upstream replies that were relayed but not kept.", (sources, add) =>
+    add({}, sources.resolver().unkeptReplies),
+  ),
+  counter("nodens_coalesced_total", [], "Queries that joined one already in flight.", (sources, add) =>
+    add({}, sources.resolver().coalesced),
+  ),
+  gauge("nodens_inflight", [], "Questions being asked upstream, now.", (sources, add) =>
+    add({}, sources.sharedQuestions().inFlightCount()),
+  ),
+  gauge("nodens_waiters", [], "Queries of clients that wait for upstream, now.", (sources, add) =>
+    add({}, sources.sharedQuestions().waiterCount()),
+  ),
+  counter(
+    "nodens_shed_total",
+    ["reason"],
+    "Queries over a bound of `limits`: on questions in flight, on waiters, or on one client's. The client got a stale answer or silence.",
+    (sources, add) => {
+      for (const [reason, count] of Object.entries(sources.resolver().shed)) add({ reason }, count);
+    },
+  ),
+  gauge("nodens_loop_detected", [], "1 while what nodens forwards comes back to it.", (sources, add) =>
+    add({}, Number(sources.isLooping())),
+  ),
+
+  gauge("nodens_upstream_up", ["to"], "1 while a server answers, 0 while a route holds it for down.", readUpstreamUp),
+  counter(
+    "nodens_upstream_sends_total",
+    ["to", "proto"],
+    "Queries sent to a server, repetitions and probes included.",
+    (sources, add) =>
+      forServers(sources, (to, { sends }) => protocols.forEach((proto) => add({ to, proto }, sends[proto]))),
+  ),
+  counter(
+    "nodens_upstream_connect_errors_total",
+    ["to", "reason"],
+    "Queries lost because there was no flow: nobody listens, no way there, or no port or descriptor left on this node.",
+    (sources, add) =>
+      forServers(sources, (to, { losses }) => connectErrors.forEach((reason) => add({ to, reason }, losses[reason]))),
+  ),
+  counter(
+    "nodens_upstream_unanswered_total",
+    ["to", "reason"],
+    "Queries sent but not answered: too late, the connection closed, the socket was given up because somebody guessed at it, or nodens stopped.",
+    (sources, add) =>
+      forServers(sources, (to, { losses }) => unanswered.forEach((reason) => add({ to, reason }, losses[reason]))),
+  ),
+  counter(
+    "nodens_upstream_ignored_replies_total",
+    ["to", "reason"],
+    "Packets from a server's address that answered no open question.",
+    (sources, add) =>
+      forServers(sources, (to, { ignored }) => {
+        for (const [reason, count] of Object.entries(ignored)) add({ to, reason: wordLabel(reason) }, count);
+      }),
+  ),
+  gauge(
+    "nodens_upstream_flows_open",
+    ["to", "proto"],
+    "Flows to a server, now. Each is one conntrack entry.",
+    (sources, add) =>
+      forServers(sources, (to, { openFlows }) => protocols.forEach((proto) => add({ to, proto }, openFlows[proto]))),
+  ),
+  counter("nodens_upstream_flows_opened_total", ["to", "proto"], "Flows opened to a server.", (sources, add) =>
+    forServers(sources, (to, { openedFlows }) => protocols.forEach((proto) => add({ to, proto }, openedFlows[proto]))),
+  ),
+
+  distribution(
+    "nodens_eventloop_delay_seconds",
+    [],
+    timeBoundsSeconds,
+    "How late timers run. Up to a millisecond is rounding.",
+    (sources, add) => add({}, sources.eventLoopDelays()),
+  ),
+  counter("nodens_setup_errors_total", ["kind"], "Failures to set up the node, by cause.", (sources, add) => {
+    for (const [kind, count] of Object.entries(sources.setupErrors())) add({ kind }, count);
+  }),
+  gauge(
+    "nodens_config_last_reload_successful",
+    [],
+    "1 unless the last settings could not be taken over.",
+    (sources, add) => add({}, Number(sources.reloads().wasLastSuccessful)),
+  ),
+  counter("nodens_config_reloads_total", [], "Settings that were taken over while running.", (sources, add) =>
+    add({}, sources.reloads().succeeded),
+  ),
+  counter("nodens_config_reload_failures_total", [], "Settings that were not taken over.", (sources, add) =>
+    add({}, sources.reloads().failed),
+  ),
+];
+
+/** What a source of replies is to the one who waits. */
+const answerKinds: Readonly<Record<string, string>> = { cache: "hit", upstream: "miss" };
+
+function ofListeners(value: (listener: ListenCounters) => number) {
+  return (sources: MetricSources, add: AddNumber<never>): void => {
+    for (const listener of sources.listeners()) add({}, value(listener));
+  };
+}
+
+function forServers(sources: MetricSources, report: (to: string, counters: ServerCounters) => void): void {
+  for (const { address, counters } of sources.serverCounters()) report(formatServerAddress(address), counters);
+}
+
+/** A server of several routes is up when each of them says so: each has its own experience with it. */
+function readUpstreamUp(sources: MetricSources, add: AddNumber<"to">): void {
+  const upByServer = new Map<string, boolean>();
+  for (const { address, health } of sources.routes().flatMap((route) => route.servers)) {
+    const to = formatServerAddress(address);
+    upByServer.set(to, (upByServer.get(to) ?? true) && health.isUp());
+  }
+  for (const [to, isUp] of upByServer) add({ to }, Number(isUp));
+}

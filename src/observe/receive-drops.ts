@@ -1,0 +1,75 @@
+/*
+ * Datagrams that the kernel threw away because a socket's receive queue was full: queries that nodens never saw. Only
+ * /proc/net/udp and udp6 tell:
+ *
+ *     sl   local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops
+ *     123: 0A14FEA9:0035 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 23456 2 0000      17
+ */
+import { readFileSync } from "node:fs";
+import { isIPv6 } from "node:net";
+import { endianness } from "node:os";
+import type { ServerAddress } from "../runtime/server-address.ts";
+
+/** Reads a file of the system; undefined where there is none. */
+export type ReadSystemFile = (path: string) => string | undefined;
+
+const column = { localAddress: 1, inode: 9, drops: 12 } as const;
+
+/**
+ * Creates a reader of the total for the sockets at the addresses that `addresses` returns. The total never falls: what a socket
+ * dropped stays counted when it closes. 0 on systems without /proc.
+ */
+export function countReceiveDrops(
+  addresses: () => readonly ServerAddress[],
+  readFile: ReadSystemFile = readSystemFile,
+): () => number {
+  let dropsByInode = new Map<string, number>();
+  let total = 0;
+  return () => {
+    const ours = new Set(addresses().map((address) => kernelAddress(address)));
+    const found = new Map<string, number>();
+    for (const line of ["/proc/net/udp", "/proc/net/udp6"].flatMap((path) => readFile(path)?.split("\n") ?? [])) {
+      const fields = line.trim().split(/\s+/);
+      if (!ours.has(fields[column.localAddress] ?? "")) continue;
+      const inode = fields[column.inode] ?? "";
+      const drops = Number(fields[column.drops] ?? 0);
+      total += Math.max(0, drops - (dropsByInode.get(inode) ?? 0));
+      found.set(inode, drops);
+    }
+    dropsByInode = found;
+    return total;
+  };
+}
+
+/** An address as the kernel prints it: each 32 bits in the machine's own order, "0100007F:0035" for 127.0.0.1:53 on most. */
+export function kernelAddress({ host, port }: ServerAddress, order: "LE" | "BE" = endianness()): string {
+  const octets = isIPv6(host) ? ipv6Octets(host) : host.split(".").map(Number);
+  const words = Array.from({ length: octets.length / 4 }, (_, word) => octets.slice(word * 4, word * 4 + 4));
+  const ordered = order === "LE" ? words.map((word) => word.toReversed()) : words;
+  return `${ordered
+    .flat()
+    .map((octet) => hex(octet, 2))
+    .join("")}:${hex(port, 4)}`;
+}
+
+/** The URL parser writes any spelling of an IPv6 literal in one way (RFC 5952); what "::" leaves out is zeros. */
+function ipv6Octets(host: string): number[] {
+  const [bare = host] = host.split("%");
+  const [head = "", tail] = new URL(`http://[${bare}]/`).hostname.slice(1, -1).split("::");
+  const [before, after] = [head, tail ?? ""].map((part) => part.split(":").filter((group) => group !== ""));
+  const given = [...(before ?? []), ...(after ?? [])].length;
+  const groups = [...(before ?? []), ...Array<string>(8 - given).fill("0"), ...(after ?? [])];
+  return groups.flatMap((group) => [Number.parseInt(group, 16) >> 8, Number.parseInt(group, 16) & 0xff]);
+}
+
+function hex(value: number, digits: number): string {
+  return value.toString(16).toUpperCase().padStart(digits, "0");
+}
+
+function readSystemFile(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,245 @@
+import { once } from "node:events";
+import { connect, createServer, type Socket } from "node:net";
+import { Registry } from "prom-client";
+import { describe, expect, onTestFinished, test } from "vitest";
+import {
+  type AdminServerOptions,
+  connectionLifeMs,
+  maxConnections,
+  startAdminServer,
+} from "../../../src/observe/admin-server.ts";
+import { createFakeClock } from "../../support/fake-clock.ts";
+
+const registry = { contentType: Registry.PROMETHEUS_CONTENT_TYPE, metrics: async () => "nodens_inflight 0\n" };
+const build = { version: "0.1.0", revision: "abc", nodeVersion: "v26.10.0" };
+
+async function start(overrides: Partial<AdminServerOptions> = {}) {
+  const clock = createFakeClock();
+  const server = await startAdminServer({
+    address: { host: "127.0.0.1", port: 0 },
+    registry,
+    build,
+    isReady: () => ({ ready: true, reasons: [] }),
+    clock,
+    ...overrides,
+  });
+  onTestFinished(async () => {
+    const ending = server.close();
+    await clock.advance(connectionLifeMs);
+    await ending;
+  });
+  return { server, clock, url: `http://127.0.0.1:${server.address.port}` };
+}
+
+/** Opens a connection and collects what comes. `closed` resolves with it when the server has closed. */
+async function open(port: number): Promise<{ socket: Socket; closed: Promise<string> }> {
+  const socket = connect(port, "127.0.0.1");
+  onTestFinished(() => void socket.destroy());
+  let received = "";
+  socket.on("data", (octets) => (received += octets.toString()));
+  // A reset is one way to be closed.
+  socket.on("error", () => {});
+  const closed = new Promise<string>((resolve) => socket.once("close", () => resolve(received)));
+  await once(socket, "connect");
+  return { socket, closed };
+}
+
+async function ask(port: number, text: string): Promise<string> {
+  const { socket, closed } = await open(port);
+  socket.write(text);
+  return closed;
+}
+
+describe("pages", () => {
+  test("/metrics is the registry's text in Prometheus' text format 0.0.4", async () => {
+    const { url } = await start();
+    const response = await fetch(`${url}/metrics?debug=1`);
+    expect(response.headers.get("content-type")).toBe("text/plain; version=0.0.4; charset=utf-8");
+    expect(await response.text()).toBe("nodens_inflight 0\n");
+  });
+
+  test("/metrics of many at once is rendered once, and anew 100 ms later", async () => {
+    let renderings = 0;
+    const metrics = async () => `renderings ${(renderings += 1)}\n`;
+    const { url, clock } = await start({ registry: { ...registry, metrics } });
+    const bodies = Array.from({ length: 10 }, async () => (await fetch(`${url}/metrics`)).text());
+    expect(new Set(await Promise.all(bodies))).toEqual(new Set(["renderings 1\n"]));
+    await clock.advance(100);
+    expect(await (await fetch(`${url}/metrics`)).text()).toBe("renderings 2\n");
+  });
+
+  test("/metrics that cannot be rendered is an error of that page, and the server goes on", async () => {
+    const { url } = await start({ registry: { ...registry, metrics: () => Promise.reject(new Error("no numbers")) } });
+    const response = await fetch(`${url}/metrics`);
+    expect([response.status, await response.text()]).toEqual([500, "the page failed: Error: no numbers\n"]);
+    expect((await fetch(`${url}/healthz`)).status).toBe(200);
+  });
+
+  test("/healthz says ok", async () => {
+    const { url } = await start();
+    const response = await fetch(`${url}/healthz`);
+    expect([response.status, await response.text()]).toEqual([200, "ok\n"]);
+  });
+
+  test("/readyz says ok when ready, and otherwise why not, one reason a line", async () => {
+    let readiness = { ready: false, reasons: ["no upstream has answered", "the upstream leads back to nodens"] };
+    const { url } = await start({ isReady: () => readiness });
+    const early = await fetch(`${url}/readyz`);
+    expect([early.status, await early.text()]).toEqual([
+      503,
+      "no upstream has answered\nthe upstream leads back to nodens\n",
+    ]);
+    readiness = { ready: true, reasons: [] };
+    const late = await fetch(`${url}/readyz`);
+    expect([late.status, await late.text()]).toEqual([200, "ok\n"]);
+  });
+
+  test("/version is JSON", async () => {
+    const { url } = await start();
+    expect(await (await fetch(`${url}/version`)).json()).toEqual(build);
+  });
+
+  test("/ links to the others", async () => {
+    const { url } = await start();
+    const text = await (await fetch(url)).text();
+    for (const path of ["/metrics", "/healthz", "/readyz", "/version"]) expect(text).toContain(`href="${path}"`);
+  });
+});
+
+describe("requests", () => {
+  test("HEAD gets the head of GET, and no body", async () => {
+    const { server } = await start();
+    const received = await ask(server.address.port, "HEAD /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    expect(received).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
+    expect(received).toContain("\r\nContent-Length: 3\r\n");
+    expect(received).toMatch(/\r\n\r\n$/);
+  });
+
+  test.each([
+    ["GET", "/nothing", 404],
+    ["GET", "/metrics/../../etc/passwd", 404],
+    ["POST", "/metrics", 405],
+    ["DELETE", "/healthz", 405],
+    ["BREW", "/", 400],
+  ])("%s %s gets %i", async (method, path, status) => {
+    const { server } = await start();
+    const received = await ask(server.address.port, `${method} ${path} HTTP/1.1\r\nHost: x\r\n\r\n`);
+    expect(received).toContain(`HTTP/1.1 ${status} `);
+    // Only a 405 says what is allowed instead (RFC 9110 §15.5.6).
+    expect(received.includes("\r\nAllow: GET, HEAD\r\n")).toBe(status === 405);
+  });
+
+  test.each([
+    ["a head of more than 8 KiB", `GET /${"x".repeat(9000)} HTTP/1.1\r\nHost: x\r\n\r\n`, /^HTTP\/1\.1 431 /],
+    ["another protocol", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", /^HTTP\/1\.1 400 /],
+    [
+      "a body that never ends",
+      "POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999\r\n\r\nxx",
+      /^HTTP\/1\.1 405 /,
+    ],
+  ])("%s is refused, and the connection closed", async (_what, text, refusal) => {
+    const { server } = await start();
+    expect(await ask(server.address.port, text)).toMatch(refusal);
+  });
+
+  test("of many requests on one connection only the first is answered", async () => {
+    const { server } = await start();
+    const received = await ask(server.address.port, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1000));
+    expect(received.match(/HTTP\/1\.1 /g)).toHaveLength(1);
+  });
+});
+
+describe("connections", () => {
+  test("one that sends an octet now and then is closed all the same", async () => {
+    const { server, clock } = await start();
+    const { socket, closed } = await open(server.address.port);
+    socket.write("GET /healthz HTTP/1.1\r\n");
+    await expect.poll(() => clock.pendingTimers()).toBe(1);
+    for (let seconds = 1; seconds < connectionLifeMs / 1000; seconds += 1) {
+      socket.write("x");
+      await clock.advance(1000);
+    }
+    expect(socket.closed).toBe(false);
+    await clock.advance(1000);
+    expect(await closed).toBe("");
+  });
+
+  test("one that never reads its reply is closed all the same", async () => {
+    const large = "x".repeat(32 * 1024 * 1024);
+    const { server, clock } = await start({ registry: { ...registry, metrics: async () => large } });
+    const { socket, closed } = await open(server.address.port);
+    socket.pause();
+    socket.write("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+    await expect.poll(() => socket.readableLength).toBeGreaterThan(0);
+    await clock.advance(connectionLifeMs);
+    socket.resume();
+    expect((await closed).length).toBeLessThan(large.length);
+  });
+
+  test("with all places taken the one that has been idle longest gives way, and requests are answered", async () => {
+    const { server, clock, url } = await start();
+    const idle = await Promise.all(Array.from({ length: maxConnections }, () => open(server.address.port)));
+    await expect.poll(() => clock.pendingTimers()).toBe(maxConnections);
+    expect((await fetch(`${url}/healthz`)).status).toBe(200);
+    await Promise.race(idle.map(({ closed }) => closed));
+    expect(idle.filter(({ socket }) => socket.closed)).toHaveLength(1);
+  });
+
+  test("a thousand that do nothing leave no more open than there are places", async () => {
+    const { server, clock, url } = await start();
+    const idle: Awaited<ReturnType<typeof open>>[] = [];
+    for (let count = 0; count < 1000; count += 1) idle.push(await open(server.address.port));
+    expect((await fetch(`${url}/healthz`)).status).toBe(200);
+    await expect.poll(() => clock.pendingTimers()).toBeLessThanOrEqual(maxConnections);
+    await expect.poll(() => idle.filter(({ socket }) => !socket.closed).length).toBeLessThanOrEqual(maxConnections);
+  });
+
+  test("no timer is left of connections that are closed", async () => {
+    const { clock, url } = await start();
+    await (await fetch(`${url}/healthz`)).text();
+    await expect.poll(() => clock.pendingTimers()).toBe(0);
+  });
+});
+
+describe("start and end", () => {
+  test("an address in use is the system's error", async () => {
+    const taken = createServer();
+    taken.listen(0, "127.0.0.1");
+    await once(taken, "listening");
+    onTestFinished(() => void taken.close());
+    const { port } = taken.address() as { port: number };
+    await expect(start({ address: { host: "127.0.0.1", port } })).rejects.toMatchObject({ code: "EADDRINUSE" });
+  });
+
+  test("an address of another machine is the system's error", async () => {
+    await expect(start({ address: { host: "192.0.2.1", port: 0 } })).rejects.toMatchObject({ code: "EADDRNOTAVAIL" });
+  });
+
+  test("listens on IPv6", async () => {
+    const { server } = await start({ address: { host: "::1", port: 0 } });
+    expect((await fetch(`http://[::1]:${server.address.port}/healthz`)).status).toBe(200);
+  });
+
+  test("close ends idle connections at once, and a second close does nothing", async () => {
+    const { server, clock } = await start();
+    const { closed } = await open(server.address.port);
+    await expect.poll(() => clock.pendingTimers()).toBe(1);
+    await server.close();
+    expect(await closed).toBe("");
+    await server.close();
+  });
+
+  test("close gives a request that is being answered a second, no more", async () => {
+    const { server, clock } = await start({ registry: { ...registry, metrics: () => new Promise<string>(() => {}) } });
+    const { socket, closed } = await open(server.address.port);
+    socket.write("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+    await expect.poll(() => clock.pendingTimers()).toBe(1);
+    await ask(server.address.port, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    const ending = server.close();
+    await clock.advance(900);
+    expect(socket.closed).toBe(false);
+    await clock.advance(100);
+    await ending;
+    expect(await closed).toBe("");
+  });
+});

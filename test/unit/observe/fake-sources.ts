@@ -1,0 +1,54 @@
+/* Sources of metrics as they are right after the start: real counters, all 0. */
+import { countedTypeNames, createListenCounters, replySourceNames } from "../../../src/listen/listen-counters.ts";
+import type { MetricSources } from "../../../src/observe/metric-sources.ts";
+import { createHistogram, timeBoundsSeconds } from "../../../src/runtime/histogram.ts";
+import type { ServerAddress } from "../../../src/runtime/server-address.ts";
+import { createServerCounters } from "../../../src/upstream/server-counters.ts";
+import { Rcode } from "../../../src/wire/codes.ts";
+import { faultNames } from "../../../src/wire/fault.ts";
+
+export const listenAddress: ServerAddress = { host: "169.254.20.10", port: 53 };
+export const kubeDns: ServerAddress = { host: "10.96.0.10", port: 53 };
+
+/** Numbers that a test changes, and the sources that read them. One server in two routes, as by default. */
+export function createFakeSources() {
+  const udp = createListenCounters(listenAddress, "udp");
+  const tcp = createListenCounters(listenAddress, "tcp");
+  const [cluster, outside] = [createServerCounters(), createServerCounters()];
+  const isUp = { cluster: true, outside: true };
+  const cacheCounters = { answerHits: 0, denialHits: 0, misses: 0, answerEvictions: 0, denialEvictions: 0 };
+  const resolver = {
+    coalesced: 0,
+    prefetches: 0,
+    staleAnswers: 0,
+    staleAgeSeconds: 0,
+    cachedFailures: 0,
+    unkeptReplies: 0,
+    shed: { inflight: 0, waiters: 0, client: 0 },
+  };
+  const sources: MetricSources = {
+    build: { version: "0.1.0", revision: "abc", nodeVersion: "v26.10.0" },
+    names: { rcodes: Rcode, requestTypes: countedTypeNames, replySources: replySourceNames, faults: faultNames },
+    listeners: () => [udp, tcp],
+    serverCounters: () => [
+      { address: kubeDns, counters: cluster },
+      { address: kubeDns, counters: outside },
+    ],
+    routes: () => [
+      { servers: [{ address: kubeDns, health: { isUp: () => isUp.cluster } }] },
+      { servers: [{ address: kubeDns, health: { isUp: () => isUp.outside } }] },
+    ],
+    cache: () => ({ usage: () => ({ entries: 0, sizeBytes: 0 }), counters: cacheCounters }),
+    resolver: () => resolver,
+    sharedQuestions: () => ({ inFlightCount: () => 0, waiterCount: () => 0 }),
+    isLooping: () => false,
+    lifeCycleState: () => "ready",
+    reloads: () => ({ succeeded: 0, failed: 0, wasLastSuccessful: true }),
+    settingsHash: () => "00ff",
+    setupErrors: () => ({ nft: 0, nft_owner: 0, address: 0, listen: 0, config: 0 }),
+    survivedExceptions: () => 0,
+    eventLoopDelays: () => createHistogram(timeBoundsSeconds),
+    receiveDrops: () => 0,
+  };
+  return { sources, udp, tcp, cluster, outside, isUp, cacheCounters, resolver };
+}
