@@ -156,7 +156,7 @@ export async function startApp({ settings: initialSettings, clock, log }: AppOpt
         if (isUp) log.info(fields, "upstream server is back");
         else log.warn(fields, "upstream server does not answer");
         // What failed while it was away is worth asking again.
-        if (isUp) failures.clear();
+        if (isUp) failures.relax(clock.nowMs());
       },
     });
   }
@@ -231,7 +231,7 @@ export async function startApp({ settings: initialSettings, clock, log }: AppOpt
     if (!isUpstreamChanged) return;
     const replaced = upstream;
     upstream = await createUpstreamOf(settings);
-    failures.clear();
+    failures.relax(clock.nowMs());
     // Questions that are under way may still be answered.
     clock.after(previous.upstream.deadlineMs, () => replaced.close());
     void watchForLoops();

@@ -37,6 +37,8 @@ export interface AnswerCache {
    * address type, the denial of the whole name. An entry that alone is over budget is not kept.
    */
   store(entry: CacheEntry): void;
+  /** Drops what a reply contradicts that may not be kept itself: it is the newer word, and nothing older must come back as stale. */
+  withdraw(entry: CacheEntry): void;
   /** How many entries, and how many bytes, a store holds. Expired entries count until they are replaced or evicted. */
   usage(kind: "answer" | "denial"): { entries: number; sizeBytes: number };
   /** Forgets everything. */
@@ -82,9 +84,13 @@ export function createAnswerCache(limits: CacheLimits): AnswerCache {
   }
 
   function store(entry: CacheEntry): void {
-    const [own, other] = entry.kind === "answer" ? [answers, denials] : [denials, answers];
-    other.delete(entry.key);
-    own.set(entry.key, entry);
+    withdraw(entry);
+    (entry.kind === "answer" ? answers : denials).set(entry.key, entry);
+  }
+
+  function withdraw(entry: CacheEntry): void {
+    answers.delete(entry.key);
+    denials.delete(entry.key);
     if (entry.type === addressTypes) dropAddresses(entry);
     // Data or NODATA for one address type: the name exists, so it is not denied for the other.
     else if (isAddressType(entry.type)) denials.delete(siblingKey(entry, addressTypes));
@@ -102,6 +108,7 @@ export function createAnswerCache(limits: CacheLimits): AnswerCache {
     find,
     findStale,
     store,
+    withdraw,
     usage(kind) {
       const chosen = kind === "answer" ? answers : denials;
       return { entries: chosen.size, sizeBytes: chosen.calculatedSize };

@@ -13,6 +13,8 @@ export interface FailureLimits {
 /** A failure that is still remembered, and what its clients are told. */
 export interface Failure {
   readonly rcode: number;
+  /** Until here it holds in any case. */
+  readonly atLeastUntilMs: number;
   readonly untilMs: number;
   /** How often in a row. */
   readonly count: number;
@@ -26,28 +28,38 @@ export interface FailureMemory {
   remember(key: string, rcode: number, minTtlSeconds: number, nowMs: number): Failure;
   /** The question was answered. */
   forget(key: string): void;
-  /** Upstream is back: everything may be asked again. */
-  clear(): void;
+  /**
+   * Upstream is back: everything may be asked again, but nothing within a second of its failure (RFC 9520 §3.2), for a server
+   * that is silent about one name may go and come back for it.
+   */
+  relax(nowMs: number): void;
 }
 
 const maxFailures = 10_000;
 
+/** The least that RFC 9520 §3.2 allows. */
+const minTtlMs = 1000;
+
 /** Creates an empty memory. */
 export function createFailureMemory(limits: FailureLimits): FailureMemory {
   const failures = new LRUCache<string, Failure>({ max: maxFailures });
+  let relaxedAtMs = -Infinity;
   return {
     find(key, nowMs) {
       const failure = failures.get(key);
-      return failure !== undefined && nowMs < failure.untilMs ? failure : undefined;
+      if (failure === undefined) return undefined;
+      const wasRelaxed = failure.atLeastUntilMs - minTtlMs <= relaxedAtMs;
+      return nowMs < (wasRelaxed ? failure.atLeastUntilMs : failure.untilMs) ? failure : undefined;
     },
     remember(key, rcode, minTtlSeconds, nowMs) {
       const count = (failures.get(key)?.count ?? 0) + 1;
       const backOffSeconds = Math.min(limits.firstTtlSeconds * 2 ** (count - 1), limits.maxTtlSeconds);
-      const failure = { rcode, untilMs: nowMs + Math.max(backOffSeconds, minTtlSeconds) * 1000, count };
+      const untilMs = nowMs + Math.max(backOffSeconds, minTtlSeconds) * 1000;
+      const failure = { rcode, atLeastUntilMs: nowMs + minTtlMs, untilMs, count };
       failures.set(key, failure);
       return failure;
     },
     forget: (key) => void failures.delete(key),
-    clear: () => failures.clear(),
+    relax: (nowMs) => void (relaxedAtMs = nowMs),
   };
 }

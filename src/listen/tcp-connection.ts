@@ -26,7 +26,8 @@ export interface ClientConnection {
 const target = new Uint8Array(maxMessageSizeBytes);
 
 /**
- * Serves a connection. `onQuery` is told of every whole query: only that counts as activity, however many octets come.
+ * Serves a connection. `onQuery` is told of every query that deserves a reply: only that counts as activity, however many
+ * octets or empty frames come.
  * `onClose` is told once.
  */
 export function serveConnection(
@@ -52,8 +53,8 @@ export function serveConnection(
   socket.on("close", onClose);
 
   function onFrame(frame: Uint8Array): boolean {
-    onQuery();
     const size = answerer.answerNow(frame, frame.length, client, target);
+    if (size !== noReply) onQuery();
     if (size !== replyLater) write(target, size);
     else wait();
     return !socket.destroyed;

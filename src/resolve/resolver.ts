@@ -10,6 +10,7 @@ import type { Clock } from "../runtime/clock.ts";
 import type { SearchScope } from "../search/search-scope.ts";
 import type { ExchangeResult } from "../upstream/exchange.ts";
 import { ExtendedError, Rcode } from "../wire/codes.ts";
+import { Flag } from "../wire/header.ts";
 import { type ClientQuery, isLookup } from "../wire/query.ts";
 import { type Question, questionKey } from "../wire/question.ts";
 import type { Reply } from "../wire/reply.ts";
@@ -203,6 +204,8 @@ export function createResolver(parts: ResolverParts): Resolver {
     const isKept = lifetime.ttlSeconds > 0 && question.recursionDesired;
     if (isKept) cache.store(entry);
     else counters.unkeptReplies += 1;
+    const isWholeAnswer = (reply.flags & Flag.TC) === 0 && question.recursionDesired;
+    if (!isKept && isWholeAnswer) cache.withdraw(entry);
     return {
       kind: "message",
       entry,
