@@ -2,8 +2,8 @@
  * Whether a reply may be kept, as what, and for how long. The policy, in the order in which it is applied:
  *
  *   - a truncated reply is not kept: it is not the whole answer (RFC 2181 §9);
- *   - NXDOMAIN, or NOERROR without data for the type, is a denial. It lives min(SOA TTL, SOA MINIMUM), not longer than a
- *     CNAME that leads to it, and without the SOA of an enclosing zone it is not kept at all (RFC 2308 §5);
+ *   - NXDOMAIN, or NOERROR without data for the type, is a denial. It lives min(SOA TTL, SOA MINIMUM), not longer than any
+ *     record beside it, and without the SOA of an enclosing zone it is not kept at all (RFC 2308 §5);
  *   - data is kept only if the answer section is one chain of CNAMEs from the question to records of its type, and nothing
  *     else: a loop, two targets at one owner or an unrelated record is relayed, and forgotten (RFC 2308 §2.1, RFC 5452 §6);
  *   - data lives as long as its shortest TTL, in whichever section (RFC 2181 §5.2);
@@ -41,7 +41,10 @@ export function judgeLifetime(reply: Reply, question: Question, limits: Lifetime
   // Data beside NXDOMAIN contradicts itself.
   if (chain.hasData) return { kind, ttlSeconds: 0 };
   const soaTtlSeconds = denialTtl(reply, chain.end);
-  return { kind, ttlSeconds: shortestTtl(reply.answers, reply, Math.min(soaTtlSeconds, limits.maxDenialTtlSeconds)) };
+  return {
+    kind,
+    ttlSeconds: shortestTtl(allRecords(reply), reply, Math.min(soaTtlSeconds, limits.maxDenialTtlSeconds)),
+  };
 }
 
 interface Chain {
@@ -52,7 +55,8 @@ interface Chain {
 
 /** Follows the answer section from the question on. Undefined when it is anything but one chain with its data. */
 function followChain(reply: Reply, question: Question): Chain | undefined {
-  const byOwner = groupByOwner(reply);
+  const chained = reply.answers.filter((record) => isChained(record, question));
+  const byOwner = groupByOwner(reply, chained);
   if (byOwner === undefined) return undefined;
   let name = question.name;
   let used = 0;
@@ -60,8 +64,8 @@ function followChain(reply: Reply, question: Question): Chain | undefined {
     const records = byOwner.get(ownerKey(name)) ?? [];
     used += records.length;
     const isData = (record: RecordView) => question.type === RrType.ANY || record.type === question.type;
-    if (records.some(isData) || records.length === 0) {
-      const isOneChain = used === countChained(reply.answers);
+    if (records.every(isData)) {
+      const isOneChain = used === chained.length;
       return isOneChain ? { end: name, hasData: records.length > 0 } : undefined;
     }
     const [alias, second] = records;
@@ -73,13 +77,12 @@ function followChain(reply: Reply, question: Question): Chain | undefined {
   return undefined;
 }
 
-/** The records of the answer section by owner, without those that only accompany others. Undefined for an unreadable owner. */
-function groupByOwner(reply: Reply): Map<string, RecordView[]> | undefined {
+/** Records of the answer section by owner. Undefined for an unreadable owner. */
+function groupByOwner(reply: Reply, chained: readonly RecordView[]): Map<string, RecordView[]> | undefined {
   const byOwner = new Map<string, RecordView[]>();
   // Most owners are the same pointer over and over: each is expanded once, so that the work stays linear in the packet.
   const keyByPointer = new Map<number, string>();
-  for (const record of reply.answers) {
-    if (!isChained(record)) continue;
+  for (const record of chained) {
     const pointer = readU16(reply.packet, record.owner);
     const known = pointer >= 0xc000 ? keyByPointer.get(pointer) : undefined;
     const owner = known ?? expandName(reply.packet, record.owner, reply.packet.length);
@@ -93,13 +96,12 @@ function groupByOwner(reply: Reply): Map<string, RecordView[]> | undefined {
   return byOwner;
 }
 
-/** Signatures stand beside what they sign, and a DNAME beside the CNAME made from it (RFC 6672 §3.1). */
-function isChained(record: RecordView): boolean {
-  return record.type !== RrType.RRSIG && record.type !== RrType.DNAME;
-}
-
-function countChained(records: readonly RecordView[]): number {
-  return records.filter(isChained).length;
+/**
+ * Whether a record is part of the chain. Signatures only stand beside what they sign, and a DNAME beside the CNAME made from
+ * it (RFC 6672 §3.1), unless they are what was asked for.
+ */
+function isChained(record: RecordView, question: Question): boolean {
+  return record.type === question.type || (record.type !== RrType.RRSIG && record.type !== RrType.DNAME);
 }
 
 function ownerKey(name: Uint8Array): string {

@@ -97,7 +97,7 @@ export function createResolver(parts: ResolverParts): Resolver {
 
   function resolve(question: Question, client: string): Answer | Promise<Answer> {
     const key = questionKey(question);
-    return (
+    const answer =
       // First, because forwarding it again would close the circle.
       stopLoop(question) ??
       // Before joining: what failed a moment ago is not worth a place in a queue.
@@ -105,8 +105,17 @@ export function createResolver(parts: ResolverParts): Resolver {
       // Before asking: one question upstream for all who wait for it.
       joinInFlight(question, key, client) ??
       // Last, because it costs a flow, a server and time.
-      askUpstream(question, key, client)
-    );
+      askUpstream(question, key, client);
+    return answer instanceof Promise ? answer.then(countStale) : countStale(answer);
+  }
+
+  /** Counts where a client is given it: a stale answer is made once for many, and ahead of an expiry for nobody. */
+  function countStale(answer: Answer): Answer {
+    if (answer.kind === "message" && answer.source === "stale") {
+      counters.staleAnswers += 1;
+      counters.staleAgeSeconds += Math.max(0, clock.nowMs() - answer.entry.expiresAtMs) / 1000;
+    }
+    return answer;
   }
 
   function stopLoop(question: Question): Answer | undefined {
@@ -132,7 +141,9 @@ export function createResolver(parts: ResolverParts): Resolver {
   }
 
   function askUpstream(question: Question, key: string, client: string): Answer | Promise<Answer> {
-    if (!shared.hasRoom()) return shed(question, "inflight");
+    // Before it is asked: who may not wait must not use up the flows either.
+    const bound = shared.hasRoom() ? shared.boundAgainst(client) : "inflight";
+    if (bound !== undefined) return shed(question, bound);
     const waiting = shared.wait(start(question, key), client);
     return typeof waiting === "string" ? shed(question, waiting) : waiting;
   }
@@ -221,11 +232,8 @@ export function createResolver(parts: ResolverParts): Resolver {
 
   function staleAnswer(question: Question): Answer | undefined {
     if (!question.recursionDesired) return undefined;
-    const nowMs = clock.nowMs();
-    const entry = cache.findStale(question, nowMs);
+    const entry = cache.findStale(question, clock.nowMs());
     if (entry === undefined) return undefined;
-    counters.staleAnswers += 1;
-    counters.staleAgeSeconds += Math.max(0, nowMs - entry.expiresAtMs) / 1000;
     const extendedError = ExtendedError.staleAnswer;
     return { kind: "message", entry, fixedTtlSeconds: staleTtlSeconds, extendedError, source: "stale" };
   }

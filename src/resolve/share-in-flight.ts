@@ -26,6 +26,8 @@ export interface SharedQuestions {
   find(key: string): InFlight | undefined;
   /** Whether one more question may go upstream. */
   hasRoom(): boolean;
+  /** Which bound stands against one more waiter of `client`, whatever it waits for. */
+  boundAgainst(client: string): ShedReason | undefined;
   /**
    * Registers a question. `answer` is what waiters get; the question counts as in flight until `settled` does, which may be
    * later: a stale answer is given while the fresh one is still awaited. Neither may reject.
@@ -52,9 +54,15 @@ export function createSharedQuestions(limits: WaitLimits): SharedQuestions {
     else waitersByClient.set(client, left);
   }
 
+  function boundAgainst(client: string): ShedReason | undefined {
+    if ((waitersByClient.get(client) ?? 0) >= limits.maxWaitersPerClient) return "client";
+    return waiterCount >= limits.maxWaiters ? "waiters" : undefined;
+  }
+
   return {
     find: (key) => byKey.get(key),
     hasRoom: () => byKey.size < limits.maxInFlight,
+    boundAgainst,
     start(key, answer, settled) {
       const inFlight = { answer, waiters: 0 };
       byKey.set(key, inFlight);
@@ -62,12 +70,12 @@ export function createSharedQuestions(limits: WaitLimits): SharedQuestions {
       return inFlight;
     },
     wait(inFlight, client) {
-      const waitersOfClient = waitersByClient.get(client) ?? 0;
-      if (waitersOfClient >= limits.maxWaitersPerClient) return "client";
-      if (inFlight.waiters >= limits.maxWaitersPerQuestion || waiterCount >= limits.maxWaiters) return "waiters";
+      const bound = boundAgainst(client);
+      if (bound !== undefined) return bound;
+      if (inFlight.waiters >= limits.maxWaitersPerQuestion) return "waiters";
       inFlight.waiters += 1;
       waiterCount += 1;
-      waitersByClient.set(client, waitersOfClient + 1);
+      waitersByClient.set(client, (waitersByClient.get(client) ?? 0) + 1);
       return inFlight.answer.then((answer) => {
         leave(inFlight, client);
         return answer;
