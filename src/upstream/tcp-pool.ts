@@ -34,6 +34,12 @@ export interface TcpPool {
 /** A query unanswered for so long says that its connection is busy with something slow. */
 const overdueMs = 100;
 
+/**
+ * A server that is known to end connections early mostly does so right after an answer: it is given so long before the next
+ * query is risked on that connection, for a query may be lost only so often.
+ */
+const settleMs = 5;
+
 /** Creates a pool without connections; the first attempt opens one. */
 export function createTcpPool(
   server: ServerAddress,
@@ -44,6 +50,7 @@ export function createTcpPool(
   const flows = new Set<TcpFlow>();
   const queue = new Set<QueuedAttempt>();
   const maxAges = new WeakMap<TcpFlow, number>();
+  const settling = new Set<TcpFlow>();
   // Lowered when the server ends connections with queries unread, raised again while it does not (slow start).
   let depth = limits.maxDepth;
   let isClosed = false;
@@ -70,7 +77,7 @@ export function createTcpPool(
   /** The connection for the next query, opening one if need be; undefined when all are full and there may be no more. */
   function chooseFlow(): TcpFlow | undefined {
     const accepting = [...flows].filter((flow) => flow.isAccepting());
-    const best = accepting.reduce<TcpFlow | undefined>(lessLoaded, undefined);
+    const best = accepting.filter((flow) => !settling.has(flow)).reduce<TcpFlow | undefined>(lessLoaded, undefined);
     const isFull = best === undefined || best.load() >= depth;
     const isOverdue = best !== undefined && clock.nowMs() - best.oldestSentAtMs() > overdueMs;
     if ((isFull || isOverdue) && accepting.length < limits.maxFlows) return open();
@@ -87,7 +94,8 @@ export function createTcpPool(
       onAnswer() {
         if (depth < limits.maxDepth && flow.sentCount() - flow.load() >= 2 * depth) depth *= 2;
         depth = Math.min(depth, limits.maxDepth);
-        sendQueued();
+        if (depth < limits.maxDepth) settle(flow);
+        else sendQueued();
       },
       onClose: (end) => onClose(flow, end),
     });
@@ -96,8 +104,17 @@ export function createTcpPool(
     return flow;
   }
 
+  function settle(flow: TcpFlow): void {
+    settling.add(flow);
+    clock.after(settleMs, () => {
+      settling.delete(flow);
+      sendQueued();
+    });
+  }
+
   function onClose(flow: TcpFlow, end: TcpFlowEnd): void {
     flows.delete(flow);
+    settling.delete(flow);
     if (end.wasConnected && end.reason === "closed" && end.unanswered > 0)
       depth = Math.max(1, Math.min(depth, end.answered));
     // Without a connection there is nobody to answer what waits: it fails with the connection it waited for.
