@@ -1,0 +1,210 @@
+/*
+ * Who is denied what: A and AAAA share a denial inside the cluster zone, and nowhere else.
+ */
+import { describe, expect, test } from "vitest";
+import { a, aaaa, cname, soa, txt } from "../support/messages.ts";
+import { createWorld, learn, nxdomain, type TypeName, type UpstreamReply, type World } from "./harness.ts";
+
+const inside = "web.default.svc.cluster.local";
+const outside = "www.example.com";
+const deniedInside: UpstreamReply = { rcode: nxdomain, authorities: [soa("cluster.local", 30, 30)] };
+const deniedOutside: UpstreamReply = { rcode: nxdomain, authorities: [soa("example.com", 30, 30)] };
+const nodataInside: UpstreamReply = { authorities: [soa("cluster.local", 30, 30)] };
+
+/** The rcode of a reply from the cache, or "asked" where upstream is asked. */
+async function fate(world: World, name: string, type: TypeName): Promise<number | "asked"> {
+  const asked = await world.asks(name, type);
+  return asked.isWaiting() ? "asked" : asked.reply().rcode;
+}
+
+describe("inside the cluster zone", () => {
+  test.each<[TypeName, TypeName]>([
+    ["A", "AAAA"],
+    ["AAAA", "A"],
+  ])("C10, P2: NXDOMAIN for %s denies %s as well, with the same SOA", async (learned, other) => {
+    const world = createWorld();
+    await learn(world, inside, learned, deniedInside);
+    const reply = (await world.asks(inside, other)).reply();
+    expect(reply).toMatchObject({ rcode: nxdomain, answers: [], authorities: [{ name: "cluster.local", ttl: 5 }] });
+    expect(world.upstream.received).toHaveLength(1);
+  });
+
+  test.each<TypeName>(["SRV", "TXT", "ANY", "HTTPS", "CNAME"])("C10: and not %s", async (type) => {
+    const world = createWorld();
+    await learn(world, inside, "A", deniedInside);
+    expect(await fate(world, inside, type)).toBe("asked");
+  });
+
+  test("C10: NXDOMAIN for another type denies no address", async () => {
+    const world = createWorld();
+    await learn(world, inside, "SRV", deniedInside);
+    expect(await fate(world, inside, "SRV")).toBe(nxdomain);
+    expect(await fate(world, inside, "A")).toBe("asked");
+  });
+
+  test("C10, P6: names below a denied name are asked for", async () => {
+    const world = createWorld();
+    await learn(world, inside, "A", deniedInside);
+    expect(await fate(world, `pod-0.${inside}`, "A")).toBe("asked");
+  });
+
+  test("C11: names below svc.cluster.local are asked for after svc.cluster.local was denied", async () => {
+    const world = createWorld();
+    await learn(world, "svc.cluster.local", "A", deniedInside);
+    const asked = await world.asks("x.svc.cluster.local", "A");
+    await world.upstream.answers({ answers: [a("x.svc.cluster.local", "10.96.0.1")] });
+    expect(asked.reply().answers).toHaveLength(1);
+    expect(world.upstream.received).toHaveLength(2);
+  });
+
+  test("an alias to an absent name denies its own type only: the alias exists", async () => {
+    const world = createWorld();
+    await learn(world, inside, "A", { ...deniedInside, answers: [cname(inside, "gone.cluster.local", 30)] });
+    expect(await fate(world, inside, "A")).toBe(nxdomain);
+    expect(await fate(world, inside, "AAAA")).toBe("asked");
+  });
+
+  test("NODATA for one type says nothing of the other", async () => {
+    const world = createWorld();
+    await learn(world, inside, "AAAA", nodataInside);
+    expect(await fate(world, inside, "AAAA")).toBe(0);
+    expect(await fate(world, inside, "A")).toBe("asked");
+  });
+
+  test("a denial lives at most 5 s, whatever its SOA says, and shows no more", async () => {
+    const world = createWorld();
+    const reply = await learn(world, inside, "A", { rcode: nxdomain, authorities: [soa("cluster.local", 900, 900)] });
+    expect(reply.authorities[0]?.ttl).toBe(5);
+    await world.passes(4.999);
+    expect(await fate(world, inside, "AAAA")).toBe(nxdomain);
+    await world.passes(0.001);
+    expect(await fate(world, inside, "AAAA")).toBe("asked");
+  });
+
+  test("NODATA lives at most 5 s too", async () => {
+    const world = createWorld();
+    await learn(world, inside, "AAAA", nodataInside);
+    await world.passes(5);
+    expect(await fate(world, inside, "AAAA")).toBe("asked");
+  });
+
+  test("a denial of less than 5 s keeps its own life", async () => {
+    const world = createWorld();
+    await learn(world, inside, "A", { rcode: nxdomain, authorities: [soa("cluster.local", 2, 2)] });
+    await world.passes(2);
+    expect(await fate(world, inside, "A")).toBe("asked");
+  });
+
+  test("data of the cluster is not bounded by the life of denials", async () => {
+    const world = createWorld();
+    await learn(world, inside, "A", { answers: [a(inside, "10.96.0.1", 30)] });
+    await world.passes(20);
+    expect(await fate(world, inside, "A")).toBe(0);
+  });
+});
+
+describe("P2: news withdraw a shared denial", () => {
+  /** A and AAAA are asked together; AAAA is denied first, then `news` comes for A. */
+  async function deniedThen(news: UpstreamReply): Promise<World> {
+    const world = createWorld();
+    await world.asks(inside, "A");
+    await world.asks(inside, "AAAA");
+    await world.upstream.answers(deniedInside, { type: "AAAA" });
+    await world.upstream.answers(news, { type: "A" });
+    return world;
+  }
+
+  test("data: the other type is asked for again", async () => {
+    const world = await deniedThen({ answers: [a(inside, "10.96.0.1", 30)] });
+    expect(await fate(world, inside, "A")).toBe(0);
+    expect(await fate(world, inside, "AAAA")).toBe("asked");
+  });
+
+  test("NODATA: the other type is asked for again", async () => {
+    const world = await deniedThen(nodataInside);
+    expect(await fate(world, inside, "A")).toBe(0);
+    expect(await fate(world, inside, "AAAA")).toBe("asked");
+  });
+
+  test("data that is not kept, for its TTL is 0", async () => {
+    const world = await deniedThen({ answers: [a(inside, "10.96.0.1", 0)] });
+    expect(await fate(world, inside, "A")).toBe("asked");
+    expect(await fate(world, inside, "AAAA")).toBe("asked");
+  });
+
+  test("NODATA that is not kept, for it has no SOA", async () => {
+    const world = await deniedThen({});
+    expect(await fate(world, inside, "A")).toBe("asked");
+    expect(await fate(world, inside, "AAAA")).toBe("asked");
+  });
+
+  test("a failure does not", async () => {
+    const world = await deniedThen({ rcode: 2 });
+    expect(await fate(world, inside, "AAAA")).toBe(nxdomain);
+  });
+
+  test("a denial that comes last holds for both: data for one beside NXDOMAIN for the other is what musl throws away", async () => {
+    const world = createWorld();
+    await world.asks(inside, "A");
+    await world.asks(inside, "AAAA");
+    await world.upstream.answers({ answers: [a(inside, "10.96.0.1", 30)] }, { type: "A" });
+    await world.upstream.answers(deniedInside, { type: "AAAA" });
+    expect(await fate(world, inside, "A")).toBe(nxdomain);
+    expect(await fate(world, inside, "AAAA")).toBe(nxdomain);
+  });
+
+  test("text at the name does not, for it is no address", async () => {
+    const world = createWorld();
+    await learn(world, inside, "A", deniedInside);
+    await learn(world, inside, "TXT", { answers: [txt(inside, "x")] });
+    expect(await fate(world, inside, "A")).toBe(nxdomain);
+  });
+});
+
+describe("outside the cluster zone", () => {
+  test.each<[TypeName, TypeName]>([
+    ["A", "AAAA"],
+    ["AAAA", "A"],
+  ])("C10, P2: NXDOMAIN for %s says nothing of %s", async (learned, other) => {
+    const world = createWorld();
+    await learn(world, outside, learned, deniedOutside);
+    expect(await fate(world, outside, learned)).toBe(nxdomain);
+    expect(await fate(world, outside, other)).toBe("asked");
+  });
+
+  test("P2: a pair of an address and NXDOMAIN for AAAA is relayed as it is, and kept as it is", async () => {
+    const world = createWorld();
+    await world.asks(outside, "A");
+    await world.asks(outside, "AAAA");
+    await world.upstream.answers({ answers: [a(outside, "192.0.2.1", 30)] });
+    await world.upstream.answers(deniedOutside);
+    expect(await fate(world, outside, "A")).toBe(0);
+    expect(await fate(world, outside, "AAAA")).toBe(nxdomain);
+  });
+
+  test("a denial keeps the life of its SOA, up to half an hour", async () => {
+    const world = createWorld();
+    const reply = await learn(world, outside, "A", { rcode: nxdomain, authorities: [soa("com", 86_400, 86_400)] });
+    expect(reply.authorities[0]?.ttl).toBe(1800);
+    await world.passes(1799.9);
+    expect(await fate(world, outside, "A")).toBe(nxdomain);
+    await world.passes(0.1);
+    expect(await fate(world, outside, "A")).toBe("asked");
+  });
+
+  test("a name that only ends alike is outside", async () => {
+    const world = createWorld();
+    await learn(world, "web.xcluster.local", "A", { rcode: nxdomain, authorities: [soa("xcluster.local", 30, 30)] });
+    await world.passes(6);
+    expect(await fate(world, "web.xcluster.local", "A")).toBe(nxdomain);
+    expect(await fate(world, "web.xcluster.local", "AAAA")).toBe("asked");
+  });
+
+  test("data replaces a denial once the denial has expired", async () => {
+    const world = createWorld();
+    await learn(world, outside, "AAAA", deniedOutside);
+    await world.passes(30);
+    await learn(world, outside, "AAAA", { answers: [aaaa(outside, 1, 30)] });
+    expect(await fate(world, outside, "AAAA")).toBe(0);
+  });
+});

@@ -1,0 +1,153 @@
+import { describe, expect, test } from "vitest";
+import {
+  ageSecondsOf,
+  answersQuery,
+  createEntry,
+  entrySizeBytes,
+  hasName,
+  isAddressType,
+  questionOfEntry,
+} from "../../../src/cache/entry.ts";
+import { addressTypes } from "../../../src/cache/key.ts";
+import { questionKey } from "../../../src/wire/question.ts";
+import { recordCount, ttlOffsetOf, type StoredMessage } from "../../../src/wire/stored-message.ts";
+import { a, cname, nameBytes, soa, Type } from "../../support/messages.ts";
+import { addressEntry, denialEntry, entryFor, nxdomain, queryFor, questionFor, replyFor } from "./parsed-messages.ts";
+
+function ttlsOf(stored: StoredMessage): number[] {
+  const view = new DataView(stored.octets.buffer);
+  return Array.from({ length: recordCount(stored) }, (_, index) => view.getUint32(ttlOffsetOf(stored, index)));
+}
+
+describe("createEntry", () => {
+  test("an answer lives from now for its lifetime, and is due for a refresh in the last tenth", () => {
+    expect(addressEntry("a.example", 300, 5000)).toMatchObject({
+      kind: "answer",
+      type: Type.A,
+      class: 1,
+      dnssecOk: false,
+      checkingDisabled: false,
+      storedAtMs: 5000,
+      expiresAtMs: 305_000,
+      refreshAtMs: 275_000,
+      hits: 0,
+    });
+  });
+
+  test("a denial is never fetched ahead", () => {
+    expect(denialEntry("a.example", Type.A, 300)).toMatchObject({ kind: "denial", refreshAtMs: Infinity });
+  });
+
+  test("a denial that is shared has a type of its own", () => {
+    expect(denialEntry("a.example", Type.AAAA, 5, 0, true).type).toBe(addressTypes);
+    expect(denialEntry("a.example", Type.AAAA, 5, 0, true).key).toBe(denialEntry("a.example", Type.A, 5, 0, true).key);
+    expect(denialEntry("a.example", Type.AAAA, 5, 0, true).key).not.toBe(denialEntry("a.example", Type.A, 5).key);
+  });
+
+  test("the SOA of a kept denial shows the denial's life (C5)", () => {
+    const question = questionFor("gone.example", Type.A);
+    expect(ttlsOf(entryFor(question, { rcode: nxdomain, authorities: [soa("example", 900, 3)] }))).toEqual([3]);
+  });
+
+  test("a denial behind an alias shows the shorter of both", () => {
+    const answers = [cname("gone.example", "there.example", 2)];
+    const entry = entryFor(questionFor("gone.example", Type.A), {
+      rcode: nxdomain,
+      answers,
+      authorities: [soa("example", 900, 30)],
+    });
+    expect(ttlsOf(entry)).toEqual([2, 2]);
+    expect(entry.expiresAtMs).toBe(2000);
+  });
+
+  test("a denial that is not kept is passed on as it came", () => {
+    const question = questionFor("gone.example", Type.A);
+    const entry = entryFor(question, { rcode: nxdomain, authorities: [soa("elsewhere", 900, 3)] });
+    expect(ttlsOf(entry)).toEqual([900]);
+    expect(entry.expiresAtMs).toBe(entry.storedAtMs);
+  });
+
+  test("no TTL is above the longest life", () => {
+    const question = questionFor("a.example", Type.A);
+    const reply = replyFor(question, { answers: [a("a.example", "192.0.2.1", 100), a("a.example", "192.0.2.2", 9)] });
+    const entry = createEntry(question, reply, { kind: "answer", ttlSeconds: 9 }, 60, false, 0);
+    expect(ttlsOf(entry)).toEqual([60, 9]);
+  });
+
+  test("the name is stored folded, whatever spelling upstream sent it in", () => {
+    const question = questionFor("wWw.Example", Type.A);
+    const reply = replyFor(question, { answers: [a("www.example", "192.0.2.1")] });
+    reply.packet[13] = 0x57;
+    const entry = createEntry(question, reply, { kind: "answer", ttlSeconds: 30 }, 60, false, 0);
+    expect(hasName(entry, nameBytes("www.example"), 13)).toBe(true);
+  });
+});
+
+describe("answersQuery", () => {
+  const entry = addressEntry("www.example", 30);
+
+  test("holds for the same question in any spelling", () => {
+    expect(answersQuery(entry, queryFor("WWW.example", Type.A))).toBe(true);
+  });
+
+  test("holds without RD as well: what is in the cache may be told (A13)", () => {
+    expect(answersQuery(entry, queryFor("www.example", Type.A, { recursionDesired: false }))).toBe(true);
+  });
+
+  test.each([
+    ["name of the same size", queryFor("web.example", Type.A)],
+    ["name that continues it", queryFor("www.example.org", Type.A)],
+    ["name that it continues", queryFor("www", Type.A)],
+    ["type", queryFor("www.example", Type.AAAA)],
+    ["class", queryFor("www.example", Type.A, { class: 3 })],
+    ["DO", queryFor("www.example", Type.A, { dnssecOk: true })],
+    ["CD", queryFor("www.example", Type.A, { checkingDisabled: true })],
+  ])("does not hold for another %s", (_, query) => {
+    expect(answersQuery(entry, query)).toBe(false);
+  });
+
+  test("a shared denial answers A and AAAA, and no other type", () => {
+    const denial = denialEntry("gone.example", Type.A, 5, 0, true);
+    const answered = [Type.A, Type.AAAA, Type.SRV, Type.TXT, Type.ANY, Type.HTTPS].filter((type) =>
+      answersQuery(denial, queryFor("gone.example", type)),
+    );
+    expect(answered).toEqual([Type.A, Type.AAAA]);
+  });
+});
+
+describe("ageSecondsOf", () => {
+  const entry = addressEntry("www.example", 30, 1000);
+
+  test.each([
+    [1000, 0],
+    [1999, 0],
+    [2000, 1],
+    [30_999, 29],
+    [31_000, 30],
+  ])("at %i ms an entry of 1000 ms is %i s old", (nowMs, age) => {
+    expect(ageSecondsOf(entry, nowMs)).toBe(age);
+  });
+});
+
+describe("questionOfEntry", () => {
+  test.each([{}, { dnssecOk: true }, { checkingDisabled: true }])("is the question that was asked: %o", (details) => {
+    const question = questionFor("www.example", Type.A, details);
+    expect(questionKey(questionOfEntry(addressEntry("www.example", 30, 0, details)))).toBe(questionKey(question));
+  });
+
+  test("owns its name", () => {
+    const entry = addressEntry("www.example", 30);
+    questionOfEntry(entry).name.fill(0);
+    expect(hasName(entry, nameBytes("www.example"), 13)).toBe(true);
+  });
+});
+
+test("an entry counts more than its octets: the objects around them are not free", () => {
+  const entry = addressEntry("www.example", 30);
+  expect(entrySizeBytes(entry)).toBeGreaterThan(entry.octets.length + 100);
+  expect(entrySizeBytes(addressEntry("longer.www.example", 30))).toBeGreaterThan(entrySizeBytes(entry));
+});
+
+test("A and AAAA are the address types", () => {
+  expect(Object.values(Type).filter(isAddressType)).toEqual([Type.A, Type.AAAA]);
+});

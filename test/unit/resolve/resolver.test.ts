@@ -1,0 +1,320 @@
+import { describe, expect, test } from "vitest";
+import { type AnswerCache, createAnswerCache } from "../../../src/cache/answer-cache.ts";
+import { createFailureMemory } from "../../../src/cache/failure-memory.ts";
+import type { Answer } from "../../../src/resolve/answer.ts";
+import { createLoopGuard } from "../../../src/resolve/loop-guard.ts";
+import { createResolver, type ResolverLimits } from "../../../src/resolve/resolver.ts";
+import { createSharedQuestions, type WaitLimits } from "../../../src/resolve/share-in-flight.ts";
+import type { ExchangeResult } from "../../../src/upstream/exchange.ts";
+import { ExtendedError } from "../../../src/wire/codes.ts";
+import { type Question, questionKey } from "../../../src/wire/question.ts";
+import { createFakeClock } from "../../support/fake-clock.ts";
+import { a, soa, Type } from "../../support/messages.ts";
+import {
+  nxdomain,
+  queryFor,
+  type QueryDetails,
+  questionFor,
+  replyFor,
+  type ReplySpec,
+} from "../cache/parsed-messages.ts";
+
+const name = "www.example";
+const client = "10.0.0.1";
+const question = questionFor(name, Type.A);
+const servfail = 2;
+
+/** A resolver over real parts, with an upstream that a test settles. */
+function createChain(limits: Partial<ResolverLimits & WaitLimits> = {}) {
+  const clock = createFakeClock();
+  const cache = createAnswerCache({ answersSizeBytes: 1_000_000, denialsSizeBytes: 1_000_000, staleSeconds: 3600 });
+  const failures = createFailureMemory({ firstTtlSeconds: 1, maxTtlSeconds: 5 });
+  const shared = createSharedQuestions({
+    maxInFlight: 100,
+    maxWaiters: 100,
+    maxWaitersPerQuestion: 100,
+    maxWaitersPerClient: 100,
+    ...limits,
+  });
+  const loopGuard = createLoopGuard("5ec2e7");
+  const asked: { question: Question; settle: (result: ExchangeResult) => void }[] = [];
+  const resolver = createResolver({
+    cache,
+    failures,
+    shared,
+    loopGuard,
+    clock,
+    scope: () => false,
+    limits: {
+      maxTtlSeconds: 86_400,
+      maxDenialTtlSeconds: 1800,
+      maxClusterDenialTtlSeconds: 5,
+      staleAfterMs: 1800,
+      prefetches: true,
+      ...limits,
+    },
+    ask: (wanted) => new Promise((settle) => asked.push({ question: wanted, settle })),
+  });
+
+  /** Settles the question that was asked as number `index`. */
+  async function answer(spec: ReplySpec, index = asked.length - 1): Promise<void> {
+    const open = asked[index];
+    if (open === undefined) throw new Error("nothing was asked");
+    open.settle({ reply: replyFor(open.question, spec) });
+    await clock.advance(0);
+  }
+
+  return { resolver, clock, cache, failures, shared, loopGuard, asked, answer };
+}
+
+type Chain = ReturnType<typeof createChain>;
+
+/** Resolves the question and answers it: the cache knows it then. */
+async function learn(chain: Chain, ttl: number): Promise<void> {
+  void chain.resolver.resolve(question, client);
+  await chain.answer({ answers: [a(name, "192.0.2.1", ttl)] });
+}
+
+function find(cache: AnswerCache, nowMs: number, details?: QueryDetails) {
+  return cache.find(queryFor(name, Type.A, details), nowMs);
+}
+
+describe("refuse", () => {
+  test.each([
+    ["a name of class IN", queryFor(name, Type.A), undefined],
+    ["ANY", queryFor(name, Type.ANY), undefined],
+    ["an unknown type", queryFor(name, 65_280), undefined],
+    ["class CH", queryFor("version.bind", Type.TXT, { class: 3 }), 5],
+    ["class ANY", queryFor(name, Type.A, { class: 255 }), 5],
+    ["AXFR", queryFor(name, Type.AXFR), 5],
+    ["IXFR", queryFor(name, Type.IXFR), 5],
+    ["TSIG", queryFor(name, Type.TSIG), 5],
+    ["TKEY", queryFor(name, Type.TKEY), 5],
+    ["type 0", queryFor(name, 0), 5],
+  ])("%s", (_, query, rcode) => {
+    expect(createChain().resolver.refuse(query)).toBe(rcode);
+  });
+});
+
+describe("lookup", () => {
+  test("finds what is fresh, counts its hits, and asks nobody", async () => {
+    const chain = createChain();
+    await learn(chain, 300);
+    const entry = chain.resolver.lookup(queryFor(name, Type.A), chain.clock.nowMs());
+    chain.resolver.lookup(queryFor(name, Type.A), chain.clock.nowMs());
+    expect(entry).toMatchObject({ kind: "answer", hits: 2 });
+    expect(chain.asked).toHaveLength(1);
+  });
+
+  test("has nothing for what is stale: the resolver has to ask first", async () => {
+    const chain = createChain();
+    await learn(chain, 5);
+    await chain.clock.advance(5000);
+    expect(chain.resolver.lookup(queryFor(name, Type.A), chain.clock.nowMs())).toBeUndefined();
+  });
+
+  test("fetches a hot entry again in its last tenth, as the question that it was", async () => {
+    const chain = createChain();
+    await learn(chain, 100);
+    await chain.clock.advance(90_000);
+    for (let hit = 0; hit < 5; hit += 1) chain.resolver.lookup(queryFor(name, Type.A), chain.clock.nowMs());
+    expect(chain.asked.map((each) => questionKey(each.question))).toEqual([
+      questionKey(question),
+      questionKey(question),
+    ]);
+    expect(chain.resolver.counters.prefetches).toBe(1);
+  });
+
+  test("does not fetch ahead what failed a moment ago", async () => {
+    const chain = createChain();
+    await learn(chain, 100);
+    await chain.clock.advance(90_000);
+    chain.failures.remember(questionKey(question), servfail, 0, chain.clock.nowMs());
+    for (let hit = 0; hit < 3; hit += 1) chain.resolver.lookup(queryFor(name, Type.A), chain.clock.nowMs());
+    expect(chain.asked).toHaveLength(1);
+  });
+});
+
+describe("the order of the steps", () => {
+  test("a loop comes before everything: not even a remembered failure is looked for", async () => {
+    const chain = createChain();
+    chain.failures.remember(questionKey(question), 4, 0, chain.clock.nowMs());
+    chain.loopGuard.isOwnProbe(chain.loopGuard.probeFor(Uint8Array.of(0)));
+    expect(chain.resolver.resolve(question, client)).toEqual({
+      kind: "error",
+      rcode: servfail,
+      extendedError: ExtendedError.noReachableAuthority,
+    });
+    expect(chain.asked).toHaveLength(0);
+  });
+
+  test("our own probe is dropped", () => {
+    const chain = createChain();
+    const probe = chain.loopGuard.probeFor(Uint8Array.of(0));
+    expect(chain.resolver.resolve(probe, client)).toEqual({ kind: "dropped", reason: "loop" });
+  });
+
+  test("a remembered failure comes before joining: it takes no place in the queue", async () => {
+    const chain = createChain();
+    void chain.resolver.resolve(question, client);
+    chain.failures.remember(questionKey(question), servfail, 0, chain.clock.nowMs());
+    expect(chain.resolver.resolve(question, client)).toEqual({
+      kind: "error",
+      rcode: servfail,
+      extendedError: ExtendedError.cachedError,
+    });
+    expect(chain.shared.waiterCount()).toBe(1);
+  });
+
+  test("joining comes before asking, also where no further question has room", () => {
+    const chain = createChain({ maxInFlight: 1 });
+    void chain.resolver.resolve(question, client);
+    expect(chain.resolver.resolve(question, "10.0.0.2")).toBeInstanceOf(Promise);
+    expect(chain.asked).toHaveLength(1);
+    expect(chain.resolver.counters.coalesced).toBe(1);
+  });
+});
+
+describe("answers", () => {
+  test("an answer is kept and given as it is", async () => {
+    const chain = createChain();
+    const waiting = chain.resolver.resolve(question, client);
+    await chain.answer({ answers: [a(name, "192.0.2.1", 300)] });
+    const answer = await waiting;
+    expect(answer).toMatchObject({
+      kind: "message",
+      fixedTtlSeconds: 0,
+      extendedError: ExtendedError.none,
+      source: "upstream",
+    });
+    expect(answer).toMatchObject({ entry: find(chain.cache, chain.clock.nowMs()) });
+  });
+
+  test("what is not kept is given all the same, and counted", async () => {
+    const chain = createChain();
+    const waiting = chain.resolver.resolve(question, client);
+    await chain.answer({ rcode: nxdomain });
+    expect(await waiting).toMatchObject({ kind: "message", source: "upstream", entry: { kind: "denial" } });
+    expect(chain.resolver.counters.unkeptReplies).toBe(1);
+    expect(find(chain.cache, chain.clock.nowMs())).toBeUndefined();
+  });
+
+  test.each<[string, number]>([
+    ["timeout", ExtendedError.noReachableAuthority],
+    ["refused", ExtendedError.networkError],
+    ["unreachable", ExtendedError.networkError],
+    ["closed", ExtendedError.networkError],
+    ["exhausted", ExtendedError.networkError],
+    ["forgery", ExtendedError.networkError],
+  ])("%s is SERVFAIL with extended error %i", async (failure, extendedError) => {
+    const chain = createChain();
+    const waiting = chain.resolver.resolve(question, client);
+    chain.asked[0]?.settle({ failure } as ExchangeResult);
+    expect(await waiting).toEqual({ kind: "error", rcode: servfail, extendedError });
+  });
+
+  test("nobody is left waiting and nothing in flight, whatever came", async () => {
+    const chain = createChain();
+    const specs: ReplySpec[] = [
+      { answers: [a(name, "192.0.2.1", 0)] },
+      { rcode: nxdomain },
+      { rcode: 2 },
+      { flags: 0x0200 },
+    ];
+    for (const spec of specs) {
+      void chain.resolver.resolve(question, client);
+      expect([chain.shared.inFlightCount(), chain.shared.waiterCount()]).toEqual([1, 1]);
+      await chain.answer(spec);
+      await chain.clock.advance(10_000);
+      expect([chain.shared.inFlightCount(), chain.shared.waiterCount()]).toEqual([0, 0]);
+    }
+    expect(chain.clock.pendingTimers()).toBe(0);
+  });
+});
+
+describe("a stale answer", () => {
+  /** The cache knows the name, expired since a second, and a client asks. */
+  async function staleChain(limits: Partial<ResolverLimits & WaitLimits> = {}) {
+    const chain = createChain(limits);
+    await learn(chain, 5);
+    await chain.clock.advance(6000);
+    return chain;
+  }
+
+  function staleOf(chain: Chain): Partial<Answer> {
+    const entry = chain.cache.findStale(question, chain.clock.nowMs());
+    if (entry === undefined) throw new Error("nothing stale is held");
+    return { kind: "message", entry, fixedTtlSeconds: 30, extendedError: ExtendedError.staleAnswer, source: "stale" };
+  }
+
+  test("comes after staleAfterMs; the question stays in flight until upstream has answered", async () => {
+    const chain = await staleChain({ staleAfterMs: 700 });
+    let given: Answer | undefined;
+    void Promise.resolve(chain.resolver.resolve(question, client)).then((answer) => (given = answer));
+    await chain.clock.advance(699);
+    expect(given).toBeUndefined();
+    await chain.clock.advance(1);
+    expect(given).toEqual(staleOf(chain));
+    expect([chain.shared.inFlightCount(), chain.shared.waiterCount()]).toEqual([1, 0]);
+    await chain.answer({ answers: [a(name, "192.0.2.2", 300)] });
+    expect(chain.shared.inFlightCount()).toBe(0);
+    expect(find(chain.cache, chain.clock.nowMs())).toMatchObject({ kind: "answer" });
+  });
+
+  test("comes at once when upstream fails, and upstream is left alone for 30 s", async () => {
+    const chain = await staleChain();
+    const waiting = chain.resolver.resolve(question, client);
+    await chain.answer({ rcode: servfail });
+    expect(await waiting).toEqual(staleOf(chain));
+    await chain.clock.advance(29_999);
+    expect(await chain.resolver.resolve(question, client)).toEqual(staleOf(chain));
+    expect(chain.asked).toHaveLength(2);
+    await chain.clock.advance(1);
+    void chain.resolver.resolve(question, client);
+    expect(chain.asked).toHaveLength(3);
+  });
+
+  test.each([
+    ["inflight", { maxInFlight: 0 }],
+    ["waiters", { maxWaiters: 0 }],
+    ["waiters", { maxWaitersPerQuestion: 0 }],
+    ["client", { maxWaitersPerClient: 0 }],
+  ] as const)("comes at once under a bound (%s, %o)", async (reason, bound) => {
+    const chain = await staleChain();
+    const bounded = createChain(bound);
+    // Without anything held the same bound means silence.
+    expect(await bounded.resolver.resolve(question, client)).toEqual({ kind: "dropped", reason });
+    expect(bounded.resolver.counters.shed[reason]).toBe(1);
+    bounded.cache.store((staleOf(chain) as Extract<Answer, { kind: "message" }>).entry);
+    expect(await bounded.resolver.resolve(question, client)).toMatchObject({ kind: "message", source: "stale" });
+  });
+
+  test("is not for a question without RD", async () => {
+    const chain = await staleChain();
+    const withoutRd = questionFor(name, Type.A, { recursionDesired: false });
+    const waiting = chain.resolver.resolve(withoutRd, client);
+    await chain.clock.advance(5000);
+    await chain.answer({ rcode: servfail });
+    expect(await waiting).toMatchObject({ kind: "error", rcode: servfail });
+    expect(await chain.resolver.resolve(withoutRd, client)).toMatchObject({ kind: "error", rcode: servfail });
+  });
+});
+
+describe("longest lives", () => {
+  test("bound an answer", async () => {
+    const chain = createChain({ maxTtlSeconds: 60 });
+    await learn(chain, 300);
+    const nowMs = chain.clock.nowMs();
+    expect(find(chain.cache, nowMs + 59_999)).toBeDefined();
+    expect(find(chain.cache, nowMs + 60_000)).toBeUndefined();
+  });
+
+  test("bound a denial by one of its own", async () => {
+    const chain = createChain({ maxDenialTtlSeconds: 7 });
+    void chain.resolver.resolve(question, client);
+    await chain.answer({ rcode: nxdomain, authorities: [soa("example", 300, 300)] });
+    const nowMs = chain.clock.nowMs();
+    expect(find(chain.cache, nowMs + 6999)).toBeDefined();
+    expect(find(chain.cache, nowMs + 7000)).toBeUndefined();
+  });
+});

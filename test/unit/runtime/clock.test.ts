@@ -1,0 +1,53 @@
+import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { systemClock } from "../../../src/runtime/clock.ts";
+
+describe("the system's clock", () => {
+  test("never goes back", () => {
+    let last = systemClock.nowMs();
+    for (let reading = 0; reading < 10_000; reading += 1) {
+      const nowMs = systemClock.nowMs();
+      expect(nowMs).toBeGreaterThanOrEqual(last);
+      last = nowMs;
+    }
+  });
+
+  test.each([3_600_000, -3_600_000])("is unmoved by a wall clock that jumps %i ms (C14)", (jumpMs) => {
+    vi.useFakeTimers({ toFake: ["Date"] });
+    onTestFinished(() => void vi.useRealTimers());
+    const before = systemClock.nowMs();
+    vi.setSystemTime(Date.now() + jumpMs);
+    expect(Math.abs(systemClock.nowMs() - before)).toBeLessThan(60_000);
+  });
+
+  test("calls back after the delay, once", async () => {
+    const startMs = systemClock.nowMs();
+    let calls = 0;
+    await new Promise<void>((resolve) => {
+      systemClock.after(5, () => {
+        calls += 1;
+        systemClock.after(5, resolve);
+      });
+    });
+    expect(calls).toBe(1);
+    // A timer may be a fraction of a millisecond early by another clock.
+    expect(systemClock.nowMs() - startMs).toBeGreaterThan(9);
+  });
+
+  test("does not call back what was cancelled, and cancelling again does nothing", async () => {
+    let calls = 0;
+    const cancel = systemClock.after(1, () => (calls += 1));
+    cancel();
+    cancel();
+    await new Promise<void>((resolve) => void systemClock.after(10, resolve));
+    expect(calls).toBe(0);
+  });
+
+  test("a pending timer does not keep the process alive", () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    onTestFinished(() => void vi.useRealTimers());
+    const setTimer = vi.spyOn(globalThis, "setTimeout");
+    systemClock.after(60_000, () => {});
+    const [timer] = setTimer.mock.results.map(({ value }) => value as NodeJS.Timeout);
+    expect(timer?.hasRef()).toBe(false);
+  });
+});
