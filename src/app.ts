@@ -86,6 +86,9 @@ export async function startApp({ settings: initialSettings, clock, log }: AppOpt
   const failures = createFailureMemory(limits.failures);
   const shared = createSharedQuestions(limits.waits);
   const serverCounters = new Map<string, { readonly address: ServerAddress; readonly counters: ServerCounters }>();
+  /** Upstreams that a reload replaced and that still have questions under way. */
+  const replacedUpstreams = new Set<Upstream>();
+  let isWatchingForLoops = false;
   let clusterDns: ClusterDns | undefined;
   let upstream = await createUpstreamOf(settings);
 
@@ -154,11 +157,18 @@ export async function startApp({ settings: initialSettings, clock, log }: AppOpt
       onHealthChange(route, server, isUp) {
         const fields = { route, server: formatServerAddress(server) };
         if (isUp) log.info(fields, "upstream server is back");
-        else log.warn(fields, "upstream server does not answer");
+        // What is missing while starting is said once, for all servers.
+        else if (lifeCycle.state() !== "starting") warnOfServer(route, server);
+        // A loop that closed later looks like a server that says nothing.
+        if (!isUp) void watchForLoops();
         // What failed while it was away is worth asking again.
         if (isUp) failures.relax(clock.nowMs());
       },
     });
+  }
+
+  function warnOfServer(route: string, server: ServerAddress): void {
+    log.warn({ route, server: formatServerAddress(server) }, "upstream server does not answer");
   }
 
   function countersFor(route: string, server: ServerAddress): ServerCounters {
@@ -176,6 +186,7 @@ export async function startApp({ settings: initialSettings, clock, log }: AppOpt
     for (let attempt = 1; lifeCycle.state() === "starting"; attempt += 1) {
       const asked = upstream;
       await asked.probeAll();
+      if (lifeCycle.state() !== "starting") return;
       const [listener] = listeners;
       if (!asked.hasAnswered() || listener === undefined) {
         lifeCycle.explain("no upstream server has answered yet");
@@ -188,7 +199,11 @@ export async function startApp({ settings: initialSettings, clock, log }: AppOpt
       ) {
         lifeCycle.explain("a query through our own socket was not answered");
       } else {
-        if (lifeCycle.becomeReady()) log.info({ upstream: describeServers(asked) }, "ready");
+        if (!lifeCycle.becomeReady()) return;
+        log.info({ upstream: describeServers(asked) }, "ready");
+        for (const { name, servers } of asked.routes) {
+          for (const { address, health } of servers) if (!health.isUp()) warnOfServer(name, address);
+        }
         return;
       }
       await pause(retryReadyMs);
@@ -197,6 +212,8 @@ export async function startApp({ settings: initialSettings, clock, log }: AppOpt
 
   /** Asks every route a question that only we can know, and again for as long as it comes back to us. */
   async function watchForLoops(): Promise<void> {
+    if (isWatchingForLoops) return;
+    isWatchingForLoops = true;
     while (lifeCycle.state() === "starting" || lifeCycle.state() === "ready") {
       const asked = upstream;
       const wasLooping = loopGuard.isLooping();
@@ -207,9 +224,10 @@ export async function startApp({ settings: initialSettings, clock, log }: AppOpt
         log.error({ upstream: describeServers(asked) }, "the upstream leads back to nodens; nothing is forwarded");
       }
       if (wasLooping && !loopGuard.isLooping()) log.info({}, "the upstream no longer leads back to nodens");
-      if (!loopGuard.isLooping() && asked === upstream) return;
+      if (!loopGuard.isLooping() && asked === upstream) break;
       await pause(loopRoundMs);
     }
+    isWatchingForLoops = false;
   }
 
   function pause(delayMs: number): Promise<void> {
@@ -233,7 +251,11 @@ export async function startApp({ settings: initialSettings, clock, log }: AppOpt
     upstream = await createUpstreamOf(settings);
     failures.relax(clock.nowMs());
     // Questions that are under way may still be answered.
-    clock.after(previous.upstream.deadlineMs, () => replaced.close());
+    replacedUpstreams.add(replaced);
+    clock.after(previous.upstream.deadlineMs, () => {
+      replacedUpstreams.delete(replaced);
+      replaced.close();
+    });
     void watchForLoops();
   }
 
@@ -249,7 +271,7 @@ export async function startApp({ settings: initialSettings, clock, log }: AppOpt
   async function close(): Promise<void> {
     lifeCycle.end();
     await Promise.all(listeners.map((listener) => listener.close()));
-    upstream.close();
+    for (const each of [upstream, ...replacedUpstreams]) each.close();
     await clusterDns?.close();
   }
 

@@ -78,7 +78,8 @@ async function run(initialSettings: Settings, log: Logger, options: ServeOptions
   options.write(`${describe(app, admin, build)}\n`);
 
   return new Promise((resolve) => {
-    const stopSignals = handleSignals(
+    // To the very end: a signal that comes twice, from a terminal and from npm, must not kill what is ending well.
+    handleSignals(
       {
         stop: (signal) => void end(signal === "SIGTERM" ? settings.shutdown.drainMs : 0),
         stopAtOnce: () => void finish(),
@@ -129,7 +130,6 @@ async function run(initialSettings: Settings, log: Logger, options: ServeOptions
     }
 
     async function finish(): Promise<void> {
-      stopSignals();
       watcher?.close();
       metrics.close();
       await Promise.all([app.close(), admin.close()]);

@@ -37,6 +37,8 @@ export function askOwnSocket(
       const isOurs = reply[0] === packet[0] && reply[1] === packet[1];
       if (isOurs && repeatsQuestion(reply, question.name, question.type, question.class)) finish(true);
     });
-    socket.connect(address.port, address.host, () => socket.send(packet));
+    // Not as an argument of `connect`: that would be called with the error too.
+    socket.on("connect", () => socket.send(packet));
+    socket.connect(address.port, address.host);
   });
 }

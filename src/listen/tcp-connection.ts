@@ -39,6 +39,8 @@ export function serveConnection(
 ): ClientConnection {
   const client = socket.remoteAddress ?? "";
   const frames = createFrameReader();
+  // Queries behind the last that may be answered at once: at most what one read has brought, for then reading stops.
+  let held: Uint8Array[] = [];
   let pending = 0;
   let isEnding = false;
 
@@ -53,11 +55,16 @@ export function serveConnection(
   socket.on("close", onClose);
 
   function onFrame(frame: Uint8Array): boolean {
-    const size = answerer.answerNow(frame, frame.length, client, target);
+    if (pending >= limits.maxPipelined || held.length > 0) held.push(Uint8Array.from(frame));
+    else answer(frame);
+    return !socket.destroyed;
+  }
+
+  function answer(query: Uint8Array): void {
+    const size = answerer.answerNow(query, query.length, client, target);
     if (size !== noReply) onQuery();
     if (size !== replyLater) write(target, size);
     else wait();
-    return !socket.destroyed;
   }
 
   function wait(): void {
@@ -66,6 +73,7 @@ export function serveConnection(
     answerer.answerLater(client, (message, sizeBytes) => {
       pending -= 1;
       write(message, sizeBytes);
+      answerHeld();
       readOn();
       if (isEnding) endWhenAnswered();
     });
@@ -80,6 +88,14 @@ export function serveConnection(
     if (socket.writableLength <= limits.maxWriteBufferBytes) return;
     answerer.counters.overflowedConnections += 1;
     socket.destroy();
+  }
+
+  function answerHeld(): void {
+    let next = 0;
+    for (; next < held.length && pending < limits.maxPipelined && !socket.destroyed; next += 1) {
+      answer(held[next] as Uint8Array);
+    }
+    held = held.slice(next);
   }
 
   function readOn(): void {

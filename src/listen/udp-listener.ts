@@ -36,7 +36,8 @@ export async function listenUdp(address: ServerAddress, front: Front): Promise<L
   let isClosed = false;
 
   socket.on("message", (packet, peer) => {
-    if (isDraining) return;
+    // Nothing can be sent to port 0, which only a forged packet has.
+    if (isDraining || peer.port === 0) return;
     const size = answerer.answerNow(packet, packet.length, peer.address, target);
     if (size === replyLater) answerer.answerLater(peer.address, (message, late) => send(message, late, peer));
     else send(target, size, peer);

@@ -11,7 +11,10 @@ import { equalOctets } from "../wire/name.ts";
 export interface LoopGuard {
   /** The probe for the route of a zone (folded, wire form): a name below it that nobody else knows. */
   probeFor(zone: Uint8Array): Question;
-  /** Whether a client's question is one of our probes. Remembers that it was seen. */
+  /**
+   * Whether a client's question is one of our probes. Remembers that it was seen, but only during a round: others have seen the
+   * name by then, and one who asks it later must not stop the forwarding.
+   */
   isOwnProbe(question: Question): boolean;
   /** Forgets what was seen: a round of probes begins. */
   startRound(): void;
@@ -24,6 +27,7 @@ export interface LoopGuard {
 export function createLoopGuard(secret: string): LoopGuard {
   const label = Uint8Array.from([secret.length, ...new TextEncoder().encode(secret.toLowerCase())]);
   const marker = nameFromText("nodens-loop-probe") ?? Uint8Array.of(0);
+  let isRound = false;
   let isSeen = false;
   let isLooping = false;
   return {
@@ -31,16 +35,18 @@ export function createLoopGuard(secret: string): LoopGuard {
     isOwnProbe(question) {
       if (question.type !== RrType.HINFO) return false;
       const isOurs = question.name.length > label.length && equalOctets(question.name, 0, label);
-      if (isOurs) {
+      if (isOurs && isRound) {
         isSeen = true;
         isLooping = true;
       }
       return isOurs;
     },
     startRound() {
+      isRound = true;
       isSeen = false;
     },
     endRound() {
+      isRound = false;
       isLooping = isSeen;
     },
     isLooping: () => isLooping,

@@ -90,7 +90,7 @@ export function exchange(
         },
         onLost(reason: LossReason) {
           close();
-          onLost(reason, via, server);
+          onLost(reason, via, server, query);
         },
       };
       const onTimeout = () => {
@@ -98,35 +98,41 @@ export function exchange(
         lastFailure = "timeout";
         server.noteTimeout(via, sentAtMs);
         // A connection that was given up for it has reported the loss, and with that the question is on its way again.
-        if (isOpen) sendAgain(via, nextServer(servers, asked, server));
+        if (isOpen) sendToNext(via, nextServer(servers, asked, server), server, query);
       };
       // A pool may report a loss from within `send`: the timer must exist before.
       cancels.add(clock.after(limits.retransmitMs[via] * 2 ** (sends - 1), onTimeout));
       cancels.add(server.send(attempt, via));
     }
 
-    function onLost(reason: LossReason, via: Transport, server: Server): void {
+    /** A server that was found to know no EDNS is not asked with it again. */
+    function sendToNext(via: Transport, next: Server, server: Server, query: Uint8Array): void {
+      sendAgain(via, next, next === server ? query : packet);
+    }
+
+    function onLost(reason: LossReason, via: Transport, server: Server, query: Uint8Array): void {
       lastFailure = reason;
       if (reason === "stopped") {
         finish({ failure: "stopped" });
         return;
       }
       const next = nextServer(servers, asked, server);
-      if (reason === "forgery") sendAgain("tcp", server);
-      else if (next !== server || reason === "closed" || reason === "timeout") sendAgain(via, next);
-      else cancels.add(clock.after(sameServerPauseMs * sends, () => sendAgain(via, next)));
+      if (reason === "forgery") sendAgain("tcp", server, query);
+      else if (next !== server || reason === "closed" || reason === "timeout") sendToNext(via, next, server, query);
+      else cancels.add(clock.after(sameServerPauseMs * sends, () => sendAgain(via, next, query)));
     }
 
     function onReply(reply: Reply, via: Transport, server: Server, query: Uint8Array): void {
       if ((reply.flags & Flag.TC) !== 0 && via === "udp") {
         fallback = reply;
-        sendAgain("tcp", server);
+        sendAgain("tcp", server, query);
       } else if (reply.rcode === Rcode.FORMERR && !reply.hasEdns && query === packet) {
         fallback = reply;
         sendAgain(via, server, withoutEdns(packet));
       } else if (isRefusal(reply) && (fallback === undefined || !isRefusal(fallback))) {
-        fallback ??= reply;
-        sendAgain(via, nextServer(servers, asked, server));
+        // A FORMERR before was about EDNS, and says less.
+        if (fallback === undefined || fallback.rcode === Rcode.FORMERR) fallback = reply;
+        sendToNext(via, nextServer(servers, asked, server), server, query);
       } else {
         finish({ reply });
       }

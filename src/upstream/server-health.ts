@@ -42,11 +42,17 @@ export function watchServerHealth(
 
   function scheduleProbe(backoffMs: number): void {
     const jitteredMs = backoffMs * (0.75 + 0.5 * Math.random());
-    cancelProbe = clock.after(jitteredMs, () => {
+    let isCancelled = false;
+    const cancelTimer = clock.after(jitteredMs, () => {
       void probe().then((hasReplied) => {
-        if (!hasReplied && !isUp && !isClosed) scheduleProbe(Math.min(2 * backoffMs, limits.maxBackoffMs));
+        // Cancelled: the server has answered meanwhile. It may be down again, and then other probes have begun.
+        if (!hasReplied && !isCancelled) scheduleProbe(Math.min(2 * backoffMs, limits.maxBackoffMs));
       });
     });
+    cancelProbe = () => {
+      isCancelled = true;
+      cancelTimer();
+    };
   }
 
   return {

@@ -54,7 +54,7 @@ export function openTcpFlow(options: TcpFlowOptions): TcpFlow {
   let wasConnected = false;
   let sent = 0;
   let answered = 0;
-  let lastReceivedAtMs = openedAtMs;
+  let lastReceivedAtMs = openedAtMs; // A whole frame, or the handshake.
   let cancelIdleTimer: Cancel = () => {};
   const cancelConnectTimer = clock.after(options.connectTimeoutMs, () => end("timeout"));
   counters.openedFlows.tcp += 1;
@@ -67,16 +67,17 @@ export function openTcpFlow(options: TcpFlowOptions): TcpFlow {
     lastReceivedAtMs = clock.nowMs();
     onIdle();
   });
-  socket.on("data", (chunk: Buffer) => {
-    lastReceivedAtMs = clock.nowMs();
-    frames.push(chunk, onFrame);
-  });
+  socket.on("data", (chunk: Buffer) => frames.push(chunk, onFrame));
   socket.on("error", (error) => end(lossReasonOf(error)));
   socket.on("end", () => end("closed"));
   socket.on("close", () => end("closed"));
 
-  /** A frame too short for a header is bad framing: what follows it cannot be trusted either. */
+  /**
+   * Only whole frames are signs of life: octets that trickle, or that are no DNS at all, complete none. A frame too short for a
+   * header is bad framing: what follows it cannot be trusted either.
+   */
   function onFrame(frame: Uint8Array): boolean {
+    lastReceivedAtMs = clock.nowMs();
     if (frame.length < headerSizeBytes) {
       counters.ignored.malformed += 1;
       end("closed");

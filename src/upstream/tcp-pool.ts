@@ -77,11 +77,16 @@ export function createTcpPool(
   /** The connection for the next query, opening one if need be; undefined when all are full and there may be no more. */
   function chooseFlow(): TcpFlow | undefined {
     const accepting = [...flows].filter((flow) => flow.isAccepting());
-    const best = accepting.filter((flow) => !settling.has(flow)).reduce<TcpFlow | undefined>(lessLoaded, undefined);
-    const isFull = best === undefined || best.load() >= depth;
-    const isOverdue = best !== undefined && clock.nowMs() - best.oldestSentAtMs() > overdueMs;
-    if ((isFull || isOverdue) && accepting.length < limits.maxFlows) return open();
-    return isFull ? undefined : best;
+    const withRoom = accepting.filter((flow) => flow.load() < depth && !settling.has(flow));
+    // One that is still connecting is the second choice: a query that can spare itself the handshake does.
+    const prompt = withRoom.filter((flow) => flow.isConnected() && !isOverdue(flow));
+    const best = (prompt.length > 0 ? prompt : withRoom).reduce<TcpFlow | undefined>(lessLoaded, undefined);
+    if ((best === undefined || isOverdue(best)) && accepting.length < limits.maxFlows) return open();
+    return best;
+  }
+
+  function isOverdue(flow: TcpFlow): boolean {
+    return clock.nowMs() - flow.oldestSentAtMs() > overdueMs;
   }
 
   function open(): TcpFlow {
@@ -135,9 +140,11 @@ export function createTcpPool(
   }
 
   function failQueued(reason: LossReason): void {
-    const waiting = [...queue];
-    queue.clear();
-    for (const { attempt } of waiting) attempt.onLost(reason);
+    // Neither those that a loss takes back, nor those that it makes come again.
+    const failing = [...queue];
+    for (const queued of failing) {
+      if (queue.delete(queued)) queued.attempt.onLost(reason);
+    }
   }
 
   function isWorn(flow: TcpFlow): boolean {

@@ -31,6 +31,8 @@ export function createUdpPool(
 ): UdpPool {
   // The socket used last stands at the end, so that a question sent again takes another path through the node's NAT.
   let flows: PooledFlow[] = [];
+  // With those that retire: they wait for their last answers, and end with the pool.
+  const openFlows = new Set<UdpFlow>();
   let isClosed = false;
 
   function nextFlow(): UdpFlow {
@@ -49,8 +51,12 @@ export function createUdpPool(
       clock,
       counters,
       maxWrongReplies: limits.maxWrongReplies,
-      onClose: () => remove(flow),
+      onClose() {
+        openFlows.delete(flow);
+        remove(flow);
+      },
     });
+    openFlows.add(flow);
     const jitter = 0.8 + 0.4 * Math.random();
     flows.push({
       flow,
@@ -81,7 +87,7 @@ export function createUdpPool(
     },
     close() {
       isClosed = true;
-      for (const { flow } of flows) flow.close("stopped");
+      for (const flow of openFlows) flow.close("stopped");
     },
   };
 }

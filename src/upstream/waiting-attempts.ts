@@ -63,10 +63,13 @@ export function createWaitingAttempts(onEmpty: () => void): WaitingAttempts {
       return "answered";
     },
     loseAll(reason) {
-      const lost = [...byId.values()];
-      byId.clear();
-      for (const { attempt } of lost) attempt.onLost(reason);
-      if (lost.length > 0) onEmpty();
+      if (byId.size === 0) return;
+      // One loss may take back attempts that are still to come: those are gone from the map when their turn would be.
+      for (const [id, { attempt }] of byId) {
+        byId.delete(id);
+        attempt.onLost(reason);
+      }
+      onEmpty();
     },
     count: () => byId.size,
     oldestSentAtMs() {

@@ -5,7 +5,8 @@ import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
 import { describe, test } from "vitest";
 
-const isCi = process.env["CI"] === "true";
+/** Whether nothing may be skipped. */
+export const isCi = process.env["CI"] === "true";
 
 /** What a suite may need: the name of a command on PATH, or "root". */
 export type Requirement = string;

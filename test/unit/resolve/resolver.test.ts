@@ -139,6 +139,7 @@ describe("the order of the steps", () => {
   test("a loop comes before everything: not even a remembered failure is looked for", async () => {
     const chain = createChain();
     chain.failures.remember(questionKey(question), 4, 0, chain.clock.nowMs());
+    chain.loopGuard.startRound();
     chain.loopGuard.isOwnProbe(chain.loopGuard.probeFor(Uint8Array.of(0)));
     expect(chain.resolver.resolve(question, client)).toEqual({
       kind: "error",

@@ -1,0 +1,9 @@
+/* How much memory another process has, from /proc. */
+import { readFileSync } from "node:fs";
+
+/** Resident memory in bytes. Throws where there is no /proc or no such process. */
+export function residentBytes(pid: number | undefined): number {
+  const match = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"));
+  if (match === null) throw new Error(`no resident memory of process ${pid}`);
+  return Number(match[1]) * 1024;
+}

@@ -1,0 +1,127 @@
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { askOwnSocket } from "../../../src/listen/self-query.ts";
+import { listenUdp } from "../../../src/listen/udp-listener.ts";
+import { ownQuestion } from "../../../src/wire/question.ts";
+import { createFakeClock } from "../../support/fake-clock.ts";
+import { nameBytes, replyTo, Type, u16 } from "../../support/messages.ts";
+import { until } from "../../support/scripted-upstream.ts";
+import { addressAnswer, createFront, skipsIpv6 } from "./front-parts.ts";
+
+const question = ownQuestion(nameBytes("self.test"), Type.A);
+
+/** Asks, and says what came of it: undefined while nothing did. */
+function ask(address: { host: string; port: number }) {
+  const clock = createFakeClock();
+  let answered: boolean | undefined;
+  void askOwnSocket(address, question, 1000, clock).then((isAnswered) => {
+    answered = isAnswered;
+  });
+  return { clock, answered: () => answered };
+}
+
+/** A server that does with a query what the test says. Its port. */
+async function serve(answer: (query: Uint8Array, send: (reply: Uint8Array) => void) => void): Promise<number> {
+  const socket = createSocket("udp4");
+  onTestFinished(() => void socket.close());
+  socket.on("message", (query, peer) => answer(query, (reply) => socket.send(reply, peer.port, peer.address)));
+  socket.bind(0, "127.0.0.1");
+  await once(socket, "listening");
+  return socket.address().port;
+}
+
+async function listen(host: string) {
+  const { front, resolver, clock } = createFront();
+  resolver.cached.set("self.test", addressAnswer("self.test", clock.nowMs()));
+  const listener = await listenUdp({ host, port: 0 }, front);
+  onTestFinished(() => listener.close());
+  return listener;
+}
+
+describe("asking oneself", () => {
+  test("succeeds when the listener answers, and leaves no timer", async () => {
+    const listener = await listen("127.0.0.1");
+    const { clock, answered } = ask(listener.address);
+    await until("it is over", () => answered() !== undefined);
+    expect(answered()).toBe(true);
+    expect(clock.pendingTimers()).toBe(0);
+  });
+
+  test("succeeds with any reply code: it was answered", async () => {
+    const port = await serve((query, send) => send(replyTo(query, { rcode: 2 })));
+    const { answered } = ask({ host: "127.0.0.1", port });
+    await until("it is over", () => answered() !== undefined);
+    expect(answered()).toBe(true);
+  });
+
+  test("fails when nothing comes in time", async () => {
+    let received = 0;
+    const port = await serve(() => (received += 1));
+    const { clock, answered } = ask({ host: "127.0.0.1", port });
+    await until("it was asked", () => received === 1);
+    await clock.advance(999);
+    expect(answered()).toBeUndefined();
+    await clock.advance(1);
+    expect(answered()).toBe(false);
+  });
+
+  test("fails at once when nobody listens", async () => {
+    const listener = await listen("127.0.0.1");
+    await listener.close();
+    const { clock, answered } = ask(listener.address);
+    await until("it is over", () => answered() !== undefined);
+    expect(answered()).toBe(false);
+    expect(clock.pendingTimers()).toBe(0);
+  });
+
+  test("fails at once, and harms nothing, when there is no way to the address", async () => {
+    // The kernel lets nobody connect to the broadcast address who has not asked for that: nothing is sent.
+    const { answered } = ask({ host: "255.255.255.255", port: 53 });
+    await until("it is over", () => answered() !== undefined, 2000);
+    expect(answered()).toBe(false);
+  });
+
+  test("may end before it is connected", async () => {
+    const { clock, answered } = ask({ host: "127.0.0.1", port: 53 });
+    await clock.advance(1000);
+    expect(answered()).toBe(false);
+  });
+
+  const wrong: [string, (query: Uint8Array) => Uint8Array][] = [
+    ["another ID", (query) => withOtherId(replyTo(query))],
+    ["another question", (query) => replyTo(query, { questions: [{ name: "other.test", type: Type.A }] })],
+    ["two octets", (query) => query.slice(0, 2)],
+  ];
+  test.each(wrong)("is not satisfied by a reply with %s", async (_what, reply) => {
+    let received = 0;
+    const port = await serve((query, send) => {
+      send(reply(query));
+      received += 1;
+    });
+    const { clock, answered } = ask({ host: "127.0.0.1", port });
+    await until("it was asked", () => received === 1);
+    await until("the reply had its time", () => {
+      received += 1;
+      return received > 5;
+    });
+    expect(answered()).toBeUndefined();
+    await clock.advance(1000);
+    expect(answered()).toBe(false);
+  });
+
+  function withOtherId(reply: Uint8Array): Uint8Array {
+    const id = ((reply[0] ?? 0) << 8) | (reply[1] ?? 0);
+    reply.set(u16(id ^ 0x0100));
+    return reply;
+  }
+});
+
+describe.skipIf(skipsIpv6)("asking oneself on ::1 (needs ::1)", () => {
+  test("succeeds when the listener answers", async () => {
+    const listener = await listen("::1");
+    const { answered } = ask(listener.address);
+    await until("it is over", () => answered() !== undefined);
+    expect(answered()).toBe(true);
+  });
+});

@@ -1,0 +1,173 @@
+import { createSocket, Socket } from "node:dgram";
+import { once } from "node:events";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { listenUdp } from "../../../src/listen/udp-listener.ts";
+import { askUdp } from "../../support/ask.ts";
+import { buildQuery, readMessage, Type } from "../../support/messages.ts";
+import { until } from "../../support/scripted-upstream.ts";
+import { addressAnswer, createFront, skipsIpv6 } from "./front-parts.ts";
+
+/** A listener on a free port, which is closed when the test ends. "hit.test" is in its cache. */
+async function listen(host = "127.0.0.1") {
+  const parts = createFront();
+  parts.resolver.cached.set("hit.test", addressAnswer("hit.test", parts.clock.nowMs()));
+  const listener = await listenUdp({ host, port: 0 }, parts.front);
+  onTestFinished(() => listener.close());
+  return { ...parts, listener, port: listener.address.port };
+}
+
+function query(name: string, id = 1): Uint8Array {
+  return buildQuery(name, Type.A, { id });
+}
+
+/** A connected client: it takes replies only from the address and port that it asks. */
+async function openClient(port: number) {
+  const socket = createSocket("udp4");
+  onTestFinished(() => void socket.close());
+  const replies: string[] = [];
+  socket.on("message", (bytes) => {
+    const { id, answers } = readMessage(bytes);
+    replies.push(`${id} ${answers[0]?.name}`);
+  });
+  socket.connect(port, "127.0.0.1");
+  await once(socket, "connect");
+  return { socket, replies };
+}
+
+describe("a UDP listener", () => {
+  test("says which port it has", async () => {
+    const { listener } = await listen();
+    expect(listener.address.host).toBe("127.0.0.1");
+    expect(listener.address.port).toBeGreaterThan(0);
+    expect([listener.protocol, listener.counters.protocol]).toStrictEqual(["udp", "udp"]);
+    expect(listener.counters.address).toStrictEqual(listener.address);
+  });
+
+  test("answers a hit at once", async () => {
+    const { port } = await listen();
+    const reply = readMessage((await askUdp(port, query("HIT.test", 77))) as Uint8Array);
+    expect([reply.id, reply.questions[0]?.name, reply.answers[0]?.data.join(".")]).toStrictEqual([
+      77,
+      "HIT.test",
+      "10.0.0.1",
+    ]);
+  });
+
+  test("answers a miss when the resolver does, and hits in between", async () => {
+    const { port, resolver } = await listen();
+    const { socket, replies } = await openClient(port);
+    socket.send(query("miss.test", 1));
+    await until("the resolver is asked", () => resolver.waiting.length === 1);
+    socket.send(query("hit.test", 2));
+    await until("the hit is answered", () => replies.length === 1);
+    resolver.answer("miss.test");
+    await until("the miss is answered", () => replies.length === 2);
+    expect(replies).toStrictEqual(["2 hit.test", "1 miss.test"]);
+  });
+
+  test("answers a burst, each query with its own answer", async () => {
+    const { port, resolver } = await listen();
+    resolver.answerAtOnce();
+    const { socket, replies } = await openClient(port);
+    for (let id = 0; id < 100; id += 1) socket.send(query(`q${id}.test`, id));
+    await until("all are answered", () => replies.length === 100);
+    expect(replies.toSorted()).toStrictEqual(Array.from({ length: 100 }, (_, id) => `${id} q${id}.test`).toSorted());
+  });
+
+  test("answers misses that are resolved in the same moment, each with its own answer", async () => {
+    const { port, resolver } = await listen();
+    const { socket, replies } = await openClient(port);
+    for (const [id, name] of ["a.test", "b.test", "c.test"].entries()) socket.send(query(name, id));
+    await until("the resolver is asked", () => resolver.waiting.length === 3);
+    for (const name of ["a.test", "b.test", "c.test"]) resolver.answer(name);
+    await until("all are answered", () => replies.length === 3);
+    expect(replies).toStrictEqual(["0 a.test", "1 b.test", "2 c.test"]);
+  });
+
+  test("answers from the address that was asked", async () => {
+    const { port } = await listen("127.0.0.2");
+    expect(await askUdp(port, query("hit.test"), 3000, "127.0.0.2")).toBeDefined();
+  });
+
+  test("leaves unanswered what deserves no reply, and goes on", async () => {
+    const { port, listener } = await listen();
+    const { socket, replies } = await openClient(port);
+    socket.send(new Uint8Array(0));
+    socket.send(new Uint8Array(11));
+    socket.send(query("hit.test", 3));
+    await until("the query is answered", () => replies.length === 1);
+    expect(listener.counters.drops.malformed).toBe(2);
+  });
+
+  test("is not disturbed by a client that has gone before its answer", async () => {
+    const { port, resolver } = await listen();
+    const gone = createSocket("udp4");
+    gone.connect(port, "127.0.0.1");
+    await once(gone, "connect");
+    gone.send(query("miss.test"));
+    await until("the resolver is asked", () => resolver.waiting.length === 1);
+    gone.close();
+    resolver.answer("miss.test");
+    expect(await askUdp(port, query("hit.test"))).toBeDefined();
+  });
+
+  test("is not disturbed by a forged packet from port 0, to which nothing can be sent", async () => {
+    const bind = vi.spyOn(Socket.prototype, "bind");
+    const { port, resolver, listener } = await listen();
+    const socket = bind.mock.contexts.at(-1) as Socket;
+    bind.mockRestore();
+    const peer = { address: "127.0.0.1", family: "IPv4" as const, port: 0, size: 0 };
+    expect(() => socket.emit("message", Buffer.from(query("hit.test")), peer)).not.toThrow();
+    expect(() => socket.emit("message", Buffer.from(query("miss.test")), peer)).not.toThrow();
+    expect(resolver.waiting).toStrictEqual([]);
+    expect(listener.address.port).toBe(port);
+    expect(await askUdp(port, query("hit.test"))).toBeDefined();
+  });
+
+  test("that drains answers what it has received, and nothing new", async () => {
+    const { port, resolver, listener } = await listen();
+    const { socket, replies } = await openClient(port);
+    socket.send(query("miss.test", 1));
+    await until("the resolver is asked", () => resolver.waiting.length === 1);
+    listener.drain();
+    socket.send(query("hit.test", 2));
+    resolver.answer("miss.test");
+    await until("the miss is answered", () => replies.length === 1);
+    // The hit was received before the next query of another client, and would be answered by then.
+    expect(await askUdp(port, query("hit.test"), 200)).toBeUndefined();
+    expect(replies).toStrictEqual(["1 miss.test"]);
+  });
+
+  test("that is closed gives its port back, and what waits gets no reply", async () => {
+    const { port, resolver, listener } = await listen();
+    const { socket } = await openClient(port);
+    socket.on("error", () => {});
+    socket.send(query("miss.test", 1));
+    await until("the resolver is asked", () => resolver.waiting.length === 1);
+    await Promise.all([listener.close(), listener.close()]);
+    resolver.answer("miss.test");
+    const again = createSocket("udp4");
+    onTestFinished(() => void again.close());
+    again.bind(port, "127.0.0.1");
+    await once(again, "listening");
+    expect(again.address().port).toBe(port);
+  });
+
+  test("rejects with the system's error when the address is taken", async () => {
+    const { port, front } = await listen();
+    await expect(listenUdp({ host: "127.0.0.1", port }, front)).rejects.toMatchObject({ code: "EADDRINUSE" });
+  });
+});
+
+describe.skipIf(skipsIpv6)("a UDP listener on ::1 (needs ::1)", () => {
+  test("answers", async () => {
+    const { port } = await listen("::1");
+    expect(await askUdp(port, query("hit.test"), 3000, "::1")).toBeDefined();
+  });
+
+  test("leaves IPv4 alone: the same port of 127.0.0.1 is free", async () => {
+    const { port, front } = await listen("::1");
+    const other = await listenUdp({ host: "127.0.0.1", port }, front);
+    await other.close();
+  });
+});

@@ -1,0 +1,221 @@
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { createServerCounters } from "../../../src/upstream/server-counters.ts";
+import { openUdpFlow, type UdpFlowOptions } from "../../../src/upstream/udp-flow.ts";
+import { createFakeClock } from "../../support/fake-clock.ts";
+import { loadMalformed } from "../../support/malformed-packets.ts";
+import { a, buildMessage, concat, Flags, replyTo, Type, u16 } from "../../support/messages.ts";
+import { type ReceivedQuery, until } from "../../support/scripted-upstream.ts";
+import {
+  answerAll,
+  answerNothing,
+  closedPort,
+  holdQueries,
+  startServer,
+  track,
+  type TrackedAttempt,
+} from "./flow-parts.ts";
+
+/** A flow to a port of 127.0.0.1, which is closed when the test ends. */
+function openFlow(port: number, options: Partial<UdpFlowOptions> = {}) {
+  const counters = createServerCounters();
+  const onClose = vi.fn<() => void>();
+  const flow = openUdpFlow({
+    server: { host: "127.0.0.1", port },
+    clock: createFakeClock(),
+    counters,
+    maxWrongReplies: 16,
+    onClose,
+    ...options,
+  });
+  onTestFinished(() => flow.close("stopped"));
+  return { flow, counters, onClose, send };
+
+  function send(name: string): TrackedAttempt {
+    const tracked = track(name);
+    flow.send(tracked.attempt);
+    return tracked;
+  }
+}
+
+describe("queries on one socket", () => {
+  test("leave from one port, also those that were sent before it was connected", async () => {
+    const server = await startServer(answerAll);
+    const { flow, send, counters } = openFlow(server.port);
+    const tracked = ["a.test", "b.test", "c.test"].map(send);
+    await until("all are answered", () => flow.load() === 0);
+    tracked.push(send("d.test"));
+    await until("the last is answered", () => flow.load() === 0);
+    expect(tracked.every((each) => each.outcome() === "answered")).toBe(true);
+    expect(new Set(server.received.map(({ port }) => port)).size).toBe(1);
+    expect([flow.sentCount(), counters.sends.udp, counters.openFlows.udp]).toStrictEqual([4, 4, 1]);
+  });
+
+  test("are each answered with their own answer when the answers come in reverse", async () => {
+    const queries: ReceivedQuery[] = [];
+    const server = await startServer((query) => {
+      queries.push(query);
+      if (queries.length < 20) return undefined;
+      return queries
+        .toReversed()
+        .map(({ bytes, name }) => replyTo(bytes, { answers: [a(name, `10.0.0.${name.slice(1, -5)}`)] }));
+    });
+    const { flow, send } = openFlow(server.port);
+    const tracked = Array.from({ length: 20 }, (_, index) => send(`q${index}.test`));
+    await until("all are answered", () => flow.load() === 0);
+    expect(tracked.map((each) => each.address())).toStrictEqual(tracked.map((_, index) => `10.0.0.${index}`));
+  });
+});
+
+describe("a wrong reply is ignored, and the right one behind it is taken", () => {
+  const right = { name: "a.test", type: Type.A };
+  const reply = (id: number, question: { name: string; type: number; class?: number }, flags = Flags.QR) =>
+    buildMessage({ id, flags, questions: [question], answers: [a("a.test", "10.6.6.6")] });
+  const wrongReplies: [string, (id: number) => Uint8Array][] = [
+    ["another ID", (id) => reply(id ^ 0x5555, right)],
+    ["another name", (id) => reply(id, { ...right, name: "b.test" })],
+    ["another type", (id) => reply(id, { ...right, type: Type.AAAA })],
+    ["another class", (id) => reply(id, { ...right, class: 3 })],
+    ["QR saying query", (id) => reply(id, right, 0)],
+    ["another opcode", (id) => reply(id, right, Flags.QR | 0x2800)],
+    ["no question", (id) => buildMessage({ id, flags: Flags.QR })],
+    ["two questions", (id) => buildMessage({ id, flags: Flags.QR, questions: [right, right] })],
+    ["three octets", (id) => concat([u16(id), Uint8Array.of(0x80)])],
+    ["no octets", () => new Uint8Array(0)],
+    ["text", () => new TextEncoder().encode("HTTP/1.1 400 Bad Request\r\n\r\n")],
+  ];
+
+  test.each(wrongReplies)("%s", async (_what, wrong) => {
+    const server = await startServer(({ id, bytes }) => [
+      wrong(id),
+      wrong(id),
+      replyTo(bytes, { answers: [a("a.test", "10.0.0.1")] }),
+    ]);
+    const { flow, send, counters } = openFlow(server.port);
+    const tracked = send("a.test");
+    await until("it is answered", () => flow.load() === 0);
+    expect(tracked.address()).toBe("10.0.0.1");
+    const { ignored } = counters;
+    expect(ignored.malformed + ignored["unknown-id"] + ignored["wrong-question"]).toBe(2);
+  });
+
+  test.each(loadMalformed("malformed-replies"))("$name", async ({ packet }) => {
+    const server = await startServer(({ id, bytes }) => [
+      concat([u16(id).subarray(0, packet.length), packet.subarray(2)]),
+      replyTo(bytes, { answers: [a("a.test", "10.0.0.1")] }),
+    ]);
+    const { flow, send } = openFlow(server.port);
+    const tracked = send("a.test");
+    await until("it is answered", () => flow.load() === 0);
+    expect(tracked.address()).toBe("10.0.0.1");
+  });
+
+  test("the right reply, spelled in another case, is right", async () => {
+    const server = await startServer(({ id }) => reply(id, { ...right, name: "A.tESt" }));
+    const { flow, send } = openFlow(server.port);
+    const tracked = send("a.test");
+    await until("it is answered", () => flow.load() === 0);
+    expect(tracked.outcome()).toBe("answered");
+  });
+});
+
+describe("guessing", () => {
+  function wrongTimes(count: number) {
+    return ({ bytes }: ReceivedQuery) => {
+      const wrong = replyTo(bytes);
+      wrong[0] = (wrong[0] ?? 0) ^ 0xff;
+      return [...Array.from({ length: count }, () => wrong), replyTo(bytes)];
+    };
+  }
+
+  test("as many wrong replies as allowed are borne", async () => {
+    const server = await startServer(wrongTimes(5));
+    const { flow, send } = openFlow(server.port, { maxWrongReplies: 5 });
+    const tracked = send("a.test");
+    await until("it is answered", () => flow.load() === 0);
+    expect(tracked.outcome()).toBe("answered");
+    expect(flow.isAccepting()).toBe(true);
+  });
+
+  test("one more, and the socket is closed and all that waits is lost to forgery", async () => {
+    const server = await startServer((query) => (query.name === "b.test" ? wrongTimes(6)(query) : undefined));
+    const { flow, send, onClose, counters } = openFlow(server.port, { maxWrongReplies: 5 });
+    const tracked = ["a.test", "b.test"].map(send);
+    await until("the socket is closed", () => onClose.mock.calls.length === 1);
+    expect(tracked.map((each) => each.outcome())).toStrictEqual(["forgery", "forgery"]);
+    expect(flow.isAccepting()).toBe(false);
+    expect(counters.openFlows.udp).toBe(0);
+  });
+
+  test("a reply from another port never arrives, however right it is", async () => {
+    const stranger = createSocket("udp4");
+    onTestFinished(() => void stranger.close());
+    stranger.bind(0, "127.0.0.1");
+    await once(stranger, "listening");
+    const server = await startServer(async ({ bytes, port }) => {
+      const forged = replyTo(bytes, { answers: [a("a.test", "10.6.6.6")] });
+      await new Promise((resolve) => stranger.send(forged, port, "127.0.0.1", resolve));
+      return replyTo(bytes, { answers: [a("a.test", "10.0.0.1")] });
+    });
+    const { flow, send, counters } = openFlow(server.port);
+    const tracked = send("a.test");
+    await until("it is answered", () => flow.load() === 0);
+    expect(tracked.address()).toBe("10.0.0.1");
+    expect(counters.ignored).toStrictEqual({ malformed: 0, "unknown-id": 0, "wrong-question": 0 });
+  });
+});
+
+describe("the end of a socket", () => {
+  test("a closed port is reported as refused", async () => {
+    const { send, onClose } = openFlow(await closedPort());
+    const tracked = ["a.test", "b.test"].map(send);
+    await until("the socket is closed", () => onClose.mock.calls.length === 1);
+    expect(tracked.map((each) => each.outcome())).toStrictEqual(["refused", "refused"]);
+  });
+
+  test("an address without a way to it is reported as unreachable", async () => {
+    // The kernel lets nobody connect to the broadcast address who has not asked for that: nothing is sent.
+    const { send, onClose } = openFlow(53, { server: { host: "255.255.255.255", port: 53 } });
+    const tracked = send("a.test");
+    await until("the socket is closed", () => onClose.mock.calls.length === 1);
+    expect(tracked.outcome()).toBe("unreachable");
+  });
+
+  test("one that retires takes no more, and closes when the last waiting query is answered", async () => {
+    const held = holdQueries();
+    const server = await startServer(held.script);
+    const { flow, send, onClose } = openFlow(server.port);
+    const tracked = ["a.test", "b.test"].map(send);
+    await until("both have arrived", () => held.waiting.length === 2);
+    flow.retire();
+    expect(flow.isAccepting()).toBe(false);
+    held.answer("b.test");
+    await until("one is answered", () => flow.load() === 1);
+    expect(onClose).not.toHaveBeenCalled();
+    held.answer("a.test");
+    await until("the socket is closed", () => onClose.mock.calls.length === 1);
+    expect(tracked.map((each) => each.outcome())).toStrictEqual(["answered", "answered"]);
+  });
+
+  test("one that retires also closes when its last query is taken back", async () => {
+    const server = await startServer(answerNothing);
+    const { flow, onClose } = openFlow(server.port);
+    const cancel = flow.send(track("a.test").attempt);
+    flow.retire();
+    expect(onClose).not.toHaveBeenCalled();
+    cancel();
+    expect(onClose).toHaveBeenCalledOnce();
+  });
+
+  test("one that is closed loses what waits, once, also before it was connected", async () => {
+    const server = await startServer(answerNothing);
+    const { flow, send, onClose, counters } = openFlow(server.port);
+    const tracked = send("a.test");
+    flow.close("stopped");
+    flow.close("timeout");
+    expect(tracked.outcome()).toBe("stopped");
+    expect(onClose).toHaveBeenCalledOnce();
+    expect([counters.openedFlows.udp, counters.openFlows.udp]).toStrictEqual([1, 0]);
+  });
+});

@@ -1,0 +1,166 @@
+import { describe, expect, test, vi } from "vitest";
+import { createWaitingAttempts } from "../../../src/upstream/waiting-attempts.ts";
+import { a, buildMessage, Flags, readMessage, replyTo, Type } from "../../support/messages.ts";
+import { track } from "./flow-parts.ts";
+
+const nothing = () => {};
+
+/** A set with one attempt for "a.test" in it. */
+function oneWaiting() {
+  const onEmpty = vi.fn<() => void>();
+  const waiting = createWaitingAttempts(onEmpty);
+  const tracked = track("a.test");
+  const { packet, cancel } = waiting.add(tracked.attempt, 1000);
+  return { waiting, tracked, packet, cancel, onEmpty };
+}
+
+describe("an attempt that is added", () => {
+  test("leaves as its own query with an ID, in an array of its own", () => {
+    const { tracked, packet } = oneWaiting();
+    const { questions, opts, id } = readMessage(packet);
+    expect(questions).toStrictEqual([{ name: "a.test", type: Type.A, class: 1 }]);
+    expect(opts).toHaveLength(1);
+    const untouched = tracked.attempt.packet.slice();
+    expect([...untouched.subarray(0, 2)]).toStrictEqual([0, 0]);
+    expect(packet.subarray(2)).toStrictEqual(untouched.subarray(2));
+    expect(id).toBe(((packet[0] ?? 0) << 8) | (packet[1] ?? 0));
+  });
+
+  test("has an ID that no other on the flow has", () => {
+    const waiting = createWaitingAttempts(nothing);
+    const ids = new Set<number>();
+    for (let index = 0; index < 5000; index += 1)
+      ids.add(readMessage(waiting.add(track("a.test").attempt, 0).packet).id);
+    expect(ids.size).toBe(5000);
+    expect(waiting.count()).toBe(5000);
+  });
+});
+
+describe("a reply", () => {
+  test("goes to the attempt with its ID", () => {
+    const waiting = createWaitingAttempts(nothing);
+    const tracked = ["a.test", "b.test", "c.test"].map((name) => track(name));
+    const packets = tracked.map(({ attempt }) => waiting.add(attempt, 0).packet);
+    const second = replyTo(packets[1] as Uint8Array, { answers: [a("b.test", "10.0.0.2")] });
+    expect(waiting.match(second)).toBe("answered");
+    expect(tracked.map((each) => each.outcome())).toStrictEqual(["waiting", "answered", "waiting"]);
+    expect(tracked[1]?.address()).toBe("10.0.0.2");
+    expect(waiting.count()).toBe(2);
+  });
+
+  test("may spell the name in another case", () => {
+    const { waiting, tracked, packet } = oneWaiting();
+    const { id } = readMessage(packet);
+    const mangled = buildMessage({ id, flags: Flags.QR, questions: [{ name: "A.TesT", type: Type.A }] });
+    expect(waiting.match(mangled)).toBe("answered");
+    expect(tracked.outcome()).toBe("answered");
+  });
+
+  test("counts once: its duplicate answers nothing", () => {
+    const { waiting, packet, onEmpty } = oneWaiting();
+    const reply = replyTo(packet);
+    expect(waiting.match(reply.slice())).toBe("answered");
+    expect(waiting.match(reply.slice())).toBe("unknown-id");
+    expect(onEmpty).toHaveBeenCalledOnce();
+  });
+
+  const right = { name: "a.test", type: Type.A };
+  test.each([
+    ["another ID", "unknown-id", (id: number) => buildMessage({ id: id ^ 1, flags: Flags.QR, questions: [right] })],
+    ["another name", "wrong-question", (id: number) => other(id, { ...right, name: "b.test" })],
+    ["a longer name", "wrong-question", (id: number) => other(id, { ...right, name: "a.test.test" })],
+    ["a name above", "wrong-question", (id: number) => other(id, { ...right, name: "test" })],
+    ["another type", "wrong-question", (id: number) => other(id, { ...right, type: Type.AAAA })],
+    ["another class", "wrong-question", (id: number) => other(id, { ...right, class: 3 })],
+    ["no question", "wrong-question", (id: number) => buildMessage({ id, flags: Flags.QR })],
+    [
+      "two questions",
+      "wrong-question",
+      (id: number) => buildMessage({ id, flags: Flags.QR, questions: [right, right] }),
+    ],
+    ["QR saying query", "malformed", (id: number) => buildMessage({ id, flags: 0, questions: [right] })],
+    ["another opcode", "malformed", (id: number) => buildMessage({ id, flags: Flags.QR | 0x2000, questions: [right] })],
+    ["more records announced than sent", "malformed", (id: number) => other(id, right, [1, 1, 0, 0])],
+    ["three octets", "malformed", (id: number) => Uint8Array.of(id >> 8, id & 0xff, 0x80)],
+    ["eleven octets", "malformed", (id: number) => other(id, right).slice(0, 11)],
+    ["no octets", "malformed", () => new Uint8Array(0)],
+  ] as const)("with %s changes nothing, and the right one is still taken", (_what, result, wrong) => {
+    const { waiting, tracked, packet } = oneWaiting();
+    expect(waiting.match(wrong(readMessage(packet).id))).toBe(result);
+    expect(tracked.outcome()).toBe("waiting");
+    expect(waiting.match(replyTo(packet))).toBe("answered");
+    expect(tracked.outcome()).toBe("answered");
+  });
+
+  function other(
+    id: number,
+    question: { name: string; type: number; class?: number },
+    counts: [number, number, number, number] = [1, 0, 0, 0],
+  ): Uint8Array {
+    return buildMessage({ id, flags: Flags.QR, questions: [question], counts });
+  }
+});
+
+describe("an attempt that is taken back", () => {
+  test("hears nothing, and its reply answers nobody", () => {
+    const { waiting, tracked, packet, cancel, onEmpty } = oneWaiting();
+    cancel();
+    expect(waiting.count()).toBe(0);
+    expect(onEmpty).toHaveBeenCalledOnce();
+    expect(waiting.match(replyTo(packet))).toBe("unknown-id");
+    waiting.loseAll("closed");
+    expect(tracked.outcome()).toBe("waiting");
+  });
+
+  test("does not take with it the attempt that has its ID by now", () => {
+    const waiting = createWaitingAttempts(nothing);
+    const first = waiting.add(track("a.test").attempt, 0);
+    const { id } = readMessage(first.packet);
+    waiting.match(replyTo(first.packet));
+    const later = track("b.test").attempt;
+    for (let added = waiting.add(later, 0); ; added = waiting.add(later, 0)) {
+      if ((((added.packet[0] ?? 0) << 8) | (added.packet[1] ?? 0)) === id) break;
+      added.cancel();
+    }
+    first.cancel();
+    expect(waiting.count()).toBe(1);
+  });
+
+  test("by the loss of another on the same flow is not reported lost any more", () => {
+    const waiting = createWaitingAttempts(nothing);
+    const second = track("b.test");
+    let cancelSecond = nothing;
+    const first = track("a.test", () => cancelSecond());
+    waiting.add(first.attempt, 0);
+    cancelSecond = waiting.add(second.attempt, 0).cancel;
+    waiting.loseAll("closed");
+    expect([first.outcome(), second.outcome()]).toStrictEqual(["closed", "waiting"]);
+  });
+});
+
+describe("a flow that ends", () => {
+  test("reports everything that waits, once, with the reason", () => {
+    const onEmpty = vi.fn<() => void>();
+    const waiting = createWaitingAttempts(onEmpty);
+    const tracked = ["a.test", "b.test"].map((name) => track(name));
+    for (const { attempt } of tracked) waiting.add(attempt, 0);
+    waiting.loseAll("unreachable");
+    waiting.loseAll("closed");
+    expect(tracked.map((each) => each.outcome())).toStrictEqual(["unreachable", "unreachable"]);
+    expect(waiting.count()).toBe(0);
+    expect(onEmpty).toHaveBeenCalledOnce();
+  });
+});
+
+describe("the oldest waiting attempt", () => {
+  test("is the first one that was not answered or taken back", () => {
+    const waiting = createWaitingAttempts(nothing);
+    expect(waiting.oldestSentAtMs()).toBe(Infinity);
+    const [first, second] = [10, 20, 30].map((at) => waiting.add(track("a.test").attempt, at));
+    expect(waiting.oldestSentAtMs()).toBe(10);
+    first?.cancel();
+    expect(waiting.oldestSentAtMs()).toBe(20);
+    waiting.match(replyTo(second?.packet as Uint8Array));
+    expect(waiting.oldestSentAtMs()).toBe(30);
+  });
+});
