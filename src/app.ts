@@ -199,14 +199,17 @@ export async function startApp({ settings: initialSettings, clock, log }: AppOpt
       ) {
         lifeCycle.explain("a query through our own socket was not answered");
       } else {
-        if (!lifeCycle.becomeReady()) return;
-        log.info({ upstream: describeServers(asked) }, "ready");
-        for (const { name, servers } of asked.routes) {
-          for (const { address, health } of servers) if (!health.isUp()) warnOfServer(name, address);
-        }
+        if (lifeCycle.becomeReady()) announceReady(asked);
         return;
       }
       await pause(retryReadyMs);
+    }
+  }
+
+  function announceReady(asked: Upstream): void {
+    log.info({ upstream: describeServers(asked) }, "ready");
+    for (const { name, servers } of asked.routes) {
+      for (const { address, health } of servers) if (!health.isUp()) warnOfServer(name, address);
     }
   }
 

@@ -7,7 +7,7 @@ import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { expect } from "vitest";
 import { askTcp, askUdp, openTcp } from "./ask.ts";
-import { freePort } from "./free-port.ts";
+import { findFreePort } from "./free-port.ts";
 import { buildQuery, Flags, readMessage, type ReadMessage, replyTo, type TestMessage, Type } from "./messages.ts";
 import { type RunningNodens, runNodens, type RunOptions } from "./run-nodens.ts";
 import { type ReceivedQuery, type Script, type ScriptedUpstream, startScriptedUpstream } from "./scripted-upstream.ts";
@@ -45,7 +45,7 @@ export async function startNodensAndUpstream(options: RunOptions = {}): Promise<
       unscripted.push(query);
       return replyTo(query.bytes, { rcode: 2 });
     },
-    await freePort(),
+    await findFreePort(),
   );
   const chosen = (options.settings?.["upstream"] ?? {}) as Record<string, unknown>;
   const settings = { ...options.settings, upstream: { servers: [upstream.address], ...chosen } };

@@ -3,14 +3,12 @@
  * own, in the foreground, as the current user. They know only the zones they are given and ask nobody else.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { createSocket } from "node:dgram";
-import { randomInt } from "node:crypto";
-import { type EventEmitter, once } from "node:events";
+import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { askAll } from "./ask-many.ts";
+import { findFreePort } from "./free-port.ts";
 import { buildQuery, Type } from "./messages.ts";
 import { findCommand } from "./requirements.ts";
 import { until } from "./scripted-upstream.ts";
@@ -113,41 +111,6 @@ export function startDnsmasq(lines: readonly string[]): Promise<RealServer> {
       ...lines,
     ];
     return { text: `${all.join("\n")}\n`, args: (file) => ["--keep-in-foreground", `--conf-file=${file}`] };
-  });
-}
-
-/**
- * A port of 127.0.0.1 that is free over UDP and TCP, from below the range that systems take ports from by themselves: it
- * stays free until it is used, and a server that was stopped can come back to it.
- */
-export async function findFreePort(): Promise<number> {
-  for (;;) {
-    const port = randomInt(10_000, 32_768);
-    if ((await canListenTcp(port)) && (await canListenUdp(port))) return port;
-  }
-}
-
-async function canListenTcp(port: number): Promise<boolean> {
-  const server = createServer();
-  const outcome = firstOf(server, "listening", "error");
-  server.listen(port, host);
-  const isFree = (await outcome) === "listening";
-  server.close();
-  return isFree;
-}
-
-async function canListenUdp(port: number): Promise<boolean> {
-  const socket = createSocket("udp4");
-  const outcome = firstOf(socket, "listening", "error");
-  socket.bind(port, host);
-  const isFree = (await outcome) === "listening";
-  socket.close();
-  return isFree;
-}
-
-function firstOf<Name extends string>(emitter: EventEmitter, ...names: Name[]): Promise<Name> {
-  return new Promise((resolve) => {
-    for (const name of names) emitter.once(name, () => resolve(name));
   });
 }
 

@@ -5,7 +5,7 @@
 import { createSocket, type Socket as UdpSocket } from "node:dgram";
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
-import { freePort } from "./free-port.ts";
+import { findFreePort } from "./free-port.ts";
 
 /** A running relay. */
 export interface Relay {
@@ -20,7 +20,7 @@ export interface Relay {
 
 /** Starts a relay to a port of 127.0.0.1. */
 export async function startRelay(target: number): Promise<Relay> {
-  const port = await freePort();
+  const port = await findFreePort();
   const front = createSocket("udp4").bind(port, "127.0.0.1");
   await once(front, "listening");
   const server = createServer().listen(port, "127.0.0.1");

@@ -46,13 +46,7 @@ export interface ScriptedUpstream {
 
 /** Starts an upstream on a free port of 127.0.0.1 (or on `port`). */
 export async function startScriptedUpstream(script: Script, port = 0): Promise<ScriptedUpstream> {
-  const udp = createSocket("udp4");
-  udp.bind(port, "127.0.0.1");
-  await once(udp, "listening");
-  const tcp = createServer();
-  const bound = udp.address().port;
-  tcp.listen(bound, "127.0.0.1");
-  await once(tcp, "listening");
+  const { udp, tcp, bound } = await bindBoth(port);
 
   let current = script;
   const received: ReceivedQuery[] = [];
@@ -117,6 +111,25 @@ export async function startScriptedUpstream(script: Script, port = 0): Promise<S
       ]);
     },
   };
+}
+
+/** A UDP port whose TCP twin is free too: where the system picks, others are tried. */
+async function bindBoth(port: number) {
+  for (let attempt = 1; ; attempt += 1) {
+    const udp = createSocket("udp4");
+    udp.bind(port, "127.0.0.1");
+    await once(udp, "listening");
+    const tcp = createServer();
+    const bound = udp.address().port;
+    tcp.listen(bound, "127.0.0.1");
+    try {
+      await once(tcp, "listening");
+      return { udp, tcp, bound };
+    } catch (error) {
+      udp.close();
+      if (port !== 0 || attempt === 20) throw error;
+    }
+  }
 }
 
 /** Waits until `condition` holds, asking every few milliseconds; throws after `limitMs` with what was waited for. */

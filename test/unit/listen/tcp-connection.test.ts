@@ -227,7 +227,7 @@ describe("unanswered queries of one connection are bounded", () => {
       unchanged = left === before ? unchanged + 1 : 0;
       await delay(5);
     }
-    expect(left).toBeLessThan(40);
+    expect(left).toBeLessThan(25);
     expect(resolver.waiting).toStrictEqual(["miss.test", "miss.test"]);
   });
 

@@ -257,7 +257,10 @@ test.each([
   ["listen: { allow: [0.0.0.0/0] }", /^n\.yaml:1:19: listen\.allow\[0\] lets every IPv4 address ask/],
   ["listen: { allow: ['::/0'] }", /lets every IPv6 address ask/],
   ["cache: { staleAfterMs: 4500 }", /^n\.yaml:1:24: cache\.staleAfterMs is not below upstream\.deadlineMs/],
-  ["upstream: { tcp: { queryTimeoutMs: 2000 } }", /the last of 3 sends leaves after 6000 ms, upstream\.deadlineMs is 4500$/],
+  [
+    "upstream: { tcp: { queryTimeoutMs: 2000 } }",
+    /the last of 3 sends leaves after 6000 ms, upstream\.deadlineMs is 4500$/,
+  ],
   ["upstream: { servers: ['fd00::a:53'] }", /if 53 was meant as the port, put the address in brackets$/],
 ])("%j is accepted with a warning", (text, expected) => {
   expect(warningsOf(text)).toEqual([expect.stringMatching(expected)]);

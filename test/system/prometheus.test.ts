@@ -1,0 +1,148 @@
+/*
+ * A real Prometheus that scrapes a busy nodens, and its own opinion of the exposition.
+ */
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import { askAll } from "../support/ask-many.ts";
+import { buildQuery, Type } from "../support/messages.ts";
+import { answerFromOutside } from "../support/outside-world.ts";
+import { findFreePort } from "../support/free-port.ts";
+import { describeWith, findCommand } from "../support/requirements.ts";
+import { type RunningNodens, runNodens } from "../support/run-nodens.ts";
+import { type ScriptedUpstream, startScriptedUpstream, until } from "../support/scripted-upstream.ts";
+
+describeWith(["prometheus", "promtool"], "Prometheus", () => {
+  let outside: ScriptedUpstream;
+  let nodens: RunningNodens;
+
+  beforeAll(async () => {
+    outside = await startScriptedUpstream(answerFromOutside);
+    nodens = await runNodens({ settings: { upstream: { outsideServers: [outside.address] } } });
+    await keepBusy(nodens);
+  });
+  afterAll(async () => {
+    await nodens.stop();
+    await outside.close();
+  });
+
+  test("promtool finds nothing to object to in the metrics of a busy nodens", async () => {
+    const exposition = await (await fetch(`${nodens.adminUrl}/metrics`)).text();
+    expect(exposition.split("\n").length).toBeGreaterThan(200);
+    expect(await checkMetrics(exposition)).toEqual({ code: 0, output: "" });
+  });
+
+  test("promtool would object to something", async () => {
+    expect(await checkMetrics("# TYPE requests counter\nrequests 1\n")).toMatchObject({ code: 3 });
+  });
+
+  test("Prometheus shows the target as up and counts what was asked", async () => {
+    const prometheus = await startPrometheus(new URL(nodens.adminUrl).host);
+    onTestFinished(prometheus.stop);
+    await until("Prometheus shows nodens as up", () => prometheus.isTargetUp(), 30_000);
+    // Busy again, so that there is something to see a rise of.
+    await keepBusy(nodens);
+    await until(
+      "Prometheus has counted every query",
+      async () => {
+        const [udp, tcp] = [await prometheus.query(requests("udp")), await prometheus.query(requests("tcp"))];
+        return udp === 2 * queries.length && tcp === 2 * queries.length;
+      },
+      20_000,
+    );
+    expect(await prometheus.query("sum(coredns_cache_hits_total)")).toBeGreaterThan(0);
+    expect(await prometheus.query('sum(nodens_upstream_flows_open{proto="tcp"})')).toBeLessThanOrEqual(3);
+    expect(await prometheus.query('nodens_life_cycle_state{state="ready"}')).toBe(1);
+  });
+});
+
+/** Only types that nodens does not ask itself through its own socket. */
+const queries = Array.from({ length: 100 }, (_, index) => {
+  const names = ["web.shop.svc.cluster.local", "www.example.test", `absent${index}.example.test`, "large.example.test"];
+  return buildQuery(names[index % names.length] as string, index % 3 === 0 ? Type.AAAA : Type.A);
+});
+
+function requests(protocol: "udp" | "tcp"): string {
+  return `sum(coredns_dns_requests_total{proto="${protocol}", type=~"A|AAAA"})`;
+}
+
+/** Every kind of traffic once: hits and misses, denials, truncation, both transports. */
+async function keepBusy(nodens: RunningNodens): Promise<void> {
+  const server = { host: "127.0.0.1", port: nodens.port };
+  for (const protocol of ["udp", "tcp"] as const) {
+    const replies = await askAll(server, protocol, queries, { concurrency: 10 });
+    if (replies.includes(undefined)) throw new Error(`a query over ${protocol} was not answered`);
+  }
+}
+
+/** Gives an exposition to `promtool check metrics`. */
+async function checkMetrics(exposition: string): Promise<{ code: number | null; output: string }> {
+  const child = execFile(findCommand("promtool") as string, ["check", "metrics"]);
+  let output = "";
+  child.stdout?.on("data", (text: string) => (output += text));
+  child.stderr?.on("data", (text: string) => (output += text));
+  child.stdin?.end(exposition);
+  const [code] = (await once(child, "close")) as [number | null];
+  return { code, output };
+}
+
+interface Prometheus {
+  isTargetUp(): Promise<boolean>;
+  /** The value of an expression that gives one sample; undefined where it gives none. */
+  query(expression: string): Promise<number | undefined>;
+  stop(): Promise<void>;
+}
+
+async function startPrometheus(target: string): Promise<Prometheus> {
+  const folder = mkdtempSync(join(tmpdir(), "nodens-prometheus-"));
+  const file = join(folder, "prometheus.yml");
+  const settings = {
+    global: { scrape_interval: "500ms", scrape_timeout: "500ms" },
+    scrape_configs: [{ job_name: "nodens", static_configs: [{ targets: [target] }] }],
+  };
+  // JSON is YAML.
+  writeFileSync(file, JSON.stringify(settings));
+  const address = `127.0.0.1:${await findFreePort()}`;
+  const child: ChildProcess = spawn(
+    findCommand("prometheus") as string,
+    [`--config.file=${file}`, `--storage.tsdb.path=${join(folder, "data")}`, `--web.listen-address=${address}`],
+    { cwd: folder, stdio: ["ignore", "ignore", "pipe"] },
+  );
+  let output = "";
+  child.stderr?.on("data", (chunk: Buffer) => (output += chunk.toString()));
+  process.once("exit", () => child.kill("SIGKILL"));
+
+  async function get(path: string): Promise<Record<string, unknown> | undefined> {
+    if (child.exitCode !== null) throw new Error(`prometheus ended with ${child.exitCode}:\n${output}`);
+    try {
+      const { data } = (await (await fetch(`http://${address}${path}`)).json()) as { data: Record<string, unknown> };
+      return data;
+    } catch {
+      // It does not listen yet.
+      return undefined;
+    }
+  }
+
+  return {
+    async isTargetUp() {
+      const targets = (await get("/api/v1/targets"))?.["activeTargets"] as { health: string }[] | undefined;
+      return targets?.length === 1 && targets[0]?.health === "up";
+    },
+    async query(expression) {
+      const found = await get(`/api/v1/query?query=${encodeURIComponent(expression)}`);
+      const [sample] = (found?.["result"] ?? []) as { value: [number, string] }[];
+      return sample === undefined ? undefined : Number(sample.value[1]);
+    },
+    async stop() {
+      if (child.exitCode === null) {
+        const gone = once(child, "exit");
+        child.kill("SIGTERM");
+        await gone;
+      }
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
