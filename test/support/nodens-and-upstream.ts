@@ -8,7 +8,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { expect } from "vitest";
 import { askTcp, askUdp, openTcp } from "./ask.ts";
 import { findFreePort } from "./free-port.ts";
-import { buildQuery, Flags, readMessage, type ReadMessage, replyTo, type TestMessage, Type } from "./messages.ts";
+import { buildQuery, readMessage, type ReadMessage, replyTo, type TestMessage, Type } from "./messages.ts";
 import { type RunningNodens, runNodens, type RunOptions } from "./run-nodens.ts";
 import { type ReceivedQuery, type Script, type ScriptedUpstream, startScriptedUpstream } from "./scripted-upstream.ts";
 
@@ -207,6 +207,3 @@ export async function askFromOneSocket(
 export function maskedFlags(flags: number): number {
   return flags & 0xf80f;
 }
-
-/** The flags of a plain answer to a query with RD. */
-export const plainAnswerFlags = Flags.QR | Flags.RD | Flags.RA;

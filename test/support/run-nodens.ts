@@ -5,6 +5,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { setTimeout as delay } from "node:timers/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { until } from "./scripted-upstream.ts";
@@ -34,7 +35,7 @@ export interface RunningNodens {
   stdout(): string;
   /** Log lines, parsed. */
   logs(): Record<string, unknown>[];
-  /** The sample values of one metric, by label text ("" without labels). */
+  /** The sample values, as of now, of one metric, by label text ("" without labels). */
   metric(name: string): Promise<Map<string, number>>;
   /** Ends it with SIGTERM and returns its exit code. Safe to call twice. */
   stop(): Promise<number | null>;
@@ -82,7 +83,11 @@ export async function runNodens(options: RunOptions = {}): Promise<RunningNodens
       settingsFile,
       stdout: output.stdout,
       logs: () => parseLines(output.stderr()),
-      metric: async (name) => readMetric(await (await fetch(`${adminUrl}/metrics`)).text(), name),
+      async metric(name) {
+        // A page that was rendered a moment ago is shown again for 100 ms.
+        await delay(110);
+        return readMetric(await (await fetch(`${adminUrl}/metrics`)).text(), name);
+      },
       stop,
     };
   } catch (error) {
