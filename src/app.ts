@@ -126,6 +126,7 @@ export async function startApp({ settings: initialSettings, clock, log }: AppOpt
         address: { host: "127.0.0.1", port: 0 },
         zone: createClusterZone({ ...readZoneFile(), zone: cluster.domain }),
         ownAddresses: wanted.listen.addresses,
+        outside: chosen.embeddedOutside,
         clock,
       });
       clusterServers = [clusterDns.address];

@@ -115,6 +115,11 @@ const upstream = group("Who is asked what the cache does not know, and over how 
     reload: "live",
     help: "Servers for all other names. Empty means `upstream.servers`.",
   }),
+  embeddedOutside: oneOf(["auto", "built-in"], {
+    default: "auto",
+    reload: "restart",
+    help: "Where the embedded cluster DNS, if it runs, gets names outside the cluster: from this machine's own resolvers if one answers (`auto`), or from its small table, which works offline.",
+  }),
   stubDomains: serversByZone({
     default: {},
     reload: "live",

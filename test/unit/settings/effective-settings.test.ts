@@ -17,6 +17,7 @@ upstream:
   stubDomains: { Corp.Example: ["[fd00::b]:54"], 1.2.in-addr.arpa: [192.0.2.3] }
   clusterTransport: udp
   outsideTransport: tcp
+  embeddedOutside: built-in
   maxSends: 2
   deadlineMs: 4000
   tcp: { maxFlows: 4, maxDepth: 5, connectTimeoutMs: 6, queryTimeoutMs: 70, idleTimeoutMs: 800, maxAgeSeconds: 9, maxQueries: 10 }
