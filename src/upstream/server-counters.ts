@@ -33,7 +33,7 @@ export function createServerCounters(): ServerCounters {
     openedFlows: { udp: 0, tcp: 0 },
     openFlows: { udp: 0, tcp: 0 },
     losses: { timeout: 0, refused: 0, unreachable: 0, exhausted: 0, closed: 0, forgery: 0, stopped: 0 },
-    ignored: { malformed: 0, "unknown-id": 0, "wrong-question": 0 },
+    ignored: { malformed: 0, "unknown-id": 0, "wrong-question": 0, late: 0 },
     durations: new Map(),
     failedProbes: 0,
   };

@@ -60,6 +60,7 @@ export function openUdpFlow(options: UdpFlowOptions): UdpFlow {
     const result = waiting.match(packet);
     if (result === "answered") return;
     counters.ignored[result] += 1;
+    if (result === "late") return;
     wrongReplies += 1;
     if (wrongReplies > options.maxWrongReplies) end("forgery");
   }

@@ -8,10 +8,13 @@ import type { Attempt, Cancel, LossReason } from "./flow.ts";
 import { pickQueryId } from "./query-id.ts";
 
 /** What became of a packet: it answered an attempt, or why it answered none. */
-export type MatchResult = "answered" | "malformed" | "unknown-id" | "wrong-question";
+export type MatchResult = "answered" | "malformed" | "unknown-id" | "wrong-question" | "late";
 
 /** The most attempts that wait on one flow. Half of the ID space stays free, so that an ID cannot be foreseen. */
 export const maxWaitingAttempts = 32_768;
+
+/** So many cancelled IDs are remembered. Each is good for one late reply, so that a guesser gains next to nothing. */
+const maxCancelledIds = 1024;
 
 /** Attempts by ID, in the order in which they were sent. */
 export interface WaitingAttempts {
@@ -31,6 +34,17 @@ export interface WaitingAttempts {
 /** Creates an empty set. `onEmpty` is called whenever the last attempt has left. */
 export function createWaitingAttempts(onEmpty: () => void): WaitingAttempts {
   const byId = new Map<number, { attempt: Attempt; sentAtMs: number }>();
+  // IDs of attempts that were taken back, the oldest first: their replies are late, and no sign of guessing.
+  const cancelled = new Set<number>();
+
+  function rememberCancelled(id: number): void {
+    cancelled.add(id);
+    if (cancelled.size <= maxCancelledIds) return;
+    for (const oldest of cancelled) {
+      cancelled.delete(oldest);
+      return;
+    }
+  }
 
   function remove(id: number): void {
     if (byId.delete(id) && byId.size === 0) onEmpty();
@@ -39,13 +53,16 @@ export function createWaitingAttempts(onEmpty: () => void): WaitingAttempts {
   return {
     add(attempt, nowMs) {
       const id = pickQueryId((candidate) => byId.has(candidate));
+      cancelled.delete(id);
       const waiting = { attempt, sentAtMs: nowMs };
       byId.set(id, waiting);
       const packet = attempt.packet.slice();
       writeU16(packet, HeaderOffset.id, id);
       const cancel = () => {
         // The ID may be somebody else's by now.
-        if (byId.get(id) === waiting) remove(id);
+        if (byId.get(id) !== waiting) return;
+        rememberCancelled(id);
+        remove(id);
       };
       return { packet, cancel };
     },
@@ -53,7 +70,7 @@ export function createWaitingAttempts(onEmpty: () => void): WaitingAttempts {
       if (packet.length < headerSizeBytes) return "malformed";
       const id = readU16(packet, HeaderOffset.id);
       const attempt = byId.get(id)?.attempt;
-      if (attempt === undefined) return "unknown-id";
+      if (attempt === undefined) return cancelled.delete(id) ? "late" : "unknown-id";
       const { question } = attempt;
       if (!repeatsQuestion(packet, question.name, question.type, question.class)) return "wrong-question";
       const reply = parseReply(packet);

@@ -376,7 +376,7 @@ describe.concurrent.each(transports)("over %s", (transport) => {
   });
 });
 
-test("C8 silence about a name is remembered like a failure, though the server answers otherwise", async ({ onTestFinished }) => {
+test.concurrent("C8 silence about a name is remembered like a failure, though the server answers otherwise", async ({ onTestFinished }) => {
   const silent = await startNodensAndUpstream({
     settings: {
       upstream: {
@@ -391,7 +391,9 @@ test("C8 silence about a name is remembered like a failure, though the server an
   await followFailures(silent, "udp", silent.name(mute), 2);
 }); // prettier-ignore
 
-test("C14 the wall clock does not matter: an hour forward or back changes no TTL", async ({ onTestFinished }) => {
+test.concurrent("C14 the wall clock does not matter: an hour forward or back changes no TTL", async ({
+  onTestFinished,
+}) => {
   // Moves what Date says by an hour at each signal: forward, then back behind where it was.
   const preload = `
     const now = Date.now.bind(Date);

@@ -150,7 +150,7 @@ describe("answers to no open question", () => {
     const [first] = sendAll(flow, ["a.test"]);
     await until("the duplicate has come", () => counters.ignored["unknown-id"] === 2);
     expect(first?.outcome()).toBe("answered");
-    expect(counters.ignored).toStrictEqual({ malformed: 1, "unknown-id": 2, "wrong-question": 1 });
+    expect(counters.ignored).toStrictEqual({ malformed: 1, "unknown-id": 2, "wrong-question": 1, late: 0 });
     const [second] = sendAll(flow, ["b.test"]);
     await until("the next is answered", () => flow.load() === 0);
     expect(second?.outcome()).toBe("answered");

@@ -148,6 +148,22 @@ describe("guessing", () => {
     expect(counters.openFlows.udp).toBe(0);
   });
 
+  test("late replies to questions that were answered elsewhere are no guesses", async () => {
+    let release = () => {};
+    const gate = new Promise<void>((resolve) => (release = resolve));
+    const server = await startServer(async ({ bytes }) => {
+      await gate;
+      return replyTo(bytes);
+    });
+    const { flow, counters } = openFlow(server.port, { maxWrongReplies: 5 });
+    const cancels = Array.from({ length: 20 }, (_, index) => flow.send(track(`q${index}.test`).attempt));
+    await until("all have left", () => server.received.length === 20);
+    for (const cancel of cancels) cancel();
+    release();
+    await until("all replies have come", () => counters.ignored.late === 20);
+    expect(flow.isAccepting()).toBe(true);
+  });
+
   test("a reply from another port never arrives, however right it is", async () => {
     const stranger = createSocket("udp4");
     onTestFinished(() => void stranger.close());
@@ -162,7 +178,7 @@ describe("guessing", () => {
     const tracked = send("a.test");
     await until("it is answered", () => flow.load() === 0);
     expect(tracked.address()).toBe("10.0.0.1");
-    expect(counters.ignored).toStrictEqual({ malformed: 0, "unknown-id": 0, "wrong-question": 0 });
+    expect(counters.ignored).toStrictEqual({ malformed: 0, "unknown-id": 0, "wrong-question": 0, late: 0 });
   });
 });
 

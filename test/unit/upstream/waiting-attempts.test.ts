@@ -107,9 +107,23 @@ describe("an attempt that is taken back", () => {
     cancel();
     expect(waiting.count()).toBe(0);
     expect(onEmpty).toHaveBeenCalledOnce();
-    expect(waiting.match(replyTo(packet))).toBe("unknown-id");
+    expect(waiting.match(replyTo(packet))).toBe("late");
     waiting.loseAll("closed");
     expect(tracked.outcome()).toBe("waiting");
+  });
+
+  test("has one late reply to spare: the next with its ID is a guess", () => {
+    const { waiting, packet, cancel } = oneWaiting();
+    cancel();
+    expect(waiting.match(replyTo(packet))).toBe("late");
+    expect(waiting.match(replyTo(packet))).toBe("unknown-id");
+  });
+
+  test("is forgotten after many others", () => {
+    const { waiting, packet, cancel } = oneWaiting();
+    cancel();
+    for (let count = 0; count < 1500; count += 1) waiting.add(track("b.test").attempt, 0).cancel();
+    expect(waiting.match(replyTo(packet))).toBe("unknown-id");
   });
 
   test("does not take with it the attempt that has its ID by now", () => {
