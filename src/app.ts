@@ -14,18 +14,25 @@ import { openListeners } from "./listen/open-listeners.ts";
 import { askOwnSocket } from "./listen/self-query.ts";
 import type { Listener } from "./listen/udp-listener.ts";
 import { createLoopGuard, type LoopGuard } from "./resolve/loop-guard.ts";
+import { createForesight, type Foresee } from "./resolve/foresee.ts";
+import { learnZone } from "./resolve/learn-zone.ts";
 import { createResolver, type Resolver } from "./resolve/resolver.ts";
 import { createSharedQuestions, type SharedQuestions } from "./resolve/share-in-flight.ts";
 import type { Clock } from "./runtime/clock.ts";
 import { createLifeCycle, type LifeCycle } from "./runtime/life-cycle.ts";
 import { formatServerAddress, type ServerAddress } from "./runtime/server-address.ts";
+import { createAbsences } from "./search/absences.ts";
+import { laterSteps } from "./search/outside-name.ts";
 import { createSearchScope } from "./search/search-scope.ts";
+import { isTopLevelDomain } from "./search/top-level-domains.ts";
+import { type CheckedRule, createZoneKnowledge, type ZoneKnowledge } from "./search/zone-knowledge.ts";
+import { hostSuffixes } from "./settings/host-suffixes.ts";
 import type { Settings } from "./settings/settings-table.ts";
 import { planRoutes } from "./upstream/route-plan.ts";
 import { createServerCounters, type ServerCounters } from "./upstream/server-counters.ts";
-import { createUpstream, type Upstream } from "./upstream/upstream.ts";
+import { createUpstream, routeChooser, type Upstream } from "./upstream/upstream.ts";
 import { RrType } from "./wire/codes.ts";
-import { nameFromText } from "./wire/name-text.ts";
+import { nameFromText, nameToText } from "./wire/name-text.ts";
 import { ownQuestion } from "./wire/question.ts";
 
 /** Where news go: one call, one line. */
@@ -48,10 +55,15 @@ export interface App {
   /** May be changed while queries run: access list, reply size, query log. */
   readonly front: Front;
   readonly resolver: Resolver;
+  /** What would be done with queries, without doing it. */
+  readonly foresee: Foresee;
   readonly cache: AnswerCache;
   readonly shared: SharedQuestions;
   readonly loopGuard: LoopGuard;
   readonly lifeCycle: LifeCycle;
+  readonly knowledge: ZoneKnowledge;
+  /** Whether a search rule is in use now. */
+  isRuleOn(rule: CheckedRule): boolean;
   /** The zone in force, in presentation form. */
   readonly clusterDomain: string;
   /** Every counters object of every server since the start, those that a reload removed included. */
@@ -78,7 +90,7 @@ const drainPollMs = 20;
 /** Starts everything. Rejects, with nothing left open, when an address cannot be opened. */
 export async function startApp({ settings: initialSettings, clock, log }: AppOptions): Promise<App> {
   let settings = initialSettings;
-  const clusterDomain = nameFromText(settings.cluster.domain) ?? Uint8Array.of(0);
+  const clusterDomain = wireName(settings.cluster.domain);
   const lifeCycle = createLifeCycle();
   const loopGuard = createLoopGuard(randomBytes(16).toString("hex"));
   const limits = mutableLimitsOf(settings);
@@ -92,15 +104,27 @@ export async function startApp({ settings: initialSettings, clock, log }: AppOpt
   let clusterDns: ClusterDns | undefined;
   let upstream = await createUpstreamOf(settings);
 
-  const resolver = createResolver({
+  const knowledge = createZoneKnowledge(limits.checks);
+  const suffixes = hostSuffixes(settings).flatMap((suffix) => nameFromText(suffix) ?? []);
+  const parts = {
     cache,
     failures,
     shared,
     loopGuard,
-    clock,
     limits: limits.resolver,
-    scope: createSearchScope([clusterDomain]),
+    scope: createSearchScope([clusterDomain, ...suffixes]),
+    laterSteps: (name: Uint8Array) => laterSteps(name, clusterDomain, suffixes, isTopLevelDomain),
+    absences: createAbsences(clusterDomain, limits.absences, knowledge, cache.addressVerdict, isTopLevelDomain),
+  };
+  const resolver = createResolver({
+    ...parts,
+    clock,
+    zone: clusterDomain,
+    knowledge,
     ask: (question) => upstream.ask(question),
+    learnZone: () => learnZone(clusterDomain, knowledge, (question) => upstream.ask(question), clock),
+    onRuleOff: (rule, { name }) =>
+      log.warn({ rule, name: nameToText(name) }, "upstream has a name that a search rule denied; the rule is off"),
   });
   const front: Front = {
     accessList: createAccessList(rangesOf(settings)),
@@ -110,6 +134,7 @@ export async function startApp({ settings: initialSettings, clock, log }: AppOpt
     clock,
     hashSeed: randomInt(-0x8000_0000, 0x8000_0000),
   };
+  const foresee = createForesight({ ...parts, hashSeed: front.hashSeed, routeOf });
   const listeners = await openListeners(settings.listen.addresses, front, settings.listen.tcp).catch(async (error) => {
     upstream.close();
     await clusterDns?.close();
@@ -163,9 +188,16 @@ export async function startApp({ settings: initialSettings, clock, log }: AppOpt
         // A loop that closed later looks like a server that says nothing.
         if (!isUp) void watchForLoops();
         // What failed while it was away is worth asking again.
-        if (isUp) failures.relax(clock.nowMs());
+        if (!isUp) return;
+        failures.relax(clock.nowMs());
+        void learnZone(clusterDomain, knowledge, (question) => upstream.ask(question), clock);
       },
     });
+  }
+
+  function routeOf(name: Uint8Array) {
+    const { name: route, transport } = routeChooser(upstream.routes)(name);
+    return { route, transport };
   }
 
   function warnOfServer(route: string, server: ServerAddress): void {
@@ -200,6 +232,7 @@ export async function startApp({ settings: initialSettings, clock, log }: AppOpt
       ) {
         lifeCycle.explain("a query through our own socket was not answered");
       } else {
+        await learnZone(clusterDomain, knowledge, (question) => asked.ask(question), clock);
         if (lifeCycle.becomeReady()) announceReady(asked);
         return;
       }
@@ -208,7 +241,8 @@ export async function startApp({ settings: initialSettings, clock, log }: AppOpt
   }
 
   function announceReady(asked: Upstream): void {
-    log.info({ upstream: describeServers(asked) }, "ready");
+    const schema = knowledge.hasSchema() ? "shown" : "not shown";
+    log.info({ upstream: describeServers(asked), schema }, "ready");
     for (const { name, servers } of asked.routes) {
       for (const { address, health } of servers) if (!health.isUp()) warnOfServer(name, address);
     }
@@ -245,6 +279,8 @@ export async function startApp({ settings: initialSettings, clock, log }: AppOpt
     Object.assign(limits.failures, mutableLimitsOf(next).failures);
     Object.assign(limits.waits, mutableLimitsOf(next).waits);
     Object.assign(limits.resolver, mutableLimitsOf(next).resolver);
+    Object.assign(limits.checks, mutableLimitsOf(next).checks);
+    Object.assign(limits.absences, mutableLimitsOf(next).absences);
     front.accessList = createAccessList(rangesOf(next));
     front.maxUdpReplySizeBytes = next.listen.maxUdpReplyBytes;
     const previous = settings;
@@ -261,6 +297,7 @@ export async function startApp({ settings: initialSettings, clock, log }: AppOpt
       replaced.close();
     });
     void watchForLoops();
+    void learnZone(clusterDomain, knowledge, (question) => upstream.ask(question), clock);
   }
 
   async function stop(lameDuckMs: number): Promise<void> {
@@ -283,10 +320,17 @@ export async function startApp({ settings: initialSettings, clock, log }: AppOpt
     listeners,
     front,
     resolver,
+    foresee,
     cache,
     shared,
     loopGuard,
     lifeCycle,
+    knowledge,
+    isRuleOn(rule) {
+      const { shortCircuit } = limits.absences;
+      const isWanted = shortCircuit === "learned" || (shortCircuit === "certain" && rule === "schema");
+      return isWanted && knowledge.mayUse(rule, clock.nowMs());
+    },
     clusterDomain: settings.cluster.domain,
     serverCounters: () => serverCounters.values(),
     upstream: () => upstream,
@@ -308,7 +352,7 @@ export function describeServers(upstream: Upstream): string {
 }
 
 /** Limits that a reload changes in place: the parts read them at every use. */
-function mutableLimitsOf({ cache, limits }: Settings) {
+function mutableLimitsOf({ cache, limits, search }: Settings) {
   const cacheLimits: CacheLimits = {
     answersSizeBytes: cache.answersBytes,
     denialsSizeBytes: cache.denialsBytes,
@@ -318,14 +362,30 @@ function mutableLimitsOf({ cache, limits }: Settings) {
     cache: cacheLimits,
     failures: { firstTtlSeconds: cache.failureTtlSeconds, maxTtlSeconds: cache.maxFailureTtlSeconds },
     waits: { ...limits },
+    checks: { checkOneIn: search.checkOneIn },
+    absences: {
+      shortCircuit: search.shortCircuit,
+      exemptions: search.exemptions.map(wireName),
+      isMulticluster: search.multicluster,
+      maxDenialTtlSeconds: Math.min(cache.maxClusterDenialTtlSeconds, cache.maxDenialTtlSeconds),
+    },
     resolver: {
       maxTtlSeconds: cache.maxTtlSeconds,
       maxDenialTtlSeconds: cache.maxDenialTtlSeconds,
       maxClusterDenialTtlSeconds: cache.maxClusterDenialTtlSeconds,
       staleAfterMs: cache.staleAfterMs,
       prefetches: cache.prefetch,
+      sharesDenials: search.shortCircuit !== "off",
+      answersOutsideNames: search.answerOutsideName,
     },
   };
+}
+
+/** Settings have checked the name: one that cannot be written here is our own mistake. */
+function wireName(text: string): Uint8Array {
+  const name = nameFromText(text);
+  if (name === undefined) throw new Error(`"${text}" is no domain name`);
+  return name;
 }
 
 /** Who may ask: the configured ranges, and nodens itself, which asks its own socket whether it answers. */

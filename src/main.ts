@@ -3,6 +3,7 @@
  */
 import { check } from "./commands/check.ts";
 import { createCommandLine } from "./commands/command-line.ts";
+import { explain } from "./commands/explain.ts";
 import { query } from "./commands/query.ts";
 import { serve } from "./commands/serve.ts";
 import { version } from "./commands/version.ts";
@@ -19,6 +20,8 @@ export function main(argv: readonly string[]): Promise<number> {
     check: (filePath: string) => check(filePath, { env, write, writeError }),
     query: (name: string, type: string | undefined, flags: Parameters<typeof query>[2]) =>
       query(name, type, flags, { write, writeError }),
+    explain: (name: string, flags: Parameters<typeof explain>[1]) =>
+      explain(name, flags, { write, writeError, hasColours: process.stdout.isTTY && !env["NO_COLOR"] }),
     version: () => version({ env, write }),
   };
   return createCommandLine(actions, { write, writeError }).run(argv.slice(2));

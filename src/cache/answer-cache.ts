@@ -5,9 +5,10 @@
 import { LRUCache } from "lru-cache";
 import { RrType } from "../wire/codes.ts";
 import { Flag } from "../wire/header.ts";
+import { hashName } from "../wire/name.ts";
 import type { ClientQuery } from "../wire/query.ts";
 import type { Question } from "../wire/question.ts";
-import { answersQuery, type CacheEntry, entrySizeBytes, hasName, isAddressType } from "./entry.ts";
+import { answersQuery, askedType, type CacheEntry, entrySizeBytes, hasName, isAddressType } from "./entry.ts";
 import { addressTypes, cacheKey } from "./key.ts";
 
 /** Budgets. A stale answer is kept `staleSeconds` after it expired, if there is room for so long. */
@@ -21,6 +22,8 @@ export interface CacheLimits {
 export interface CacheCounters {
   answerHits: number;
   denialHits: number;
+  /** Of the denial hits, those whose denial came for the other address type. */
+  sharedDenialHits: number;
   misses: number;
   answerEvictions: number;
   denialEvictions: number;
@@ -30,6 +33,17 @@ export interface CacheCounters {
 export interface AnswerCache {
   /** The entry that answers `query` at `nowMs`, or undefined. Counts a hit or a miss, and touches the entry's place in the order. */
   find(query: ClientQuery, nowMs: number): CacheEntry | undefined;
+  /** The same, without counting. */
+  match(query: ClientQuery, nowMs: number): CacheEntry | undefined;
+  /** The same for onlookers: nothing is counted, and the entry keeps its place in the order. */
+  peek(query: ClientQuery, nowMs: number): CacheEntry | undefined;
+  /** The fresh entry for a question of our own, without counting. */
+  findQuestion(question: Question, nowMs: number): CacheEntry | undefined;
+  /**
+   * How many whole seconds the name that `query`'s folded name ends with, from `offset` on, stays denied for A and AAAA alike, or
+   * stays known to exist: positive for a denial, negative for existence, 0 when neither is known. Touches and counts nothing.
+   */
+  addressVerdict(query: ClientQuery, offset: number, nowMs: number): number;
   /** An expired answer (never a denial) to `question`, not older than it may be (RFC 8767 §5). A fresh one is returned too. */
   findStale(question: Question, nowMs: number): CacheEntry | undefined;
   /**
@@ -48,39 +62,76 @@ export interface AnswerCache {
 
 /** Creates an empty cache. */
 export function createAnswerCache(limits: CacheLimits): AnswerCache {
-  const counters: CacheCounters = { answerHits: 0, denialHits: 0, misses: 0, answerEvictions: 0, denialEvictions: 0 };
+  const counters: CacheCounters = {
+    answerHits: 0,
+    denialHits: 0,
+    sharedDenialHits: 0,
+    misses: 0,
+    answerEvictions: 0,
+    denialEvictions: 0,
+  };
   const answers = createStore(limits.answersSizeBytes, () => (counters.answerEvictions += 1));
   const denials = createStore(limits.denialsSizeBytes, () => (counters.denialEvictions += 1));
 
   function find(query: ClientQuery, nowMs: number): CacheEntry | undefined {
+    const entry = match(query, nowMs);
+    if (entry === undefined) counters.misses += 1;
+    else if (entry.kind === "answer") counters.answerHits += 1;
+    else countDenial(entry, query);
+    return entry;
+  }
+
+  function countDenial(entry: CacheEntry, query: ClientQuery): void {
+    counters.denialHits += 1;
+    if (entry.type === addressTypes && askedType(entry) !== query.type) counters.sharedDenialHits += 1;
+  }
+
+  function match(query: ClientQuery, nowMs: number): CacheEntry | undefined {
+    return look(query, nowMs, true);
+  }
+
+  function look(query: ClientQuery, nowMs: number, touches: boolean): CacheEntry | undefined {
     const checkingDisabled = (query.flags & Flag.CD) !== 0;
     const key = cacheKey(query.name.hash, query.type, query.class, query.dnssecOk, checkingDisabled);
-    const answer = answers.get(key);
-    if (answer !== undefined && nowMs < answer.expiresAtMs && answersQuery(answer, query)) {
-      counters.answerHits += 1;
-      return answer;
-    }
-    const denial = denials.get(key) ?? findSharedDenial(query, checkingDisabled);
-    if (denial !== undefined && nowMs < denial.expiresAtMs && answersQuery(denial, query)) {
-      counters.denialHits += 1;
-      return denial;
-    }
-    counters.misses += 1;
+    const answer = read(answers, key, touches);
+    if (answer !== undefined && nowMs < answer.expiresAtMs && answersQuery(answer, query)) return answer;
+    const denial = read(denials, key, touches) ?? findSharedDenial(query, checkingDisabled, touches);
+    if (denial !== undefined && nowMs < denial.expiresAtMs && answersQuery(denial, query)) return denial;
     return undefined;
   }
 
-  function findSharedDenial(query: ClientQuery, checkingDisabled: boolean): CacheEntry | undefined {
+  function findSharedDenial(query: ClientQuery, checkingDisabled: boolean, touches: boolean): CacheEntry | undefined {
     if (!isAddressType(query.type)) return undefined;
-    return denials.get(cacheKey(query.name.hash, addressTypes, query.class, query.dnssecOk, checkingDisabled));
+    const key = cacheKey(query.name.hash, addressTypes, query.class, query.dnssecOk, checkingDisabled);
+    return read(denials, key, touches);
+  }
+
+  function addressVerdict(query: ClientQuery, offset: number, nowMs: number): number {
+    const { octets, sizeBytes, seed } = query.name;
+    const hash = hashName(octets, offset, sizeBytes, seed);
+    const checkingDisabled = (query.flags & Flag.CD) !== 0;
+    const name = octets.subarray(offset, sizeBytes);
+    function lifeSeconds(store: LRUCache<number, CacheEntry>, type: number): number {
+      const entry = store.peek(cacheKey(hash, type, query.class, query.dnssecOk, checkingDisabled));
+      if (entry === undefined || entry.type !== type || !hasName(entry, name, name.length)) return 0;
+      return Math.max(0, Math.floor((entry.expiresAtMs - nowMs) / 1000));
+    }
+    const denied = lifeSeconds(denials, addressTypes);
+    if (denied > 0) return denied;
+    const existing = Math.max(
+      ...[RrType.A, RrType.AAAA].flatMap((type) => [lifeSeconds(answers, type), lifeSeconds(denials, type)]),
+    );
+    return -existing;
+  }
+
+  function findQuestion(question: Question, nowMs: number): CacheEntry | undefined {
+    const entry = peek(answers, question) ?? peek(denials, question);
+    return entry !== undefined && nowMs < entry.expiresAtMs ? entry : undefined;
   }
 
   function findStale(question: Question, nowMs: number): CacheEntry | undefined {
-    const { nameHash, type, dnssecOk, checkingDisabled } = question;
-    const entry = answers.peek(cacheKey(nameHash, type, question.class, dnssecOk, checkingDisabled));
-    if (entry === undefined || nowMs >= entry.expiresAtMs + limits.staleSeconds * 1000) return undefined;
-    const isSame = entry.type === type && entry.class === question.class && entry.dnssecOk === dnssecOk;
-    if (!isSame || entry.checkingDisabled !== checkingDisabled) return undefined;
-    return hasName(entry, question.name, question.name.length) ? entry : undefined;
+    const entry = peek(answers, question);
+    return entry !== undefined && nowMs < entry.expiresAtMs + limits.staleSeconds * 1000 ? entry : undefined;
   }
 
   function store(entry: CacheEntry): void {
@@ -92,20 +143,24 @@ export function createAnswerCache(limits: CacheLimits): AnswerCache {
     answers.delete(entry.key);
     denials.delete(entry.key);
     if (entry.type === addressTypes) dropAddresses(entry);
-    // Data or NODATA for one address type: the name exists, so it is not denied for the other.
-    else if (isAddressType(entry.type)) denials.delete(siblingKey(entry, addressTypes));
+    // Data or NODATA for one address type: the name exists, so it is not denied for the other, whoever asks.
+    else if (isAddressType(entry.type)) for (const key of siblingKeys(entry, addressTypes)) denials.delete(key);
   }
 
   /** A name that is denied has no addresses: musl throws away data for one type beside NXDOMAIN for the other. */
   function dropAddresses(denial: CacheEntry): void {
-    for (const type of [RrType.A, RrType.AAAA]) {
-      answers.delete(siblingKey(denial, type));
-      denials.delete(siblingKey(denial, type));
+    for (const key of [...siblingKeys(denial, RrType.A), ...siblingKeys(denial, RrType.AAAA)]) {
+      answers.delete(key);
+      denials.delete(key);
     }
   }
 
   return {
     find,
+    match,
+    peek: (query, nowMs) => look(query, nowMs, false),
+    findQuestion,
+    addressVerdict,
     findStale,
     store,
     withdraw,
@@ -121,9 +176,22 @@ export function createAnswerCache(limits: CacheLimits): AnswerCache {
   };
 }
 
-/** The key of the same question for another type. */
-function siblingKey(entry: CacheEntry, type: number): number {
-  return cacheKey(entry.nameHash, type, entry.class, entry.dnssecOk, entry.checkingDisabled);
+/** The entry of a store that answers exactly this question, at whatever age. Leaves its place in the order. */
+function peek(store: LRUCache<number, CacheEntry>, question: Question): CacheEntry | undefined {
+  const { nameHash, type, dnssecOk, checkingDisabled } = question;
+  const entry = store.peek(cacheKey(nameHash, type, question.class, dnssecOk, checkingDisabled));
+  if (entry === undefined || entry.type !== type || entry.class !== question.class) return undefined;
+  if (entry.dnssecOk !== dnssecOk || entry.checkingDisabled !== checkingDisabled) return undefined;
+  return hasName(entry, question.name, question.name.length) ? entry : undefined;
+}
+
+function read(store: LRUCache<number, CacheEntry>, key: number, touches: boolean): CacheEntry | undefined {
+  return touches ? store.get(key) : store.peek(key);
+}
+
+/** The keys of the same name for another type, with and without DO and CD. */
+function siblingKeys({ nameHash, class: rrClass }: CacheEntry, type: number): number[] {
+  return [0, 1, 2, 3].map((bits) => cacheKey(nameHash, type, rrClass, (bits & 1) !== 0, (bits & 2) !== 0));
 }
 
 function createStore(maxSizeBytes: number, onEvict: () => void): LRUCache<number, CacheEntry> {

@@ -2,6 +2,7 @@
  * One thing that the cache knows: a stored message, the question it answers, and its moments.
  */
 import { Flag, headerSizeBytes } from "../wire/header.ts";
+import { readU16 } from "../wire/octets.ts";
 import type { ClientQuery } from "../wire/query.ts";
 import type { Question } from "../wire/question.ts";
 import type { Reply } from "../wire/reply.ts";
@@ -24,7 +25,7 @@ export interface CacheEntry extends StoredMessage {
   /** Monotonic moments in milliseconds. From `expiresAtMs` on the entry is stale. */
   readonly storedAtMs: number;
   readonly expiresAtMs: number;
-  /** From here on a popular entry is fetched again before it expires. Infinity once that was started. */
+  /** From here on a popular entry is fetched again before it expires; moved on with each try. */
   refreshAtMs: number;
   hits: number;
 }
@@ -74,6 +75,11 @@ export function answersQuery(entry: CacheEntry, query: ClientQuery): boolean {
   if (!isType || entry.class !== query.class || entry.dnssecOk !== query.dnssecOk) return false;
   if (entry.checkingDisabled !== ((query.flags & Flag.CD) !== 0)) return false;
   return hasName(entry, query.name.octets, query.name.sizeBytes);
+}
+
+/** The type that was asked for upstream, also where the entry holds for both address types. */
+export function askedType(entry: CacheEntry): number {
+  return readU16(entry.octets, entry.questionEnd - 4);
 }
 
 /** Whether the entry's question has the folded name in the first `sizeBytes` octets of `name`. */

@@ -24,6 +24,8 @@ export interface Failure {
 export interface FailureMemory {
   /** The failure that still holds at `nowMs`. */
   find(key: string, nowMs: number): Failure | undefined;
+  /** The same for onlookers: the failure keeps its place in the order. */
+  peek(key: string, nowMs: number): Failure | undefined;
   /** Remembers one more failure, for at least `minTtlSeconds`. Returns what is remembered. */
   remember(key: string, rcode: number, minTtlSeconds: number, nowMs: number): Failure;
   /** The question was answered. */
@@ -44,13 +46,16 @@ const minTtlMs = 1000;
 export function createFailureMemory(limits: FailureLimits): FailureMemory {
   const failures = new LRUCache<string, Failure>({ max: maxFailures });
   let relaxedAtMs = -Infinity;
+
+  function ifHolding(failure: Failure | undefined, nowMs: number): Failure | undefined {
+    if (failure === undefined) return undefined;
+    const wasRelaxed = failure.atLeastUntilMs - minTtlMs <= relaxedAtMs;
+    return nowMs < (wasRelaxed ? failure.atLeastUntilMs : failure.untilMs) ? failure : undefined;
+  }
+
   return {
-    find(key, nowMs) {
-      const failure = failures.get(key);
-      if (failure === undefined) return undefined;
-      const wasRelaxed = failure.atLeastUntilMs - minTtlMs <= relaxedAtMs;
-      return nowMs < (wasRelaxed ? failure.atLeastUntilMs : failure.untilMs) ? failure : undefined;
-    },
+    find: (key, nowMs) => ifHolding(failures.get(key), nowMs),
+    peek: (key, nowMs) => ifHolding(failures.peek(key), nowMs),
     remember(key, rcode, minTtlSeconds, nowMs) {
       const count = (failures.get(key)?.count ?? 0) + 1;
       const backOffSeconds = Math.min(limits.firstTtlSeconds * 2 ** (count - 1), limits.maxTtlSeconds);

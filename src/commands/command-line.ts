@@ -6,6 +6,7 @@ import { Command, CommanderError, Option } from "commander";
 import { nearestName } from "../settings/nearest-name.ts";
 import type { FlagValues } from "../settings/load-settings.ts";
 import { ExitCode } from "./exit-code.ts";
+import type { ExplainFlags } from "./explain.ts";
 import type { QueryFlags } from "./query.ts";
 
 /** The flags of `serve`, as text: those that override settings, and the file that holds the settings. */
@@ -18,6 +19,7 @@ export interface CommandActions {
   serve(flags: ServeFlags): Promise<number> | number;
   check(filePath: string): Promise<number> | number;
   query(name: string, type: string | undefined, flags: QueryFlags): Promise<number> | number;
+  explain(name: string, flags: ExplainFlags): Promise<number> | number;
   version(): Promise<number> | number;
 }
 
@@ -59,11 +61,11 @@ export function createCommandLine(actions: CommandActions, terminal: Terminal): 
 const exitCodeMeanings: Readonly<Record<keyof typeof ExitCode, string>> = {
   ok: "done; for query: a reply came, whatever it says",
   unexpected: "an error that nodens did not expect",
-  usage: "wrong command line: unknown command or flag; for query: an unusable name, type or server",
-  unavailable: "an address is in use; for query: no reply came",
+  usage: "wrong command line: unknown command or flag; for query and explain: an unusable name, type or server",
+  unavailable: "an address is in use; for query and explain: no reply came",
   system: "the system refused, for example an address that the machine does not have",
   noPermission: "not allowed, for example to listen on port 53",
-  configuration: "settings that are wrong or cannot be read, or a Node.js that is too old",
+  configuration: "settings or a file that are wrong or cannot be read, or a Node.js that is too old",
 };
 
 type Finish = (exitCode: number) => void;
@@ -81,6 +83,7 @@ function createProgram(actions: CommandActions, { write, writeError }: Terminal,
     .addHelpText("after", programEpilogue());
   addServe(program, actions, finish);
   addQuery(program, actions, finish);
+  addExplain(program, actions, finish);
   program
     .command("check")
     .description("say everything that is wrong with a settings file, or print the settings it leads to")
@@ -154,6 +157,30 @@ function addQuery(program: Command, actions: CommandActions, finish: Finish): vo
         "nodens query _https._tcp.kubernetes.default.svc.cluster.local SRV --tcp",
         "nodens query 10.96.0.1 --server 10.96.0.10:53",
         "nodens query example.com TYPE65 --dnssec --json",
+      ),
+    );
+}
+
+function addExplain(program: Command, actions: CommandActions, finish: Finish): void {
+  program
+    .command("explain")
+    .description("show what a pod goes through to look up a name, and what nodens does with each of its queries")
+    .argument("<name>", "the name as the program in the pod has it, with or without a final dot")
+    .option("--namespace <NS>", "namespace of the pod: its search list begins with it", "default")
+    .addOption(
+      new Option("--resolv-conf <FILE>", "the pod's resolv.conf, for its search list and ndots").conflicts("namespace"),
+    )
+    .option("--cluster-domain <NAME>", "zone of the cluster (default: that of the file, else cluster.local)")
+    .option("--against <ADDR:PORT>", "admin address of a running nodens, to ask for its state; else what the rules say")
+    .option("--json", "print the explanation as JSON")
+    .option("--no-color", "print without colours, on a terminal too")
+    .action(async (name: string, flags: ExplainFlags) => finish(await actions.explain(name, flags)))
+    .addHelpText(
+      "after",
+      examples(
+        "nodens explain www.example.com",
+        "nodens explain web --namespace shop",
+        "nodens explain api.example.com --resolv-conf /etc/resolv.conf --against 127.0.0.1:9253",
       ),
     );
 }

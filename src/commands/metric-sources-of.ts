@@ -29,6 +29,7 @@ export function metricSourcesOf(
     routes: () => app.upstream().routes,
     cache: () => app.cache,
     resolver: () => app.resolver.counters,
+    searchRules: () => ({ counters: app.knowledge.counters, isOn: app.isRuleOn }),
     sharedQuestions: () => app.shared,
     isLooping: app.loopGuard.isLooping,
     lifeCycleState: app.lifeCycle.state,

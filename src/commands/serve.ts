@@ -23,6 +23,8 @@ import { Flag } from "../wire/header.ts";
 import { nameToText } from "../wire/name-text.ts";
 import { metricSourcesOf } from "./metric-sources-of.ts";
 import { ExitCode, exitCodeOfListenError } from "./exit-code.ts";
+import type { ExplainState } from "./explain-lookup.ts";
+import { explainPage } from "./explain-page.ts";
 import { readBuild } from "./version.ts";
 
 /** Where `serve` gets everything from. */
@@ -66,7 +68,8 @@ async function run(initialSettings: Settings, log: Logger, options: ServeOptions
   const metrics = metricSourcesOf(app, build, reloads, () => hashOf(settings), clock);
   const registry = createMetrics(metrics.sources, { compat: settings.metrics.compat });
   const isReady = () => readinessOf(app);
-  const admin = await openAdmin(app, { address: settings.admin.address, registry, build, isReady, clock });
+  const explain = (parameters: URLSearchParams) => explainPage(parameters, explainStateOf(app, clock));
+  const admin = await openAdmin(app, { address: settings.admin.address, registry, build, isReady, explain, clock });
   const queryLog = createQueryLog(log, {
     nameToText,
     typeName,
@@ -152,6 +155,13 @@ function readinessOf(app: App): { ready: boolean; reasons: string[] } {
   const reasons = app.lifeCycle.reasons();
   if (app.loopGuard.isLooping()) reasons.push("the upstream leads back to nodens");
   return { ready: reasons.length === 0, reasons };
+}
+
+/** What this nodens would do with a lookup at this moment. */
+function explainStateOf(app: App, clock: Clock): ExplainState {
+  const rules = { schema: app.isRuleOn("schema"), learned: app.isRuleOn("learned") };
+  const { clusterDomain, foresee } = app;
+  return { clusterDomain, source: "running", rules, nowMs: clock.nowMs(), foresee };
 }
 
 function hashOf(settings: Settings): string {

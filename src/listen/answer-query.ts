@@ -7,11 +7,11 @@ import type { Resolver } from "../resolve/resolver.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { observe } from "../runtime/histogram.ts";
 import { ExtendedError, Rcode } from "../wire/codes.ts";
+import { composeDenial } from "../wire/denial.ts";
 import { Fault } from "../wire/fault.ts";
 import { Flag, HeaderOffset, maxMessageSizeBytes, rcodeMask } from "../wire/header.ts";
 import { readU16 } from "../wire/octets.ts";
 import { type ClientQuery, copyQuery, createQueryView, minUdpSizeBytes, readQuery } from "../wire/query.ts";
-import { questionOf } from "../wire/question.ts";
 import { composeError, shapeReply } from "../wire/shape-reply.ts";
 import type { AccessList } from "./access-list.ts";
 import { countUp, type ListenCounters, replySourceNames, ReplySource, typeSlot } from "./listen-counters.ts";
@@ -87,10 +87,19 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
     if (refusal !== undefined) return answerError(refusal, client, target);
 
     const entry = front.resolver.lookup(query, receivedAtMs);
-    if (entry === undefined) return replyLater;
+    if (entry === undefined) return deny(client, target);
     const age = ageSecondsOf(entry, receivedAtMs);
     const size = shapeReply(target, entry, query, age, 0, ExtendedError.none, limitFor(query));
     noteReply(query, client, target, size, ReplySource.cache, receivedAtMs);
+    return size;
+  }
+
+  /** NXDOMAIN by a search rule, or `replyLater`. */
+  function deny(client: string, target: Uint8Array): number {
+    const absence = front.resolver.deny(query, receivedAtMs);
+    if (absence === undefined) return replyLater;
+    const size = composeDenial(target, query, absence.soa, absence.ttlSeconds, limitFor(query));
+    noteReply(query, client, target, size, ReplySource.rule, receivedAtMs);
     return size;
   }
 
@@ -114,7 +123,7 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
   function answerLater(client: string, reply: (message: Uint8Array, sizeBytes: number) => void): void {
     const kept = copyQuery(query);
     const since = receivedAtMs;
-    void Promise.resolve(front.resolver.resolve(questionOf(query), client)).then((answer) => {
+    void Promise.resolve(front.resolver.resolve(kept, client)).then((answer) => {
       const size = shapeAnswer(answer, kept, client, since);
       reply(lateReply, size);
     });
@@ -129,6 +138,11 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
     if (answer.kind === "error") {
       const size = composeError(lateReply, kept, answer.rcode, answer.extendedError);
       noteReply(kept, client, lateReply, size, ReplySource.error, since, answer.rcode);
+      return size;
+    }
+    if (answer.kind === "denial") {
+      const size = composeDenial(lateReply, kept, answer.soa, answer.ttlSeconds, limitFor(kept));
+      noteReply(kept, client, lateReply, size, ReplySource.rule, since);
       return size;
     }
     const { entry, fixedTtlSeconds, extendedError } = answer;

@@ -16,6 +16,8 @@ export const ReplySource = {
   stale: 2,
   /** A reply code of our own: malformed, refused, or upstream failed. */
   error: 3,
+  /** NXDOMAIN by a search rule, without asking. */
+  rule: 4,
 } as const;
 
 /** The names of the sources, by number. */

@@ -18,6 +18,8 @@ export interface AdminServerOptions {
   readonly registry: Pick<Registry, "metrics" | "contentType">;
   readonly build: BuildInfo;
   isReady(): Readiness;
+  /** Explains a lookup: something to show as JSON, or in one line what is wrong with the parameters. Asks nobody. */
+  explain(parameters: URLSearchParams): { readonly explanation: object } | { readonly wrong: string };
   readonly clock: Clock;
 }
 
@@ -107,9 +109,10 @@ interface Page {
   readonly body: string;
 }
 
-type Pages = ReadonlyMap<string, () => Page | Promise<Page>>;
+type Pages = ReadonlyMap<string, (parameters: URLSearchParams) => Page | Promise<Page>>;
 
 const plainText = "text/plain; charset=utf-8";
+const json = "application/json";
 
 function createPages(options: AdminServerOptions): Pages {
   const { registry, build, clock } = options;
@@ -124,7 +127,7 @@ function createPages(options: AdminServerOptions): Pages {
     return rendering;
   }
 
-  return new Map<string, () => Page | Promise<Page>>([
+  return new Map<string, (parameters: URLSearchParams) => Page | Promise<Page>>([
     ["/", () => ({ status: 200, contentType: "text/html; charset=utf-8", body: indexPage })],
     ["/metrics", async () => ({ status: 200, contentType: registry.contentType, body: await renderMetrics() })],
     ["/healthz", () => ({ status: 200, contentType: plainText, body: "ok\n" })],
@@ -136,8 +139,14 @@ function createPages(options: AdminServerOptions): Pages {
         return { status: ready ? 200 : 503, contentType: plainText, body: `${lines.join("\n")}\n` };
       },
     ],
-    ["/version", () => ({ status: 200, contentType: "application/json", body: `${JSON.stringify(build)}\n` })],
+    ["/version", () => ({ status: 200, contentType: json, body: `${JSON.stringify(build)}\n` })],
+    ["/explain", (parameters) => showExplanation(options.explain(parameters))],
   ]);
+}
+
+function showExplanation(outcome: ReturnType<AdminServerOptions["explain"]>): Page {
+  if ("wrong" in outcome) return { status: 400, contentType: plainText, body: `${outcome.wrong}\n` };
+  return { status: 200, contentType: json, body: `${JSON.stringify(outcome.explanation)}\n` };
 }
 
 const indexPage = `<!doctype html>
@@ -149,6 +158,7 @@ const indexPage = `<!doctype html>
   <li><a href="/healthz">/healthz</a>: whether the process runs</li>
   <li><a href="/readyz">/readyz</a>: whether it wants queries, and if not, why</li>
   <li><a href="/version">/version</a>: what is running</li>
+  <li><a href="/explain?name=www.example.com">/explain?name=www.example.com</a>: what becomes of a lookup</li>
 </ul>
 </html>
 `;
@@ -168,13 +178,16 @@ async function respond(request: IncomingMessage, response: ServerResponse, pages
 }
 
 async function choosePage({ method, url }: IncomingMessage, pages: Pages): Promise<Page> {
-  const page = pages.get((url ?? "/").split("?", 1)[0] ?? "/");
+  const target = url ?? "/";
+  const queryStart = target.indexOf("?");
+  const path = queryStart === -1 ? target : target.slice(0, queryStart);
+  const page = pages.get(path);
   if (page === undefined) return { status: 404, contentType: plainText, body: "no such page; see /\n" };
   if (method !== "GET" && method !== "HEAD") {
     return { status: 405, contentType: plainText, body: "only GET and HEAD\n" };
   }
   try {
-    return await page();
+    return await page(new URLSearchParams(queryStart === -1 ? "" : target.slice(queryStart + 1)));
   } catch (error) {
     return { status: 500, contentType: plainText, body: `the page failed: ${String(error)}\n` };
   }

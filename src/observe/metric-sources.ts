@@ -9,6 +9,7 @@ import type { SharedQuestions } from "../resolve/share-in-flight.ts";
 import type { Histogram } from "../runtime/histogram.ts";
 import type { LifeState } from "../runtime/life-cycle.ts";
 import type { ServerAddress } from "../runtime/server-address.ts";
+import type { CheckedRule, ZoneKnowledge } from "../search/zone-knowledge.ts";
 import type { ServerCounters } from "../upstream/server-counters.ts";
 
 /** Everything that metrics read. What counts must never fall while the process lives, whatever a reload replaces. */
@@ -26,6 +27,11 @@ export interface MetricSources {
   routes(): readonly { readonly servers: readonly ServerState[] }[];
   cache(): Pick<AnswerCache, "usage" | "counters">;
   resolver(): ResolverCounters;
+  /** The rules that deny without asking: what their checks found, and which are in use. */
+  searchRules(): {
+    readonly counters: ZoneKnowledge["counters"];
+    isOn(rule: CheckedRule): boolean;
+  };
   sharedQuestions(): Pick<SharedQuestions, "inFlightCount" | "waiterCount">;
   isLooping(): boolean;
   lifeCycleState(): LifeState;

@@ -125,6 +125,44 @@ export const nodensMetrics: readonly Metric[] = [
   counter("nodens_coalesced_total", [], "Queries that joined one already in flight.", (sources, add) =>
     add({}, sources.resolver().coalesced),
   ),
+  counter(
+    "nodens_short_circuit_total",
+    ["rule", "suffix"],
+    "Suffix queries denied without asking, by rule and by the suffix that the query probably came with. The rule denied_name is a denial of the other address type; it has no suffix.",
+    (sources, add) => {
+      add({ rule: "denied_name", suffix: "" }, sources.cache().counters.sharedDenialHits);
+      const { denials } = sources.resolver();
+      for (const [rule, bySuffix] of Object.entries(denials)) {
+        for (const [suffix, count] of Object.entries(bySuffix)) add({ rule, suffix }, count);
+      }
+    },
+  ),
+  counter(
+    "nodens_outside_answers_total",
+    [],
+    "Suffix queries answered with the outside name (settings: search.answerOutsideName).",
+    (sources, add) => add({}, sources.resolver().outsideAnswers),
+  ),
+  counter("nodens_rule_checks_total", ["rule"], "Denials by a rule that were also asked upstream.", (sources, add) => {
+    for (const [rule, { checks }] of Object.entries(sources.searchRules().counters)) add({ rule }, checks);
+  }),
+  counter(
+    "nodens_rule_disagreements_total",
+    ["rule"],
+    "Checks in which upstream had the name that a rule denied. Each switches its rule off for ten minutes.",
+    (sources, add) => {
+      for (const [rule, { disagreements }] of Object.entries(sources.searchRules().counters))
+        add({ rule }, disagreements);
+    },
+  ),
+  gauge(
+    "nodens_rule_on",
+    ["rule"],
+    "1 while a rule is in use: the settings want it, the zone has shown its schema, and nothing contradicted the rule.",
+    (sources, add) => {
+      for (const rule of ["learned", "schema"] as const) add({ rule }, sources.searchRules().isOn(rule) ? 1 : 0);
+    },
+  ),
   gauge("nodens_inflight", [], "Questions being asked upstream, now.", (sources, add) =>
     add({}, sources.sharedQuestions().inFlightCount()),
   ),

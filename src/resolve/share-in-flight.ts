@@ -18,6 +18,8 @@ export interface WaitLimits {
 export interface InFlight {
   /** Settles once, with what every waiter is told; never rejects. */
   readonly answer: Promise<Answer>;
+  /** Settles when nothing is awaited any more: what upstream said is in the cache by then. */
+  readonly settled: Promise<unknown>;
   waiters: number;
 }
 
@@ -64,7 +66,7 @@ export function createSharedQuestions(limits: WaitLimits): SharedQuestions {
     hasRoom: () => byKey.size < limits.maxInFlight,
     boundAgainst,
     start(key, answer, settled) {
-      const inFlight = { answer, waiters: 0 };
+      const inFlight = { answer, settled, waiters: 0 };
       byKey.set(key, inFlight);
       void settled.then(() => byKey.delete(key));
       return inFlight;

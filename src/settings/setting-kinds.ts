@@ -65,6 +65,11 @@ export function yesOrNo(declaration: Declaration<boolean>) {
   return declare(z.boolean(), "", "`true` or `false`", declaration);
 }
 
+/** The path of a file, or "" for none. */
+export function filePath(declaration: Declaration<string>) {
+  return declare(z.string(), "", 'a path, or `""` for none', declaration);
+}
+
 /** One of a closed set of words. */
 export function oneOf<const Word extends string>(words: readonly Word[], declaration: Declaration<Word>) {
   return declare(z.enum(words), "", `one of ${words.map((word) => `\`${word}\``).join(", ")}`, declaration);

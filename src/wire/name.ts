@@ -53,6 +53,13 @@ export function foldName(packet: Uint8Array, offset: number, end: number, target
   return at;
 }
 
+/** The hash that foldName gives the folded name in `octets` from `offset` to `end`, under the same seed. */
+export function hashName(octets: Uint8Array, offset: number, end: number, seed: number): number {
+  let hash = seed;
+  for (let at = offset; at < end; at += 1) hash = Math.imul(hash ^ readU8(octets, at), 0x0100_0193);
+  return hash;
+}
+
 /**
  * The offset behind the possibly compressed name at `offset`, without following its pointer: linear in the packet however
  * pointers are chained. A Fault when the name is cut off, too long, or points anywhere but back to an earlier name.

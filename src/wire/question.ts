@@ -2,6 +2,7 @@
  * A question as a value: what is asked upstream, shared in flight and routed. Off the hot path, where a ClientQuery does.
  */
 import { Flag, HeaderOffset, headerSizeBytes } from "./header.ts";
+import { hashName } from "./name.ts";
 import { writeOpt } from "./edns.ts";
 import { ExtendedError, RrClass } from "./codes.ts";
 import type { ClientQuery } from "./query.ts";
@@ -32,6 +33,11 @@ export function questionOf(query: ClientQuery): Question {
     checkingDisabled: (query.flags & Flag.CD) !== 0,
     recursionDesired: (query.flags & Flag.RD) !== 0,
   };
+}
+
+/** The same question for another folded name, which stays the caller's; `seed` is the one that names are hashed with. */
+export function withName(question: Question, name: Uint8Array, seed: number): Question {
+  return { ...question, name, nameHash: hashName(name, 0, name.length, seed) };
 }
 
 /** A string that is equal exactly for equal questions. */

@@ -104,11 +104,12 @@ describe("inside the cluster zone", () => {
 });
 
 describe("P2: news withdraw a shared denial", () => {
-  /** A and AAAA are asked together; AAAA is denied first, then `news` comes for A. */
+  /** A takes so long that AAAA, which waits for it, is asked as well; AAAA is denied first, then `news` comes for A. */
   async function deniedThen(news: UpstreamReply): Promise<World> {
     const world = createWorld();
     await world.asks(inside, "A");
     await world.asks(inside, "AAAA");
+    await world.passes(0.25);
     await world.upstream.answers(deniedInside, { type: "AAAA" });
     await world.upstream.answers(news, { type: "A" });
     return world;

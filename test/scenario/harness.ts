@@ -15,6 +15,7 @@ import { createSearchScope } from "../../src/search/search-scope.ts";
 import type { ExchangeResult } from "../../src/upstream/exchange.ts";
 import { composeQuery } from "../../src/wire/question.ts";
 import { parseReply } from "../../src/wire/reply.ts";
+import { withoutSearchRules } from "../unit/resolve/without-search-rules.ts";
 import { createFakeClock } from "../support/fake-clock.ts";
 import {
   buildQuery,
@@ -115,7 +116,10 @@ export function createWorld(settings: WorldSettings = {}) {
       maxClusterDenialTtlSeconds: settings.maxClusterDenialTtlSeconds ?? 5,
       staleAfterMs: 1800,
       prefetches: settings.prefetches ?? true,
+      sharesDenials: true,
+      answersOutsideNames: false,
     },
+    ...withoutSearchRules(cache),
     ask(question) {
       const packet = composeQuery(question);
       const message = readMessage(packet);

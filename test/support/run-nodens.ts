@@ -126,7 +126,8 @@ function withTestDefaults(settings: Record<string, unknown>): Record<string, unk
     ...settings,
     listen: { addresses: ["127.0.0.1:0"], ...group("listen") },
     admin: { address: "127.0.0.1:0", ...group("admin") },
-    // Tests ask nobody outside this machine.
+    // What this machine is set to must not matter, and nobody outside it is asked.
+    search: { resolvConf: "", ...group("search") },
     upstream: { embeddedOutside: "built-in", ...group("upstream") },
     shutdown: { drainMs: 0, ...group("shutdown") },
   };

@@ -33,7 +33,7 @@ export interface ScriptedUpstream {
   readonly address: string;
   /** Every query so far, health and loop probes left out (see `probes`). */
   readonly received: ReceivedQuery[];
-  /** The probes: SOA of the cluster zone, NS of the root, HINFO of the loop guard. They are answered NOERROR without data. */
+  /** The probes (see `isProbe`). They are answered NOERROR without data. */
   readonly probes: ReceivedQuery[];
   /** TCP connections that are open now. */
   readonly connections: Set<Socket>;
@@ -145,9 +145,15 @@ export async function until(
   }
 }
 
-function isProbe({ name, type }: ReceivedQuery): boolean {
+/**
+ * Whether a query is one that nodens asks on its own account, not for a client: SOA of the cluster zone, NS of the root, HINFO of
+ * the loop guard, TXT and A of the zone's schema version. The root is "." or "".
+ */
+export function isProbe({ name, type }: { readonly name: string; readonly type: number }): boolean {
   const isLoopProbe = type === 13 && name.includes("nodens-loop-probe");
-  return isLoopProbe || (type === 2 && name === ".") || (type === 6 && name === "cluster.local");
+  const isVersionProbe = (type === 16 || type === 1) && name === "dns-version.cluster.local";
+  const isHealthProbe = (type === 2 && (name === "." || name === "")) || (type === 6 && name === "cluster.local");
+  return isLoopProbe || isVersionProbe || isHealthProbe;
 }
 
 function emptyReplyTo(query: Uint8Array): Uint8Array {

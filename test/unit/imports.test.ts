@@ -18,7 +18,7 @@ const rules: Readonly<Record<string, Rule>> = {
   // Bytes and nothing else: it must not even know that there is a system.
   wire: {},
   cache: { folders: ["wire"], packages: ["lru-cache"] },
-  search: { folders: ["wire"] },
+  search: { folders: ["wire"], packages: ["tlds"] },
   upstream: { folders: ["wire", "runtime"], node: true },
   // Pure policy: what it asks, and the time, are handed in.
   resolve: { folders: ["wire", "cache"], types: ["search", "upstream", "runtime"] },

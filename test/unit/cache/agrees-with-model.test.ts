@@ -65,6 +65,12 @@ interface Known {
 function createModel(sharesDenials: boolean) {
   const known = new Map<string, Known & { readonly isShared: boolean }>();
   const keyOf = (asked: Asked, type = asked.type) => JSON.stringify({ ...asked, type });
+  const addressKeysOf = (asked: Asked) =>
+    [Type.A, Type.AAAA].flatMap((type) =>
+      [true, false].flatMap((dnssecOk) =>
+        [true, false].map((checkingDisabled) => keyOf({ ...asked, dnssecOk, checkingDisabled }, type)),
+      ),
+    );
   return {
     store(asked: Asked, news: string, ttl: number, storedAtMs: number, serial: number): void {
       const isAddress = asked.type === Type.A || asked.type === Type.AAAA;
@@ -72,9 +78,12 @@ function createModel(sharesDenials: boolean) {
       const value = { kind: news === "data" ? "answer" : "denial", ttl, storedAtMs, serial, isShared } as const;
       known.set(keyOf(asked), value);
       if (!isAddress) return;
-      const other = keyOf(asked, asked.type === Type.A ? Type.AAAA : Type.A);
-      if (isShared) known.set(other, value);
-      else if (known.get(other)?.isShared === true) known.delete(other);
+      // The name exists or it does not, whatever DO and CD a client sends.
+      for (const key of addressKeysOf(asked)) {
+        const contradicts = known.get(key)?.isShared !== isShared;
+        if (key !== keyOf(asked) && contradicts) known.delete(key);
+      }
+      if (isShared) known.set(keyOf(asked, asked.type === Type.A ? Type.AAAA : Type.A), value);
     },
     find(asked: Asked, nowMs: number): Known | undefined {
       const value = known.get(keyOf(asked));

@@ -32,7 +32,14 @@ describe("find", () => {
   test("an empty cache has nothing", () => {
     const cache = cacheWith();
     expect(cache.find(askA, 0)).toBeUndefined();
-    expect(cache.counters).toEqual({ answerHits: 0, denialHits: 0, misses: 1, answerEvictions: 0, denialEvictions: 0 });
+    expect(cache.counters).toEqual({
+      answerHits: 0,
+      denialHits: 0,
+      sharedDenialHits: 0,
+      misses: 1,
+      answerEvictions: 0,
+      denialEvictions: 0,
+    });
   });
 
   test.each([

@@ -3,6 +3,7 @@
  */
 import { type CacheEntry, createEntry } from "../../../src/cache/entry.ts";
 import { judgeLifetime, type LifetimeLimits } from "../../../src/cache/lifetime.ts";
+import { nameToText } from "../../../src/wire/name-text.ts";
 import { type ClientQuery, createQueryView, readQuery } from "../../../src/wire/query.ts";
 import { composeQuery, type Question, questionOf } from "../../../src/wire/question.ts";
 import { parseReply, type Reply } from "../../../src/wire/reply.ts";
@@ -37,6 +38,16 @@ export function queryFor(name: string, type: number, details: QueryDetails = {})
   const fault = readQuery(packet, packet.length, view);
   if (fault !== 0) throw new Error(`the query for ${name} has fault ${fault}`);
   return view;
+}
+
+/** The query that asks a question, as a client sends it: with its bits, and no EDNS beyond DO. */
+export function queryOf(question: Question): ClientQuery {
+  return queryFor(nameToText(question.name), question.type, {
+    class: question.class,
+    dnssecOk: question.dnssecOk,
+    checkingDisabled: question.checkingDisabled,
+    recursionDesired: question.recursionDesired,
+  });
 }
 
 /** The question of such a query. */

@@ -13,6 +13,7 @@ async function run(args: readonly string[], overrides: Partial<CommandActions> =
     serve: (flags) => note("serve", flags),
     check: (filePath) => note("check", filePath),
     query: (name, type, flags) => note("query", name, type, flags),
+    explain: (name, flags) => note("explain", name, flags),
     version: () => note("version"),
     ...overrides,
   };
@@ -47,6 +48,16 @@ describe("what runs", () => {
       ["query", "a", "b", { server: "[::1]:53", timeoutMs: "50", edns: true, dnssec: true, json: true, twice: true }],
     ],
     ["query a --no-edns --short", ["query", "a", undefined, { ...queryDefaults, edns: false, short: true }]],
+    ["explain web", ["explain", "web", { namespace: "default", color: true }]],
+    [
+      "explain web --namespace shop --cluster-domain k8s.test --json --no-color --against 127.0.0.1:9253",
+      [
+        "explain",
+        "web",
+        { namespace: "shop", clusterDomain: "k8s.test", json: true, color: false, against: "127.0.0.1:9253" },
+      ],
+    ],
+    ["explain web --resolv-conf f", ["explain", "web", { namespace: "default", color: true, resolvConf: "f" }]],
   ];
   test.each(rows)("nodens %s", async (line, call) => {
     const args = line.split(" ").filter((word) => word !== "");
@@ -74,7 +85,7 @@ describe("a command line that cannot be understood: one line, exit code 64, noth
   const rows: readonly (readonly [line: string, error: string])[] = [
     ["srve", "unknown command 'srve' (did you mean serve?)"],
     ["quary example.com", "unknown command 'quary' (did you mean query?)"],
-    ["frobnicate", "unknown command 'frobnicate' (there are serve, query, check, version, help)"],
+    ["frobnicate", "unknown command 'frobnicate' (there are serve, query, explain, check, version, help)"],
     ["help chekc", "unknown command 'chekc' (did you mean check?)"],
     ["--listn 127.0.0.1:53", "unknown option '--listn' (did you mean --listen?)"],
     ["serve --upsteam 10.0.0.1:53", "unknown option '--upsteam' (did you mean --upstream?)"],
@@ -88,6 +99,11 @@ describe("a command line that cannot be understood: one line, exit code 64, noth
     ["query", "missing required argument 'name'"],
     ["query a --short --json", "option '--short' cannot be used with option '--json'"],
     ["query a --short --twice", "option '--short' cannot be used with option '--twice'"],
+    ["explain", "missing required argument 'name'"],
+    [
+      "explain a --resolv-conf f --namespace shop",
+      "option '--resolv-conf <FILE>' cannot be used with option '--namespace <NS>'",
+    ],
     ["query a --dnssec --no-edns", "option '--dnssec' cannot be used with option '--no-edns'"],
   ];
   test.each(rows)("nodens %s", async (line, error) => {
@@ -99,7 +115,7 @@ describe("help", () => {
   test.each([[["help"]], [["--help"]], [["-h"]]])("nodens %s shows commands, examples and exit codes", async (args) => {
     const { exitCode, output, errors, calls } = await run(args);
     expect({ exitCode, errors, calls }).toEqual({ exitCode: 0, errors: "", calls: [] });
-    for (const word of ["serve", "check", "query", "version", "help", "Examples:", "Exit codes:"]) {
+    for (const word of ["serve", "check", "query", "explain", "version", "help", "Examples:", "Exit codes:"]) {
       expect(output).toContain(word);
     }
     expect(output).toMatch(/^ {2}(0|1|64|69|71|77|78) .*(\n {2}(0|1|64|69|71|77|78) .*){6}$/m);
@@ -108,6 +124,7 @@ describe("help", () => {
   test.each([
     ["serve", ["--listen", "--upstream", "--admin", "--cluster-domain", "--config", "Examples:"]],
     ["query", ["--server", "--tcp", "--dnssec", "--no-edns", "--twice", "--short", "--json", "--timeout-ms"]],
+    ["explain", ["--namespace", "--resolv-conf", "--cluster-domain", "--against", "--json", "--no-color"]],
     ["check", ["<file>"]],
   ])("of %s: by `help` and by --help, the same, with every flag", async (command, words) => {
     const { output } = await run(["help", command]);

@@ -10,7 +10,7 @@ import type { Answer } from "../../../src/resolve/answer.ts";
 import type { Resolver } from "../../../src/resolve/resolver.ts";
 import { ExtendedError } from "../../../src/wire/codes.ts";
 import { nameToText } from "../../../src/wire/name-text.ts";
-import { ownQuestion, type Question } from "../../../src/wire/question.ts";
+import { ownQuestion, type Question, questionOf } from "../../../src/wire/question.ts";
 import { parseReply } from "../../../src/wire/reply.ts";
 import { createFakeClock, type FakeClock } from "../../support/fake-clock.ts";
 import { a, buildMessage, Flags, nameBytes, type TestRecord, Type } from "../../support/messages.ts";
@@ -57,7 +57,9 @@ export function createFakeResolver(clock: FakeClock): FakeResolver {
     lookup({ name }) {
       return cached.get(nameToText(name.octets.subarray(0, name.sizeBytes)))?.entry;
     },
-    resolve(question, client) {
+    deny: () => undefined,
+    resolve(query, client) {
+      const question = questionOf(query);
       const name = nameToText(question.name);
       clients.push(client);
       questions.push(question);
@@ -85,6 +87,8 @@ export function createFakeResolver(clock: FakeClock): FakeResolver {
       staleAgeSeconds: 0,
       cachedFailures: 0,
       unkeptReplies: 0,
+      outsideAnswers: 0,
+      denials: { schema: { namespace: 0, svc: 0, zone: 0 }, learned: { namespace: 0, svc: 0, zone: 0 } },
       shed: { inflight: 0, waiters: 0, client: 0 },
     },
   };

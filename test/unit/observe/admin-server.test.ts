@@ -20,6 +20,7 @@ async function start(overrides: Partial<AdminServerOptions> = {}) {
     registry,
     build,
     isReady: () => ({ ready: true, reasons: [] }),
+    explain: () => ({ explanation: {} }),
     clock,
     ...overrides,
   });
@@ -99,10 +100,24 @@ describe("pages", () => {
     expect(await (await fetch(`${url}/version`)).json()).toEqual(build);
   });
 
+  test("/explain gets the parameters, decoded, and shows what they led to as JSON", async () => {
+    const { url } = await start({ explain: (parameters) => ({ explanation: Object.fromEntries(parameters) }) });
+    const response = await fetch(`${url}/explain?name=www.example.com&search=a.test+b.test%20c.test&x=1?2`);
+    expect(response.headers.get("content-type")).toBe("application/json");
+    expect(await response.json()).toEqual({ name: "www.example.com", search: "a.test b.test c.test", x: "1?2" });
+  });
+
+  test("/explain with wrong parameters is 400, with one line that says what is wrong", async () => {
+    const { url } = await start({ explain: () => ({ wrong: "no name to explain" }) });
+    const response = await fetch(`${url}/explain`);
+    expect([response.status, await response.text()]).toEqual([400, "no name to explain\n"]);
+  });
+
   test("/ links to the others", async () => {
     const { url } = await start();
     const text = await (await fetch(url)).text();
     for (const path of ["/metrics", "/healthz", "/readyz", "/version"]) expect(text).toContain(`href="${path}"`);
+    expect(text).toContain('href="/explain?name=');
   });
 });
 

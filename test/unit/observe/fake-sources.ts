@@ -16,7 +16,14 @@ export function createFakeSources() {
   const tcp = createListenCounters(listenAddress, "tcp");
   const [cluster, outside] = [createServerCounters(), createServerCounters()];
   const isUp = { cluster: true, outside: true };
-  const cacheCounters = { answerHits: 0, denialHits: 0, misses: 0, answerEvictions: 0, denialEvictions: 0 };
+  const cacheCounters = {
+    answerHits: 0,
+    denialHits: 0,
+    sharedDenialHits: 0,
+    misses: 0,
+    answerEvictions: 0,
+    denialEvictions: 0,
+  };
   const resolver = {
     coalesced: 0,
     prefetches: 0,
@@ -24,6 +31,8 @@ export function createFakeSources() {
     staleAgeSeconds: 0,
     cachedFailures: 0,
     unkeptReplies: 0,
+    outsideAnswers: 0,
+    denials: { schema: { namespace: 0, svc: 0, zone: 0 }, learned: { namespace: 0, svc: 0, zone: 0 } },
     shed: { inflight: 0, waiters: 0, client: 0 },
   };
   const sources: MetricSources = {
@@ -34,6 +43,10 @@ export function createFakeSources() {
       { address: kubeDns, counters: cluster },
       { address: kubeDns, counters: outside },
     ],
+    searchRules: () => ({
+      counters: { learned: { checks: 0, disagreements: 0 }, schema: { checks: 0, disagreements: 0 } },
+      isOn: () => true,
+    }),
     routes: () => [
       { servers: [{ address: kubeDns, health: { isUp: () => isUp.cluster } }] },
       { servers: [{ address: kubeDns, health: { isUp: () => isUp.outside } }] },

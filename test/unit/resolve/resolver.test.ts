@@ -10,9 +10,11 @@ import { ExtendedError } from "../../../src/wire/codes.ts";
 import { type Question, questionKey } from "../../../src/wire/question.ts";
 import { createFakeClock } from "../../support/fake-clock.ts";
 import { a, soa, Type } from "../../support/messages.ts";
+import { withoutSearchRules } from "./without-search-rules.ts";
 import {
   nxdomain,
   queryFor,
+  queryOf,
   type QueryDetails,
   questionFor,
   replyFor,
@@ -51,8 +53,11 @@ function createChain(limits: Partial<ResolverLimits & WaitLimits> = {}) {
       maxClusterDenialTtlSeconds: 5,
       staleAfterMs: 1800,
       prefetches: true,
+      sharesDenials: true,
+      answersOutsideNames: false,
       ...limits,
     },
+    ...withoutSearchRules(cache),
     ask: (wanted) => new Promise((settle) => asked.push({ question: wanted, settle })),
   });
 
@@ -64,14 +69,19 @@ function createChain(limits: Partial<ResolverLimits & WaitLimits> = {}) {
     await clock.advance(0);
   }
 
-  return { resolver, clock, cache, failures, shared, loopGuard, asked, answer };
+  /** Resolves a question that a client's query would ask. */
+  function resolve(wanted: Question, asker: string): Answer | Promise<Answer> {
+    return resolver.resolve(queryOf(wanted), asker);
+  }
+
+  return { resolver, resolve, clock, cache, failures, shared, loopGuard, asked, answer };
 }
 
 type Chain = ReturnType<typeof createChain>;
 
 /** Resolves the question and answers it: the cache knows it then. */
 async function learn(chain: Chain, ttl: number): Promise<void> {
-  void chain.resolver.resolve(question, client);
+  void chain.resolve(question, client);
   await chain.answer({ answers: [a(name, "192.0.2.1", ttl)] });
 }
 
@@ -141,7 +151,7 @@ describe("the order of the steps", () => {
     chain.failures.remember(questionKey(question), 4, 0, chain.clock.nowMs());
     chain.loopGuard.startRound();
     chain.loopGuard.isOwnProbe(chain.loopGuard.probeFor(Uint8Array.of(0)));
-    expect(chain.resolver.resolve(question, client)).toEqual({
+    expect(chain.resolve(question, client)).toEqual({
       kind: "error",
       rcode: servfail,
       extendedError: ExtendedError.noReachableAuthority,
@@ -152,14 +162,14 @@ describe("the order of the steps", () => {
   test("our own probe is dropped", () => {
     const chain = createChain();
     const probe = chain.loopGuard.probeFor(Uint8Array.of(0));
-    expect(chain.resolver.resolve(probe, client)).toEqual({ kind: "dropped", reason: "loop" });
+    expect(chain.resolve(probe, client)).toEqual({ kind: "dropped", reason: "loop" });
   });
 
   test("a remembered failure comes before joining: it takes no place in the queue", async () => {
     const chain = createChain();
-    void chain.resolver.resolve(question, client);
+    void chain.resolve(question, client);
     chain.failures.remember(questionKey(question), servfail, 0, chain.clock.nowMs());
-    expect(chain.resolver.resolve(question, client)).toEqual({
+    expect(chain.resolve(question, client)).toEqual({
       kind: "error",
       rcode: servfail,
       extendedError: ExtendedError.cachedError,
@@ -169,8 +179,8 @@ describe("the order of the steps", () => {
 
   test("joining comes before asking, also where no further question has room", () => {
     const chain = createChain({ maxInFlight: 1 });
-    void chain.resolver.resolve(question, client);
-    expect(chain.resolver.resolve(question, "10.0.0.2")).toBeInstanceOf(Promise);
+    void chain.resolve(question, client);
+    expect(chain.resolve(question, "10.0.0.2")).toBeInstanceOf(Promise);
     expect(chain.asked).toHaveLength(1);
     expect(chain.resolver.counters.coalesced).toBe(1);
   });
@@ -179,7 +189,7 @@ describe("the order of the steps", () => {
 describe("answers", () => {
   test("an answer is kept and given as it is", async () => {
     const chain = createChain();
-    const waiting = chain.resolver.resolve(question, client);
+    const waiting = chain.resolve(question, client);
     await chain.answer({ answers: [a(name, "192.0.2.1", 300)] });
     const answer = await waiting;
     expect(answer).toMatchObject({
@@ -193,7 +203,7 @@ describe("answers", () => {
 
   test("what is not kept is given all the same, and counted", async () => {
     const chain = createChain();
-    const waiting = chain.resolver.resolve(question, client);
+    const waiting = chain.resolve(question, client);
     await chain.answer({ rcode: nxdomain });
     expect(await waiting).toMatchObject({ kind: "message", source: "upstream", entry: { kind: "denial" } });
     expect(chain.resolver.counters.unkeptReplies).toBe(1);
@@ -209,7 +219,7 @@ describe("answers", () => {
     ["forgery", ExtendedError.networkError],
   ])("%s is SERVFAIL with extended error %i", async (failure, extendedError) => {
     const chain = createChain();
-    const waiting = chain.resolver.resolve(question, client);
+    const waiting = chain.resolve(question, client);
     chain.asked[0]?.settle({ failure } as ExchangeResult);
     expect(await waiting).toEqual({ kind: "error", rcode: servfail, extendedError });
   });
@@ -223,7 +233,7 @@ describe("answers", () => {
       { flags: 0x0200 },
     ];
     for (const spec of specs) {
-      void chain.resolver.resolve(question, client);
+      void chain.resolve(question, client);
       expect([chain.shared.inFlightCount(), chain.shared.waiterCount()]).toEqual([1, 1]);
       await chain.answer(spec);
       await chain.clock.advance(10_000);
@@ -251,7 +261,7 @@ describe("a stale answer", () => {
   test("comes after staleAfterMs; the question stays in flight until upstream has answered", async () => {
     const chain = await staleChain({ staleAfterMs: 700 });
     let given: Answer | undefined;
-    void Promise.resolve(chain.resolver.resolve(question, client)).then((answer) => (given = answer));
+    void Promise.resolve(chain.resolve(question, client)).then((answer) => (given = answer));
     await chain.clock.advance(699);
     expect(given).toBeUndefined();
     await chain.clock.advance(1);
@@ -264,14 +274,14 @@ describe("a stale answer", () => {
 
   test("comes at once when upstream fails, and upstream is left alone for 30 s", async () => {
     const chain = await staleChain();
-    const waiting = chain.resolver.resolve(question, client);
+    const waiting = chain.resolve(question, client);
     await chain.answer({ rcode: servfail });
     expect(await waiting).toEqual(staleOf(chain));
     await chain.clock.advance(29_999);
-    expect(await chain.resolver.resolve(question, client)).toEqual(staleOf(chain));
+    expect(await chain.resolve(question, client)).toEqual(staleOf(chain));
     expect(chain.asked).toHaveLength(2);
     await chain.clock.advance(1);
-    void chain.resolver.resolve(question, client);
+    void chain.resolve(question, client);
     expect(chain.asked).toHaveLength(3);
   });
 
@@ -284,20 +294,20 @@ describe("a stale answer", () => {
     const chain = await staleChain();
     const bounded = createChain(bound);
     // Without anything held the same bound means silence.
-    expect(await bounded.resolver.resolve(question, client)).toEqual({ kind: "dropped", reason });
+    expect(await bounded.resolve(question, client)).toEqual({ kind: "dropped", reason });
     expect(bounded.resolver.counters.shed[reason]).toBe(1);
     bounded.cache.store((staleOf(chain) as Extract<Answer, { kind: "message" }>).entry);
-    expect(await bounded.resolver.resolve(question, client)).toMatchObject({ kind: "message", source: "stale" });
+    expect(await bounded.resolve(question, client)).toMatchObject({ kind: "message", source: "stale" });
   });
 
   test("is not for a question without RD", async () => {
     const chain = await staleChain();
     const withoutRd = questionFor(name, Type.A, { recursionDesired: false });
-    const waiting = chain.resolver.resolve(withoutRd, client);
+    const waiting = chain.resolve(withoutRd, client);
     await chain.clock.advance(5000);
     await chain.answer({ rcode: servfail });
     expect(await waiting).toMatchObject({ kind: "error", rcode: servfail });
-    expect(await chain.resolver.resolve(withoutRd, client)).toMatchObject({ kind: "error", rcode: servfail });
+    expect(await chain.resolve(withoutRd, client)).toMatchObject({ kind: "error", rcode: servfail });
   });
 });
 
@@ -312,7 +322,7 @@ describe("longest lives", () => {
 
   test("bound a denial by one of its own", async () => {
     const chain = createChain({ maxDenialTtlSeconds: 7 });
-    void chain.resolver.resolve(question, client);
+    void chain.resolve(question, client);
     await chain.answer({ rcode: nxdomain, authorities: [soa("example", 300, 300)] });
     const nowMs = chain.clock.nowMs();
     expect(find(chain.cache, nowMs + 6999)).toBeDefined();

@@ -23,6 +23,14 @@ upstream:
   tcp: { maxFlows: 4, maxDepth: 5, connectTimeoutMs: 6, queryTimeoutMs: 70, idleTimeoutMs: 800, maxAgeSeconds: 9, maxQueries: 10 }
   udp: { maxFlows: 4, retransmitMs: 50, maxAgeSeconds: 6, maxQueries: 7, maxWrongReplies: 8 }
   health: { probeIntervalMs: 51, maxBackoffMs: 52, failuresUntilDown: 4 }
+search:
+  shortCircuit: certain
+  exemptions: [static.cluster.local]
+  multicluster: true
+  checkOneIn: 10
+  answerOutsideName: true
+  suffixes: [corp.example]
+  resolvConf: /host/resolv.conf
 cache:
   answersBytes: 1MiB
   denialsBytes: 512KiB

@@ -1,0 +1,107 @@
+/*
+ * Asks a running nodens, through its admin address, what it would do with a lookup.
+ */
+import * as z from "zod";
+import type { Foresight } from "../resolve/foresee.ts";
+import { formatServerAddress, type ServerAddress } from "../runtime/server-address.ts";
+import { askedTypes, clientLibraries } from "../search/lookup-plan.ts";
+import type { Explanation } from "./explain-lookup.ts";
+
+/** What came of asking. `isRefused`: somebody understood the question, and found it wrong. */
+export type AskedExplanation =
+  | { readonly explanation: Explanation }
+  | { readonly failure: string; readonly isRefused: boolean };
+
+/** Larger than any explanation: 33 names of 253 characters, twice. */
+const maxReplySizeBytes = 1024 * 1024;
+
+/** Names come from another process and go to a terminal. */
+const text = z.string().regex(/^[ -~]*$/);
+const seconds = z.number();
+const way = { route: text, transport: z.enum(["tcp", "udp"]) };
+
+const foresight = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("refused") }),
+  z.object({ kind: z.literal("cached"), verdict: z.enum(["data", "noData", "denied"]), ttlSeconds: seconds }),
+  z.object({ kind: z.literal("denied"), rule: z.enum(["learned", "schema"]), ttlSeconds: seconds }),
+  z.object({ kind: z.literal("outsideName"), outside: text, isCached: z.boolean() }),
+  z.object({ kind: z.literal("looping") }),
+  z.object({ kind: z.literal("failed"), hasStale: z.boolean() }),
+  z.object({ kind: z.literal("shared") }),
+  z.object({ kind: z.literal("waits"), forType: z.enum(askedTypes) }),
+  z.object({ kind: z.literal("asksParent"), parent: text, isOnItsWay: z.boolean(), ...way }),
+  z.object({ kind: z.literal("forwarded"), ...way }),
+  z.object({ kind: z.literal("shed"), hasStale: z.boolean() }),
+]) satisfies z.ZodType<Foresight>;
+
+const explanationSchema = z.object({
+  name: text,
+  search: z.array(text),
+  ndots: z.number(),
+  clusterDomain: text,
+  source: z.literal("running"),
+  rules: z.object({ schema: z.boolean(), learned: z.boolean() }),
+  steps: z.array(
+    z.object({
+      name: text,
+      suffix: text,
+      askedBy: z.array(z.enum(clientLibraries)),
+      queries: z.array(z.object({ type: z.enum(askedTypes), now: foresight })),
+    }),
+  ),
+  likelyStep: z.number(),
+}) satisfies z.ZodType<Explanation>;
+
+/** Asks the admin server at `address`. Never rejects; a failure is in words, without the name of the program in front. */
+export async function askExplanation(
+  address: ServerAddress,
+  parameters: URLSearchParams,
+  timeoutMs: number,
+): Promise<AskedExplanation> {
+  const where = formatServerAddress(address);
+  try {
+    const response = await fetch(`http://${where}/explain?${parameters.toString()}`, {
+      signal: AbortSignal.timeout(timeoutMs),
+      redirect: "manual",
+    });
+    const body = await readBody(response);
+    if (response.status === 400) return { failure: `nodens at ${where} says: ${firstLine(body)}`, isRefused: true };
+    if (response.status !== 200)
+      return fail(`${where} answered ${response.status} to /explain: is it the admin address of a nodens?`);
+    const explanation = explanationSchema.safeParse(JSON.parse(body));
+    return explanation.success
+      ? { explanation: explanation.data }
+      : fail(`${where} answered /explain with something else than this version understands`);
+  } catch (error) {
+    if (error instanceof SyntaxError) return fail(`${where} answered /explain, but not as a nodens does`);
+    return fail(`nobody at ${where} answers /explain: ${describe(error, timeoutMs)}`);
+  }
+}
+
+function fail(failure: string): AskedExplanation {
+  return { failure, isRefused: false };
+}
+
+/** At most what an explanation can be, whoever answers. */
+async function readBody(response: Response): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let sizeBytes = 0;
+  for await (const chunk of response.body ?? []) {
+    sizeBytes += chunk.length;
+    if (sizeBytes > maxReplySizeBytes) throw new Error(`its answer is over ${maxReplySizeBytes} octets`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+function firstLine(body: string): string {
+  return (body.split("\n", 1)[0] ?? "").slice(0, 200).replaceAll(/[^ -~]/g, "?");
+}
+
+function describe(error: unknown, timeoutMs: number): string {
+  if (!(error instanceof Error)) return String(error);
+  if (error.name === "TimeoutError") return `nothing within ${timeoutMs} ms`;
+  // fetch says only that it failed; the system's word is its cause.
+  const { cause } = error as { cause?: { code?: string } };
+  return cause?.code ?? error.message;
+}

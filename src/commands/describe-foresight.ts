@@ -1,0 +1,36 @@
+/* What becomes of a query, in a few words that fit a column. */
+import type { Foresight } from "../resolve/foresee.ts";
+
+type Words = { readonly [Kind in Foresight["kind"]]: (foresight: Extract<Foresight, { kind: Kind }>) => string };
+
+/** What would be done with a query now. */
+export function describeForesight(foresight: Foresight): string {
+  // Each kind has its own function in the table, which the compiler cannot see from here.
+  return (words[foresight.kind] as (foresight: Foresight) => string)(foresight);
+}
+
+/** What would be done with the same query once its answer, and what else it teaches, is known. */
+export function describeLater(now: Foresight, later: Foresight | undefined): string {
+  if (later?.kind !== "denied") return "from the cache";
+  return now.kind === "denied" ? "denied" : "denied: that parent is absent";
+}
+
+const cachedThings = { data: "answer", noData: "no such records", denied: "no such name" } as const;
+
+const words: Words = {
+  refused: () => "refused",
+  cached: ({ verdict, ttlSeconds }) => `from the cache: ${cachedThings[verdict]}, ${ttlSeconds} s left`,
+  denied: ({ rule, ttlSeconds }) =>
+    rule === "schema"
+      ? "denied: no cluster zone can have this name"
+      : `denied: its parent is absent, ${ttlSeconds} s left`,
+  outsideName: ({ outside, isCached }) =>
+    `answered with ${outside}${isCached ? " from the cache" : ", which is asked"}`,
+  looping: () => "SERVFAIL: the upstream leads back here",
+  failed: ({ hasStale }) => (hasStale ? "stale answer: it failed a moment ago" : "SERVFAIL: it failed a moment ago"),
+  shared: () => "waits with others for the same question",
+  waits: ({ forType }) => `waits for ${forType}: a denial serves both`,
+  asksParent: ({ parent, isOnItsWay }) => (isOnItsWay ? `waits for ${parent}` : `asks ${parent} instead`),
+  forwarded: ({ route, transport }) => `asked (${route}, ${transport.toUpperCase()})`,
+  shed: ({ hasStale }) => `${hasStale ? "stale answer" : "no reply"}: too much is on its way`,
+};

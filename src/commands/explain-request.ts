@@ -1,0 +1,87 @@
+/*
+ * What `explain` is asked, from a command line or an admin request: a name, and the search list of the pod that would look it up.
+ */
+import { isIP } from "node:net";
+import { domainToASCII } from "node:url";
+import { maxNdots, type SearchPath } from "../search/lookup-plan.ts";
+import { nameFromText } from "../wire/name-text.ts";
+
+/** A lookup to explain. */
+export interface ExplainRequest {
+  /** As it was written, final dot included. */
+  readonly name: string;
+  readonly path: SearchPath;
+}
+
+/** The same as text, as far as it was given. `search` overrides what follows from `namespace`. */
+export interface ExplainWords {
+  readonly name: string;
+  readonly namespace?: string | undefined;
+  readonly search?: readonly string[] | undefined;
+  readonly ndots?: string | undefined;
+}
+
+/** What kubelet writes into a pod's resolv.conf. */
+const kubeletNdots = 5;
+
+/** What the Kubernetes API allows. */
+const maxSuffixes = 32;
+const maxSearchLength = 2048;
+
+/** Checks the words. `wrong` is a sentence that says which of them cannot be used, and why. */
+export function readExplainRequest(
+  words: ExplainWords,
+  clusterDomain: string,
+): ExplainRequest | { readonly wrong: string } {
+  const { name, namespace = "default", search, ndots } = words;
+  const wrong =
+    wrongName(name) ??
+    wrongNamespace(namespace) ??
+    (search === undefined ? undefined : wrongSearch(search)) ??
+    (ndots === undefined ? undefined : wrongNdots(ndots));
+  if (wrong !== undefined) return { wrong };
+  const suffixes = search ?? podSearchList(namespace.toLowerCase(), clusterDomain);
+  return { name, path: { suffixes, ndots: ndots === undefined ? kubeletNdots : Number(ndots) } };
+}
+
+/** The search list of a pod in `namespace`, without suffixes of its node. */
+export function podSearchList(namespace: string, clusterDomain: string): string[] {
+  return [`${namespace}.svc.${clusterDomain}`, `svc.${clusterDomain}`, clusterDomain];
+}
+
+function wrongName(name: string): string | undefined {
+  if (name === "") return "no name to explain";
+  if (isIP(name) !== 0) return `'${name}' is an address: a resolver asks nobody for it`;
+  const ascii = /[^ -~]/.test(name) ? domainToASCII(name) : "";
+  if (ascii !== "") return `'${name}' is not ASCII: ask for ${ascii}`;
+  if (isName(name) && name !== ".") return undefined;
+  return `${show(name)} is no name that programs look up: labels have 1 to 63 characters, the whole at most 253`;
+}
+
+function wrongNamespace(namespace: string): string | undefined {
+  if (/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/i.test(namespace)) return undefined;
+  return `${show(namespace)} is no namespace: it must be one label of 1 to 63 letters, digits and dashes`;
+}
+
+function wrongSearch(search: readonly string[]): string | undefined {
+  if (search.length > maxSuffixes) return `${search.length} suffixes are too many: at most ${maxSuffixes}`;
+  if (search.join(" ").length > maxSearchLength) return `the search list is over ${maxSearchLength} characters long`;
+  const bad = search.find((suffix) => suffix !== "." && !isName(suffix));
+  return bad === undefined ? undefined : `${show(bad)} in the search list is no domain name`;
+}
+
+function wrongNdots(ndots: string): string | undefined {
+  if (/^\d{1,2}$/.test(ndots) && Number(ndots) <= maxNdots) return undefined;
+  return `${show(ndots)} is no ndots: it must be 0 to ${maxNdots}`;
+}
+
+/** Printable ASCII without escapes: resolvers count dots in the text as it is. */
+function isName(text: string): boolean {
+  return text.length <= 255 && /^[!-[\]-~]+$/.test(text) && nameFromText(text) !== undefined;
+}
+
+function show(text: string): string {
+  const short = text.length <= 80 ? text : `${text.slice(0, 77)}...`;
+  // Whoever reads it has a terminal.
+  return `'${short.replaceAll(/[^ -~]/g, "?")}'`;
+}

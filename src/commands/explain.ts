@@ -1,0 +1,135 @@
+/*
+ * `nodens explain NAME`: what a pod would go through to look up a name, and what nodens does with each of its queries.
+ */
+import { readFileSync } from "node:fs";
+import { parseServerAddress } from "../runtime/server-address.ts";
+import { formatProblem } from "../settings/problem.ts";
+import { parseResolvConf } from "../settings/resolv-conf.ts";
+import { nameFromText, nameToText } from "../wire/name-text.ts";
+import { askExplanation } from "./ask-explanation.ts";
+import { ExitCode } from "./exit-code.ts";
+import { explainByRules } from "./explain-by-rules.ts";
+import type { Explanation } from "./explain-lookup.ts";
+import { type ExplainRequest, readExplainRequest } from "./explain-request.ts";
+import { printExplanation } from "./print-explanation.ts";
+
+/** The flags of `explain`, as the command line has them. */
+export interface ExplainFlags {
+  /** A file in place of the search list that kubelet would write. */
+  readonly resolvConf?: string | undefined;
+  readonly namespace: string;
+  readonly clusterDomain?: string | undefined;
+  /** "ADDR:PORT", or an address alone, which means port 9253. */
+  readonly against?: string | undefined;
+  readonly json?: boolean | undefined;
+  readonly color: boolean;
+}
+
+/** What `explain` needs of the process. `write` and `writeError` get whole lines, with their line ends. */
+export interface ExplainOptions {
+  readonly write: (text: string) => void;
+  readonly writeError: (text: string) => void;
+  /** Whether what is written goes to a terminal that shows colours. */
+  readonly hasColours: boolean;
+  /** Throws what readFileSync throws. */
+  readonly readFile?: (filePath: string) => string;
+}
+
+const defaultClusterDomain = "cluster.local";
+const adminPort = 9253;
+const timeoutMs = 3000;
+
+/** Larger than any resolv.conf that a resolver reads whole. */
+const maxFileLength = 65_536;
+
+/**
+ * Explains and prints. Returns the exit code: 0 with a picture or JSON; 64 for a name, namespace or address that cannot be used;
+ * 69 when nobody at the admin address explains; 78 for a file that cannot be read. Doubtful lines of the file are warnings.
+ */
+export async function explain(name: string, flags: ExplainFlags, options: ExplainOptions): Promise<number> {
+  const outcome = await explainWith(name, flags, options);
+  if ("failure" in outcome) {
+    options.writeError(`nodens: ${outcome.failure}\n`);
+    return outcome.exitCode;
+  }
+  const { explanation } = outcome;
+  const text =
+    flags.json === true
+      ? `${JSON.stringify(explanation, undefined, 2)}\n`
+      : printExplanation(explanation, options.hasColours && flags.color);
+  options.write(text);
+  return ExitCode.ok;
+}
+
+interface Failure {
+  readonly failure: string;
+  readonly exitCode: number;
+}
+
+async function explainWith(
+  name: string,
+  flags: ExplainFlags,
+  options: ExplainOptions,
+): Promise<{ readonly explanation: Explanation } | Failure> {
+  const file = flags.resolvConf === undefined ? undefined : readResolvConf(flags.resolvConf, options);
+  if (file !== undefined && "failure" in file) return file;
+  const wanted = flags.clusterDomain ?? clusterDomainIn(file?.search ?? []) ?? defaultClusterDomain;
+  const clusterDomain = domainFrom(wanted);
+  if (clusterDomain === undefined) return usage(`'${wanted}' is no domain name for a cluster`);
+  const words = { name, namespace: flags.namespace, search: file?.search, ndots: file?.ndots };
+  const request = readExplainRequest(words, clusterDomain);
+  if ("wrong" in request) return usage(request.wrong);
+  if (flags.against === undefined) return { explanation: explainByRules(request, clusterDomain) };
+  // Without a word about the search list the running nodens knows its cluster's domain better.
+  const isOurSearch = file !== undefined || flags.clusterDomain !== undefined;
+  return explainAgainst(flags.against, request, isOurSearch ? undefined : flags.namespace);
+}
+
+/** Asks the nodens at `against`. With a namespace it makes the search list itself. */
+async function explainAgainst(
+  against: string,
+  { name, path }: ExplainRequest,
+  namespace: string | undefined,
+): Promise<{ readonly explanation: Explanation } | Failure> {
+  const address = parseServerAddress(against, adminPort);
+  if (address === undefined || address.port === 0)
+    return usage(`'${against}' is no admin address: it must be an IP address and a port, as in 127.0.0.1:9253`);
+  const parameters = new URLSearchParams({ name, ndots: String(path.ndots) });
+  if (namespace === undefined) parameters.set("search", path.suffixes.join(" "));
+  else parameters.set("namespace", namespace);
+  const asked = await askExplanation(address, parameters, timeoutMs);
+  if ("explanation" in asked) return asked;
+  return { failure: asked.failure, exitCode: asked.isRefused ? ExitCode.usage : ExitCode.unavailable };
+}
+
+function usage(failure: string): Failure {
+  return { failure, exitCode: ExitCode.usage };
+}
+
+function readResolvConf(
+  filePath: string,
+  { readFile = (path) => readFileSync(path, "utf8"), writeError }: ExplainOptions,
+): { readonly search: readonly string[]; readonly ndots: string } | Failure {
+  let text: string;
+  try {
+    text = readFile(filePath);
+  } catch (error) {
+    return { failure: `cannot read ${filePath}: ${(error as Error).message}`, exitCode: ExitCode.configuration };
+  }
+  if (text.length > maxFileLength)
+    return { failure: `${filePath} is no resolv.conf: too long`, exitCode: ExitCode.configuration };
+  const { search, options, problems } = parseResolvConf(text, filePath);
+  for (const problem of problems) writeError(`${formatProblem(problem)} (warning)\n`);
+  return { search, ndots: String(options.ndots) };
+}
+
+/** The Z of a suffix `svc.Z`, as pods have it. */
+function clusterDomainIn(search: readonly string[]): string | undefined {
+  return search.find((suffix) => /^svc\./i.test(suffix))?.slice("svc.".length);
+}
+
+/** In lower case, without the final dot. */
+function domainFrom(text: string): string | undefined {
+  const name = /^[!-[\]-~]+$/.test(text) && text !== "." ? nameFromText(text) : undefined;
+  return name === undefined ? undefined : nameToText(name);
+}

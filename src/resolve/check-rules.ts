@@ -1,0 +1,65 @@
+/*
+ * The search rules' self-check: what a rule has denied is asked upstream all the same, now and then, after the client was answered.
+ * A rule that is contradicted is switched off.
+ */
+import type { Clock } from "../runtime/clock.ts";
+import type { Absences } from "../search/absences.ts";
+import type { CheckedRule, ZoneKnowledge } from "../search/zone-knowledge.ts";
+import type { ExchangeResult } from "../upstream/exchange.ts";
+import { Rcode } from "../wire/codes.ts";
+import type { ClientQuery } from "../wire/query.ts";
+import { type Question, questionOf, withName } from "../wire/question.ts";
+import type { Reply } from "../wire/reply.ts";
+
+/** What a check needs. */
+export interface RuleCheckParts {
+  readonly clock: Clock;
+  readonly knowledge: ZoneKnowledge;
+  readonly absences: Absences;
+  ask(question: Question): Promise<ExchangeResult>;
+  /** Keeps what upstream said. */
+  keep(question: Question, reply: Reply): void;
+  /** Upstream contradicted a rule, for this question: the rule is off for a while. */
+  onRuleOff(rule: CheckedRule, question: Question): void;
+}
+
+/**
+ * Asks what `rule` has denied. `query` is the caller's own copy. For a learned denial the parent is asked again before it counts as
+ * contradicted: a Service or namespace that has just been created contradicts nobody. Never rejects.
+ */
+export async function checkRule(rule: CheckedRule, query: ClientQuery, parts: RuleCheckParts): Promise<void> {
+  const question = questionOf(query);
+  const reply = await verdictOf(question, parts);
+  if (reply === undefined) return;
+  const hasAgreed = reply.rcode === Rcode.NXDOMAIN;
+  if (!hasAgreed) parts.keep(question, reply);
+  if (!hasAgreed && rule === "learned" && !(await isContradicted(query, question, parts))) return;
+  if (parts.knowledge.noteCheck(rule, hasAgreed, parts.clock.nowMs())) parts.onRuleOff(rule, question);
+}
+
+/** A parent is still denied and the name still exists: not two servers that lag each other, not a Service that comes or goes. */
+async function isContradicted(query: ClientQuery, question: Question, parts: RuleCheckParts): Promise<boolean> {
+  if (!(await isParentDenied(query, question, parts))) return false;
+  return (await verdictOf(question, parts))?.rcode === Rcode.NOERROR;
+}
+
+/** Whether upstream still denies a parent that the rule goes by. What it says now is kept. */
+async function isParentDenied(query: ClientQuery, question: Question, parts: RuleCheckParts): Promise<boolean> {
+  const verdicts = await Promise.all(
+    parts.absences.parentsOf(query).map(async (offset) => {
+      const parent = withName(question, question.name.subarray(offset), query.name.seed);
+      const reply = await verdictOf(parent, parts);
+      if (reply !== undefined) parts.keep(parent, reply);
+      return reply?.rcode === Rcode.NXDOMAIN;
+    }),
+  );
+  return verdicts.includes(true);
+}
+
+/** The reply that says whether the name exists; undefined for a failure, which says nothing. */
+async function verdictOf(question: Question, { ask }: RuleCheckParts): Promise<Reply | undefined> {
+  const result = await ask(question);
+  if ("failure" in result) return undefined;
+  const { rcode } = result.reply;
+  return rcode === Rcode.NOERROR || rcode === Rcode.NXDOMAIN ? result.reply : undefined;
+}

@@ -1,0 +1,39 @@
+/*
+ * What nodens asks the cluster zone about itself, when it starts, when upstream has changed, and when the SOA gets old:
+ * `dns-version.Z` for TXT, which a CoreDNS `kubernetes` zone answers with its schema version and the older kube-dns does not have,
+ * and for A, which no zone answers with data: that brings the SOA that our own denials carry.
+ */
+import type { Clock } from "../runtime/clock.ts";
+import type { ZoneKnowledge } from "../search/zone-knowledge.ts";
+import type { ExchangeResult } from "../upstream/exchange.ts";
+import { Rcode, RrType } from "../wire/codes.ts";
+import { soaOf } from "../wire/denial.ts";
+import { equalOctets } from "../wire/name.ts";
+import { nameFromText } from "../wire/name-text.ts";
+import { ownQuestion, type Question } from "../wire/question.ts";
+
+/** Asks, and notes what the zone (folded, wire form) showed. A failure to answer leaves what was known. Never rejects. */
+export async function learnZone(
+  zone: Uint8Array,
+  knowledge: ZoneKnowledge,
+  ask: (question: Question) => Promise<ExchangeResult>,
+  clock: Clock,
+): Promise<void> {
+  const label = (nameFromText("dns-version") ?? Uint8Array.of(0)).subarray(0, -1);
+  const name = Uint8Array.from([...label, ...zone]);
+  const [version, denial] = await Promise.all([ask(ownQuestion(name, RrType.TXT)), ask(ownQuestion(name, RrType.A))]);
+  if ("reply" in version && isVerdict(version.reply.rcode)) {
+    const hasText = version.reply.answers.some(({ type }) => type === RrType.TXT);
+    knowledge.noteSchema(version.reply.rcode === Rcode.NOERROR && hasText);
+  }
+  const soa = "reply" in denial && isVerdict(denial.reply.rcode) ? soaOf(denial.reply) : undefined;
+  // Of the zone itself: where nobody serves it, the root denies it.
+  if (soa !== undefined && equalOctets(soa.octets.subarray(0, zone.length), 0, zone)) {
+    knowledge.noteSoa(soa, clock.nowMs());
+  }
+}
+
+/** SERVFAIL and the like say nothing about the zone. */
+function isVerdict(rcode: number): boolean {
+  return rcode === Rcode.NOERROR || rcode === Rcode.NXDOMAIN;
+}

@@ -1,0 +1,65 @@
+/*
+ * Search rule 3: names that no CoreDNS `kubernetes` zone can hold, whatever Services and pods there are. They follow from the
+ * name alone, so the rule is used only where the zone has shown that it is such a zone, and never for:
+ *
+ *   - a name with a label that begins with "_": ports, and the zonal names of newer CoreDNS;
+ *   - `dns.Z` and `dns-version.Z` and what is below them: names of the zone's own;
+ *   - names at or below an exempted name (settings): whatever a `hosts`, `rewrite` or `template` line adds;
+ *   - `x.y.service.namespace.svc.Z` in a multicluster zone, where y is a cluster.
+ *
+ * Matching is done for A and AAAA only: TXT and others have rules of their own in CoreDNS.
+ */
+import { isAtOrBelow } from "../wire/name.ts";
+import { readU8 } from "../wire/octets.ts";
+import {
+  type ClusterName,
+  hasIpShapedPod,
+  hasUnderscoreLabel,
+  isLabel,
+  labelOffset,
+  wireLabel,
+} from "./cluster-name.ts";
+
+/** What the rule knows of the zone. */
+export interface SchemaLimits {
+  /** Names (folded, wire form) at or below which nothing is denied. */
+  readonly exemptions: readonly Uint8Array[];
+  readonly isMulticluster: boolean;
+}
+
+/** Whether the zone cannot hold an A or AAAA record at this name, nor at any name below it that was asked. */
+export function isAbsentBySchema(view: ClusterName, limits: SchemaLimits): boolean {
+  if (!isImpossibleShape(view, limits.isMulticluster) || hasUnderscoreLabel(view)) return false;
+  return !isExempted(view, limits);
+}
+
+/** Whether the name is at or below an exempted one: no rule may deny it. */
+export function isExempted(view: ClusterName, { exemptions }: SchemaLimits): boolean {
+  if (exemptions.length === 0) return false;
+  const name = view.octets.subarray(0, view.sizeBytes);
+  return exemptions.some((exemption) => isAtOrBelow(name, exemption));
+}
+
+function isImpossibleShape(view: ClusterName, isMulticluster: boolean): boolean {
+  switch (view.shape) {
+    case "foreign":
+      return !ownLabels.some((label) => isLabel(view, labelOffset(view, 1), label));
+    case "tooLong":
+      return true;
+    case "port":
+      return !isMulticluster && !hasKnownProtocol(view);
+    case "pod":
+      return !hasIpShapedPod(view);
+    default:
+      return false;
+  }
+}
+
+/** Whether the protocol label of the shape "port" is one that CoreDNS knows. The "_" in front is optional there. */
+function hasKnownProtocol(view: ClusterName): boolean {
+  const offset = labelOffset(view, 4);
+  return readU8(view.octets, offset) === 0 || protocols.some((label) => isLabel(view, offset, label));
+}
+
+const protocols = ["tcp", "udp", "sctp"].map(wireLabel);
+const ownLabels = ["dns", "dns-version"].map(wireLabel);

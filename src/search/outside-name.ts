@@ -1,0 +1,38 @@
+/*
+ * The outside name in a suffix query: `www.example.com` in `www.example.com.default.svc.Z`. Only the first suffix of a pod's search
+ * list counts, the one with its namespace: what comes after is asked only if that was denied.
+ */
+import { type ClusterName, createClusterName, labelOffset, readClusterName } from "./cluster-name.ts";
+import { ParentLevel, parentToAsk } from "./absent-parent.ts";
+
+/**
+ * The names that a client with the usual search list would ask next, in its order, ending with the outside name itself; all folded
+ * and in wire form, new arrays. `suffixes` are the further suffixes of pods (folded, wire form). Undefined when the name does not
+ * have the first suffix, or what stands before it does not end in a top-level domain.
+ */
+export function laterSteps(
+  name: Uint8Array,
+  zone: Uint8Array,
+  suffixes: readonly Uint8Array[],
+  isTopLevelDomain: (label: string) => boolean,
+): { readonly suffixed: readonly Uint8Array[]; readonly outside: Uint8Array } | undefined {
+  const view = createClusterName();
+  readClusterName(name, name.length, zone, view);
+  if (!hasNamespaceSuffix(view, isTopLevelDomain)) return undefined;
+  const base = name.subarray(0, labelOffset(view, ParentLevel.namespace));
+  const svcAndZone = name.subarray(labelOffset(view, 1));
+  const suffixed = [svcAndZone, zone, ...suffixes].map((suffix) => join(base, suffix));
+  return { suffixed, outside: join(base, Uint8Array.of(0)) };
+}
+
+/** With `svc.Z` or Z as its suffix the top-level domain would stand where the namespace does, or nearer to Z. */
+function hasNamespaceSuffix(view: ClusterName, isTopLevelDomain: (label: string) => boolean): boolean {
+  return parentToAsk(view, isTopLevelDomain) === ParentLevel.service;
+}
+
+function join(labels: Uint8Array, rest: Uint8Array): Uint8Array {
+  const name = new Uint8Array(labels.length + rest.length);
+  name.set(labels);
+  name.set(rest, labels.length);
+  return name;
+}

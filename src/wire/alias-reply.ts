@@ -1,0 +1,96 @@
+/*
+ * A reply that answers one name with the records of another: a CNAME in front, then what the other name has.
+ */
+import { RrClass, RrType } from "./codes.ts";
+import { Flag, HeaderOffset, headerSizeBytes, maxMessageSizeBytes } from "./header.ts";
+import { expandName } from "./name.ts";
+import { readU32, writeU16, writeU32 } from "./octets.ts";
+import type { Question } from "./question.ts";
+import type { RecordView, Reply } from "./reply.ts";
+
+/**
+ * Composes, for `question`, a CNAME to the question of `target` and the answer and authority records of `target`, their TTLs lowered
+ * by `ageSeconds` (never below 1). Returns a new message, uncompressed; undefined when `target` has a record whose data may hold
+ * compressed names that are not understood here, or cannot be read, or when the message would be too large. Flags and rcode are the
+ * target's, without AD: nobody has signed the alias (RFC 4035 §3.2.3).
+ */
+export function composeAlias(question: Question, target: Reply, ageSeconds: number): Uint8Array | undefined {
+  const targetName = expandName(target.packet, headerSizeBytes, target.packet.length);
+  if (typeof targetName === "number") return undefined;
+  const records = [...target.answers, ...target.authorities].map((record) =>
+    uncompressed(record, target.packet, ageSeconds),
+  );
+  if (records.includes(undefined)) return undefined;
+  const bodies = records as Uint8Array[];
+  const ttls = [...target.answers, ...target.authorities].map((record) => agedTtl(record, target.packet, ageSeconds));
+  const alias = composeRecord(question.name, RrType.CNAME, Math.min(...ttls, maxAliasTtlSeconds), targetName);
+
+  const questionSize = question.name.length + 4;
+  const sizeBytes = headerSizeBytes + questionSize + [alias, ...bodies].reduce((sum, body) => sum + body.length, 0);
+  if (sizeBytes > maxMessageSizeBytes) return undefined;
+  const packet = new Uint8Array(sizeBytes);
+  writeU16(packet, HeaderOffset.flags, target.flags & ~Flag.AD);
+  writeU16(packet, HeaderOffset.questionCount, 1);
+  writeU16(packet, HeaderOffset.answerCount, 1 + target.answers.length);
+  writeU16(packet, HeaderOffset.authorityCount, target.authorities.length);
+  packet.set(question.name, headerSizeBytes);
+  writeU16(packet, headerSizeBytes + question.name.length, question.type);
+  writeU16(packet, headerSizeBytes + question.name.length + 2, question.class);
+  let at = headerSizeBytes + questionSize;
+  for (const body of [alias, ...bodies]) {
+    packet.set(body, at);
+    at += body.length;
+  }
+  return packet;
+}
+
+/** No alias of ours lives longer, whatever the records behind it say: a Service may appear in its place. */
+const maxAliasTtlSeconds = 5;
+
+function agedTtl(record: RecordView, packet: Uint8Array, ageSeconds: number): number {
+  return Math.max(1, readU32(packet, record.ttlOffset) - ageSeconds);
+}
+
+/** A record with its names written out. Undefined for a type whose data is not understood. */
+function uncompressed(record: RecordView, packet: Uint8Array, ageSeconds: number): Uint8Array | undefined {
+  const owner = expandName(packet, record.owner, packet.length);
+  const data = dataOf(record, packet);
+  if (typeof owner === "number" || data === undefined) return undefined;
+  return composeRecord(owner, record.type, agedTtl(record, packet, ageSeconds), data);
+}
+
+function dataOf(record: RecordView, packet: Uint8Array): Uint8Array | undefined {
+  if (record.class !== RrClass.IN) return undefined;
+  const raw = packet.subarray(record.dataOffset, record.end);
+  if (record.type === RrType.A || record.type === RrType.AAAA) return raw;
+  if (record.type !== RrType.CNAME && record.type !== RrType.SOA && record.type !== RrType.NS) return undefined;
+  const first = expandName(packet, record.dataOffset, record.end);
+  if (typeof first === "number") return undefined;
+  const firstEnd = endOfName(packet, record.dataOffset);
+  if (record.type !== RrType.SOA) return firstEnd === record.end ? first : undefined;
+  const second = expandName(packet, firstEnd, record.end);
+  if (typeof second === "number" || endOfName(packet, firstEnd) + 20 !== record.end) return undefined;
+  return Uint8Array.from([...first, ...second, ...raw.subarray(-20)]);
+}
+
+/** The offset behind a name that expandName has read without a fault. */
+function endOfName(packet: Uint8Array, offset: number): number {
+  let at = offset;
+  for (;;) {
+    const size = packet[at] as number;
+    if (size >= 0xc0) return at + 2;
+    at += 1 + size;
+    if (size === 0) return at;
+  }
+}
+
+function composeRecord(owner: Uint8Array, type: number, ttlSeconds: number, data: Uint8Array): Uint8Array {
+  const record = new Uint8Array(owner.length + 10 + data.length);
+  record.set(owner);
+  writeU16(record, owner.length, type);
+  writeU16(record, owner.length + 2, RrClass.IN);
+  writeU32(record, owner.length + 4, ttlSeconds);
+  writeU16(record, owner.length + 8, data.length);
+  record.set(data, owner.length + 10);
+  return record;
+}

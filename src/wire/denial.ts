@@ -1,0 +1,91 @@
+/*
+ * Denials that nobody sent: NXDOMAIN with the zone's own SOA, as RFC 2308 §3 wants it, without a stored message.
+ */
+import { ExtendedError, Rcode, RrClass, RrType } from "./codes.ts";
+import { writeOpt } from "./edns.ts";
+import { Flag, HeaderOffset, headerSizeBytes } from "./header.ts";
+import { expandName } from "./name.ts";
+import { writeU16, writeU32 } from "./octets.ts";
+import type { ClientQuery } from "./query.ts";
+import type { Reply } from "./reply.ts";
+
+/**
+ * A zone's SOA as a whole record, uncompressed, ready to be copied into any reply:
+ *
+ *      | owner | 00 06 00 01 | TTL | length | MNAME | RNAME | serial refresh retry expire minimum |
+ */
+export interface SoaRecord {
+  readonly octets: Uint8Array;
+  /** Where its TTL is. */
+  readonly ttlOffset: number;
+  /** min(TTL, MINIMUM) as the zone sent it (RFC 2308 §5). */
+  readonly denialTtlSeconds: number;
+}
+
+/** The SOA in a reply's authority section, uncompressed. Undefined where there is none, or a malformed one. */
+export function soaOf(reply: Reply): SoaRecord | undefined {
+  const { packet } = reply;
+  const record = reply.authorities.find(({ type }) => type === RrType.SOA);
+  if (record === undefined || record.class !== RrClass.IN || record.end - record.dataOffset < 22) return undefined;
+  const owner = expandName(packet, record.owner, packet.length);
+  const primary = expandName(packet, record.dataOffset, packet.length);
+  if (typeof owner === "number" || typeof primary === "number") return undefined;
+  const mailboxOffset = nameEnd(packet, record.dataOffset);
+  const mailbox = expandName(packet, mailboxOffset, packet.length);
+  if (typeof mailbox === "number" || nameEnd(packet, mailboxOffset) + 20 !== record.end) return undefined;
+  const numbers = packet.subarray(record.end - 20, record.end);
+  const dataSize = primary.length + mailbox.length + numbers.length;
+  const octets = new Uint8Array(owner.length + 10 + dataSize);
+  octets.set(owner);
+  writeU16(octets, owner.length, RrType.SOA);
+  writeU16(octets, owner.length + 2, RrClass.IN);
+  octets.set(packet.subarray(record.ttlOffset, record.ttlOffset + 4), owner.length + 4);
+  writeU16(octets, owner.length + 8, dataSize);
+  octets.set(primary, owner.length + 10);
+  octets.set(mailbox, owner.length + 10 + primary.length);
+  octets.set(numbers, owner.length + 10 + primary.length + mailbox.length);
+  const view = new DataView(octets.buffer);
+  const denialTtlSeconds = Math.min(view.getUint32(owner.length + 4), view.getUint32(octets.length - 4));
+  return { octets, ttlOffset: owner.length + 4, denialTtlSeconds };
+}
+
+/**
+ * Writes NXDOMAIN for `query` into `target` and returns its size: the question in the client's spelling, the SOA with
+ * `ttlSeconds`, OPT if the client sent one. AA is set, as the zone itself would. At most 12 + 259 + 545 + 11 octets: where that
+ * is over `limitBytes` the SOA stays out, and TC is set.
+ */
+export function composeDenial(
+  target: Uint8Array,
+  query: ClientQuery,
+  soa: SoaRecord,
+  ttlSeconds: number,
+  limitBytes: number,
+): number {
+  const optSize = query.hasEdns ? 11 : 0;
+  const hasRoom = query.questionEnd + soa.octets.length + optSize <= limitBytes;
+  const echoed = query.flags & (Flag.RD | Flag.CD);
+  writeU16(target, HeaderOffset.id, query.id);
+  writeU16(target, HeaderOffset.flags, Flag.QR | Flag.AA | Flag.RA | echoed | (hasRoom ? 0 : Flag.TC) | Rcode.NXDOMAIN);
+  writeU16(target, HeaderOffset.questionCount, 1);
+  writeU16(target, HeaderOffset.answerCount, 0);
+  writeU16(target, HeaderOffset.authorityCount, hasRoom ? 1 : 0);
+  writeU16(target, HeaderOffset.additionalCount, query.hasEdns ? 1 : 0);
+  for (let at = headerSizeBytes; at < query.questionEnd; at += 1) target[at] = query.packet[at] as number;
+  let end = query.questionEnd;
+  if (hasRoom) {
+    target.set(soa.octets, end);
+    writeU32(target, end + soa.ttlOffset, ttlSeconds);
+    end += soa.octets.length;
+  }
+  return query.hasEdns ? writeOpt(target, end, 0, query.dnssecOk, ExtendedError.none) : end;
+}
+
+/** The offset behind a name that expandName has read without a fault. */
+function nameEnd(packet: Uint8Array, offset: number): number {
+  let at = offset;
+  while ((packet[at] as number) !== 0) {
+    if ((packet[at] as number) >= 0xc0) return at + 2;
+    at += 1 + (packet[at] as number);
+  }
+  return at + 1;
+}

@@ -1,0 +1,109 @@
+import { describe, expect, test } from "vitest";
+import { type AnswerCache, createAnswerCache } from "../../../src/cache/answer-cache.ts";
+import { Type } from "../../support/messages.ts";
+import { addressEntry, denialEntry, nodataEntry, queryFor, type QueryDetails } from "./parsed-messages.ts";
+
+const parent = "com.svc.cluster.local";
+const child = `baidu.${parent}`;
+
+function createCache(): AnswerCache {
+  return createAnswerCache({ answersSizeBytes: 1_000_000, denialsSizeBytes: 1_000_000, staleSeconds: 3600 });
+}
+
+/** The verdict on the parent, asked through a query for the child. */
+function verdict(cache: AnswerCache, nowMs = 0, details: QueryDetails = {}, name = child): number {
+  // Adding 0 makes 0 of -0, which is the same to whoever asks.
+  return cache.addressVerdict(queryFor(name, Type.AAAA, details), "baidu.".length, nowMs) + 0;
+}
+
+test("of a name that nothing is known of is 0", () => {
+  expect(verdict(createCache())).toBe(0);
+});
+
+describe("a denial for both address types", () => {
+  test.each([
+    [0, 5],
+    [1, 4],
+    [1000, 4],
+    [4000, 1],
+    [4001, 0],
+    [5000, 0],
+    [60_000, 0],
+  ])("%i ms after it came is good for %i whole seconds", (nowMs, seconds) => {
+    const cache = createCache();
+    cache.store(denialEntry(parent, Type.A, 5, 0, true));
+    expect(verdict(cache, nowMs)).toBe(seconds);
+  });
+
+  test("counts only for the very name", () => {
+    const cache = createCache();
+    cache.store(denialEntry("net.svc.cluster.local", Type.A, 5, 0, true));
+    cache.store(denialEntry("svc.cluster.local", Type.A, 5, 0, true));
+    expect(verdict(cache)).toBe(0);
+  });
+
+  test("counts only for the same DO and CD", () => {
+    const cache = createCache();
+    cache.store(denialEntry(parent, Type.A, 5, 0, true));
+    expect(verdict(cache, 0, { dnssecOk: true })).toBe(0);
+    expect(verdict(cache, 0, { checkingDisabled: true })).toBe(0);
+    expect(verdict(cache, 0, { class: 3 })).toBe(0);
+  });
+
+  test("reads the query's spelling folded", () => {
+    const cache = createCache();
+    cache.store(denialEntry(parent, Type.A, 5, 0, true));
+    expect(verdict(cache, 0, {}, "BAIDU.Com.SVC.cluster.LOCAL")).toBe(5);
+  });
+});
+
+test("a denial of one type alone is no denial of the name", () => {
+  const cache = createCache();
+  cache.store(denialEntry(parent, Type.TXT, 5));
+  expect(verdict(cache)).toBe(0);
+});
+
+describe("a name that exists", () => {
+  test.each([
+    ["data for A", () => addressEntry(parent, 30)],
+    ["NODATA for A", () => nodataEntry(parent, Type.A, 30)],
+    ["NODATA for AAAA", () => nodataEntry(parent, Type.AAAA, 30)],
+  ])("is known by %s, for as long as that lives", (_, entry) => {
+    const cache = createCache();
+    cache.store(entry());
+    expect(verdict(cache)).toBe(-30);
+    expect(verdict(cache, 29_000)).toBe(-1);
+    expect(verdict(cache, 30_000)).toBe(0);
+  });
+
+  test("is known for the longest of what is known", () => {
+    const cache = createCache();
+    cache.store(nodataEntry(parent, Type.AAAA, 5));
+    cache.store(addressEntry(parent, 30));
+    expect(verdict(cache)).toBe(-30);
+    expect(verdict(cache, 6000)).toBe(-24);
+  });
+
+  test("is not known by another type's answer", () => {
+    const cache = createCache();
+    cache.store(nodataEntry(parent, Type.TXT, 30));
+    expect(verdict(cache)).toBe(0);
+  });
+
+  test("is denied once a newer denial came, and exists again once newer data did", () => {
+    const cache = createCache();
+    cache.store(addressEntry(parent, 30));
+    cache.store(denialEntry(parent, Type.A, 5, 0, true));
+    expect(verdict(cache)).toBe(5);
+    cache.store(nodataEntry(parent, Type.AAAA, 30));
+    expect(verdict(cache)).toBe(-30);
+  });
+});
+
+test("counts nothing and keeps nothing in use", () => {
+  const cache = createCache();
+  cache.store(denialEntry(parent, Type.A, 5, 0, true));
+  const before = { ...cache.counters };
+  verdict(cache);
+  expect(cache.counters).toEqual(before);
+});

@@ -1,0 +1,99 @@
+import { describe, expect, test } from "vitest";
+import { explainByRules } from "../../../src/commands/explain-by-rules.ts";
+import { explainLookup, type Explanation, walkOf } from "../../../src/commands/explain-lookup.ts";
+import { podSearchList } from "../../../src/commands/explain-request.ts";
+import type { Foresight } from "../../../src/resolve/foresee.ts";
+
+const zone = "cluster.local";
+const path = { suffixes: podSearchList("default", zone), ndots: 5 };
+
+describe("by the rules: queries without nodens, with it the first time, and for the next name like it", () => {
+  test.each([
+    ["baidu.com", 8, 4, 2],
+    ["www.baidu.com", 8, 3, 2],
+    ["a.b.example.com", 8, 2, 2],
+    ["web", 2, 2, 2],
+    ["web.staging", 4, 3, 3],
+    ["kubernetes.default.svc.cluster.local", 8, 2, 2],
+    ["web.shop", 8, 4, 2],
+    ["baidu.com.", 2, 2, 2],
+  ])("%s: %i, %i, %i", (name, straight, first, next) => {
+    const walk = walkOf(explainByRules({ name, path }, zone), "glibc");
+    expect([walk.clientQueries, walk.upstreamQueries, walk.laterUpstreamQueries]).toEqual([straight, first, next]);
+    expect(walk.end).toBe("data");
+  });
+
+  test("host suffixes cost two queries each, and nothing is saved there but the second type", () => {
+    const longer = { ...path, suffixes: [...path.suffixes, "ec2.internal"] };
+    const walk = walkOf(explainByRules({ name: "a.b.example.com", path: longer }, zone), "glibc");
+    expect([walk.clientQueries, walk.upstreamQueries]).toEqual([10, 4]);
+  });
+});
+
+describe("against a running nodens", () => {
+  const forwarded: Foresight = { kind: "forwarded", route: "cluster", transport: "tcp" };
+  const cached = (verdict: "data" | "noData" | "denied"): Foresight => ({ kind: "cached", verdict, ttlSeconds: 3 });
+
+  /** Foresights by step, for A and AAAA. */
+  function explain(name: string, ...pairs: [Foresight, Foresight][]): Explanation {
+    let step = 0;
+    return explainLookup(
+      { name, path },
+      {
+        clusterDomain: zone,
+        source: "running",
+        rules: { schema: true, learned: true },
+        nowMs: 0,
+        foresee: () => pairs[step++] ?? [forwarded, forwarded],
+      },
+    );
+  }
+
+  test("the walk ends where data is cached, for both libraries", () => {
+    const explanation = explain(
+      "web.staging",
+      [cached("denied"), cached("denied")],
+      [cached("data"), cached("noData")],
+    );
+    for (const library of ["glibc", "musl"] as const) {
+      const walk = { steps: 2, end: "data", clientQueries: 4, upstreamQueries: 0, laterUpstreamQueries: undefined };
+      expect(walkOf(explanation, library)).toEqual(walk);
+    }
+  });
+
+  test("a name without addresses ends musl's walk, not glibc's", () => {
+    const explanation = explain("web.staging", [cached("noData"), cached("noData")]);
+    expect(walkOf(explanation, "musl")).toMatchObject({ steps: 1, end: "noData" });
+    expect(walkOf(explanation, "glibc")).toMatchObject({ steps: 2, end: "data" });
+  });
+
+  test("so does a failure", () => {
+    const failed: Foresight = { kind: "failed", hasStale: false };
+    const explanation = explain("web.staging", [failed, forwarded]);
+    expect(walkOf(explanation, "musl")).toMatchObject({ steps: 1, end: "failed" });
+    expect(walkOf(explanation, "glibc")).toMatchObject({ steps: 2 });
+  });
+
+  test("where even the likely step is denied, the walk goes to the end", () => {
+    const denied: [Foresight, Foresight] = [cached("denied"), cached("denied")];
+    const explanation = explain("web", denied, denied, denied, denied);
+    expect(walkOf(explanation, "glibc")).toMatchObject({ steps: 4, end: "denied", upstreamQueries: 0 });
+  });
+
+  test("of a pair on its way nothing more goes upstream, but the second type of a name that exists does", () => {
+    const explanation = explain("web", [{ kind: "shared" }, { kind: "waits", forType: "A" }]);
+    expect(walkOf(explanation, "glibc")).toMatchObject({ steps: 1, upstreamQueries: 1 });
+  });
+});
+
+test("musl's own way through a name with many dots", () => {
+  const explanation = explainByRules({ name: "web.staging", path: { ...path, ndots: 1 } }, zone);
+  expect(explanation.steps.map(({ suffix, askedBy }) => [suffix, askedBy.join(" ")])).toEqual([
+    ["", "glibc musl"],
+    ["default.svc.cluster.local", "glibc"],
+    ["svc.cluster.local", "glibc"],
+    ["cluster.local", "glibc"],
+  ]);
+  expect(walkOf(explanation, "glibc")).toMatchObject({ steps: 3, end: "data" });
+  expect(walkOf(explanation, "musl")).toMatchObject({ steps: 1, end: "denied" });
+});

@@ -1,0 +1,105 @@
+import { describe, expect, test } from "vitest";
+import { learnZone } from "../../../src/resolve/learn-zone.ts";
+import { createZoneKnowledge } from "../../../src/search/zone-knowledge.ts";
+import type { ExchangeResult } from "../../../src/upstream/exchange.ts";
+import { nameToText } from "../../../src/wire/name-text.ts";
+import type { Question } from "../../../src/wire/question.ts";
+import { createFakeClock } from "../../support/fake-clock.ts";
+import { a, nameBytes, soa, txt, Type } from "../../support/messages.ts";
+import { nxdomain, replyFor, type ReplySpec } from "../cache/parsed-messages.ts";
+
+const zone = nameBytes("cluster.local");
+const versionName = "dns-version.cluster.local";
+const shown: ReplySpec = { answers: [txt(versionName, "1.1.0", 28_800)] };
+const denied: ReplySpec = { rcode: nxdomain, authorities: [soa("cluster.local", 30, 30)] };
+const silence = { failure: "timeout" } as const;
+
+/** What the zone says to each of the two questions: a reply, or a failure. */
+interface Script {
+  readonly txt: ReplySpec | typeof silence;
+  readonly a: ReplySpec | typeof silence;
+}
+
+/** Lets nodens learn the zone, once for each script, with one memory. */
+async function learn(...scripts: Script[]) {
+  const clock = createFakeClock();
+  const knowledge = createZoneKnowledge({ checkOneIn: 64 });
+  const asked: Question[] = [];
+  for (const script of scripts) {
+    const ask = (question: Question): Promise<ExchangeResult> => {
+      asked.push(question);
+      const said = question.type === Type.TXT ? script.txt : script.a;
+      return Promise.resolve("failure" in said ? said : { reply: replyFor(question, said) });
+    };
+    await learnZone(zone, knowledge, ask, clock);
+  }
+  return { knowledge, asked, nowMs: clock.nowMs() };
+}
+
+test("asks the zone for its schema version, and for what it denies", async () => {
+  const { asked } = await learn({ txt: shown, a: denied });
+  expect(asked.map(({ name, type }) => `${nameToText(name)} ${type}`)).toEqual([
+    `${nameToText(nameBytes(versionName))} ${Type.TXT}`,
+    `${nameToText(nameBytes(versionName))} ${Type.A}`,
+  ]);
+  expect(asked.every((question) => question.recursionDesired && question.class === 1)).toBe(true);
+});
+
+test("a zone that shows both opens both rules", async () => {
+  const { knowledge, nowMs } = await learn({ txt: shown, a: denied });
+  expect(knowledge.hasSchema()).toBe(true);
+  expect(knowledge.soa()?.denialTtlSeconds).toBe(30);
+  expect(knowledge.mayUse("schema", nowMs)).toBe(true);
+  expect(knowledge.mayUse("learned", nowMs)).toBe(true);
+});
+
+describe("the schema is not shown by", () => {
+  test.each<[string, ReplySpec]>([
+    ["NXDOMAIN, as the older kube-dns says", { rcode: nxdomain, authorities: [soa("cluster.local", 60, 60)] }],
+    ["NODATA", { authorities: [soa("cluster.local")] }],
+    ["an answer of another type", { answers: [a(versionName, "10.0.0.1")] }],
+    ["text beside NXDOMAIN", { rcode: nxdomain, answers: [txt(versionName, "1.1.0")] }],
+  ])("%s", async (_, said) => {
+    const { knowledge, nowMs } = await learn({ txt: said, a: denied });
+    expect(knowledge.hasSchema()).toBe(false);
+    expect(knowledge.mayUse("learned", nowMs)).toBe(false);
+    expect(knowledge.mayUse("schema", nowMs)).toBe(false);
+  });
+
+  test.each<[string, Script["txt"]]>([
+    ["SERVFAIL", { rcode: 2 }],
+    ["REFUSED", { rcode: 5 }],
+    ["silence", silence],
+  ])("%s, which leaves what was known", async (_, said) => {
+    expect((await learn({ txt: said, a: denied })).knowledge.hasSchema()).toBe(false);
+    expect((await learn({ txt: shown, a: denied }, { txt: said, a: denied })).knowledge.hasSchema()).toBe(true);
+  });
+
+  test("a zone that showed it before: what upstream says now counts", async () => {
+    const older: ReplySpec = { rcode: nxdomain, authorities: [soa("cluster.local")] };
+    expect((await learn({ txt: shown, a: denied }, { txt: older, a: denied })).knowledge.hasSchema()).toBe(false);
+  });
+});
+
+describe("the SOA", () => {
+  test("comes from NODATA as well: another server than CoreDNS has the name, for TXT", async () => {
+    const { knowledge } = await learn({ txt: shown, a: { authorities: [soa("cluster.local", 20, 20)] } });
+    expect(knowledge.soa()?.denialTtlSeconds).toBe(20);
+  });
+
+  test("is not taken from another zone: the root denies what nobody serves", async () => {
+    for (const owner of [".", "local", "x.cluster.local"]) {
+      const { knowledge } = await learn({ txt: shown, a: { rcode: nxdomain, authorities: [soa(owner, 900, 900)] } });
+      expect(knowledge.soa(), owner).toBeUndefined();
+    }
+  });
+
+  test.each<[string, Script["a"]]>([
+    ["SERVFAIL", { rcode: 2, authorities: [soa("cluster.local")] }],
+    ["a denial without one", { rcode: nxdomain }],
+    ["silence", silence],
+  ])("does not come from %s, which leaves the one that was known", async (_, said) => {
+    expect((await learn({ txt: shown, a: said })).knowledge.soa()).toBeUndefined();
+    expect((await learn({ txt: shown, a: denied }, { txt: shown, a: said })).knowledge.soa()).toBeDefined();
+  });
+});

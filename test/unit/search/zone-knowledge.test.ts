@@ -1,0 +1,199 @@
+import { describe, expect, test } from "vitest";
+import { createZoneKnowledge } from "../../../src/search/zone-knowledge.ts";
+import type { SoaRecord } from "../../../src/wire/denial.ts";
+
+const startMs = 1_000_000;
+const minutes = 60_000;
+
+function soaOf(denialTtlSeconds: number): SoaRecord {
+  return { octets: new Uint8Array(1), ttlOffset: 0, denialTtlSeconds };
+}
+
+/** Chance that is the same in every run. */
+function createChance(): () => number {
+  let state = 1;
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) | 0;
+    return (state >>> 0) / 2 ** 32;
+  };
+}
+
+/** Knowledge of a zone that has shown all that the rules need, for an hour. */
+function createShown(checkOneIn = 64) {
+  const limits = { checkOneIn };
+  const knowledge = createZoneKnowledge(limits, createChance());
+  knowledge.noteSchema(true);
+  knowledge.noteSoa(soaOf(3600), startMs);
+  return { knowledge, limits };
+}
+
+describe("what the rules need", () => {
+  test("nothing is used before the zone has shown its schema", () => {
+    const knowledge = createZoneKnowledge({ checkOneIn: 64 });
+    knowledge.noteSoa(soaOf(30), startMs);
+    expect(knowledge.hasSchema()).toBe(false);
+    expect(knowledge.mayUse("schema", startMs)).toBe(false);
+    expect(knowledge.mayUse("learned", startMs)).toBe(false);
+  });
+
+  test("nothing is used before an SOA of the zone was seen", () => {
+    const knowledge = createZoneKnowledge({ checkOneIn: 64 });
+    knowledge.noteSchema(true);
+    expect(knowledge.soa()).toBeUndefined();
+    expect(knowledge.mayUse("schema", startMs)).toBe(false);
+    expect(knowledge.mayUse("learned", startMs)).toBe(false);
+  });
+
+  test("with both, both rules are used", () => {
+    const { knowledge } = createShown();
+    expect(knowledge.mayUse("schema", startMs)).toBe(true);
+    expect(knowledge.mayUse("learned", startMs)).toBe(true);
+  });
+
+  test("not any more once the zone no longer shows its schema, and again when it does", () => {
+    const { knowledge } = createShown();
+    knowledge.noteSchema(false);
+    expect(knowledge.mayUse("schema", startMs)).toBe(false);
+    knowledge.noteSchema(true);
+    expect(knowledge.mayUse("schema", startMs)).toBe(true);
+  });
+});
+
+describe("the SOA", () => {
+  test.each([
+    [0, 30],
+    [999, 30],
+    [1000, 29],
+    [29_000, 1],
+    [29_999, 1],
+    // Another life begins: nobody has asked for a while.
+    [30_000, 30],
+    [95_000, 25],
+    [3_599_999, 1],
+    [3_600_000, 0],
+  ])("%i ms after it came it may be referred to for %i s", (elapsedMs, seconds) => {
+    const knowledge = createZoneKnowledge({ checkOneIn: 64 });
+    knowledge.noteSchema(true);
+    knowledge.noteSoa(soaOf(30), startMs);
+    expect(knowledge.soaLifeSeconds(startMs + elapsedMs)).toBe(seconds);
+    expect(knowledge.mayUse("schema", startMs + elapsedMs)).toBe(seconds > 0);
+  });
+
+  test("the newest counts, with its own life", () => {
+    const { knowledge } = createShown();
+    const newer = soaOf(5);
+    knowledge.noteSoa(newer, startMs + 1000);
+    expect(knowledge.soa()).toBe(newer);
+    expect(knowledge.soaLifeSeconds(startMs + 1000)).toBe(5);
+  });
+
+  test("is refreshed once in each half of its life", () => {
+    const knowledge = createZoneKnowledge({ checkOneIn: 64 });
+    knowledge.noteSoa(soaOf(30), startMs);
+    expect(knowledge.takeRefresh(startMs + 14_999)).toBe(false);
+    expect(knowledge.takeRefresh(startMs + 15_000)).toBe(true);
+    expect(knowledge.takeRefresh(startMs + 15_001)).toBe(false);
+    expect(knowledge.takeRefresh(startMs + 29_999)).toBe(false);
+    expect(knowledge.takeRefresh(startMs + 30_000)).toBe(true);
+  });
+
+  test("that lives a second is not asked for more than once a second", () => {
+    const knowledge = createZoneKnowledge({ checkOneIn: 64 });
+    knowledge.noteSoa(soaOf(1), startMs);
+    expect(knowledge.takeRefresh(startMs + 500)).toBe(true);
+    expect(knowledge.takeRefresh(startMs + 1499)).toBe(false);
+    expect(knowledge.takeRefresh(startMs + 1500)).toBe(true);
+  });
+});
+
+describe("the checks", () => {
+  test("one in N denials of a rule is checked, whatever the other rule does", () => {
+    const { knowledge } = createShown(4);
+    const schema = Array.from({ length: 4000 }, () => knowledge.takeCheck("schema", startMs)).filter(Boolean);
+    const learned = Array.from({ length: 400 }, () => knowledge.takeCheck("learned", startMs)).filter(Boolean);
+    expect(schema.length).toBeGreaterThan(900);
+    expect(schema.length).toBeLessThan(1100);
+    expect(learned.length).toBeGreaterThan(70);
+    expect(learned.length).toBeLessThan(130);
+    expect(knowledge.counters.schema.checks).toBe(schema.length);
+    expect(knowledge.counters.learned.checks).toBe(learned.length);
+  });
+
+  test("with 1 each is checked, with 0 none", () => {
+    const { knowledge, limits } = createShown(1);
+    expect(Array.from({ length: 10 }, () => knowledge.takeCheck("schema", startMs))).toEqual(Array(10).fill(true));
+    limits.checkOneIn = 0;
+    expect(Array.from({ length: 10 }, () => knowledge.takeCheck("schema", startMs))).toEqual(Array(10).fill(false));
+  });
+
+  test("no name escapes them that comes at a fixed place in a repeated pattern", () => {
+    // Two types of four names, over and over: every place has to be seen.
+    const { knowledge } = createShown(64);
+    const seen = new Set<number>();
+    for (let denial = 0; denial < 64 * 200; denial += 1) {
+      if (knowledge.takeCheck("schema", startMs)) seen.add(denial % 8);
+    }
+    expect(seen.size).toBe(8);
+  });
+
+  test("agreement changes nothing", () => {
+    const { knowledge } = createShown();
+    expect(knowledge.noteCheck("schema", true, startMs)).toBe(false);
+    expect(knowledge.mayUse("schema", startMs)).toBe(true);
+    expect(knowledge.counters.schema.disagreements).toBe(0);
+  });
+});
+
+describe("a disagreement", () => {
+  test("switches its own rule off, and says so once", () => {
+    const { knowledge } = createShown();
+    expect(knowledge.noteCheck("schema", false, startMs)).toBe(true);
+    expect(knowledge.mayUse("schema", startMs)).toBe(false);
+    expect(knowledge.mayUse("learned", startMs)).toBe(true);
+    // A check that was under way finds the same.
+    expect(knowledge.noteCheck("schema", false, startMs + 10)).toBe(false);
+    expect(knowledge.counters.schema.disagreements).toBe(2);
+  });
+
+  test("holds for ten minutes; then the rule is tried again", () => {
+    const { knowledge } = createShown();
+    knowledge.noteCheck("learned", false, startMs);
+    expect(knowledge.mayUse("learned", startMs + 10 * minutes - 1)).toBe(false);
+    expect(knowledge.mayUse("learned", startMs + 10 * minutes)).toBe(true);
+  });
+
+  test("after the pause is a new one: it switches off again, and says so again", () => {
+    const { knowledge } = createShown();
+    knowledge.noteCheck("learned", false, startMs);
+    expect(knowledge.noteCheck("learned", false, startMs + 10 * minutes)).toBe(true);
+    expect(knowledge.mayUse("learned", startMs + 10 * minutes)).toBe(false);
+  });
+
+  test("makes the rule's checks eight times as frequent, until 64 of them agreed", () => {
+    const { knowledge } = createShown(64);
+    knowledge.noteCheck("schema", false, startMs);
+    const checksIn = (denials: number) =>
+      Array.from({ length: denials }, () => knowledge.takeCheck("schema", startMs)).filter(Boolean).length;
+    const onProbation = checksIn(8000);
+    expect(onProbation).toBeGreaterThan(900);
+    expect(onProbation).toBeLessThan(1100);
+    for (let check = 0; check < 64; check += 1) knowledge.noteCheck("schema", true, startMs);
+    const trusted = checksIn(64_000);
+    expect(trusted).toBeGreaterThan(850);
+    expect(trusted).toBeLessThan(1150);
+  });
+
+  test("has the first denial after the pause checked", () => {
+    const { knowledge } = createShown(64);
+    knowledge.noteCheck("schema", false, startMs);
+    expect(knowledge.takeCheck("schema", startMs + 10 * minutes)).toBe(true);
+  });
+
+  test("leaves the frequent checks on for as long as one of 64 is missing", () => {
+    const { knowledge } = createShown(64);
+    knowledge.noteCheck("schema", false, startMs);
+    for (let check = 0; check < 63; check += 1) knowledge.noteCheck("schema", true, startMs);
+    const checks = Array.from({ length: 8000 }, () => knowledge.takeCheck("schema", startMs)).filter(Boolean);
+    expect(checks.length).toBeGreaterThan(900);
+  });
+});
