@@ -1,5 +1,6 @@
 /*
- * The few long-lived UDP sockets to one server. They are used in turn, and each retires after a bounded number of queries and
+ * The few long-lived UDP sockets to one server. One is enough while it is answered: another is opened only when the oldest question on
+ * the one in turn is overdue, so that A and AAAA of a name never open two. They are used in turn, and each retires after a bounded number of queries and
  * seconds, with jitter, so that a port is neither kept for ever nor thrown away after one query (protocol U6).
  */
 import type { Clock } from "../runtime/clock.ts";
@@ -22,6 +23,9 @@ export interface UdpPool {
   close(): void;
 }
 
+/** A question unanswered for so long was lost, or its server is slow: the next one takes another path through the node's NAT. */
+const overdueMs = 100;
+
 /** Creates a pool without sockets; attempts open them. */
 export function createUdpPool(
   server: ServerAddress,
@@ -37,12 +41,15 @@ export function createUdpPool(
 
   function nextFlow(): UdpFlow {
     retireWornFlows();
-    if (flows.length < limits.maxFlows) return open();
     const [next, ...others] = flows;
-    if (next === undefined) return open();
+    if (next === undefined || (flows.length < limits.maxFlows && isOverdue(next.flow))) return open();
     flows = [...others, next];
     counters.reusedFlows.udp += 1;
     return next.flow;
+  }
+
+  function isOverdue(flow: UdpFlow): boolean {
+    return clock.nowMs() - flow.oldestSentAtMs() > overdueMs;
   }
 
   function open(): UdpFlow {
