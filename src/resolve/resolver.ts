@@ -110,17 +110,7 @@ export function createResolver(parts: ResolverParts): Resolver {
   const { cache, failures, shared, clock, limits, knowledge } = parts;
   const checkParts: RuleCheckParts = { ...parts, keep };
   const outsideParts = { cache, absences: parts.absences, laterSteps: parts.laterSteps, obtain, noteUse };
-  const counters: ResolverCounters = {
-    coalesced: 0,
-    prefetches: 0,
-    staleAnswers: 0,
-    staleAgeSeconds: 0,
-    cachedFailures: 0,
-    unkeptReplies: 0,
-    outsideAnswers: 0,
-    denials: { schema: { namespace: 0, svc: 0, zone: 0 }, learned: { namespace: 0, svc: 0, zone: 0 } },
-    shed: { inflight: 0, waiters: 0, client: 0 },
-  };
+  const counters = createResolverCounters();
 
   function refuse(query: ClientQuery): number | undefined {
     return isLookup(query.type, query.class) ? undefined : Rcode.REFUSED;
@@ -398,6 +388,21 @@ export function createResolver(parts: ResolverParts): Resolver {
   }
 
   return { refuse, lookup, deny, resolve, counters };
+}
+
+/** Counters that are all 0. */
+export function createResolverCounters(): ResolverCounters {
+  return {
+    coalesced: 0,
+    prefetches: 0,
+    staleAnswers: 0,
+    staleAgeSeconds: 0,
+    cachedFailures: 0,
+    unkeptReplies: 0,
+    outsideAnswers: 0,
+    denials: { schema: { namespace: 0, svc: 0, zone: 0 }, learned: { namespace: 0, svc: 0, zone: 0 } },
+    shed: { inflight: 0, waiters: 0, client: 0 },
+  };
 }
 
 function freshAnswer(entry: CacheEntry): Answer {

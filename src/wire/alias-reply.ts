@@ -1,11 +1,12 @@
 /*
  * A reply that answers one name with the records of another: a CNAME in front, then what the other name has.
  */
-import { RrClass, RrType } from "./codes.ts";
+import { RrType } from "./codes.ts";
 import { Flag, HeaderOffset, headerSizeBytes, maxMessageSizeBytes } from "./header.ts";
 import { expandName } from "./name.ts";
-import { readU32, writeU16, writeU32 } from "./octets.ts";
+import { readU32, writeU16 } from "./octets.ts";
 import type { Question } from "./question.ts";
+import { composeRecord, uncompressedData } from "./record.ts";
 import type { RecordView, Reply } from "./reply.ts";
 
 /**
@@ -54,43 +55,7 @@ function agedTtl(record: RecordView, packet: Uint8Array, ageSeconds: number): nu
 /** A record with its names written out. Undefined for a type whose data is not understood. */
 function uncompressed(record: RecordView, packet: Uint8Array, ageSeconds: number): Uint8Array | undefined {
   const owner = expandName(packet, record.owner, packet.length);
-  const data = dataOf(record, packet);
+  const data = uncompressedData(record, packet);
   if (typeof owner === "number" || data === undefined) return undefined;
   return composeRecord(owner, record.type, agedTtl(record, packet, ageSeconds), data);
-}
-
-function dataOf(record: RecordView, packet: Uint8Array): Uint8Array | undefined {
-  if (record.class !== RrClass.IN) return undefined;
-  const raw = packet.subarray(record.dataOffset, record.end);
-  if (record.type === RrType.A || record.type === RrType.AAAA) return raw;
-  if (record.type !== RrType.CNAME && record.type !== RrType.SOA && record.type !== RrType.NS) return undefined;
-  const first = expandName(packet, record.dataOffset, record.end);
-  if (typeof first === "number") return undefined;
-  const firstEnd = endOfName(packet, record.dataOffset);
-  if (record.type !== RrType.SOA) return firstEnd === record.end ? first : undefined;
-  const second = expandName(packet, firstEnd, record.end);
-  if (typeof second === "number" || endOfName(packet, firstEnd) + 20 !== record.end) return undefined;
-  return Uint8Array.from([...first, ...second, ...raw.subarray(-20)]);
-}
-
-/** The offset behind a name that expandName has read without a fault. */
-function endOfName(packet: Uint8Array, offset: number): number {
-  let at = offset;
-  for (;;) {
-    const size = packet[at] as number;
-    if (size >= 0xc0) return at + 2;
-    at += 1 + size;
-    if (size === 0) return at;
-  }
-}
-
-function composeRecord(owner: Uint8Array, type: number, ttlSeconds: number, data: Uint8Array): Uint8Array {
-  const record = new Uint8Array(owner.length + 10 + data.length);
-  record.set(owner);
-  writeU16(record, owner.length, type);
-  writeU16(record, owner.length + 2, RrClass.IN);
-  writeU32(record, owner.length + 4, ttlSeconds);
-  writeU16(record, owner.length + 8, data.length);
-  record.set(data, owner.length + 10);
-  return record;
 }

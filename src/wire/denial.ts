@@ -1,12 +1,13 @@
 /*
  * Denials that nobody sent: NXDOMAIN with the zone's own SOA, as RFC 2308 §3 wants it, without a stored message.
  */
-import { ExtendedError, Rcode, RrClass, RrType } from "./codes.ts";
-import { writeOpt } from "./edns.ts";
+import { ExtendedError, Rcode, RrType } from "./codes.ts";
+import { optSizeBytes, writeOpt } from "./edns.ts";
 import { Flag, HeaderOffset, headerSizeBytes } from "./header.ts";
 import { expandName } from "./name.ts";
-import { writeU16, writeU32 } from "./octets.ts";
+import { readU32, writeU16, writeU32 } from "./octets.ts";
 import type { ClientQuery } from "./query.ts";
+import { composeRecord, uncompressedData } from "./record.ts";
 import type { Reply } from "./reply.ts";
 
 /**
@@ -26,27 +27,14 @@ export interface SoaRecord {
 export function soaOf(reply: Reply): SoaRecord | undefined {
   const { packet } = reply;
   const record = reply.authorities.find(({ type }) => type === RrType.SOA);
-  if (record === undefined || record.class !== RrClass.IN || record.end - record.dataOffset < 22) return undefined;
+  if (record === undefined) return undefined;
   const owner = expandName(packet, record.owner, packet.length);
-  const primary = expandName(packet, record.dataOffset, packet.length);
-  if (typeof owner === "number" || typeof primary === "number") return undefined;
-  const mailboxOffset = nameEnd(packet, record.dataOffset);
-  const mailbox = expandName(packet, mailboxOffset, packet.length);
-  if (typeof mailbox === "number" || nameEnd(packet, mailboxOffset) + 20 !== record.end) return undefined;
-  const numbers = packet.subarray(record.end - 20, record.end);
-  const dataSize = primary.length + mailbox.length + numbers.length;
-  const octets = new Uint8Array(owner.length + 10 + dataSize);
-  octets.set(owner);
-  writeU16(octets, owner.length, RrType.SOA);
-  writeU16(octets, owner.length + 2, RrClass.IN);
-  octets.set(packet.subarray(record.ttlOffset, record.ttlOffset + 4), owner.length + 4);
-  writeU16(octets, owner.length + 8, dataSize);
-  octets.set(primary, owner.length + 10);
-  octets.set(mailbox, owner.length + 10 + primary.length);
-  octets.set(numbers, owner.length + 10 + primary.length + mailbox.length);
-  const view = new DataView(octets.buffer);
-  const denialTtlSeconds = Math.min(view.getUint32(owner.length + 4), view.getUint32(octets.length - 4));
-  return { octets, ttlOffset: owner.length + 4, denialTtlSeconds };
+  const data = uncompressedData(record, packet);
+  if (typeof owner === "number" || data === undefined) return undefined;
+  const ttlSeconds = readU32(packet, record.ttlOffset);
+  const octets = composeRecord(owner, RrType.SOA, ttlSeconds, data);
+  const minimumSeconds = readU32(octets, octets.length - 4);
+  return { octets, ttlOffset: owner.length + 4, denialTtlSeconds: Math.min(ttlSeconds, minimumSeconds) };
 }
 
 /**
@@ -61,7 +49,7 @@ export function composeDenial(
   ttlSeconds: number,
   limitBytes: number,
 ): number {
-  const optSize = query.hasEdns ? 11 : 0;
+  const optSize = query.hasEdns ? optSizeBytes : 0;
   const hasRoom = query.questionEnd + soa.octets.length + optSize <= limitBytes;
   const echoed = query.flags & (Flag.RD | Flag.CD);
   writeU16(target, HeaderOffset.id, query.id);
@@ -78,14 +66,4 @@ export function composeDenial(
     end += soa.octets.length;
   }
   return query.hasEdns ? writeOpt(target, end, 0, query.dnssecOk, ExtendedError.none) : end;
-}
-
-/** The offset behind a name that expandName has read without a fault. */
-function nameEnd(packet: Uint8Array, offset: number): number {
-  let at = offset;
-  while ((packet[at] as number) !== 0) {
-    if ((packet[at] as number) >= 0xc0) return at + 2;
-    at += 1 + (packet[at] as number);
-  }
-  return at + 1;
 }

@@ -1,6 +1,7 @@
 /*
  * What the tests of listen/ share: a front whose resolver does what the test says.
  */
+import { createResolverCounters } from "../../../src/resolve/resolver.ts";
 import { networkInterfaces } from "node:os";
 import { createEntry } from "../../../src/cache/entry.ts";
 import { createAccessList } from "../../../src/listen/access-list.ts";
@@ -80,17 +81,7 @@ export function createFakeResolver(clock: FakeClock): FakeResolver {
     answerAtOnce() {
       isAtOnce = true;
     },
-    counters: {
-      coalesced: 0,
-      prefetches: 0,
-      staleAnswers: 0,
-      staleAgeSeconds: 0,
-      cachedFailures: 0,
-      unkeptReplies: 0,
-      outsideAnswers: 0,
-      denials: { schema: { namespace: 0, svc: 0, zone: 0 }, learned: { namespace: 0, svc: 0, zone: 0 } },
-      shed: { inflight: 0, waiters: 0, client: 0 },
-    },
+    counters: createResolverCounters(),
   };
 }
 

@@ -1,4 +1,5 @@
 /* Sources of metrics as they are right after the start: real counters, all 0. */
+import { createResolverCounters } from "../../../src/resolve/resolver.ts";
 import { countedTypeNames, createListenCounters, replySourceNames } from "../../../src/listen/listen-counters.ts";
 import type { MetricSources } from "../../../src/observe/metric-sources.ts";
 import { createHistogram, timeBoundsSeconds } from "../../../src/runtime/histogram.ts";
@@ -24,17 +25,7 @@ export function createFakeSources() {
     answerEvictions: 0,
     denialEvictions: 0,
   };
-  const resolver = {
-    coalesced: 0,
-    prefetches: 0,
-    staleAnswers: 0,
-    staleAgeSeconds: 0,
-    cachedFailures: 0,
-    unkeptReplies: 0,
-    outsideAnswers: 0,
-    denials: { schema: { namespace: 0, svc: 0, zone: 0 }, learned: { namespace: 0, svc: 0, zone: 0 } },
-    shed: { inflight: 0, waiters: 0, client: 0 },
-  };
+  const resolver = createResolverCounters();
   const sources: MetricSources = {
     build: { version: "0.1.0", revision: "abc", nodeVersion: "v26.10.0" },
     names: { rcodes: Rcode, requestTypes: countedTypeNames, replySources: replySourceNames, faults: faultNames },
