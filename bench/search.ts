@@ -2,7 +2,7 @@
  * What the search suffixes of pods cost: how many queries getaddrinfo of musl and of glibc sends for one lookup, and how many of
  * them reach upstream, straight and through nodens. Each row has a cold nodens of its own.
  *
- *     bench/search.ts [--json FILE]
+ *     bench/search.ts [--upstream embedded|named|unbound] [--client musl|glibc] [--suffixes 3|5] [--json FILE]
  */
 import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -62,10 +62,18 @@ const [upstreamHost, nodensHost] = [0, 1].map(
 /** What is under way upstream when a client has its answer is over by then. */
 const settleMs = 80;
 
-const { values: flags } = parseArgs({ options: { json: { type: "string" } } });
-process.exitCode = await main(flags.json);
+/** Without a filter everything is measured: both kinds of upstream, both clients, both search lists. */
+const { values: flags } = parseArgs({
+  options: {
+    upstream: { type: "string" },
+    client: { type: "string" },
+    suffixes: { type: "string" },
+    json: { type: "string" },
+  },
+});
+process.exitCode = await main();
 
-async function main(jsonFile: string | undefined): Promise<number> {
+async function main(): Promise<number> {
   const missing = missingRequirements(["root", "unshare", "mount", ...Object.values(libraries)]);
   if (missing.length > 0) {
     console.error(`bench:search needs ${missing.join(", ")}`);
@@ -77,15 +85,18 @@ async function main(jsonFile: string | undefined): Promise<number> {
     const rows: Row[] = [];
     for (const kind of upstreamKinds()) rows.push(...(await measureUpstream(folder, kind)));
     printTable(rows);
-    if (jsonFile !== undefined) writeFileSync(jsonFile, `${JSON.stringify(rows, undefined, 2)}\n`);
-    return rows.some(({ isOverTarget }) => isOverTarget) ? 1 : 0;
+    if (flags.json !== undefined) writeFileSync(flags.json, `${JSON.stringify(rows, undefined, 2)}\n`);
+    if (rows.length === 0) console.error("bench:search: nothing is like that; see the head of bench/search.ts");
+    return rows.length === 0 || rows.some(({ isOverTarget }) => isOverTarget) ? 1 : 0;
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-/** The embedded cluster DNS and, where there is one, a real server. */
+/** The kind that was asked for, or the embedded cluster DNS and, where there is one, a real server. */
 function upstreamKinds(): UpstreamKind[] {
+  const wanted = (["embedded", "named", "unbound"] as const).filter((kind) => kind === flags.upstream);
+  if (flags.upstream !== undefined) return wanted;
   const real = (["named", "unbound"] as const).find((command) => findCommand(command) !== undefined);
   if (real === undefined) progress("neither named nor unbound is installed: only the embedded cluster DNS is measured");
   return real === undefined ? ["embedded"] : ["embedded", real];
@@ -101,7 +112,9 @@ async function measureUpstream(folder: string, kind: UpstreamKind): Promise<Row[
   try {
     const rows: Row[] = [];
     for (const searchList of searchLists) {
+      if (!isWanted(flags.suffixes, String(searchList.length))) continue;
       for (const library of Object.keys(libraries) as Library[]) {
+        if (!isWanted(flags.client, library)) continue;
         for (const lookup of lookups) {
           progress(`${kind}, ${searchList.length} suffixes, ${library}: ${lookup.name}`);
           rows.push(await measureRow(folder, kind, upstream, searchList, library, lookup));
@@ -112,6 +125,10 @@ async function measureUpstream(folder: string, kind: UpstreamKind): Promise<Row[
   } finally {
     await upstream.close();
   }
+}
+
+function isWanted(filter: string | undefined, value: string): boolean {
+  return filter === undefined || filter === value;
 }
 
 async function measureRow(
