@@ -68,6 +68,8 @@ export interface App {
   readonly clusterDomain: string;
   /** Every counters object of every server since the start, those that a reload removed included. */
   serverCounters(): Iterable<{ readonly address: ServerAddress; readonly counters: ServerCounters }>;
+  /** How many questions went upstream while no server of their route was up. */
+  asksWithoutServer(): number;
   /** The present one: a reload may replace it. */
   upstream(): Upstream;
   /** Where the embedded cluster DNS answers, if it runs. */
@@ -101,6 +103,7 @@ export async function startApp({ settings: initialSettings, clock, log }: AppOpt
   /** Upstreams that a reload replaced and that still have questions under way. */
   const replacedUpstreams = new Set<Upstream>();
   let isWatchingForLoops = false;
+  let asksWithoutServer = 0;
   let clusterDns: ClusterDns | undefined;
   let upstream = await createUpstreamOf(settings);
 
@@ -180,6 +183,7 @@ export async function startApp({ settings: initialSettings, clock, log }: AppOpt
       },
       clock,
       countersFor,
+      onAllDown: () => void (asksWithoutServer += 1),
       onHealthChange(route, server, isUp) {
         const fields = { route, server: formatServerAddress(server) };
         if (isUp) log.info(fields, "upstream server is back");
@@ -333,6 +337,7 @@ export async function startApp({ settings: initialSettings, clock, log }: AppOpt
     },
     clusterDomain: settings.cluster.domain,
     serverCounters: () => serverCounters.values(),
+    asksWithoutServer: () => asksWithoutServer,
     upstream: () => upstream,
     clusterDnsAddress: () => clusterDns?.address,
     apply,

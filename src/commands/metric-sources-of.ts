@@ -26,6 +26,7 @@ export function metricSourcesOf(
     names: { rcodes: Rcode, requestTypes: countedTypeNames, replySources: replySourceNames, faults: faultNames },
     listeners: () => counters,
     serverCounters: app.serverCounters,
+    asksWithoutServer: app.asksWithoutServer,
     routes: () => app.upstream().routes,
     cache: () => app.cache,
     resolver: () => app.resolver.counters,

@@ -51,6 +51,12 @@ export const corednsUpstreamMetrics: readonly Metric[] = [
   ),
 
   counter(
+    "coredns_forward_healthcheck_broken_total",
+    [],
+    "Questions that went upstream while no server of their route was up. They are asked all the same.",
+    (sources, add) => add({}, sources.asksWithoutServer()),
+  ),
+  counter(
     "coredns_forward_max_concurrent_rejects_total",
     [],
     "Queries over a bound of `limits`. The client got a stale answer or silence.",

@@ -25,6 +25,8 @@ export interface MetricSources {
   serverCounters(): Iterable<{ readonly address: ServerAddress; readonly counters: ServerCounters }>;
   /** The routes in force, for what is up: the upstream's own list does. */
   routes(): readonly { readonly servers: readonly ServerState[] }[];
+  /** Questions that went upstream while no server of their route was up. */
+  asksWithoutServer(): number;
   cache(): Pick<AnswerCache, "usage" | "counters">;
   resolver(): ResolverCounters;
   /** The rules that deny without asking: what their checks found, and which are in use. */

@@ -29,6 +29,8 @@ export interface UpstreamOptions {
   readonly clock: Clock;
   /** The counters of a route's server, kept by the caller: they outlive an upstream that a reload replaces. */
   countersFor(route: string, server: ServerAddress): ServerCounters;
+  /** A question came for a route none of whose servers is up. They are asked all the same. */
+  onAllDown(): void;
   /** A server of a route went down, or came back. */
   onHealthChange(route: string, server: ServerAddress, isUp: boolean): void;
 }
@@ -61,6 +63,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   return {
     ask(question) {
       const { servers, transport } = choose(question.name);
+      if (!servers.some((server) => server.health.isUp())) options.onAllDown();
       return exchange(question, servers, transport, options.exchange, options.clock);
     },
     async probeAll() {

@@ -34,6 +34,7 @@ export function createFakeSources() {
       { address: kubeDns, counters: cluster },
       { address: kubeDns, counters: outside },
     ],
+    asksWithoutServer: () => 0,
     searchRules: () => ({
       counters: { learned: { checks: 0, disagreements: 0 }, schema: { checks: 0, disagreements: 0 } },
       isOn: () => true,

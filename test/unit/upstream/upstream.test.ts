@@ -2,6 +2,7 @@ import { describe, expect, onTestFinished, test, vi } from "vitest";
 import type { ServerAddress } from "../../../src/runtime/server-address.ts";
 import { createServerCounters, type ServerCounters } from "../../../src/upstream/server-counters.ts";
 import { createUpstream, routeChooser, type RouteDefinition } from "../../../src/upstream/upstream.ts";
+import { findFreePort } from "../../support/free-port.ts";
 import { createFakeClock } from "../../support/fake-clock.ts";
 import { nameBytes, Type } from "../../support/messages.ts";
 import { until } from "../../support/scripted-upstream.ts";
@@ -54,6 +55,7 @@ function create(
 ) {
   const counters = new Map<string, ServerCounters>();
   const onHealthChange = vi.fn<(route: string, server: ServerAddress, isUp: boolean) => void>();
+  const onAllDown = vi.fn<() => void>();
   const clock = createFakeClock();
   const upstream = createUpstream({
     routes: routes.map(({ ports, zones, ...route }) => ({
@@ -69,10 +71,11 @@ function create(
       counters.set(`${route} ${server.port}`, created);
       return created;
     },
+    onAllDown,
     onHealthChange,
   });
   onTestFinished(() => upstream.close());
-  return { upstream, counters, onHealthChange, clock };
+  return { upstream, counters, onAllDown, onHealthChange, clock };
 }
 
 describe("an upstream", () => {
@@ -152,5 +155,16 @@ describe("an upstream", () => {
     upstream.close();
     expect(await Promise.all(asked)).toStrictEqual([{ failure: "stopped" }, { failure: "stopped" }]);
     expect(clock.pendingTimers()).toBe(0);
+  });
+
+  test("says when no server of a route is up, and asks all the same", async () => {
+    const { upstream, onAllDown } = create([
+      { name: "outside", zones: ["."], ports: [await findFreePort()], transport: "udp" },
+    ]);
+    // A closed port is known at once.
+    await upstream.probeAll();
+    expect(onAllDown).not.toHaveBeenCalled();
+    void upstream.ask(questionFor("example.com"));
+    expect(onAllDown).toHaveBeenCalledOnce();
   });
 });
