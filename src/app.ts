@@ -15,7 +15,7 @@ import { askOwnSocket } from "./listen/self-query.ts";
 import type { Listener } from "./listen/udp-listener.ts";
 import { createLoopGuard, type LoopGuard } from "./resolve/loop-guard.ts";
 import { createForesight, type Foresee } from "./resolve/foresee.ts";
-import { learnZone } from "./resolve/learn-zone.ts";
+import { learnUntilShown, learnZone } from "./resolve/learn-zone.ts";
 import { createResolver, type Resolver } from "./resolve/resolver.ts";
 import { createSharedQuestions, type SharedQuestions } from "./resolve/share-in-flight.ts";
 import type { Clock } from "./runtime/clock.ts";
@@ -33,7 +33,7 @@ import { createServerCounters, type ServerCounters } from "./upstream/server-cou
 import { createUpstream, routeChooser, type Upstream } from "./upstream/upstream.ts";
 import { RrType } from "./wire/codes.ts";
 import { nameFromText, nameToText } from "./wire/name-text.ts";
-import { ownQuestion } from "./wire/question.ts";
+import { ownQuestion, type Question } from "./wire/question.ts";
 
 /** Where news go: one call, one line. */
 export interface AppLog {
@@ -124,8 +124,8 @@ export async function startApp({ settings: initialSettings, clock, log }: AppOpt
     clock,
     zone: clusterDomain,
     knowledge,
-    ask: (question) => upstream.ask(question),
-    learnZone: () => learnZone(clusterDomain, knowledge, (question) => upstream.ask(question), clock),
+    ask: askUpstream,
+    learnZone: learn,
     onRuleOff: (rule, { name }) =>
       log.warn({ rule, name: nameToText(name) }, "upstream has a name that a search rule denied; the rule is off"),
   });
@@ -194,9 +194,18 @@ export async function startApp({ settings: initialSettings, clock, log }: AppOpt
         // What failed while it was away is worth asking again.
         if (!isUp) return;
         failures.relax(clock.nowMs());
-        void learnZone(clusterDomain, knowledge, (question) => upstream.ask(question), clock);
+        void learn();
       },
     });
+  }
+
+  function askUpstream(question: Question) {
+    return upstream.ask(question);
+  }
+
+  /** Asks the zone about itself, once. */
+  async function learn(): Promise<void> {
+    await learnZone(clusterDomain, knowledge, askUpstream, clock);
   }
 
   function routeOf(name: Uint8Array) {
@@ -236,8 +245,10 @@ export async function startApp({ settings: initialSettings, clock, log }: AppOpt
       ) {
         lifeCycle.explain("a query through our own socket was not answered");
       } else {
-        await learnZone(clusterDomain, knowledge, (question) => asked.ask(question), clock);
+        await learn();
         if (lifeCycle.becomeReady()) announceReady(asked);
+        if (!knowledge.hasSchema())
+          void learnUntilShown(clusterDomain, knowledge, askUpstream, clock, () => lifeCycle.state() !== "ready");
         return;
       }
       await pause(retryReadyMs);
@@ -301,7 +312,7 @@ export async function startApp({ settings: initialSettings, clock, log }: AppOpt
       replaced.close();
     });
     void watchForLoops();
-    void learnZone(clusterDomain, knowledge, (question) => upstream.ask(question), clock);
+    void learn();
   }
 
   async function stop(lameDuckMs: number): Promise<void> {

@@ -12,25 +12,51 @@ import { equalOctets } from "../wire/name.ts";
 import { nameFromText } from "../wire/name-text.ts";
 import { ownQuestion, type Question } from "../wire/question.ts";
 
-/** Asks, and notes what the zone (folded, wire form) showed. A failure to answer leaves what was known. Never rejects. */
+/** Soon again where nobody answered, seldom where the zone said that it has no schema: it may be upgraded. */
+const retryFailedMs = 10_000;
+const retryDeniedMs = 10 * 60_000;
+
+/**
+ * Asks until the zone has shown its schema, or `isOver()`. Resolves then; never rejects. For the others see learnZone.
+ */
+export async function learnUntilShown(
+  zone: Uint8Array,
+  knowledge: ZoneKnowledge,
+  ask: (question: Question) => Promise<ExchangeResult>,
+  clock: Clock,
+  isOver: () => boolean,
+): Promise<void> {
+  while (!isOver()) {
+    const isAnswered = await learnZone(zone, knowledge, ask, clock);
+    if (knowledge.hasSchema()) return;
+    await new Promise<void>((resolve) => clock.after(isAnswered ? retryDeniedMs : retryFailedMs, resolve));
+  }
+}
+
+/**
+ * Asks once, and notes what the zone (folded, wire form) showed. A failure to answer leaves what was known. Resolves with whether the
+ * question for the schema was answered; never rejects.
+ */
 export async function learnZone(
   zone: Uint8Array,
   knowledge: ZoneKnowledge,
   ask: (question: Question) => Promise<ExchangeResult>,
   clock: Clock,
-): Promise<void> {
+): Promise<boolean> {
   const label = (nameFromText("dns-version") ?? Uint8Array.of(0)).subarray(0, -1);
   const name = Uint8Array.from([...label, ...zone]);
   const [version, denial] = await Promise.all([ask(ownQuestion(name, RrType.TXT)), ask(ownQuestion(name, RrType.A))]);
-  if ("reply" in version && isVerdict(version.reply.rcode)) {
-    const hasText = version.reply.answers.some(({ type }) => type === RrType.TXT);
-    knowledge.noteSchema(version.reply.rcode === Rcode.NOERROR && hasText);
+  const verdict = "reply" in version && isVerdict(version.reply.rcode) ? version.reply : undefined;
+  if (verdict !== undefined) {
+    const hasText = verdict.answers.some(({ type }) => type === RrType.TXT);
+    knowledge.noteSchema(verdict.rcode === Rcode.NOERROR && hasText);
   }
   const soa = "reply" in denial && isVerdict(denial.reply.rcode) ? soaOf(denial.reply) : undefined;
   // Of the zone itself: where nobody serves it, the root denies it.
   if (soa !== undefined && equalOctets(soa.octets.subarray(0, zone.length), 0, zone)) {
     knowledge.noteSoa(soa, clock.nowMs());
   }
+  return verdict !== undefined;
 }
 
 /** SERVFAIL and the like say nothing about the zone. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { learnZone } from "../../../src/resolve/learn-zone.ts";
+import { learnUntilShown, learnZone } from "../../../src/resolve/learn-zone.ts";
 import { createZoneKnowledge } from "../../../src/search/zone-knowledge.ts";
 import type { ExchangeResult } from "../../../src/upstream/exchange.ts";
 import { nameToText } from "../../../src/wire/name-text.ts";
@@ -101,5 +101,45 @@ describe("the SOA", () => {
   ])("does not come from %s, which leaves the one that was known", async (_, said) => {
     expect((await learn({ txt: shown, a: said })).knowledge.soa()).toBeUndefined();
     expect((await learn({ txt: shown, a: denied }, { txt: shown, a: said })).knowledge.soa()).toBeDefined();
+  });
+});
+
+describe("until the schema is shown", () => {
+  /** Answers each question for the schema in turn; undefined is silence. Returns how often it was asked. */
+  async function learnInTurn(said: (ReplySpec | undefined)[], waits: number[], isOver = () => false) {
+    const clock = createFakeClock();
+    const knowledge = createZoneKnowledge({ checkOneIn: 64 });
+    let asked = 0;
+    const ask = (question: Question): Promise<ExchangeResult> => {
+      if (question.type !== Type.TXT) return Promise.resolve(silence);
+      const spec = said[asked];
+      asked += 1;
+      return Promise.resolve(spec === undefined ? silence : { reply: replyFor(question, spec) });
+    };
+    void learnUntilShown(zone, knowledge, ask, clock, isOver);
+    const counts: number[] = [];
+    for (const wait of [0, ...waits]) {
+      await clock.advance(wait);
+      counts.push(asked);
+    }
+    return { counts, knowledge };
+  }
+
+  test("a zone that does not answer is asked again every ten seconds", async () => {
+    const { counts, knowledge } = await learnInTurn([undefined, undefined, shown], [9999, 1, 10_000, 3_600_000]);
+    expect(counts).toEqual([1, 1, 2, 3, 3]);
+    expect(knowledge.hasSchema()).toBe(true);
+  });
+
+  test("a zone that has none is asked again every ten minutes: it may be upgraded", async () => {
+    const { counts } = await learnInTurn([{ rcode: nxdomain }, shown], [599_999, 1, 3_600_000]);
+    expect(counts).toEqual([1, 1, 2, 2]);
+  });
+
+  test("nobody is asked any more once it is over", async () => {
+    let isOver = false;
+    const learning = learnInTurn([undefined, undefined], [10_000], () => isOver);
+    isOver = true;
+    expect((await learning).counts).toEqual([1, 1]);
   });
 });
