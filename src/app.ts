@@ -290,12 +290,13 @@ export async function startApp({ settings: initialSettings, clock, log }: AppOpt
   async function apply(next: Settings): Promise<void> {
     const isUpstreamChanged =
       JSON.stringify([next.upstream, next.cluster]) !== JSON.stringify([settings.upstream, settings.cluster]);
-    Object.assign(limits.cache, mutableLimitsOf(next).cache);
-    Object.assign(limits.failures, mutableLimitsOf(next).failures);
-    Object.assign(limits.waits, mutableLimitsOf(next).waits);
-    Object.assign(limits.resolver, mutableLimitsOf(next).resolver);
-    Object.assign(limits.checks, mutableLimitsOf(next).checks);
-    Object.assign(limits.absences, mutableLimitsOf(next).absences);
+    const fresh = mutableLimitsOf(next);
+    Object.assign(limits.cache, fresh.cache);
+    Object.assign(limits.failures, fresh.failures);
+    Object.assign(limits.waits, fresh.waits);
+    Object.assign(limits.resolver, fresh.resolver);
+    Object.assign(limits.checks, fresh.checks);
+    Object.assign(limits.absences, fresh.absences);
     front.accessList = createAccessList(rangesOf(next));
     front.maxUdpReplySizeBytes = next.listen.maxUdpReplyBytes;
     const previous = settings;

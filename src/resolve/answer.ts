@@ -4,7 +4,7 @@
 import type { CacheEntry } from "../cache/entry.ts";
 import type { SoaRecord } from "../wire/denial.ts";
 
-/** Why a query is left without a reply. Never REFUSED: musl would wait its five seconds for it as well (protocol P1). */
+/** Why a query is left without a reply. Never REFUSED: musl would wait its five seconds for it as well. */
 export type ShedReason = "inflight" | "waiters" | "client";
 
 /** The outcome of a question that was not in the cache. */

@@ -79,15 +79,18 @@ export function createAbsences(
       return makeAbsence("schema", limits.maxDenialTtlSeconds, nowMs);
     }
     if (limits.shortCircuit !== "learned" || !knowledge.mayUse("learned", nowMs)) return undefined;
-    const lifeSeconds = Math.max(denialAt(ParentLevel.namespace), denialAt(ParentLevel.service));
+    const lifeSeconds = Math.max(
+      denialAt(ParentLevel.namespace, query, nowMs),
+      denialAt(ParentLevel.service, query, nowMs),
+    );
     if (lifeSeconds <= 0 || isExempted(view, limits)) return undefined;
     // Data or NODATA that is still given for the other type: musl throws it away beside NXDOMAIN. What is true now, upstream says.
     if (addressVerdict(query, 0, nowMs) < 0) return undefined;
     return makeAbsence("learned", lifeSeconds, nowMs);
+  }
 
-    function denialAt(level: ParentLevel): number {
-      return isBelow(view, level) ? addressVerdict(query, parentOffset(view, level), nowMs) : 0;
-    }
+  function denialAt(level: ParentLevel, query: ClientQuery, nowMs: number): number {
+    return isBelow(view, level) ? addressVerdict(query, parentOffset(view, level), nowMs) : 0;
   }
 
   function parentToAskOf(query: ClientQuery, nowMs: number): number | undefined {
@@ -127,8 +130,11 @@ export function createAbsences(
     const ttlSeconds = Math.min(lifeSeconds, limits.maxDenialTtlSeconds, knowledge.soaLifeSeconds(nowMs));
     if (ttlSeconds <= 0) return undefined;
     const suffix = suffixKindOf(view);
-    if (absence === undefined) absence = { rule, suffix, soa, ttlSeconds };
-    else Object.assign(absence, { rule, suffix, soa, ttlSeconds });
+    absence ??= { rule, suffix, soa, ttlSeconds };
+    absence.rule = rule;
+    absence.suffix = suffix;
+    absence.soa = soa;
+    absence.ttlSeconds = ttlSeconds;
     return absence;
   }
 

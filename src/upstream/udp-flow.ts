@@ -1,6 +1,6 @@
 /*
  * One connected UDP socket to a server: the kernel delivers only what comes from that server's address and port, and reports a
- * closed port at once. Its own port is random, and it is kept: a port per query is a flow per query (protocol U6).
+ * closed port at once. Its own port is random, and it is kept: a port per query is a flow per query.
  */
 import { createSocket } from "node:dgram";
 import { isIPv6 } from "node:net";

@@ -1,7 +1,7 @@
 /*
  * The few long-lived UDP sockets to one server. One is enough while it is answered: another is opened only when the oldest question on
  * the one in turn is overdue, so that A and AAAA of a name never open two. They are used in turn, and each retires after a bounded number of queries and
- * seconds, with jitter, so that a port is neither kept for ever nor thrown away after one query (protocol U6).
+ * seconds, with jitter, so that a port is neither kept for ever nor thrown away after one query.
  */
 import type { Clock } from "../runtime/clock.ts";
 import type { ServerAddress } from "../runtime/server-address.ts";
