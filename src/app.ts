@@ -8,6 +8,9 @@ import { createFailureMemory } from "./cache/failure-memory.ts";
 import { type ClusterDns, startClusterDns } from "./cluster-dns/cluster-dns-server.ts";
 import { createClusterZone } from "./cluster-dns/cluster-zone.ts";
 import { readZoneFile } from "./cluster-dns/zone-file.ts";
+import { type Attachment, attach } from "./attach/attachment.ts";
+import { openNftSession } from "./attach/nft-session.ts";
+import { runProgram } from "./attach/run-program.ts";
 import { type AllowedRange, createAccessList } from "./listen/access-list.ts";
 import type { Front } from "./listen/answer-query.ts";
 import { openListeners } from "./listen/open-listeners.ts";
@@ -27,6 +30,7 @@ import { createSearchScope } from "./search/search-scope.ts";
 import { isTopLevelDomain } from "./search/top-level-domains.ts";
 import { type CheckedRule, createZoneKnowledge, type ZoneKnowledge } from "./search/zone-knowledge.ts";
 import { hostSuffixes } from "./settings/host-suffixes.ts";
+import { virtualAddressesOf } from "./settings/virtual-addresses.ts";
 import type { Settings } from "./settings/settings-table.ts";
 import { planRoutes } from "./upstream/route-plan.ts";
 import { createServerCounters, type ServerCounters } from "./upstream/server-counters.ts";
@@ -51,7 +55,9 @@ export interface AppOptions {
 
 /** A running nodens, without its admin server. */
 export interface App {
-  readonly listeners: readonly Listener[];
+  /** Those of the settings first; those of the attachment may come later. */
+  listeners(): readonly Listener[];
+  readonly attachment: Attachment;
   /** May be changed while queries run: access list, reply size, query log. */
   readonly front: Front;
   readonly resolver: Resolver;
@@ -72,6 +78,8 @@ export interface App {
   asksWithoutServer(): number;
   /** The present one: a reload may replace it. */
   upstream(): Upstream;
+  /** Whether a question through our own socket is answered at this moment. */
+  answers(): Promise<boolean>;
   /** Where the embedded cluster DNS answers, if it runs. */
   clusterDnsAddress(): ServerAddress | undefined;
   /** Applies what can change while running. */
@@ -88,6 +96,7 @@ const retryReadyMs = 500;
 const selfQueryTimeoutMs = 1000;
 const loopRoundMs = 10_000;
 const drainPollMs = 20;
+const emptyQueuesMs = 1000;
 
 /** Starts everything. Rejects, with nothing left open, when an address cannot be opened. */
 export async function startApp({ settings: initialSettings, clock, log }: AppOptions): Promise<App> {
@@ -138,12 +147,47 @@ export async function startApp({ settings: initialSettings, clock, log }: AppOpt
     hashSeed: randomInt(-0x8000_0000, 0x8000_0000),
   };
   const foresee = createForesight({ ...parts, hashSeed: front.hashSeed, routeOf });
-  const listeners = await openListeners(settings.listen.addresses, front, settings.listen.tcp).catch(async (error) => {
+  const listeners = await openListeners(ownAddresses(settings), front, settings.listen.tcp).catch(async (error) => {
     upstream.close();
     await clusterDns?.close();
     throw error;
   });
+  for (const listener of listeners) tellOfSharing(listener);
+  const attachment = await attach({
+    ...settings.attach,
+    virtualAddresses: virtualAddressesOf(settings),
+    clock,
+    log,
+    run: runProgram,
+    openSession: openNftSession,
+    listen: listenToo,
+    answers: isAnswered,
+    mayIntercept: () => lifeCycle.state() === "ready" && !loopGuard.isLooping(),
+  });
   void becomeReady();
+
+  /** Opens an address beside those that are open. */
+  async function listenToo(address: ServerAddress): Promise<void> {
+    if (listeners.some((listener) => isSameAddress(listener.address, address))) return;
+    const opened = await openListeners([address], front, settings.listen.tcp);
+    listeners.push(...opened);
+    for (const listener of opened) tellOfSharing(listener);
+  }
+
+  function tellOfSharing({ address, protocol, isShared }: Listener): void {
+    if (!isShared || protocol !== "udp") return;
+    const message = "another process of this user answers here too, as in a rolling update; both get queries";
+    log.info({ address: formatServerAddress(address) }, message);
+  }
+
+  function isAnswered(address: ServerAddress, protocol: "udp" | "tcp"): Promise<boolean> {
+    return askOwnSocket(
+      address,
+      ownQuestion(clusterDomain, RrType.SOA),
+      { protocol, timeoutMs: selfQueryTimeoutMs },
+      clock,
+    );
+  }
 
   /** Servers as configured or, where there are none, the embedded cluster DNS, started if it does not run yet. */
   async function createUpstreamOf(wanted: Settings): Promise<Upstream> {
@@ -234,15 +278,15 @@ export async function startApp({ settings: initialSettings, clock, log }: AppOpt
       await asked.probeAll();
       if (lifeCycle.state() !== "starting") return;
       const [listener] = listeners;
-      if (!asked.hasAnswered() || listener === undefined) {
+      if (listener === undefined) {
+        lifeCycle.explain("no address could be opened");
+      } else if (!asked.hasAnswered()) {
         lifeCycle.explain("no upstream server has answered yet");
         if (attempt === 1)
           log.warn({ upstream: describeServers(asked) }, "no upstream server answers; serving, but not ready");
       } else if (loopGuard.isLooping()) {
         lifeCycle.explain("the upstream leads back here");
-      } else if (
-        !(await askOwnSocket(listener.address, ownQuestion(clusterDomain, RrType.SOA), selfQueryTimeoutMs, clock))
-      ) {
+      } else if (!(await isAnswered(listener.address, "udp"))) {
         lifeCycle.explain("a query through our own socket was not answered");
       } else {
         await learn();
@@ -318,22 +362,36 @@ export async function startApp({ settings: initialSettings, clock, log }: AppOpt
 
   async function stop(lameDuckMs: number): Promise<void> {
     lifeCycle.drain();
+    await attachment.release();
     await pause(lameDuckMs);
+    for (const listener of listeners) listener.leave();
+    await emptyQueues();
     for (const listener of listeners) listener.drain();
     const giveUpAtMs = clock.nowMs() + settings.upstream.deadlineMs;
     while (shared.waiterCount() > 0 && clock.nowMs() < giveUpAtMs) await pause(drainPollMs);
     await close();
   }
 
+  /** Waits until nothing more comes out of what the kernel had queued for our sockets. */
+  async function emptyQueues(): Promise<void> {
+    const giveUpAtMs = clock.nowMs() + emptyQueuesMs;
+    const takenCount = () => listeners.reduce((sum, listener) => sum + listener.takenCount(), 0);
+    for (let before = -1; before !== takenCount() && clock.nowMs() < giveUpAtMs; await pause(drainPollMs)) {
+      before = takenCount();
+    }
+  }
+
   async function close(): Promise<void> {
     lifeCycle.end();
+    await attachment.close();
     await Promise.all(listeners.map((listener) => listener.close()));
     for (const each of [upstream, ...replacedUpstreams]) each.close();
     await clusterDns?.close();
   }
 
   return {
-    listeners,
+    listeners: () => listeners,
+    attachment,
     front,
     resolver,
     foresee,
@@ -351,6 +409,10 @@ export async function startApp({ settings: initialSettings, clock, log }: AppOpt
     serverCounters: () => serverCounters.values(),
     asksWithoutServer: () => asksWithoutServer,
     upstream: () => upstream,
+    async answers() {
+      const [listener] = listeners;
+      return listener !== undefined && (await isAnswered(listener.address, "udp"));
+    },
     clusterDnsAddress: () => clusterDns?.address,
     apply,
     stop,
@@ -405,8 +467,19 @@ function wireName(text: string): Uint8Array {
   return name;
 }
 
-/** Who may ask: the configured ranges, and nodens itself, which asks its own socket whether it answers. */
-function rangesOf({ listen }: Settings): AllowedRange[] {
-  const own = listen.addresses.map(({ host }) => ({ address: host, prefixLength: host.includes(":") ? 128 : 32 }));
+/** Who may ask: the configured ranges, and nodens itself, which asks its own sockets whether they answer. */
+function rangesOf({ listen, attach: { mode, addresses } }: Settings): AllowedRange[] {
+  const hosts = [...listen.addresses.map(({ host }) => host), ...(mode === "none" ? [] : addresses)];
+  const own = hosts.map((host) => ({ address: host, prefixLength: host.includes(":") ? 128 : 32 }));
   return [...listen.allow, ...own];
+}
+
+/** What to listen on whatever comes: not what the attachment has to put on the node first. */
+function ownAddresses({ listen, attach: { mode, addresses } }: Settings): ServerAddress[] {
+  const attached = mode === "none" ? [] : addresses.map((host) => ({ host, port: 53 }));
+  return listen.addresses.filter((address) => !attached.some((other) => isSameAddress(other, address)));
+}
+
+function isSameAddress(one: ServerAddress, other: ServerAddress): boolean {
+  return formatServerAddress(one) === formatServerAddress(other);
 }

@@ -3,6 +3,8 @@
  */
 import { check } from "./commands/check.ts";
 import { createCommandLine } from "./commands/command-line.ts";
+import { runProgram } from "./attach/run-program.ts";
+import { detach } from "./commands/detach.ts";
 import { explain } from "./commands/explain.ts";
 import { query } from "./commands/query.ts";
 import { serve } from "./commands/serve.ts";
@@ -22,6 +24,7 @@ export function main(argv: readonly string[]): Promise<number> {
       query(name, type, flags, { write, writeError }),
     explain: (name: string, flags: Parameters<typeof explain>[1]) =>
       explain(name, flags, { write, writeError, hasColours: process.stdout.isTTY && !env["NO_COLOR"] }),
+    detach: (filePath: string | undefined) => detach(filePath, { env, run: runProgram, write, writeError }),
     version: () => version({ env, write }),
   };
   return createCommandLine(actions, { write, writeError }).run(argv.slice(2));

@@ -20,6 +20,7 @@ export interface CommandActions {
   check(filePath: string): Promise<number> | number;
   query(name: string, type: string | undefined, flags: QueryFlags): Promise<number> | number;
   explain(name: string, flags: ExplainFlags): Promise<number> | number;
+  detach(filePath: string | undefined): Promise<number> | number;
   version(): Promise<number> | number;
 }
 
@@ -90,6 +91,12 @@ function createProgram(actions: CommandActions, { write, writeError }: Terminal,
     .argument("<file>", "the settings file (YAML)")
     .action(async (filePath: string) => finish(await actions.check(filePath)))
     .addHelpText("after", examples("nodens check nodens.yaml"));
+  program
+    .command("detach")
+    .description("take off this node what nodens leaves on it: its addresses on lo, and its nftables table")
+    .option("--config <FILE>", "settings file (YAML) that says which addresses")
+    .action(async ({ config }: { config?: string }) => finish(await actions.detach(config)))
+    .addHelpText("after", examples("nodens detach", "nodens detach --config /etc/nodens/nodens.yaml"));
   program
     .command("version")
     .description("print the versions of nodens and Node.js, and the platform")

@@ -19,12 +19,12 @@ export function metricSourcesOf(
   clock: Clock,
 ): { readonly sources: MetricSources; close(): void } {
   const eventLoop = watchEventLoopDelay(clock);
-  const counters = app.listeners.map((listener) => listener.counters);
-  const udpAddresses = counters.filter(({ protocol }) => protocol === "udp").map(({ address }) => address);
+  const counters = () => app.listeners().map((listener) => listener.counters);
+  const udpAddresses = () => counters().flatMap(({ protocol, address }) => (protocol === "udp" ? [address] : []));
   const sources: MetricSources = {
     build,
     names: { rcodes: Rcode, requestTypes: countedTypeNames, replySources: replySourceNames, faults: faultNames },
-    listeners: () => counters,
+    listeners: counters,
     serverCounters: app.serverCounters,
     asksWithoutServer: app.asksWithoutServer,
     routes: () => app.upstream().routes,
@@ -36,11 +36,12 @@ export function metricSourcesOf(
     lifeCycleState: app.lifeCycle.state,
     reloads: () => reloads,
     settingsHash,
-    // Nothing is set up on the node yet, and what fails at the start ends the process.
-    setupErrors: () => ({ nft: 0, nft_owner: 0, address: 0, listen: 0, config: reloads.failed }),
+    setupErrors: () => ({ ...app.attachment.problemCounts(), config: reloads.failed }),
+    isAttached: app.attachment.isComplete,
+    isFailOpen: app.attachment.isFailOpen,
     survivedExceptions: () => 0,
     eventLoopDelays: () => eventLoop.delays,
-    receiveDrops: countReceiveDrops(() => udpAddresses),
+    receiveDrops: countReceiveDrops(udpAddresses),
   };
   return { sources, close: eventLoop.close };
 }

@@ -8,6 +8,7 @@ import { ListenError } from "../listen/open-listeners.ts";
 import { type AdminServer, type AdminServerOptions, startAdminServer } from "../observe/admin-server.ts";
 import { createLogger, setLevel } from "../observe/log.ts";
 import { createMetrics } from "../observe/metrics.ts";
+import { keepProbeFiles } from "../observe/probe-files.ts";
 import { createQueryLog } from "../observe/query-log.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { formatServerAddress } from "../runtime/server-address.ts";
@@ -78,7 +79,8 @@ async function run(initialSettings: Settings, log: Logger, options: ServeOptions
     sources: replySourceNames,
   });
   app.front.queryLog = settings.log.queries ? queryLog : undefined;
-  options.write(`${describe(app, admin, build)}\n`);
+  const endProbeFiles = startProbeFiles(app, settings, log, clock);
+  options.write(`${describe(app, settings, admin, build)}\n`);
 
   return new Promise((resolve) => {
     // To the very end: a signal that comes twice, from a terminal and from npm, must not kill what is ending well.
@@ -128,12 +130,14 @@ async function run(initialSettings: Settings, log: Logger, options: ServeOptions
     async function end(lameDuckMs: number): Promise<void> {
       log.info({ lameDuckMs }, "ending");
       watcher?.close();
+      endProbeFiles();
       await app.stop(lameDuckMs);
       await finish();
     }
 
     async function finish(): Promise<void> {
       watcher?.close();
+      endProbeFiles();
       metrics.close();
       await Promise.all([app.close(), admin.close()]);
       resolve(ExitCode.ok);
@@ -148,6 +152,18 @@ async function openAdmin(app: App, options: AdminServerOptions): Promise<AdminSe
     await app.close();
     throw new ListenError(options.address, "tcp", error as NodeJS.ErrnoException);
   }
+}
+
+/** Returns what ends them. */
+function startProbeFiles(app: App, { probes: { directory } }: Settings, log: Logger, clock: Clock): () => void {
+  if (directory === "") return () => {};
+  return keepProbeFiles({
+    directory,
+    isReady: () => readinessOf(app).ready,
+    answers: app.answers,
+    clock,
+    onError: (error) => log.warn({ directory, err: error }, "cannot write the files for probes"),
+  });
 }
 
 /** Not ready before everything works once, while ending, and while the upstream leads back here. */
@@ -169,8 +185,11 @@ function hashOf(settings: Settings): string {
 }
 
 /** What a person wants to know right after the start. */
-function describe(app: App, admin: AdminServer, { version }: BuildInfo): string {
-  const addresses = app.listeners.filter(({ protocol }) => protocol === "udp").map(({ address }) => address);
+function describe(app: App, { attach }: Settings, admin: AdminServer, { version }: BuildInfo): string {
+  const addresses = app
+    .listeners()
+    .filter(({ protocol }) => protocol === "udp")
+    .map(({ address }) => address);
   const [first = { host: "127.0.0.1", port: 53 }] = addresses;
   const embedded = app.clusterDnsAddress() === undefined ? "" : ", the embedded cluster DNS";
   const routes = app.upstream().routes.map(({ name, servers, transport }) => {
@@ -180,6 +199,9 @@ function describe(app: App, admin: AdminServer, { version }: BuildInfo): string 
   return [
     `nodens ${version}`,
     `  listening   ${addresses.map(formatServerAddress).join(", ")} (UDP and TCP)`,
+    ...(attach.mode === "none"
+      ? []
+      : [`  attached    ${attach.mode}${app.attachment.isComplete() ? "" : ", not complete yet"}`]),
     `  forwarding  ${routes.join("; ")}${embedded}`,
     `  metrics     http://${formatServerAddress(admin.address)}/metrics`,
     `  try         dig @${first.host} -p ${first.port} kubernetes.default.svc.${app.clusterDomain}`,

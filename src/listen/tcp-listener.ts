@@ -3,6 +3,7 @@
  */
 import { createServer, isIPv6, type Server, type Socket } from "node:net";
 import type { ServerAddress } from "../runtime/server-address.ts";
+import { bindSharedSocket, type SharedSocket } from "../runtime/shared-socket.ts";
 import { createQueryAnswerer, type Front } from "./answer-query.ts";
 import { createListenCounters } from "./listen-counters.ts";
 import { type ClientConnection, type ConnectionLimits, serveConnection } from "./tcp-connection.ts";
@@ -21,7 +22,8 @@ const sweepIntervalMs = 500;
 export async function listenTcp(address: ServerAddress, front: Front, limits: TcpListenLimits): Promise<Listener> {
   const { clock } = front;
   const server = createServer({ allowHalfOpen: true, noDelay: true });
-  const port = await bind(server, address);
+  const shared = address.port === 0 ? undefined : bindSharedSocket("tcp", address);
+  const port = await bind(server, address, shared);
   const counters = createListenCounters({ host: address.host, port }, "tcp");
   const answerer = createQueryAnswerer(front, counters);
   // By last activity, the longest idle first: a connection moves to the end when a query comes.
@@ -86,6 +88,9 @@ export async function listenTcp(address: ServerAddress, front: Front, limits: Tc
     address: { host: address.host, port },
     protocol: "tcp",
     counters,
+    isShared: shared?.isShared ?? false,
+    takenCount: () => counters.acceptedConnections,
+    leave: () => shared?.leave(),
     drain() {
       server.close();
       for (const connection of lastActive.keys()) connection.drain();
@@ -101,16 +106,18 @@ export async function listenTcp(address: ServerAddress, front: Front, limits: Tc
   };
 }
 
-function bind(server: Server, address: ServerAddress): Promise<number> {
+function bind(server: Server, address: ServerAddress, shared: SharedSocket | undefined): Promise<number> {
+  const { host, port } = address;
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen(
-      { host: address.host, port: address.port, ipv6Only: isIPv6(address.host), exclusive: true, backlog: 1024 },
-      () => {
-        server.off("error", reject);
-        const bound = server.address();
-        resolve(typeof bound === "object" && bound !== null ? bound.port : address.port);
-      },
-    );
+    const place = shared === undefined ? { host, port, ipv6Only: isIPv6(host), exclusive: true } : { fd: shared.fd };
+    server.listen({ ...place, backlog }, () => {
+      server.off("error", reject);
+      const bound = server.address();
+      resolve(typeof bound === "object" && bound !== null ? bound.port : port);
+    });
   });
 }
+
+/** Connections that the kernel keeps until they are accepted, if net.core.somaxconn allows as many. */
+const backlog = 1024;

@@ -5,6 +5,7 @@
 import { createSocket, type Socket } from "node:dgram";
 import { isIPv6 } from "node:net";
 import type { ServerAddress } from "../runtime/server-address.ts";
+import { bindSharedSocket, type SharedSocket } from "../runtime/shared-socket.ts";
 import { maxMessageSizeBytes } from "../wire/header.ts";
 import { createQueryAnswerer, type Front, noReply, replyLater } from "./answer-query.ts";
 import { createListenCounters, type ListenCounters } from "./listen-counters.ts";
@@ -15,6 +16,12 @@ export interface Listener {
   readonly address: ServerAddress;
   readonly protocol: "udp" | "tcp";
   readonly counters: ListenCounters;
+  /** Whether another process of this user answers on the address too. */
+  readonly isShared: boolean;
+  /** How many datagrams or connections were taken from the kernel. */
+  takenCount(): number;
+  /** Lets new datagrams and connections go to other processes on the address. What the kernel queued for us still comes. */
+  leave(): void;
   /** Takes no new queries; those that wait are still answered. */
   drain(): void;
   /** Closes the socket. What waits gets no reply. */
@@ -27,15 +34,18 @@ const receiveBufferSizeBytes = 4 * 1024 * 1024;
 /** Binds `address` (port 0 picks one) and answers. Rejects with the system's error when that is not possible. */
 export async function listenUdp(address: ServerAddress, front: Front): Promise<Listener> {
   const socket = createSocket(isIPv6(address.host) ? { type: "udp6", ipv6Only: true } : { type: "udp4" });
-  await bind(socket, address);
+  const shared = address.port === 0 ? undefined : bindSharedSocket("udp", address);
+  await bind(socket, address, shared);
   const bound = { host: address.host, port: socket.address().port };
   const counters = createListenCounters(bound, "udp");
   const answerer = createQueryAnswerer(front, counters);
   const target = new Uint8Array(maxMessageSizeBytes);
+  let taken = 0;
   let isDraining = false;
   let isClosed = false;
 
   socket.on("message", (packet, peer) => {
+    taken += 1;
     // Nothing can be sent to port 0, which only a forged packet has.
     if (isDraining || peer.port === 0) return;
     const size = answerer.answerNow(packet, packet.length, peer.address, target);
@@ -55,6 +65,9 @@ export async function listenUdp(address: ServerAddress, front: Front): Promise<L
     address: bound,
     protocol: "udp",
     counters,
+    isShared: shared?.isShared ?? false,
+    takenCount: () => taken,
+    leave: () => shared?.leave(),
     drain() {
       isDraining = true;
     },
@@ -66,10 +79,11 @@ export async function listenUdp(address: ServerAddress, front: Front): Promise<L
   };
 }
 
-function bind(socket: Socket, address: ServerAddress): Promise<void> {
+function bind(socket: Socket, address: ServerAddress, shared: SharedSocket | undefined): Promise<void> {
+  const { host, port } = address;
   return new Promise((resolve, reject) => {
     socket.once("error", reject);
-    socket.bind({ address: address.host, port: address.port, exclusive: true }, () => {
+    socket.bind(shared === undefined ? { address: host, port, exclusive: true } : { fd: shared.fd }, () => {
       socket.off("error", reject);
       try {
         socket.setRecvBufferSize(receiveBufferSizeBytes);

@@ -8,6 +8,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import { isIPv6, type Socket } from "node:net";
 import type { Registry } from "prom-client";
 import type { Clock } from "../runtime/clock.ts";
+import { bindSharedSocket } from "../runtime/shared-socket.ts";
 import type { ServerAddress } from "../runtime/server-address.ts";
 import type { BuildInfo } from "./metric-sources.ts";
 
@@ -83,7 +84,9 @@ export async function startAdminServer(options: AdminServerOptions): Promise<Adm
   }
 
   const { host, port } = address;
-  server.listen({ host, port, ipv6Only: isIPv6(host), exclusive: true });
+  // Shared, so that a second nodens can start beside this one.
+  const shared = port === 0 ? undefined : bindSharedSocket("tcp", address);
+  server.listen(shared === undefined ? { host, port, ipv6Only: isIPv6(host), exclusive: true } : { fd: shared.fd });
   await once(server, "listening");
   // Out of descriptors, say: the connection is lost, the server is not.
   server.on("error", () => {});
@@ -91,6 +94,7 @@ export async function startAdminServer(options: AdminServerOptions): Promise<Adm
   return {
     address: { host, port: typeof bound === "object" && bound !== null ? bound.port : port },
     close() {
+      shared?.leave();
       return new Promise((resolve) => {
         const cancel = clock.after(closeGraceMs, () => server.closeAllConnections());
         server.close(() => {

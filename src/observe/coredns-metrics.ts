@@ -4,11 +4,12 @@
  * nodens has one cache for all addresses where CoreDNS has one per server block: its numbers carry the first address, once, so
  * that sums stay true.
  */
+import type { SetupProblemKind } from "../attach/setup-problem.ts";
 import { sizeBoundsBytes, timeBoundsSeconds } from "../runtime/histogram.ts";
 import type { ServerAddress } from "../runtime/server-address.ts";
 import { type AddNumber, counter, distribution, gauge, type LabelValues, type Metric } from "./metric.ts";
 import { familyLabel, rcodeLabel, rcodeLabels, serverLabel } from "./metric-labels.ts";
-import type { MetricSources, SetupErrorKind } from "./metric-sources.ts";
+import type { MetricSources } from "./metric-sources.ts";
 
 const server = ["server", "zone", "view"] as const;
 const cache = ["server", "zones", "view"] as const;
@@ -157,7 +158,7 @@ export const corednsMetrics: readonly Metric[] = [
     ["errortype"],
     "Failures to set up the node, by node-local-dns's names for them.",
     (sources, add) => {
-      const errors = Object.entries(sources.setupErrors()) as [SetupErrorKind, number][];
+      const errors = Object.entries(sources.setupErrors()) as [SetupProblemKind, number][];
       for (const [kind, count] of errors) add({ errortype: errorTypes[kind] }, count);
     },
   ),
@@ -169,11 +170,13 @@ const plugins = ["cache", "forward", "health", "ready", "prometheus", "reload"] 
 const pluginOfSource: Readonly<Record<string, string>> = { cache: "cache", stale: "cache", upstream: "forward" };
 
 /** node-local-dns knows five kinds of failure, all of iptables' time; these come closest. */
-const errorTypes: Readonly<Record<SetupErrorKind, string>> = {
+const errorTypes: Readonly<Record<SetupProblemKind, string>> = {
   nft: "iptables",
   nft_owner: "iptables_lock",
+  permission: "iptables",
   address: "interface_add",
   listen: "interface_check",
+  path: "interface_check",
   config: "configmap",
 };
 

@@ -2,6 +2,7 @@
  * Where metrics come from: functions and plain numbers that are read when somebody scrapes, and never before. A function where
  * a reload may put something else in its place.
  */
+import type { SetupProblemKind } from "../attach/setup-problem.ts";
 import type { AnswerCache } from "../cache/answer-cache.ts";
 import type { ListenCounters } from "../listen/listen-counters.ts";
 import type { ResolverCounters } from "../resolve/resolver.ts";
@@ -40,7 +41,11 @@ export interface MetricSources {
   reloads(): ReloadCounters;
   /** SHA-256 of the settings in force, in hexadecimal digits. */
   settingsHash(): string;
-  setupErrors(): Readonly<Record<SetupErrorKind, number>>;
+  setupErrors(): Readonly<Record<SetupProblemKind, number>>;
+  /** Whether all that `attach.mode` asks for is in place. */
+  isAttached(): boolean;
+  /** Whether pods' questions should be intercepted and are not. */
+  isFailOpen(): boolean;
   /** Exceptions that nobody caught and that did not end the process. */
   survivedExceptions(): number;
   /** How late timers run, from watchEventLoopDelay. */
@@ -82,6 +87,3 @@ export interface ReloadCounters {
   /** True before the first reload. */
   readonly wasLastSuccessful: boolean;
 }
-
-/** What can go wrong while nodens puts itself on the node: nftables refused, its table is another's, an address, a socket, settings. */
-export type SetupErrorKind = "nft" | "nft_owner" | "address" | "listen" | "config";

@@ -230,9 +230,23 @@ export const nodensMetrics: readonly Metric[] = [
     "How late timers run. Up to a millisecond is rounding.",
     (sources, add) => add({}, sources.eventLoopDelays()),
   ),
-  counter("nodens_setup_errors_total", ["kind"], "Failures to set up the node, by cause.", (sources, add) => {
-    for (const [kind, count] of Object.entries(sources.setupErrors())) add({ kind }, count);
-  }),
+  counter(
+    "nodens_setup_errors_total",
+    ["kind"],
+    "Problems found with nodens's place on the node, each counted when it appears: nft (missing, or rules refused), nft_owner (no tables with an owner), permission (no NET_ADMIN), address, listen (address taken), path (packets do not arrive), config.",
+    (sources, add) => {
+      for (const [kind, count] of Object.entries(sources.setupErrors())) add({ kind }, count);
+    },
+  ),
+  gauge("nodens_attached", [], "1 while all that attach.mode asks for is in place.", (sources, add) =>
+    add({}, Number(sources.isAttached())),
+  ),
+  gauge(
+    "nodens_failopen",
+    [],
+    "1 while pods ask kube-dns directly although attach.mode is intercept.",
+    (sources, add) => add({}, Number(sources.isFailOpen())),
+  ),
   gauge(
     "nodens_config_last_reload_successful",
     [],

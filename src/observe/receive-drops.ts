@@ -6,9 +6,8 @@
  *     123: 0A14FEA9:0035 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 23456 2 0000      17
  */
 import { readFileSync } from "node:fs";
-import { isIPv6 } from "node:net";
 import { endianness } from "node:os";
-import type { ServerAddress } from "../runtime/server-address.ts";
+import { addressOctets, type ServerAddress } from "../runtime/server-address.ts";
 
 /** Reads a file of the system; undefined where there is none. */
 export type ReadSystemFile = (path: string) => string | undefined;
@@ -43,23 +42,13 @@ export function countReceiveDrops(
 
 /** An address as the kernel prints it: each 32 bits in the machine's own order, "0100007F:0035" for 127.0.0.1:53 on most. */
 export function kernelAddress({ host, port }: ServerAddress, order: "LE" | "BE" = endianness()): string {
-  const octets = isIPv6(host) ? ipv6Octets(host) : host.split(".").map(Number);
+  const octets = addressOctets(host);
   const words = Array.from({ length: octets.length / 4 }, (_, word) => octets.slice(word * 4, word * 4 + 4));
   const ordered = order === "LE" ? words.map((word) => word.toReversed()) : words;
   return `${ordered
     .flat()
     .map((octet) => hex(octet, 2))
     .join("")}:${hex(port, 4)}`;
-}
-
-/** The URL parser writes any spelling of an IPv6 literal in one way (RFC 5952); what "::" leaves out is zeros. */
-function ipv6Octets(host: string): number[] {
-  const [bare = host] = host.split("%");
-  const [head = "", tail] = new URL(`http://[${bare}]/`).hostname.slice(1, -1).split("::");
-  const [before, after] = [head, tail ?? ""].map((part) => part.split(":").filter((group) => group !== ""));
-  const given = [...(before ?? []), ...(after ?? [])].length;
-  const groups = [...(before ?? []), ...Array<string>(8 - given).fill("0"), ...(after ?? [])];
-  return groups.flatMap((group) => [Number.parseInt(group, 16) >> 8, Number.parseInt(group, 16) & 0xff]);
 }
 
 function hex(value: number, digits: number): string {

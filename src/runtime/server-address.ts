@@ -29,3 +29,15 @@ export function parseServerAddress(text: string, defaultPort?: number): ServerAd
 export function formatServerAddress(address: ServerAddress): string {
   return isIP(address.host) === 6 ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
 }
+
+/** The 4 or 16 octets of an IP literal, in network order. What follows "%" is left out. */
+export function addressOctets(host: string): number[] {
+  if (isIP(host) === 4) return host.split(".").map(Number);
+  const [bare = host] = host.split("%");
+  // The URL parser writes any spelling of an IPv6 literal in one way (RFC 5952); what "::" leaves out is zeros.
+  const [head = "", tail] = new URL(`http://[${bare}]/`).hostname.slice(1, -1).split("::");
+  const [before, after] = [head, tail ?? ""].map((part) => part.split(":").filter((group) => group !== ""));
+  const given = [...(before ?? []), ...(after ?? [])].length;
+  const groups = [...(before ?? []), ...Array<string>(8 - given).fill("0"), ...(after ?? [])];
+  return groups.flatMap((group) => [Number.parseInt(group, 16) >> 8, Number.parseInt(group, 16) & 0xff]);
+}

@@ -2,9 +2,10 @@
  * What no setting shows alone: settings that contradict each other, and settings that have no effect or an unwanted one beside
  * others. Pure: from settings to findings, without places.
  */
-import { isIPv4, SocketAddress } from "node:net";
+import { isIP, isIPv4, SocketAddress } from "node:net";
 import { formatServerAddress, type ServerAddress } from "../runtime/server-address.ts";
 import type { Settings } from "./settings-table.ts";
+import { virtualAddressesOf } from "./virtual-addresses.ts";
 
 /** A finding about several settings. */
 export interface Contradiction {
@@ -17,6 +18,8 @@ export interface Contradiction {
 /** Settings with which nodens must not start. */
 export function findContradictions(settings: Settings): Contradiction[] {
   return [
+    ...nowhere(settings),
+    ...attachAddresses(settings),
     ...repeatedAddresses(settings),
     ...loops(settings),
     ...adminCollisions(settings),
@@ -69,8 +72,69 @@ interface PlacedAddress {
   readonly address: ServerAddress;
 }
 
-function listenAddressesOf({ listen }: Settings): PlacedAddress[] {
-  return listen.addresses.map((address, position) => ({ path: ["listen", "addresses", position], address }));
+function listenAddressesOf({ listen, attach }: Settings): PlacedAddress[] {
+  const listening = listen.addresses.map((address, position): PlacedAddress => {
+    return { path: ["listen", "addresses", position], address };
+  });
+  if (attach.mode === "none") return listening;
+  const attached = attach.addresses.map((host, position): PlacedAddress => {
+    return { path: ["attach", "addresses", position], address: { host, port: 53 } };
+  });
+  // Naming such an address in both places says the same thing twice, which is no contradiction.
+  return [...listening.filter(({ address }) => !attached.some((own) => isSame(own.address, address))), ...attached];
+}
+
+/** Nodens has to be reachable somewhere. */
+function nowhere(settings: Settings): Contradiction[] {
+  if (listenAddressesOf(settings).length > 0) return [];
+  const paths = [
+    ["listen", "addresses"],
+    ["attach", "mode"],
+  ];
+  return [{ paths, wrong: "is empty, and attach.mode adds no address: nodens would listen nowhere" }];
+}
+
+/** What the kernel could not be told about `attach.addresses` and the Service addresses. */
+function attachAddresses({ attach, upstream }: Settings): Contradiction[] {
+  if (attach.mode === "none") return [];
+  const findings: Contradiction[] = [];
+  const ownOf = (family: number) => attach.addresses.filter((address) => isIP(address) === family);
+  for (const family of [4, 6]) {
+    const [, second] = ownOf(family);
+    if (second === undefined) continue;
+    const path = ["attach", "addresses", attach.addresses.indexOf(second)];
+    findings.push({ paths: [path], wrong: `is a second IPv${family} address; one of each family is all that is used` });
+  }
+  if (attach.mode !== "intercept") return findings;
+  const virtual = virtualAddressesOf({ attach, upstream });
+  if (virtual.length === 0) {
+    const paths = [
+      ["attach", "virtualAddresses"],
+      ["upstream", "servers"],
+    ];
+    const wrong = "is empty, and so is upstream.servers: intercept needs the address of the kube-dns Service";
+    findings.push({ paths, wrong });
+  }
+  for (const [position, address] of virtual.entries()) {
+    const paths = [
+      attach.virtualAddresses.length > 0 ? ["attach", "virtualAddresses", position] : ["upstream", "servers"],
+      ["attach", "addresses"],
+    ];
+    const family = isIP(address);
+    if (ownOf(family).length === 0) {
+      findings.push({
+        paths,
+        wrong: `(${address}) has no IPv${family} address in attach.addresses to be redirected to`,
+      });
+    }
+    if (attach.addresses.includes(address)) findings.push({ paths, wrong: `(${address}) is in attach.addresses too` });
+    if (virtual.indexOf(address) !== position) findings.push({ paths, wrong: `has ${address} a second time` });
+  }
+  return findings;
+}
+
+function isSame(one: ServerAddress, other: ServerAddress): boolean {
+  return one.port === other.port && canonicalHost(one.host) === canonicalHost(other.host);
 }
 
 function serverListsOf({ upstream }: Settings): PlacedAddress[][] {

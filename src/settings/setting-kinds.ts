@@ -98,10 +98,18 @@ export function listenAddress(declaration: Declaration<string>) {
   return declare(anyAddress, "", "`ADDR:PORT` or `[ADDR6]:PORT`", declaration);
 }
 
-/** At least one address to listen on. */
+/** Addresses to listen on, possibly none. */
 export function listenAddresses(declaration: Declaration<string[]>) {
-  const allowed = "a list of one or more `ADDR:PORT` or `[ADDR6]:PORT`";
-  return declare(z.array(anyAddress).min(1), "", allowed, declaration);
+  return declare(z.array(anyAddress), "", "a list of `ADDR:PORT` or `[ADDR6]:PORT`", declaration);
+}
+
+/** IP addresses without port or length, possibly none. */
+export function ipAddresses(declaration: Declaration<string[]>) {
+  const written = z.codec(z.string(), z.string(), {
+    decode: (text, context) => (isIP(text) !== 0 && !isAnyAddress(text) ? text.toLowerCase() : refuse(context, text)),
+    encode: (text) => text,
+  });
+  return declare(z.array(written), "", "a list of IP addresses", declaration);
 }
 
 const serverList = z.array(writtenAddress(isUpstreamAddress, 53));
@@ -181,7 +189,11 @@ function writtenAddress(isAllowed: (address: ServerAddress) => boolean, defaultP
 
 /** A question can be sent neither to port 0 nor to "every address". */
 function isUpstreamAddress({ host, port }: ServerAddress): boolean {
-  return port !== 0 && !/^[0.:]+$/.test(host);
+  return port !== 0 && !isAnyAddress(host);
+}
+
+function isAnyAddress(host: string): boolean {
+  return /^[0.:]+$/.test(host);
 }
 
 const zoneInWords =

@@ -9,6 +9,7 @@ import {
   filePath,
   group,
   groupNotes,
+  ipAddresses,
   listenAddress,
   listenAddresses,
   oneOf,
@@ -32,7 +33,7 @@ const listen = group("Where pods reach nodens, and who may ask.", {
     default: ["127.0.0.1:5353"],
     reload: "restart",
     flag: "--listen",
-    help: "Addresses to answer on, over UDP and TCP. `0.0.0.0` and `[::]` mean every address the machine has at start. Port 0 takes any free port.",
+    help: "Addresses to answer on, over UDP and TCP. `0.0.0.0` and `[::]` mean every address the machine has at start. Port 0 takes any free port. May be empty when `attach.mode` is not `none`.",
   }),
   allow: addressRanges({
     default: nearbyClients,
@@ -70,6 +71,43 @@ const listen = group("Where pods reach nodens, and who may ask.", {
       reload: "restart",
       help: "Replies that wait for a client that does not read. Above this the connection is closed. The largest message is 65537 bytes with its length.",
     }),
+  }),
+});
+
+const attach = group("How pods reach nodens on this node, apart from `listen.addresses`.", {
+  mode: oneOf(["none", "link-local", "intercept"], {
+    default: "none",
+    reload: "restart",
+    help: "Who brings pods here. `none`: nobody, they find nodens only through `listen.addresses`. `link-local`: `attach.addresses` are put on `lo`, answered on port 53 and kept out of connection tracking. `intercept`: also, what pods send to the kube-dns Service is redirected to nodens while it answers; pods need no change. The last two need root, NET_ADMIN and the programs `ip` and `nft`.",
+  }),
+  addresses: ipAddresses({
+    default: ["169.254.20.10"],
+    reload: "restart",
+    help: "Addresses of nodens itself on `lo`, at most one IPv4 and one IPv6. They stay when nodens ends: without them clients would wait for replies instead of being refused. `nodens detach` removes them.",
+  }),
+  virtualAddresses: ipAddresses({
+    default: [],
+    reload: "restart",
+    help: "Addresses of the kube-dns Service that pods ask, for `intercept`. Each needs an address of its family in `attach.addresses`. Empty: the addresses of `upstream.servers` on port 53.",
+  }),
+  interceptPort: wholeNumber("port", {
+    default: 10_053,
+    between: [1024, 65_000],
+    reload: "restart",
+    help: "Where intercepted packets arrive on `attach.addresses`; each further Service address takes the next port, and the port before is for nodens's own test packets. It tells pods that asked the Service from pods that asked the address itself, and is closed to direct packets.",
+  }),
+  notrack: yesOrNo({
+    default: true,
+    reload: "restart",
+    help: "Whether traffic to `attach.addresses` and intercepted traffic is kept out of connection tracking. `false` for network policies that need it (Calico with egress-only policies): then each query is one conntrack entry, but still none is translated.",
+  }),
+});
+
+const probes = group("Files for the exec probes of a pod. An HTTP probe may reach the other pod of a rolling update.", {
+  directory: filePath({
+    default: "",
+    reload: "restart",
+    help: "A folder for the files `ready`, which exists while nodens is ready, and `alive`, which is touched every second in which nodens answered through its own socket.",
   }),
 });
 
@@ -407,7 +445,9 @@ const shutdown = group("The end.", {
 /** The whole file: reads a tree of plain YAML values into Settings, and `z.encode` writes it back. */
 export const settingsSchema = z.strictObject({
   listen,
+  attach,
   admin,
+  probes,
   cluster,
   upstream,
   search,

@@ -27,7 +27,7 @@ const rules: Readonly<Record<string, Rule>> = {
   settings: { folders: ["runtime"], packages: ["yaml", "zod"], node: true },
   observe: {
     folders: ["runtime"],
-    types: ["wire", "cache", "search", "upstream", "resolve", "listen"],
+    types: ["wire", "cache", "search", "upstream", "resolve", "listen", "attach"],
     packages: ["prom-client", "pino"],
     node: true,
   },

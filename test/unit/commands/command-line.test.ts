@@ -14,6 +14,7 @@ async function run(args: readonly string[], overrides: Partial<CommandActions> =
     check: (filePath) => note("check", filePath),
     query: (name, type, flags) => note("query", name, type, flags),
     explain: (name, flags) => note("explain", name, flags),
+    detach: (filePath) => note("detach", filePath),
     version: () => note("version"),
     ...overrides,
   };
@@ -30,6 +31,8 @@ const queryDefaults = { server: "127.0.0.1:5353", timeoutMs: "5000", edns: true 
 describe("what runs", () => {
   const rows: readonly (readonly [line: string, call: readonly unknown[]])[] = [
     ["", ["serve", {}]],
+    ["detach", ["detach", undefined]],
+    ["detach --config n.yaml", ["detach", "n.yaml"]],
     ["serve", ["serve", {}]],
     ["--listen 127.0.0.1:53", ["serve", { listen: ["127.0.0.1:53"] }]],
     ["--listen 127.0.0.1:53 --listen [::1]:53", ["serve", { listen: ["127.0.0.1:53", "[::1]:53"] }]],
@@ -85,7 +88,7 @@ describe("a command line that cannot be understood: one line, exit code 64, noth
   const rows: readonly (readonly [line: string, error: string])[] = [
     ["srve", "unknown command 'srve' (did you mean serve?)"],
     ["quary example.com", "unknown command 'quary' (did you mean query?)"],
-    ["frobnicate", "unknown command 'frobnicate' (there are serve, query, explain, check, version, help)"],
+    ["frobnicate", "unknown command 'frobnicate' (there are serve, query, explain, check, detach, version, help)"],
     ["help chekc", "unknown command 'chekc' (did you mean check?)"],
     ["--listn 127.0.0.1:53", "unknown option '--listn' (did you mean --listen?)"],
     ["serve --upsteam 10.0.0.1:53", "unknown option '--upsteam' (did you mean --upstream?)"],

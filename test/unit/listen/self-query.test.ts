@@ -15,7 +15,7 @@ const question = ownQuestion(nameBytes("self.test"), Type.A);
 function ask(address: { host: string; port: number }) {
   const clock = createFakeClock();
   let answered: boolean | undefined;
-  void askOwnSocket(address, question, 1000, clock).then((isAnswered) => {
+  void askOwnSocket(address, question, { protocol: "udp", timeoutMs: 1000 }, clock).then((isAnswered) => {
     answered = isAnswered;
   });
   return { clock, answered: () => answered };

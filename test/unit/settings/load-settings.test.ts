@@ -117,9 +117,7 @@ test("an empty flag is a problem, not an absent flag", () => {
 
 test("a problem in a flag names the flag", () => {
   expect(problemsOf("log: { level: loud }", { listen: ["localhost:53"], clusterDomain: "a..b" })).toEqual([
-    expect.stringMatching(
-      /^--listen: listen\.addresses\[0\] is "localhost:53"; allowed: a list of one or more ADDR:PORT/,
-    ),
+    expect.stringMatching(/^--listen: listen\.addresses\[0\] is "localhost:53"; allowed: a list of ADDR:PORT/),
     expect.stringMatching(/^--cluster-domain: cluster\.domain is "a\.\.b"; allowed: a domain name/),
     expect.stringMatching(/^n\.yaml:1:15: log\.level is "loud"; allowed: one of trace, /),
   ]);
@@ -134,7 +132,7 @@ test.each([
   ["metrics: { compat: no }", 'n.yaml:1:20: metrics.compat is "no"; allowed: one of coredns, off'],
   ["admin: 5", "n.yaml:1:8: admin is 5; allowed: a map with the keys address"],
   ["log: []", "n.yaml:1:6: log is an empty list; allowed: a map with the keys level, queries"],
-  ["- a", /^n\.yaml:1:1: holds a list; allowed: a map with the keys listen, admin, /],
+  ["- a", /^n\.yaml:1:1: holds a list; allowed: a map with the keys listen, attach, admin, /],
   ["text", /^n\.yaml:1:1: holds "text"; allowed: a map with the keys listen, /],
   [
     "cache: { answersBytes: 63KiB }",
@@ -142,7 +140,10 @@ test.each([
   ],
   ["cache: { answersBytes: 32MB }", /cache\.answersBytes is "32MB"; allowed/],
   ["cache: { answersBytes: -1 }", /cache\.answersBytes is -1; allowed/],
-  ["listen: { addresses: [] }", /^n\.yaml:1:22: listen\.addresses is an empty list; allowed: a list of one or more/],
+  [
+    "listen: { addresses: [] }",
+    "n.yaml:1:22: listen.addresses is empty, and attach.mode adds no address: nodens would listen nowhere",
+  ],
   [
     "listen:\n  allow:\n    - 10.0.0.0/8\n    - 10.0.0.0/33",
     /^n\.yaml:4:7: listen\.allow\[1\] is "10\.0\.0\.0\/33"; allowed/,
@@ -201,6 +202,25 @@ test.each([
   [
     "listen: { addresses: ['127.0.0.1:53', '127.0.0.1:53'] }",
     /^n\.yaml:1:39: listen\.addresses\[1\] is 127\.0\.0\.1:53 a second time$/,
+  ],
+  ["attach: { mode: link-local, addresses: [] }\nlisten: { addresses: [] }", /listen\.addresses is empty/],
+  ["attach: { mode: link-local, addresses: [10.0.0.1, 10.0.0.2] }", /attach\.addresses\[1\] is a second IPv4 address/],
+  ["attach: { mode: intercept }", /attach\.mode|attach\.virtualAddresses is empty, and so is upstream\.servers/],
+  [
+    "attach: { mode: intercept }\nupstream: { servers: ['fd00::a'] }",
+    /\(fd00::a\) has no IPv6 address in attach\.addresses/,
+  ],
+  [
+    "attach: { mode: intercept, virtualAddresses: [169.254.20.10] }",
+    /attach\.virtualAddresses\[0\] \(169\.254\.20\.10\) is in attach\.addresses too/,
+  ],
+  [
+    "attach: { mode: intercept, virtualAddresses: [10.96.0.10, 10.96.0.10] }",
+    /attach\.virtualAddresses\[1\] has 10\.96\.0\.10 a second time/,
+  ],
+  [
+    "attach: { mode: link-local }\nupstream: { servers: [169.254.20.10] }",
+    /upstream\.servers\[0\] is 169\.254\.20\.10:53, where nodens itself listens/,
   ],
   ["listen: { addresses: ['[::1]:53', '[0:0::1]:53'] }", /listen\.addresses\[1\] is \[0:0::1\]:53 a second time/],
   [

@@ -1,0 +1,178 @@
+/*
+ * nodens's place on the node, from the settings `attach.*`: addresses, sockets on them, rules; put in place at the start, looked
+ * after every minute, and sooner while something is wrong. Nothing here ends nodens or keeps it from serving where it can.
+ */
+import { isIP } from "node:net";
+import type { Clock } from "../runtime/clock.ts";
+import { formatServerAddress, type ServerAddress } from "../runtime/server-address.ts";
+import { type Interception, startInterception } from "./interception.ts";
+import type { Interception as InterceptionTarget } from "./intercept-table.ts";
+import { ensureAddresses } from "./local-addresses.ts";
+import type { OpenNftSession } from "./nft-session.ts";
+import type { RunProgram } from "./run-program.ts";
+import { type SetupProblem, type SetupProblemKind, setupProblemKinds } from "./setup-problem.ts";
+import { keepUntrackedTable } from "./untracked-table.ts";
+
+/** What is wanted (settings: attach), and what it takes. */
+export interface AttachmentOptions {
+  readonly mode: "none" | "link-local" | "intercept";
+  readonly addresses: readonly string[];
+  readonly virtualAddresses: readonly string[];
+  readonly interceptPort: number;
+  readonly notrack: boolean;
+  readonly clock: Clock;
+  readonly run: RunProgram;
+  readonly openSession: OpenNftSession;
+  readonly log: {
+    info(fields: object, message: string): void;
+    warn(fields: object, message: string): void;
+  };
+  /** Opens UDP and TCP on the address, unless it is open already. Rejects with a message for people. */
+  listen(address: ServerAddress): Promise<void>;
+  /** Whether a question of our own to this address was answered. */
+  answers(address: ServerAddress, protocol: "udp" | "tcp"): Promise<boolean>;
+  /** Whether nodens is fit for pods at all: ready, and not in a loop. */
+  mayIntercept(): boolean;
+}
+
+/** A place on the node. */
+export interface Attachment {
+  /** Whether all that the mode asks for is in place. Always, for the mode `none`. */
+  isComplete(): boolean;
+  /** Whether pods ask kube-dns directly although they should be intercepted. */
+  isFailOpen(): boolean;
+  /** What is wrong now. */
+  problems(): readonly SetupProblem[];
+  /** How often something was found wrong that was not wrong before, by kind. */
+  problemCounts(): Readonly<Record<SetupProblemKind, number>>;
+  /** Lets new questions of pods go to kube-dns, where that can be done. Addresses and what keeps them untracked stay. */
+  release(): Promise<void>;
+  /** Ends the care, and the interception. */
+  close(): Promise<void>;
+}
+
+const checkMs = 60_000;
+const retryMs = 5000;
+
+/** Puts everything in place that can be, once, and keeps it there. Resolves after the first try, whatever came of it. */
+export async function attach(options: AttachmentOptions): Promise<Attachment> {
+  const { mode, addresses, notrack, clock, run, log } = options;
+  const counts = Object.fromEntries(setupProblemKinds.map((kind) => [kind, 0])) as Record<SetupProblemKind, number>;
+  const targets = mode === "intercept" ? targetsOf(options) : [];
+  const table = keepUntrackedTable(addresses, run, notrack);
+  let nodeProblems: readonly SetupProblem[] = [];
+  let interceptProblems: readonly SetupProblem[] = [];
+  let interception: Interception | undefined;
+  let isPlaced = mode === "none";
+  let isReleased = false;
+  let cancelCheck = () => {};
+
+  if (mode !== "none") {
+    await check();
+    if (mode === "intercept") interception = intercept();
+  }
+
+  async function check(): Promise<void> {
+    nodeProblems = compare(nodeProblems, await place());
+    isPlaced = nodeProblems.length === 0;
+    await interception?.verify();
+    if (!isReleased) cancelCheck = clock.after(isPlaced ? checkMs : retryMs, () => void check());
+  }
+
+  async function place(): Promise<SetupProblem[]> {
+    const problems = await ensureAddresses(addresses, run);
+    // Rules first: nobody's question is tracked because the socket was faster.
+    const { wasChanged, problem } = await table.verify();
+    if (wasChanged) log.warn({}, "the nftables table of nodens was changed or removed by somebody; it is put back");
+    if (problem !== undefined) problems.push(problem);
+    const sockets = [...addresses.map((host) => ({ host, port: 53 })), ...targets];
+    for (const { host, port } of sockets) {
+      await options.listen({ host, port }).catch((error: Error) => {
+        problems.push({ kind: "listen", message: error.message });
+      });
+    }
+    if (problems.length === 0) problems.push(...(await findSilence()));
+    return problems;
+  }
+
+  /** The only proof that an address works is an answer from it. */
+  async function findSilence(): Promise<SetupProblem[]> {
+    const problems: SetupProblem[] = [];
+    for (const host of addresses) {
+      for (const protocol of ["udp", "tcp"] as const) {
+        const address = { host, port: 53 };
+        if (!options.mayIntercept() || (await options.answers(address, protocol))) continue;
+        const message = `a question to ${formatServerAddress(address)} over ${protocol.toUpperCase()} was not answered; is there a firewall rule?`;
+        problems.push({ kind: "path", message });
+      }
+    }
+    return problems;
+  }
+
+  function intercept(): Interception {
+    return startInterception({
+      targets,
+      probePort: options.interceptPort - 1,
+      notrack,
+      clock,
+      run,
+      openSession: options.openSession,
+      answers: options.answers,
+      mayIntercept: () => isPlacedForInterception() && options.mayIntercept(),
+      report(problems) {
+        interceptProblems = compare(interceptProblems, problems);
+      },
+    });
+  }
+
+  /** Without its sockets an interception would only lose packets. */
+  function isPlacedForInterception(): boolean {
+    return !nodeProblems.some(({ kind }) => kind === "listen" || kind === "address");
+  }
+
+  /** Counts and tells what is new, tells what is over. */
+  function compare(before: readonly SetupProblem[], now: readonly SetupProblem[]): readonly SetupProblem[] {
+    const has = (list: readonly SetupProblem[], one: SetupProblem) =>
+      list.some(({ message }) => message === one.message);
+    for (const problem of now) {
+      if (has(before, problem)) continue;
+      counts[problem.kind] += 1;
+      log.warn({ kind: problem.kind, mode }, problem.message);
+    }
+    for (const problem of before) {
+      if (!has(now, problem)) log.info({ kind: problem.kind, mode }, `no longer: ${problem.message}`);
+    }
+    return now;
+  }
+
+  return {
+    isComplete: () => isPlaced && (interception === undefined || interception.isInForce()),
+    isFailOpen: () => interception !== undefined && !interception.isInForce(),
+    problems: () => [...nodeProblems, ...interceptProblems],
+    problemCounts: () => counts,
+    async release() {
+      isReleased = true;
+      cancelCheck();
+      await interception?.withdraw();
+    },
+    async close() {
+      isReleased = true;
+      cancelCheck();
+      await interception?.close();
+    },
+  };
+}
+
+/** Each Service address with its port on our address of its family: the first the lowest, the others above it. */
+export function targetsOf({
+  virtualAddresses,
+  addresses,
+  interceptPort,
+}: Pick<AttachmentOptions, "virtualAddresses" | "addresses" | "interceptPort">): InterceptionTarget[] {
+  return virtualAddresses.flatMap((virtualAddress, position) => {
+    const family = isIP(virtualAddress);
+    const host = addresses.find((address) => isIP(address) === family);
+    const earlier = virtualAddresses.slice(0, position).filter((address) => isIP(address) === family).length;
+    return host === undefined ? [] : [{ virtualAddress, host, port: interceptPort + earlier }];
+  });
+}

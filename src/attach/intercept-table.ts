@@ -1,0 +1,142 @@
+/*
+ * The nftables table that brings pods' questions to the kube-dns Service here, without connection tracking and without
+ * translation by the kernel's NAT: addresses and ports are rewritten packet by packet.
+ *
+ *     pod ── VIP:53 ──▶ prerouting, before raw:  VIP:53 → own:port, if the VIP is in the set of those that are alive
+ *     pod ◀── VIP:53 ── output, before raw:      own:port → VIP:53
+ *
+ * Each Service address has a port of its own at nodens: by it the reply gets back the address that was asked, and questions to
+ * our own address, port 53, stay what they are. The port before is for nodens's own test packets, which cross lo and meet the
+ * same hooks: they tell whether a packet that is rewritten here also arrives, and its reply.
+ */
+import { isIPv6 } from "node:net";
+
+/** A Service address and where its questions are to arrive: an address of the same family, and a port. */
+export interface Interception {
+  readonly virtualAddress: string;
+  readonly host: string;
+  readonly port: number;
+}
+
+/** What the text depends on. */
+export interface InterceptTableOptions {
+  readonly table: string;
+  readonly interceptions: readonly Interception[];
+  /** The port of test packets, on each `host`: they arrive where the first interception of the family does. */
+  readonly probePort: number;
+  /** Whether to keep the traffic out of connection tracking. */
+  readonly notrack: boolean;
+}
+
+/** How long a Service address stays in the set without being renewed. */
+export const aliveSeconds = 2;
+
+/** Names of the counters of packets: what was rewritten, and what of it arrived behind every other rule of the node. */
+export const counterNames = { intercepted: "intercepted", delivered: "delivered" } as const;
+
+/**
+ * The commands that make the table, one transaction. It belongs to the nft process that runs them (`flags owner`): the kernel
+ * removes it when that ends, and nobody else can change it.
+ */
+export function interceptTableText(options: InterceptTableOptions): string {
+  const { table, interceptions, probePort, notrack } = options;
+  // Before iptables' raw table, so that its rules see the packets that nodens gets.
+  const early = "raw - 10";
+  // With tracking the reply must first be seen as what it is: the reply of a tracked question. Behind NAT it is changed at last.
+  const [replyHook, replyPriority] = notrack ? ["output", early] : ["postrouting", "srcnat + 100"];
+  const end = notrack ? " notrack" : "";
+  const direct = interceptions.flatMap(({ host, port }) =>
+    forBoth((transport) => `${ip(host)} daddr ${host} ${transport} dport ${port} drop`),
+  );
+  const probes = probeTargets(interceptions).flatMap(({ host, port }) =>
+    forBoth((transport) => {
+      const toProbe = `iif lo ${ip(host)} daddr ${host} ${transport} dport ${probePort}`;
+      return `${toProbe} ${transport} dport set ${port}${end} accept`;
+    }),
+  );
+  const questions = interceptions.flatMap(({ virtualAddress, host, port }) =>
+    forBoth((transport) => {
+      const asked = `${ip(host)} daddr ${virtualAddress} ${transport} dport 53 ${ip(host)} daddr @${aliveSet(host)}`;
+      const counted = `counter name ${counterNames.intercepted}`;
+      return `${asked} ${counted} ${transport} dport set ${port} ${ip(host)} daddr set ${host}${end} accept`;
+    }),
+  );
+  // Test packets themselves leave through the same hook, and need no entry either.
+  const probeQuestions = probeTargets(interceptions).flatMap(({ host }) =>
+    forBoth((transport) => `${ip(host)} daddr ${host} ${transport} dport ${probePort}${end} accept`),
+  );
+  const probeReplies = probeTargets(interceptions).flatMap(({ host, port }) =>
+    forBoth((transport) => {
+      const reply = `${ip(host)} saddr ${host} ${ip(host)} daddr ${host} ${transport} sport ${port}`;
+      return `${reply} ${transport} sport set ${probePort}${end} accept`;
+    }),
+  );
+  const replies = interceptions.flatMap(({ virtualAddress, host, port }) =>
+    forBoth((transport) => {
+      const reply = `${ip(host)} saddr ${host} ${transport} sport ${port}`;
+      return `${reply} ${transport} sport set 53 ${ip(host)} saddr set ${virtualAddress}${end} accept`;
+    }),
+  );
+  const arrivals = interceptions.flatMap(({ host, port }) =>
+    forBoth((transport) => {
+      return `iif != lo ${ip(host)} daddr ${host} ${transport} dport ${port} counter name ${counterNames.delivered}`;
+    }),
+  );
+  return [
+    `add table inet ${table} { flags owner; comment "nodens: questions to kube-dns are answered here"; }`,
+    `add set inet ${table} alive4 { type ipv4_addr; flags timeout; }`,
+    `add set inet ${table} alive6 { type ipv6_addr; flags timeout; }`,
+    `add counter inet ${table} ${counterNames.intercepted}`,
+    `add counter inet ${table} ${counterNames.delivered}`,
+    ...chain(table, "questions", `prerouting priority ${early}`, [...direct, ...probes, ...questions]),
+    ...chain(table, "arrivals", "input priority filter + 300", arrivals),
+    ...chain(table, "replies", `${replyHook} priority ${replyPriority}`, [
+      ...(notrack ? probeQuestions : []),
+      ...probeReplies,
+      ...replies,
+    ]),
+  ].join("; ");
+}
+
+/** The commands that renew a Service address in the set: one transaction, the only way in older kernels to renew a time-out. */
+export function renewText(table: string, virtualAddresses: readonly string[]): string {
+  return virtualAddresses
+    .flatMap((address) => {
+      const inSet = `element inet ${table} ${aliveSet(address)}`;
+      const element = `${address} timeout ${aliveSeconds}s`;
+      // Added first, because one that is not there cannot be deleted.
+      return [`add ${inSet} { ${element} }`, `delete ${inSet} { ${address} }`, `add ${inSet} { ${element} }`];
+    })
+    .join("; ");
+}
+
+/** The commands that stop the interception of new questions; replies to those that came before are still rewritten. */
+export function withdrawText(table: string): string {
+  return `flush set inet ${table} alive4; flush set inet ${table} alive6`;
+}
+
+/** Of every family the first interception: where test packets arrive. */
+export function probeTargets(interceptions: readonly Interception[]): Interception[] {
+  return interceptions.filter(
+    ({ host }, position) => interceptions.findIndex((other) => other.host === host) === position,
+  );
+}
+
+function chain(table: string, name: string, hook: string, rules: readonly string[]): string[] {
+  return [
+    `add chain inet ${table} ${name} { type filter hook ${hook}; policy accept; }`,
+    ...rules.map((rule) => `add rule inet ${table} ${name} ${rule}`),
+  ];
+}
+
+function forBoth(rule: (transport: "udp" | "tcp") => string): string[] {
+  return [rule("udp"), rule("tcp")];
+}
+
+function ip(host: string): "ip" | "ip6" {
+  return isIPv6(host) ? "ip6" : "ip";
+}
+
+function aliveSet(host: string): "alive4" | "alive6" {
+  return isIPv6(host) ? "alive6" : "alive4";
+}

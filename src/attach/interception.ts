@@ -1,0 +1,246 @@
+/*
+ * The interception of a Service address, and when it may be in force. Pods must resolve whatever becomes of nodens, so it is a
+ * switch that has to be held down, twice: the table ends with this process, and its rules work only while the Service address is
+ * in a set from which it drops out after two seconds, unless a question of our own has just gone the way of the pods' questions
+ * and was answered. Everything that fails leads to the same safe state: pods ask kube-dns through kube-proxy.
+ */
+import { randomBytes } from "node:crypto";
+import type { Clock } from "../runtime/clock.ts";
+import type { ServerAddress } from "../runtime/server-address.ts";
+import {
+  aliveSeconds,
+  counterNames,
+  type Interception as InterceptionTarget,
+  interceptTableText,
+  probeTargets,
+  renewText,
+  withdrawText,
+} from "./intercept-table.ts";
+import type { NftSession, OpenNftSession } from "./nft-session.ts";
+import type { RunProgram } from "./run-program.ts";
+import type { SetupProblem } from "./setup-problem.ts";
+
+/** What the interception needs. */
+export interface InterceptionOptions {
+  readonly targets: readonly InterceptionTarget[];
+  readonly probePort: number;
+  readonly notrack: boolean;
+  readonly clock: Clock;
+  readonly run: RunProgram;
+  readonly openSession: OpenNftSession;
+  /** Whether a question to this address was answered. */
+  answers(address: ServerAddress, protocol: "udp" | "tcp"): Promise<boolean>;
+  /** Whether nodens is fit for pods at all: ready, and not in a loop. */
+  mayIntercept(): boolean;
+  /** Called with what is wrong now, empty when nothing is; also when nothing changed. */
+  report(problems: readonly SetupProblem[]): void;
+}
+
+/** An interception, which goes on until it is closed. */
+export interface Interception {
+  /** Whether the kernel brings pods' questions here at this moment. */
+  isInForce(): boolean;
+  /** Looks whether packets really take the path: over TCP too, and those of pods. To be called every minute or so. */
+  verify(): Promise<void>;
+  /** Stops new questions from coming. Replies to those under way still reach pods. It does not begin again. */
+  withdraw(): Promise<void>;
+  /** Ends it and removes the table. */
+  close(): Promise<void>;
+}
+
+const beatMs = 500;
+/** How long after the interception came into force the first look at pods' packets is worth while. */
+const firstVerifyMs = 3000;
+const firstReopenMs = 1000;
+const firstSuspensionMs = 60_000;
+const longestPauseMs = 900_000;
+/** Failed beats in a row until it is called a problem: before that a busy moment explains it. */
+const missesUntilProblem = 3;
+/** Fewer packets than this in a minute tell nothing; of more, as many per hundred may be lost on the way to us. */
+const fewPackets = 20;
+const tolerablePercent = 10;
+
+/** Starts beating. It comes into force by itself, as soon as everything it needs is there. */
+export function startInterception(options: InterceptionOptions): Interception {
+  const { targets, probePort, notrack, clock } = options;
+  // A second nodens of a rolling update has its own table beside this one: whichever rewrites a packet, it arrives.
+  const table = `nodens_${randomBytes(4).toString("hex")}`;
+  const virtualAddresses = targets.map(({ virtualAddress }) => virtualAddress);
+  const probes = probeTargets(targets).map(({ host }) => ({ host, port: probePort }));
+  const problems = new Map<"table" | "beat" | "path", SetupProblem>();
+  let session: NftSession | undefined;
+  let renewedAtMs = -Infinity;
+  let misses = 0;
+  let reopenAtMs = -Infinity;
+  let reopenPauseMs = firstReopenMs;
+  let suspendedUntilMs = -Infinity;
+  let suspensionMs = firstSuspensionMs;
+  let counted = { intercepted: 0, delivered: 0 };
+  let isEnding = false;
+  let beating = Promise.resolve();
+  let cancelTimer = clock.after(0, tick);
+
+  function tick(): void {
+    beating = beat().finally(() => {
+      if (!isEnding) cancelTimer = clock.after(beatMs, tick);
+    });
+  }
+
+  async function beat(): Promise<void> {
+    const isWanted = options.mayIntercept() && clock.nowMs() >= suspendedUntilMs;
+    if (!isWanted) return release();
+    if (session === undefined && !(await openTable())) return report();
+    if (!(await areAnswered("udp"))) return miss();
+    misses = 0;
+    problems.delete("beat");
+    // What was asked may have ended meanwhile.
+    if (isEnding) return;
+    const wasInForce = isInForce();
+    const complaint = await session?.run(renewText(table, virtualAddresses));
+    if (complaint !== undefined) return loseTable(complaint);
+    renewedAtMs = clock.nowMs();
+    problems.delete("table");
+    reopenPauseMs = firstReopenMs;
+    report();
+    if (!wasInForce) clock.after(firstVerifyMs, () => void verify());
+  }
+
+  async function areAnswered(protocol: "udp" | "tcp"): Promise<boolean> {
+    const answered = await Promise.all(probes.map((address) => options.answers(address, protocol)));
+    return !answered.includes(false);
+  }
+
+  /** The set empties itself; nothing needs to be done for safety. */
+  function miss(): void {
+    misses += 1;
+    if (misses < missesUntilProblem) return;
+    const where = probes.map(({ host }) => host).join(", ");
+    problems.set("beat", {
+      kind: "path",
+      message: `test packets that take the way of pods' questions to ${where} are not answered: pods ask kube-dns directly. Is there a firewall rule, or another table in front?`,
+    });
+    report();
+    // Somebody may have taken the table away together with its owner.
+    if (misses % missesUntilProblem === 0) void checkTable();
+  }
+
+  async function openTable(): Promise<boolean> {
+    if (clock.nowMs() < reopenAtMs) return false;
+    const opened = options.openSession(() => {
+      if (session === opened) loseTable("nft has ended");
+    });
+    session = opened;
+    const complaint = await opened.run(interceptTableText({ table, interceptions: targets, probePort, notrack }));
+    if (complaint === undefined) {
+      counted = { intercepted: 0, delivered: 0 };
+      return true;
+    }
+    loseTable(complaint);
+    return false;
+  }
+
+  /** The table is gone or cannot be trusted. Another try comes later, and later each time. */
+  function loseTable(complaint: string): void {
+    const lost = session;
+    session = undefined;
+    renewedAtMs = -Infinity;
+    reopenAtMs = clock.nowMs() + reopenPauseMs;
+    reopenPauseMs = Math.min(reopenPauseMs * 2, longestPauseMs);
+    problems.set("table", describeComplaint(table, complaint));
+    void lost?.close();
+    report();
+  }
+
+  async function checkTable(): Promise<void> {
+    const asked = session;
+    if (asked === undefined) return;
+    const { code } = await options.run("nft", ["list", "chain", "inet", table, "questions"]);
+    if (code !== 0 && asked === session && !isEnding) loseTable("the table has vanished");
+  }
+
+  async function verify(): Promise<void> {
+    if (!isInForce()) return;
+    const problem = (await areAnswered("tcp"))
+      ? await findLostPackets()
+      : `test packets are answered over UDP and not over TCP`;
+    if (isEnding || !isInForce()) return;
+    if (problem === undefined) {
+      suspensionMs = firstSuspensionMs;
+      problems.delete("path");
+      return report();
+    }
+    problems.set("path", { kind: "path", message: `${problem}: pods ask kube-dns directly for a while` });
+    suspendedUntilMs = clock.nowMs() + suspensionMs;
+    suspensionMs = Math.min(suspensionMs * 2, longestPauseMs);
+    await release();
+    report();
+  }
+
+  /** Compares how many packets of pods were rewritten with how many came out behind all other rules. */
+  async function findLostPackets(): Promise<string | undefined> {
+    const { code, stdout } = await options.run("nft", ["--json", "list", "counters", "table", "inet", table]);
+    if (code !== 0) return undefined;
+    const now = readCounters(stdout);
+    const intercepted = now.intercepted - counted.intercepted;
+    const lost = intercepted - (now.delivered - counted.delivered);
+    counted = now;
+    if (intercepted < fewPackets || lost * 100 <= intercepted * tolerablePercent) return undefined;
+    return `${lost} of ${intercepted} packets of pods were lost between nodens's rules and its socket (a firewall or network policy on the way to ${targets.map(({ host, port }) => `${host} port ${port}`).join(", ")}?)`;
+  }
+
+  async function release(): Promise<void> {
+    if (!isInForce()) return;
+    renewedAtMs = -Infinity;
+    await session?.run(withdrawText(table));
+  }
+
+  function isInForce(): boolean {
+    return session !== undefined && clock.nowMs() - renewedAtMs < aliveSeconds * 1000;
+  }
+
+  function report(): void {
+    if (!isEnding) options.report([...problems.values()]);
+  }
+
+  return {
+    isInForce,
+    verify,
+    async withdraw() {
+      isEnding = true;
+      cancelTimer();
+      await beating;
+      await release();
+    },
+    async close() {
+      isEnding = true;
+      cancelTimer();
+      await session?.close();
+    },
+  };
+}
+
+function describeComplaint(table: string, complaint: string): SetupProblem {
+  const [firstLine = ""] = complaint.split("\n");
+  if (/not installed/.test(complaint)) return { kind: "nft", message: `cannot intercept: ${complaint}` };
+  if (/not permitted|permission denied/i.test(complaint)) {
+    return {
+      kind: "permission",
+      message: "cannot intercept: not permitted; it needs root and the capability NET_ADMIN",
+    };
+  }
+  if (/flags|owner/.test(firstLine) || /unknown.*owner|not supported/i.test(complaint)) {
+    const message = `cannot intercept: this kernel or nft has no tables with an owner (Linux 5.12, nftables 1.0.0); nft says: ${firstLine}`;
+    return { kind: "nft_owner", message };
+  }
+  return { kind: "nft", message: `cannot intercept: table ${table}: ${firstLine}` };
+}
+
+interface ListedCounters {
+  readonly nftables: readonly { readonly counter?: { readonly name: string; readonly packets: number } }[];
+}
+
+function readCounters(json: string): { intercepted: number; delivered: number } {
+  const { nftables } = JSON.parse(json) as ListedCounters;
+  const packetsOf = (name: string) => nftables.find(({ counter }) => counter?.name === name)?.counter?.packets ?? 0;
+  return { intercepted: packetsOf(counterNames.intercepted), delivered: packetsOf(counterNames.delivered) };
+}

@@ -1,0 +1,36 @@
+/*
+ * A program of the system that is run to its end: `ip`, `nft`.
+ */
+import { spawn } from "node:child_process";
+
+/** How it ended. `code` is null when a signal ended it. */
+export interface ProgramResult {
+  readonly code: number | null;
+  readonly stdout: string;
+  /** With the white space around it taken off. */
+  readonly stderr: string;
+}
+
+/** Runs `program`, with `input` on its standard input. A program that cannot be started has the code 127, and says why. */
+export type RunProgram = (program: string, args: readonly string[], input?: string) => Promise<ProgramResult>;
+
+/** A program that hangs (on a lock, say) is ended after this long. */
+const timeoutMs = 10_000;
+
+/** Code of a program that could not be started, as shells have it. */
+export const notStarted = 127;
+
+/** Runs real programs. */
+export const runProgram: RunProgram = (program, args, input = "") =>
+  new Promise((resolve) => {
+    const child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"], timeout: timeoutMs });
+    let stdout = "";
+    let stderr = "";
+    child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
+    child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
+    child.on("error", (error) => resolve({ code: notStarted, stdout: "", stderr: error.message }));
+    child.on("close", (code) => resolve({ code, stdout, stderr: stderr.trim() }));
+    // It may end without reading.
+    child.stdin.on("error", () => {});
+    child.stdin.end(input);
+  });

@@ -1,0 +1,40 @@
+/*
+ * What can be wrong with nodens's place on the node. Nothing of it ends nodens: it goes on serving, and tries again.
+ */
+import { notStarted, type ProgramResult } from "./run-program.ts";
+
+/** Kinds, as metrics count them. */
+export const setupProblemKinds = ["nft", "nft_owner", "permission", "address", "listen", "path", "config"] as const;
+
+/** One of them: see the help of `nodens_setup_errors_total`. */
+export type SetupProblemKind = (typeof setupProblemKinds)[number];
+
+/** A problem, for the person who has to solve it: what, with what, why, and what to do. */
+export interface SetupProblem {
+  readonly kind: SetupProblemKind;
+  readonly message: string;
+}
+
+/**
+ * The problem behind a program that failed: it is missing, may not do that, or says something else. `kind` is for the last
+ * case; `doing` completes "cannot …".
+ */
+export function problemOfProgram(
+  kind: SetupProblemKind,
+  program: string,
+  doing: string,
+  { code, stderr }: ProgramResult,
+): SetupProblem {
+  if (code === notStarted) {
+    return { kind, message: `cannot ${doing}: the program ${program} is not installed (${stderr})` };
+  }
+  if (/operation not permitted|permission denied/i.test(stderr)) {
+    const message = `cannot ${doing}: not permitted; nodens needs root and the capability NET_ADMIN for this attach.mode`;
+    return { kind: "permission", message };
+  }
+  return { kind, message: `cannot ${doing}: ${program} says: ${firstLines(stderr) || `exit code ${code}`}` };
+}
+
+function firstLines(text: string): string {
+  return text.split("\n").slice(0, 3).join(" ").trim();
+}

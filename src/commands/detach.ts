@@ -1,0 +1,36 @@
+/* `nodens detach`: takes off the node what nodens leaves there when it ends. */
+import { detach as detachFromNode } from "../attach/detach.ts";
+import type { RunProgram } from "../attach/run-program.ts";
+import type { Environment } from "../settings/expand-variables.ts";
+import { loadSettings } from "../settings/load-settings.ts";
+import { formatProblem } from "../settings/problem.ts";
+import { ExitCode } from "./exit-code.ts";
+
+/** What `detach` needs. Both functions get whole lines, with their line ends. */
+export interface DetachOptions {
+  readonly env: Environment;
+  readonly run: RunProgram;
+  readonly write: (text: string) => void;
+  readonly writeError: (text: string) => void;
+}
+
+/**
+ * Removes the addresses and the table, and says so. Without a file the addresses are those of the default settings. Returns the
+ * exit code: 0 also when nothing was there, 77 without permission, 71 when the system refused something else.
+ */
+export async function detach(
+  filePath: string | undefined,
+  { env, run, write, writeError }: DetachOptions,
+): Promise<number> {
+  const loaded = loadSettings({ filePath, env });
+  if ("problems" in loaded) {
+    for (const problem of loaded.problems) writeError(`${formatProblem(problem)}\n`);
+    return ExitCode.configuration;
+  }
+  const { removed, problems } = await detachFromNode(loaded.settings.attach.addresses, run);
+  for (const what of removed) write(`removed ${what}\n`);
+  for (const { message } of problems) writeError(`nodens: ${message}\n`);
+  if (removed.length === 0 && problems.length === 0) write("nothing of nodens is on this node\n");
+  if (problems.some(({ kind }) => kind === "permission")) return ExitCode.noPermission;
+  return problems.length > 0 ? ExitCode.system : ExitCode.ok;
+}

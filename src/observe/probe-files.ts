@@ -1,0 +1,68 @@
+/*
+ * Two files for the probes of a pod, which a shell can look at for next to nothing: `ready` exists while nodens is ready, `alive`
+ * has the time of the last second in which nodens answered through its own socket.
+ */
+import { mkdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Clock } from "../runtime/clock.ts";
+
+/** Where the files are, and what they tell. */
+export interface ProbeFileOptions {
+  readonly directory: string;
+  isReady(): boolean;
+  /** Whether nodens answers at this moment. */
+  answers(): Promise<boolean>;
+  readonly clock: Clock;
+  /** Called once when the files cannot be written, and again after they could. */
+  onError(error: Error): void;
+}
+
+const intervalMs = 1000;
+
+/** Keeps the files up to date until the returned function is called, which removes `ready`. */
+export function keepProbeFiles({ directory, isReady, answers, clock, onError }: ProbeFileOptions): () => void {
+  const ready = join(directory, "ready");
+  const alive = join(directory, "alive");
+  let isBroken = false;
+  let isOver = false;
+  let cancel = clock.after(0, () => void update());
+  // Left by an earlier process in the same place.
+  attempt(() => rmSync(ready, { force: true }));
+
+  async function update(): Promise<void> {
+    const isAnswering = await answers();
+    if (isOver) return;
+    attempt(() => {
+      mkdirSync(directory, { recursive: true });
+      if (isAnswering) touch(alive);
+      if (isReady()) touch(ready);
+      else rmSync(ready, { force: true });
+    });
+    cancel = clock.after(intervalMs, () => void update());
+  }
+
+  function attempt(write: () => void): void {
+    try {
+      write();
+      isBroken = false;
+    } catch (error) {
+      if (!isBroken) onError(error as Error);
+      isBroken = true;
+    }
+  }
+
+  return () => {
+    isOver = true;
+    cancel();
+    attempt(() => rmSync(ready, { force: true }));
+  };
+}
+
+function touch(path: string): void {
+  const now = new Date();
+  try {
+    utimesSync(path, now, now);
+  } catch {
+    writeFileSync(path, "");
+  }
+}

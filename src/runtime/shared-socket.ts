@@ -1,0 +1,128 @@
+/*
+ * Sockets on one address that several processes of one user share (SO_REUSEPORT): the kernel spreads new datagrams and
+ * connections over all that are bound. A process that ends leaves the group first, so that what comes goes to the others, then
+ * reads what the kernel had queued for it, and closes last. Closing at once would lose that queue.
+ */
+import { networkInterfaces, endianness } from "node:os";
+import { isIPv6 } from "node:net";
+import { libc, SocketConstant as k } from "./libc.ts";
+import { addressOctets, type ServerAddress } from "./server-address.ts";
+
+/** A bound socket: its descriptor belongs to whoever makes a dgram or net object of it, and is closed by that. */
+export interface SharedSocket {
+  readonly fd: number;
+  /** True when another process of this user was bound to the address already. */
+  readonly isShared: boolean;
+  /** Takes no new datagrams or connections from now on, if another process has the address too; what is queued stays readable. */
+  leave(): void;
+}
+
+/**
+ * Binds a socket to `address`, whose port is not 0: a port that the kernel picks is nobody else's. Undefined where the C library
+ * cannot be called; then Node's own sockets serve, without `leave`. Throws the system's error, with its code, when the address
+ * cannot be bound: EADDRINUSE for a program of another user, or one that does not share.
+ */
+export function bindSharedSocket(protocol: "udp" | "tcp", address: ServerAddress): SharedSocket | undefined {
+  if (libc === undefined) return undefined;
+  const isShared = !isFree(protocol, address);
+  const fd = openSocket(protocol, address.host);
+  try {
+    setOption(fd, k.SOL_SOCKET, k.SO_REUSEPORT, 1);
+    bind(fd, address);
+  } catch (error) {
+    libc.close(fd);
+    throw error;
+  }
+  return { fd, isShared, leave: protocol === "udp" ? () => connectToNobody(fd, address) : () => steerAway(fd) };
+}
+
+/** Whether nobody is bound to the address: tried with a socket that does not share. */
+function isFree(protocol: "udp" | "tcp", address: ServerAddress): boolean {
+  const fd = openSocket(protocol, address.host);
+  try {
+    bind(fd, address);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== "EADDRINUSE";
+  } finally {
+    libc?.close(fd);
+  }
+}
+
+function openSocket(protocol: "udp" | "tcp", host: string): number {
+  const type = protocol === "udp" ? k.SOCK_DGRAM : k.SOCK_STREAM;
+  const fd = libc?.socket(isIPv6(host) ? k.AF_INET6 : k.AF_INET, type | k.SOCK_NONBLOCK | k.SOCK_CLOEXEC, 0) ?? -1;
+  if (fd === -1) throw failure("socket");
+  if (isIPv6(host)) setOption(fd, k.IPPROTO_IPV6, k.IPV6_V6ONLY, 1);
+  // For TCP: connections of an earlier process that wait in TIME_WAIT do not keep the address.
+  if (protocol === "tcp") setOption(fd, k.SOL_SOCKET, k.SO_REUSEADDR, 1);
+  return fd;
+}
+
+function bind(fd: number, address: ServerAddress): void {
+  const name = socketAddress(address);
+  if (libc?.bind(fd, name, name.length) !== 0) throw failure("bind");
+}
+
+/**
+ * A connected socket is no member of its group for the kernel: datagrams of other peers pass it by, and nobody is the peer. It
+ * still reads its queue, and sends where each call says.
+ */
+function connectToNobody(fd: number, { host }: ServerAddress): void {
+  const name = socketAddress({ host, port: discardPort });
+  libc?.connect(fd, name, name.length);
+}
+
+const discardPort = 9;
+
+/**
+ * Lets the second member of the group take every new connection: whoever ends is its first, having been there before the other.
+ * Where there is no second, the kernel falls back to its own choice, which is us. The program stays with the group: whoever joins
+ * next gets all new connections at once, as long as it lives.
+ *
+ *     struct sock_fprog { u16 length; struct sock_filter *filter; }      struct sock_filter { u16 code; u8 jt, jf; u32 k; }
+ */
+function steerAway(fd: number): void {
+  if (libc === undefined) return;
+  const program = new Int32Array(2);
+  program[0] = endianness() === "LE" ? bpfReturnConstant : bpfReturnConstant << 16;
+  program[1] = 1;
+  const filter = Buffer.from(program.buffer);
+  const description = Buffer.alloc(16);
+  new Uint16Array(description.buffer, description.byteOffset, 1)[0] = 1;
+  new BigUint64Array(description.buffer, description.byteOffset + 8, 1)[0] = libc.addressOf(filter);
+  libc.setsockopt(fd, k.SOL_SOCKET, k.SO_ATTACH_REUSEPORT_CBPF, description, description.length);
+}
+
+const bpfReturnConstant = 0x06;
+
+function setOption(fd: number, level: number, option: number, value: number): void {
+  const memory = Buffer.from(new Int32Array([value]).buffer);
+  if (libc?.setsockopt(fd, level, option, memory, memory.length) !== 0) throw failure("setsockopt");
+}
+
+/**
+ * struct sockaddr_in { u16 family; u16 port; u8 address[4]; u8 zero[8]; }
+ * struct sockaddr_in6 { u16 family; u16 port; u32 flow; u8 address[16]; u32 scope; }, port and address in network order.
+ */
+function socketAddress({ host, port }: ServerAddress): Buffer {
+  const memory = Buffer.alloc(isIPv6(host) ? 28 : 16);
+  const inMachineOrder = new Uint16Array([isIPv6(host) ? k.AF_INET6 : k.AF_INET]);
+  memory.set(new Uint8Array(inMachineOrder.buffer), 0);
+  memory.writeUInt16BE(port, 2);
+  memory.set(addressOctets(host), isIPv6(host) ? 8 : 4);
+  if (isIPv6(host)) memory.set(new Uint8Array(new Uint32Array([scopeOf(host)]).buffer), 24);
+  return memory;
+}
+
+/** The number of the interface that a link-local address names ("fe80::1%eth0"), or 0. */
+function scopeOf(host: string): number {
+  const [bare, name] = host.split("%");
+  if (name === undefined) return 0;
+  const known = networkInterfaces()[name]?.find((local) => local.address === bare);
+  return known?.family === "IPv6" ? known.scopeid : Number(name) || 0;
+}
+
+function failure(call: string): Error {
+  return libc?.lastError(call) ?? new Error(call);
+}

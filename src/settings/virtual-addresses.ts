@@ -1,0 +1,10 @@
+/*
+ * Which addresses of the kube-dns Service are intercepted: those named or, where none is, those that are asked.
+ */
+import type { Settings } from "./settings-table.ts";
+
+/** IP addresses in the order of the settings; empty when neither setting names one. Not checked for repetitions. */
+export function virtualAddressesOf({ attach, upstream }: Pick<Settings, "attach" | "upstream">): readonly string[] {
+  if (attach.virtualAddresses.length > 0) return attach.virtualAddresses;
+  return upstream.servers.filter(({ port }) => port === 53).map(({ host }) => host);
+}
