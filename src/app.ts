@@ -3,15 +3,16 @@
  * order, and ends them in the reverse.
  */
 import { randomBytes, randomInt } from "node:crypto";
-import { type AnswerCache, type CacheLimits, createAnswerCache } from "./cache/answer-cache.ts";
+import { type AnswerCache, createAnswerCache } from "./cache/answer-cache.ts";
 import { createFailureMemory } from "./cache/failure-memory.ts";
 import { type ClusterDns, startClusterDns } from "./cluster-dns/cluster-dns-server.ts";
 import { createClusterZone } from "./cluster-dns/cluster-zone.ts";
 import { readZoneFile } from "./cluster-dns/zone-file.ts";
+import { isSameAddress, mutableLimitsOf, ownAddresses, rangesOf, upstreamOptionsOf, wireName } from "./app-settings.ts";
 import { type Attachment, attach } from "./attach/attachment.ts";
 import { openNftSession } from "./attach/nft-session.ts";
 import { runProgram } from "./attach/run-program.ts";
-import { type AllowedRange, createAccessList } from "./listen/access-list.ts";
+import { createAccessList } from "./listen/access-list.ts";
 import type { Front } from "./listen/answer-query.ts";
 import { openListeners } from "./listen/open-listeners.ts";
 import { askOwnSocket } from "./listen/self-query.ts";
@@ -32,7 +33,6 @@ import { type CheckedRule, createZoneKnowledge, type ZoneKnowledge } from "./sea
 import { hostSuffixes } from "./settings/host-suffixes.ts";
 import { virtualAddressesOf } from "./settings/virtual-addresses.ts";
 import type { Settings } from "./settings/settings-table.ts";
-import { planRoutes } from "./upstream/route-plan.ts";
 import { createServerCounters, type ServerCounters } from "./upstream/server-counters.ts";
 import { createUpstream, routeChooser, type Upstream } from "./upstream/upstream.ts";
 import { RrType } from "./wire/codes.ts";
@@ -203,28 +203,8 @@ export async function startApp({ settings: initialSettings, clock, log }: AppOpt
       });
       clusterServers = [clusterDns.address];
     }
-    const plan = {
-      clusterDomain: cluster.domain,
-      reverseZones: cluster.reverseZones,
-      clusterServers,
-      outsideServers: chosen.outsideServers,
-      stubDomains: chosen.stubDomains,
-      clusterTransport: chosen.clusterTransport,
-      outsideTransport: chosen.outsideTransport,
-    };
     return createUpstream({
-      routes: planRoutes(plan),
-      exchange: {
-        maxSends: chosen.maxSends,
-        deadlineMs: chosen.deadlineMs,
-        retransmitMs: { udp: chosen.udp.retransmitMs, tcp: chosen.tcp.queryTimeoutMs },
-      },
-      server: {
-        tcp: chosen.tcp,
-        udp: chosen.udp,
-        health: chosen.health,
-        probeTimeoutMs: Math.max(chosen.udp.retransmitMs, chosen.tcp.queryTimeoutMs),
-      },
+      ...upstreamOptionsOf(wanted, clusterServers),
       clock,
       countersFor,
       onAllDown: () => void (asksWithoutServer += 1),
@@ -278,8 +258,8 @@ export async function startApp({ settings: initialSettings, clock, log }: AppOpt
       await asked.probeAll();
       if (lifeCycle.state() !== "starting") return;
       const [listener] = listeners;
-      if (listener === undefined) {
-        lifeCycle.explain("no address could be opened");
+      if (listener === undefined || !attachment.areSocketsOpen()) {
+        lifeCycle.explain("an address could not be opened");
       } else if (!asked.hasAnswered()) {
         lifeCycle.explain("no upstream server has answered yet");
         if (attempt === 1)
@@ -428,58 +408,4 @@ export function describeServers(upstream: Upstream): string {
       return `${name} -> ${addresses} (${transport.toUpperCase()})`;
     })
     .join("; ");
-}
-
-/** Limits that a reload changes in place: the parts read them at every use. */
-function mutableLimitsOf({ cache, limits, search }: Settings) {
-  const cacheLimits: CacheLimits = {
-    answersSizeBytes: cache.answersBytes,
-    denialsSizeBytes: cache.denialsBytes,
-    staleSeconds: cache.staleSeconds,
-  };
-  return {
-    cache: cacheLimits,
-    failures: { firstTtlSeconds: cache.failureTtlSeconds, maxTtlSeconds: cache.maxFailureTtlSeconds },
-    waits: { ...limits },
-    checks: { checkOneIn: search.checkOneIn },
-    absences: {
-      shortCircuit: search.shortCircuit,
-      exemptions: search.exemptions.map(wireName),
-      isMulticluster: search.multicluster,
-      maxDenialTtlSeconds: Math.min(cache.maxClusterDenialTtlSeconds, cache.maxDenialTtlSeconds),
-    },
-    resolver: {
-      maxTtlSeconds: cache.maxTtlSeconds,
-      maxDenialTtlSeconds: cache.maxDenialTtlSeconds,
-      maxClusterDenialTtlSeconds: cache.maxClusterDenialTtlSeconds,
-      staleAfterMs: cache.staleAfterMs,
-      prefetches: cache.prefetch,
-      sharesDenials: search.shortCircuit !== "off",
-      answersOutsideNames: search.answerOutsideName,
-    },
-  };
-}
-
-/** Settings have checked the name: one that cannot be written here is our own mistake. */
-function wireName(text: string): Uint8Array {
-  const name = nameFromText(text);
-  if (name === undefined) throw new Error(`"${text}" is no domain name`);
-  return name;
-}
-
-/** Who may ask: the configured ranges, and nodens itself, which asks its own sockets whether they answer. */
-function rangesOf({ listen, attach: { mode, addresses } }: Settings): AllowedRange[] {
-  const hosts = [...listen.addresses.map(({ host }) => host), ...(mode === "none" ? [] : addresses)];
-  const own = hosts.map((host) => ({ address: host, prefixLength: host.includes(":") ? 128 : 32 }));
-  return [...listen.allow, ...own];
-}
-
-/** What to listen on whatever comes: not what the attachment has to put on the node first. */
-function ownAddresses({ listen, attach: { mode, addresses } }: Settings): ServerAddress[] {
-  const attached = mode === "none" ? [] : addresses.map((host) => ({ host, port: 53 }));
-  return listen.addresses.filter((address) => !attached.some((other) => isSameAddress(other, address)));
-}
-
-function isSameAddress(one: ServerAddress, other: ServerAddress): boolean {
-  return formatServerAddress(one) === formatServerAddress(other);
 }

@@ -39,6 +39,8 @@ export interface AttachmentOptions {
 export interface Attachment {
   /** Whether all that the mode asks for is in place. Always, for the mode `none`. */
   isComplete(): boolean;
+  /** Whether all sockets on the addresses are open. */
+  areSocketsOpen(): boolean;
   /** Whether pods ask kube-dns directly although they should be intercepted. */
   isFailOpen(): boolean;
   /** What is wrong now. */
@@ -147,6 +149,7 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
 
   return {
     isComplete: () => isPlaced && (interception === undefined || interception.isInForce()),
+    areSocketsOpen: () => !nodeProblems.some(({ kind }) => kind === "listen"),
     isFailOpen: () => interception !== undefined && !interception.isInForce(),
     problems: () => [...nodeProblems, ...interceptProblems],
     problemCounts: () => counts,

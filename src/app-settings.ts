@@ -1,0 +1,83 @@
+/*
+ * What each part takes from the settings.
+ */
+import type { CacheLimits } from "./cache/answer-cache.ts";
+import type { AllowedRange } from "./listen/access-list.ts";
+import { formatServerAddress, type ServerAddress } from "./runtime/server-address.ts";
+import type { Settings } from "./settings/settings-table.ts";
+import { planRoutes } from "./upstream/route-plan.ts";
+import { nameFromText } from "./wire/name-text.ts";
+
+/** Routes and bounds of the upstream, with the servers of the cluster: those of the settings or the embedded one. */
+export function upstreamOptionsOf({ cluster, upstream }: Settings, clusterServers: readonly ServerAddress[]) {
+  const { outsideServers, stubDomains, clusterTransport, outsideTransport, maxSends, deadlineMs, tcp, udp, health } =
+    upstream;
+  return {
+    routes: planRoutes({
+      clusterDomain: cluster.domain,
+      reverseZones: cluster.reverseZones,
+      clusterServers,
+      outsideServers,
+      stubDomains,
+      clusterTransport,
+      outsideTransport,
+    }),
+    exchange: { maxSends, deadlineMs, retransmitMs: { udp: udp.retransmitMs, tcp: tcp.queryTimeoutMs } },
+    server: { tcp, udp, health, probeTimeoutMs: Math.max(udp.retransmitMs, tcp.queryTimeoutMs) },
+  };
+}
+
+/** Limits that a reload changes in place: the parts read them at every use. */
+export function mutableLimitsOf({ cache, limits, search }: Settings) {
+  const cacheLimits: CacheLimits = {
+    answersSizeBytes: cache.answersBytes,
+    denialsSizeBytes: cache.denialsBytes,
+    staleSeconds: cache.staleSeconds,
+  };
+  return {
+    cache: cacheLimits,
+    failures: { firstTtlSeconds: cache.failureTtlSeconds, maxTtlSeconds: cache.maxFailureTtlSeconds },
+    waits: { ...limits },
+    checks: { checkOneIn: search.checkOneIn },
+    absences: {
+      shortCircuit: search.shortCircuit,
+      exemptions: search.exemptions.map(wireName),
+      isMulticluster: search.multicluster,
+      maxDenialTtlSeconds: Math.min(cache.maxClusterDenialTtlSeconds, cache.maxDenialTtlSeconds),
+    },
+    resolver: {
+      maxTtlSeconds: cache.maxTtlSeconds,
+      maxDenialTtlSeconds: cache.maxDenialTtlSeconds,
+      maxClusterDenialTtlSeconds: cache.maxClusterDenialTtlSeconds,
+      staleAfterMs: cache.staleAfterMs,
+      prefetches: cache.prefetch,
+      sharesDenials: search.shortCircuit !== "off",
+      answersOutsideNames: search.answerOutsideName,
+    },
+  };
+}
+
+/** Settings have checked the name: one that cannot be written here is our own mistake. */
+export function wireName(text: string): Uint8Array {
+  const name = nameFromText(text);
+  if (name === undefined) throw new Error(`"${text}" is no domain name`);
+  return name;
+}
+
+/** Who may ask: the configured ranges, and nodens itself, which asks its own sockets whether they answer. */
+export function rangesOf({ listen, attach: { mode, addresses } }: Settings): AllowedRange[] {
+  const hosts = [...listen.addresses.map(({ host }) => host), ...(mode === "none" ? [] : addresses)];
+  const own = hosts.map((host) => ({ address: host, prefixLength: host.includes(":") ? 128 : 32 }));
+  return [...listen.allow, ...own];
+}
+
+/** What to listen on whatever comes: not what the attachment has to put on the node first. */
+export function ownAddresses({ listen, attach: { mode, addresses } }: Settings): ServerAddress[] {
+  const attached = mode === "none" ? [] : addresses.map((host) => ({ host, port: 53 }));
+  return listen.addresses.filter((address) => !attached.some((other) => isSameAddress(other, address)));
+}
+
+/** Whether both are the same socket, as far as spelling tells. */
+export function isSameAddress(one: ServerAddress, other: ServerAddress): boolean {
+  return formatServerAddress(one) === formatServerAddress(other);
+}
