@@ -75,10 +75,15 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
   }
 
   async function check(): Promise<void> {
-    nodeProblems = compare(nodeProblems, await place());
+    nodeProblems = compare(nodeProblems, await place().catch(unexpected));
     isPlaced = nodeProblems.length === 0;
     await interception?.verify();
     if (!isReleased) cancelCheck = clock.after(isPlaced ? checkMs : retryMs, () => void check());
+  }
+
+  /** A mistake of ours, or something that `ip` or `nft` never said before, must not end nodens. */
+  function unexpected(error: unknown): SetupProblem[] {
+    return [{ kind: "path", message: `cannot look after the node: ${String(error)}` }];
   }
 
   async function place(): Promise<SetupProblem[]> {

@@ -51,7 +51,7 @@ export function interceptTableText(options: InterceptTableOptions): string {
   const probes = probeTargets(interceptions).flatMap(({ host, port }) =>
     forBoth((transport) => {
       const toProbe = `iif lo ${ip(host)} daddr ${host} ${transport} dport ${probePort}`;
-      return `${toProbe} ${transport} dport set ${port}${end} accept`;
+      return `${toProbe} ${transport} dport set ${port} notrack accept`;
     }),
   );
   const questions = interceptions.flatMap(({ virtualAddress, host, port }) =>
@@ -61,9 +61,12 @@ export function interceptTableText(options: InterceptTableOptions): string {
       return `${asked} ${counted} ${transport} dport set ${port} ${ip(host)} daddr set ${host}${end} accept`;
     }),
   );
-  // Test packets themselves leave through the same hook, and need no entry either.
-  const probeQuestions = probeTargets(interceptions).flatMap(({ host }) =>
-    forBoth((transport) => `${ip(host)} daddr ${host} ${transport} dport ${probePort}${end} accept`),
+  // Test packets and their replies are never worth an entry.
+  const untrackedProbes = probeTargets(interceptions).flatMap(({ host, port }) =>
+    forBoth((transport) => {
+      const own = `${ip(host)} saddr ${host} ${ip(host)} daddr ${host} ${transport}`;
+      return [`${own} dport ${probePort} notrack`, `${own} sport ${port} notrack`];
+    }).flat(),
   );
   const probeReplies = probeTargets(interceptions).flatMap(({ host, port }) =>
     forBoth((transport) => {
@@ -90,11 +93,8 @@ export function interceptTableText(options: InterceptTableOptions): string {
     `add counter inet ${table} ${counterNames.delivered}`,
     ...chain(table, "questions", `prerouting priority ${early}`, [...direct, ...probes, ...questions]),
     ...chain(table, "arrivals", "input priority filter + 300", arrivals),
-    ...chain(table, "replies", `${replyHook} priority ${replyPriority}`, [
-      ...(notrack ? probeQuestions : []),
-      ...probeReplies,
-      ...replies,
-    ]),
+    ...chain(table, "probes", "output priority raw - 20", untrackedProbes),
+    ...chain(table, "replies", `${replyHook} priority ${replyPriority}`, [...probeReplies, ...replies]),
   ].join("; ");
 }
 
@@ -129,7 +129,7 @@ function chain(table: string, name: string, hook: string, rules: readonly string
   ];
 }
 
-function forBoth(rule: (transport: "udp" | "tcp") => string): string[] {
+function forBoth<Rules>(rule: (transport: "udp" | "tcp") => Rules): Rules[] {
   return [rule("udp"), rule("tcp")];
 }
 

@@ -81,9 +81,16 @@ export function startInterception(options: InterceptionOptions): Interception {
   let cancelTimer = clock.after(0, tick);
 
   function tick(): void {
-    beating = beat().finally(() => {
-      if (!isEnding) cancelTimer = clock.after(beatMs, tick);
-    });
+    beating = beat()
+      .catch(unexpected)
+      .finally(() => {
+        if (!isEnding) cancelTimer = clock.after(beatMs, tick);
+      });
+  }
+
+  /** A mistake of ours must not end nodens, and must not go unnoticed. */
+  function unexpected(error: unknown): void {
+    loseTable(String(error));
   }
 
   async function beat(): Promise<void> {
@@ -102,7 +109,7 @@ export function startInterception(options: InterceptionOptions): Interception {
     problems.delete("table");
     reopenPauseMs = firstReopenMs;
     report();
-    if (!wasInForce) clock.after(firstVerifyMs, () => void verify());
+    if (!wasInForce) clock.after(firstVerifyMs, () => void verify().catch(unexpected));
   }
 
   async function areAnswered(protocol: "udp" | "tcp"): Promise<boolean> {
@@ -121,7 +128,7 @@ export function startInterception(options: InterceptionOptions): Interception {
     });
     report();
     // Somebody may have taken the table away together with its owner.
-    if (misses % missesUntilProblem === 0) void checkTable();
+    if (misses % missesUntilProblem === 0) void checkTable().catch(unexpected);
   }
 
   async function openTable(): Promise<boolean> {
@@ -204,7 +211,7 @@ export function startInterception(options: InterceptionOptions): Interception {
 
   return {
     isInForce,
-    verify,
+    verify: () => verify().catch(unexpected),
     async withdraw() {
       isEnding = true;
       cancelTimer();
