@@ -1,0 +1,61 @@
+/*
+ * What 10,000 lookups of 20 pods leave in a node's connection tracking, straight and through nodens.
+ */
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type CompiledClient, compileClient } from "../support/compile-client.ts";
+import { countFlows, type FlowCount, lookUpFromAllPods } from "../support/count-flows.ts";
+import { bedAddress, createNodeBed, type NodeBed } from "../support/node-bed.ts";
+import { type AttachMode, startNodensOnNode } from "../support/nodens-on-node.ts";
+import { describeWith } from "../support/requirements.ts";
+
+const tools = ["root", "ip", "nft", "iptables-restore", "conntrack", "curl", "unshare", "mount", "gcc", "musl-gcc"];
+const lookups = 10_000;
+
+for (const proxy of ["iptables", "nftables"] as const) {
+  describeWith(tools, `10,000 lookups from 20 pods, kube-proxy with ${proxy}`, () => {
+    let bed: NodeBed;
+    const clients: CompiledClient[] = [];
+
+    beforeAll(async () => {
+      bed = await createNodeBed({ proxy, podCount: 20 });
+      clients.push(await compileClient("getaddrinfo", "gcc"), await compileClient("getaddrinfo", "musl-gcc"));
+    });
+    afterAll(async () => {
+      for (const client of clients) client.remove();
+      await bed?.close();
+    });
+
+    test("straight to kube-dns they are tens of thousands of entries", { timeout: 180_000 }, async () => {
+      const { entries } = await count(bedAddress.service);
+      expect(entries).toBeGreaterThan(20_000);
+    });
+
+    test.each<[AttachMode, string]>([
+      ["link-local", bedAddress.own],
+      ["intercept", bedAddress.service],
+    ])("with attach.mode %s they are at most 16 entries", { timeout: 180_000 }, async (mode, nameserver) => {
+      const nodens = await startNodensOnNode(bed, { mode });
+      try {
+        const { entries } = await count(nameserver);
+        expect(entries).toBeLessThanOrEqual(16);
+        expect(entries).toBeGreaterThan(0);
+      } finally {
+        await nodens.stop();
+      }
+    });
+
+    /** Every lookup must find what there is. */
+    async function count(nameserver: string): Promise<FlowCount> {
+      const { failed, ...flows } = await countFlows(bed, () =>
+        lookUpFromAllPods(
+          bed.pods,
+          clients.map(({ path }) => path),
+          nameserver,
+          lookups,
+        ),
+      );
+      expect(failed).toBe(0);
+      return { failed, ...flows };
+    }
+  });
+}

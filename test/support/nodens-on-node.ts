@@ -1,0 +1,98 @@
+/*
+ * nodens in the node's namespace of a bed, and what it says of itself.
+ */
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { bedAddress, type NodeBed } from "./node-bed.ts";
+import { projectFolder } from "./run-nodens.ts";
+import { until } from "./scripted-upstream.ts";
+
+/** A nodens on the node of a bed. */
+export interface NodensOnNode {
+  readonly process: ChildProcess;
+  /** Log lines and everything else it wrote. */
+  output(): string;
+  /** The value of a metric without labels, or the first series of it that has `label` in it. */
+  metric(name: string, label?: string): Promise<number | undefined>;
+  isReady(): boolean;
+  /** Ends it with SIGTERM and resolves with its exit code. */
+  stop(): Promise<number | null>;
+}
+
+/** Three ways of being on a node. */
+export type AttachMode = "none" | "link-local" | "intercept";
+
+/** Which nodens. Settings come on top of what the mode needs. */
+export interface NodensOnNodeOptions {
+  readonly mode: AttachMode;
+  readonly settings?: Record<string, Record<string, unknown>>;
+  /** Whether to wait until it is ready and, to intercept, does so. True unless said otherwise. */
+  readonly waitUntilAttached?: boolean;
+  readonly env?: Record<string, string>;
+}
+
+/** Starts one. It ends with its bed at the latest. */
+export async function startNodensOnNode(bed: NodeBed, options: NodensOnNodeOptions): Promise<NodensOnNode> {
+  const folder = mkdtempSync(join(tmpdir(), "nodens-node-"));
+  const settingsFile = join(folder, "nodens.yaml");
+  writeFileSync(settingsFile, JSON.stringify(settingsOf(options, folder)));
+  const program = join(projectFolder, "src", "nodens.mjs");
+  const child = bed.node.start(process.execPath, [program, "serve", "--config", settingsFile], options.env);
+  let output = "";
+  child.stdout?.on("data", (text) => (output += String(text)));
+  child.stderr?.on("data", (text) => (output += String(text)));
+  const exited = once(child, "exit").then(([code]) => {
+    rmSync(folder, { recursive: true, force: true });
+    return code as number | null;
+  });
+  const readyFile = join(folder, "probes", "ready");
+
+  async function metric(name: string, label = ""): Promise<number | undefined> {
+    const { stdout } = await bed.node.run("curl", ["-sf", "--max-time", "2", "http://127.0.0.1:9253/metrics"]);
+    const line = stdout
+      .split("\n")
+      .find((text) => /^[^# ]/.test(text) && text.startsWith(name) && text.includes(label));
+    return line === undefined ? undefined : Number(line.split(" ").at(-1));
+  }
+
+  const nodens: NodensOnNode = {
+    process: child,
+    output: () => output,
+    metric,
+    isReady: () => existsSync(readyFile),
+    stop() {
+      if (child.exitCode === null && child.signalCode === null) child.kill("SIGTERM");
+      return exited;
+    },
+  };
+  if (options.waitUntilAttached === false) return nodens;
+  await until("nodens is ready", () => {
+    if (child.exitCode !== null) throw new Error(`nodens ended with ${child.exitCode}: ${output}`);
+    return nodens.isReady();
+  });
+  if (options.mode === "intercept") await until("nodens intercepts", async () => (await interceptingTables(bed)) > 0);
+  return nodens;
+}
+
+/** How many tables rewrite what pods send to the Service at this moment. */
+export async function interceptingTables(bed: NodeBed): Promise<number> {
+  const { stdout } = await bed.node.run("nft", ["list", "sets", "inet"]);
+  return stdout.split("elements = { " + bedAddress.service).length - 1;
+}
+
+function settingsOf({ mode, settings = {} }: NodensOnNodeOptions, folder: string): Record<string, unknown> {
+  const base: Record<string, Record<string, unknown>> = {
+    listen: { addresses: mode === "none" ? [`${bedAddress.node}:53`] : [] },
+    attach: { mode },
+    upstream: { servers: [bedAddress.service] },
+    admin: { address: "127.0.0.1:9253" },
+    probes: { directory: join(folder, "probes") },
+    search: { resolvConf: "" },
+    shutdown: { drainMs: 500 },
+  };
+  const groups = new Set([...Object.keys(base), ...Object.keys(settings)]);
+  return Object.fromEntries([...groups].map((group) => [group, { ...base[group], ...settings[group] }]));
+}
