@@ -45,6 +45,8 @@ export function interceptTableText(options: InterceptTableOptions): string {
   // With tracking the reply must first be seen as what it is: the reply of a tracked question. Behind NAT it is changed at last.
   const [replyHook, replyPriority] = notrack ? ["output", early] : ["postrouting", "srcnat + 100"];
   const end = notrack ? " notrack" : "";
+  // In a chain that comes before the rewriting of every table of nodens: with two of them on the node, the second must not take
+  // what the first has rewritten for a direct packet.
   const direct = interceptions.flatMap(({ host, port }) =>
     forBoth((transport) => `${ip(host)} daddr ${host} ${transport} dport ${port} drop`),
   );
@@ -91,7 +93,8 @@ export function interceptTableText(options: InterceptTableOptions): string {
     `add set inet ${table} alive6 { type ipv6_addr; flags timeout; }`,
     `add counter inet ${table} ${counterNames.intercepted}`,
     `add counter inet ${table} ${counterNames.delivered}`,
-    ...chain(table, "questions", `prerouting priority ${early}`, [...direct, ...probes, ...questions]),
+    ...chain(table, "closed", "prerouting priority raw - 20", direct),
+    ...chain(table, "questions", `prerouting priority ${early}`, [...probes, ...questions]),
     ...chain(table, "arrivals", "input priority filter + 300", arrivals),
     ...chain(table, "probes", "output priority raw - 20", untrackedProbes),
     ...chain(table, "replies", `${replyHook} priority ${replyPriority}`, [...probeReplies, ...replies]),

@@ -32,6 +32,8 @@ export interface NodensOnNodeOptions {
   /** Whether to wait until it is ready and, to intercept, does so. True unless said otherwise. */
   readonly waitUntilAttached?: boolean;
   readonly env?: Record<string, string>;
+  /** Capabilities that it must do without. */
+  readonly without?: readonly string[];
 }
 
 /** Starts one. It ends with its bed at the latest. */
@@ -40,7 +42,12 @@ export async function startNodensOnNode(bed: NodeBed, options: NodensOnNodeOptio
   const settingsFile = join(folder, "nodens.yaml");
   writeFileSync(settingsFile, JSON.stringify(settingsOf(options, folder)));
   const program = join(projectFolder, "src", "nodens.mjs");
-  const child = bed.node.start(process.execPath, [program, "serve", "--config", settingsFile], options.env);
+  const command = [process.execPath, program, "serve", "--config", settingsFile];
+  const restriction = (options.without ?? []).map((capability) => `-${capability}`).join(",");
+  const child =
+    restriction === ""
+      ? bed.node.start(command[0] as string, command.slice(1), options.env)
+      : bed.node.start("setpriv", ["--bounding-set", restriction, ...command], options.env);
   let output = "";
   child.stdout?.on("data", (text) => (output += String(text)));
   child.stderr?.on("data", (text) => (output += String(text)));
