@@ -26,7 +26,8 @@ export async function ensureAddresses(addresses: readonly string[], run: RunProg
   for (const address of addresses) {
     const found = present.find((local) => local.address === address);
     if (found === undefined) problems.push(...(await addAddress(address, run)));
-    else if (found.interfaceName !== "lo") problems.push(elsewhere(found));
+    // On another interface it is the node's own address, which may be answered on as well; with one exception.
+    else if (found.interfaceName === nodeLocalInterface) problems.push(takenByNodeLocal(found));
   }
   return problems;
 }
@@ -67,10 +68,13 @@ async function addAddress(address: string, run: RunProgram): Promise<SetupProble
   return [problemOfProgram("address", "ip", `add ${address} to lo`, result)];
 }
 
-function elsewhere({ address, interfaceName }: LocalAddress): SetupProblem {
-  const who = interfaceName === "nodelocaldns" ? "NodeLocal DNSCache made it: remove that first" : "who made it?";
-  return { kind: "address", message: `${address} is on interface ${interfaceName} already, not on lo; ${who}` };
+function takenByNodeLocal({ address, interfaceName }: LocalAddress): SetupProblem {
+  const message = `${address} is on the interface ${interfaceName}, hence NodeLocal DNSCache is or was here: remove it, and the interface, or it answers part of the queries`;
+  return { kind: "address", message };
 }
+
+/** The interface that NodeLocal DNSCache makes, and leaves behind when it is killed. */
+const nodeLocalInterface = "nodelocaldns";
 
 interface ListedInterface {
   readonly ifname?: string;

@@ -83,7 +83,7 @@ const attach = group("How pods reach nodens on this node, apart from `listen.add
   addresses: ipAddresses({
     default: ["169.254.20.10"],
     reload: "restart",
-    help: "Addresses of nodens itself on `lo`, at most one IPv4 and one IPv6. They stay when nodens ends: without them clients would wait for replies instead of being refused. `nodens detach` removes them.",
+    help: "Addresses of nodens itself, at most one IPv4 and one IPv6, put on `lo` unless the node has them already (the node's own address may be named too). They stay when nodens ends: without them clients would wait for replies instead of being refused. `nodens detach` removes them.",
   }),
   virtualAddresses: ipAddresses({
     default: [],

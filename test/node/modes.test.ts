@@ -29,6 +29,8 @@ interface Row {
   readonly mode: AttachMode;
   readonly proxy: "iptables" | "nftables";
   readonly notrack?: boolean;
+  /** Instead of addresses of our own on lo. */
+  readonly addresses?: readonly string[];
   /** The addresses that pods ask. */
   readonly asked: readonly string[];
 }
@@ -36,6 +38,7 @@ interface Row {
 const rows: readonly Row[] = [
   { mode: "none", proxy: "iptables", asked: [bedAddress.node] },
   { mode: "link-local", proxy: "iptables", asked: [bedAddress.own, bedAddress.own6] },
+  { mode: "link-local", proxy: "nftables", addresses: [bedAddress.node], asked: [bedAddress.node] },
   ...(["iptables", "nftables"] as const).map((proxy): Row => ({
     mode: "intercept",
     proxy,
@@ -49,8 +52,15 @@ const rows: readonly Row[] = [
   },
 ];
 
-for (const { mode, proxy, notrack = true, asked } of rows) {
-  const name = `attach.mode ${mode}${notrack ? "" : ", attach.notrack false"}, kube-proxy with ${proxy}`;
+const ownAddresses = [bedAddress.own, bedAddress.own6];
+
+for (const { mode, proxy, notrack = true, addresses = ownAddresses, asked } of rows) {
+  const name = [
+    `attach.mode ${mode}`,
+    ...(notrack ? [] : ["attach.notrack false"]),
+    ...(addresses === ownAddresses ? [] : [`attach.addresses ${addresses.join(", ")}`]),
+    `kube-proxy with ${proxy}`,
+  ].join(", ");
   describeWith(tools, name, () => {
     let bed: NodeBed;
     let nodens: NodensOnNode;
@@ -61,7 +71,7 @@ for (const { mode, proxy, notrack = true, asked } of rows) {
       nodens = await startNodensOnNode(bed, {
         mode,
         settings: {
-          attach: { mode, notrack, addresses: [bedAddress.own, bedAddress.own6] },
+          attach: { mode, notrack, addresses },
           upstream: { servers: [bedAddress.service, bedAddress.service6] },
         },
       });

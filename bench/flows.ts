@@ -1,0 +1,168 @@
+/*
+ * What the lookups of pods leave in a node's connection tracking: straight to kube-dns, and through nodens in each mode, beside
+ * both of kube-proxy's. Needs root: the node, its pods and kube-dns are network namespaces.
+ */
+import { writeFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { type CompiledClient, compileClient } from "../test/support/compile-client.ts";
+import { countFlows, type FlowCount, lookUpFromAllPods } from "../test/support/count-flows.ts";
+import { bedAddress, createNodeBed, type NodeBed } from "../test/support/node-bed.ts";
+import type { ProxyStyle } from "../test/support/node-bed-proxy.ts";
+import { type AttachMode, startNodensOnNode } from "../test/support/nodens-on-node.ts";
+import { missingRequirements } from "../test/support/requirements.ts";
+import { type Bar, drawBars, drawSvg } from "./draw-bars.ts";
+
+const usage = `npm run bench:flows -- [flags]
+
+  --lookups N        how many lookups in all (default 10000)
+  --pods N           from how many pods, half glibc, half musl (default 20, at most 200)
+  --proxy STYLE      iptables or nftables (default: both)
+  --svg FILE         also draws the table as a picture
+  --json FILE        also writes the numbers
+  --help             shows this
+`;
+
+const tools = ["root", "ip", "nft", "iptables-restore", "conntrack", "curl", "unshare", "mount", "gcc", "musl-gcc"];
+
+/** A way from the pods to an answer. */
+interface Way {
+  readonly name: string;
+  readonly mode: AttachMode | undefined;
+  readonly nameserver: string;
+}
+
+const ways: readonly Way[] = [
+  { name: "straight to kube-dns", mode: undefined, nameserver: bedAddress.service },
+  { name: "nodens, mode none", mode: "none", nameserver: bedAddress.node },
+  { name: "nodens, mode link-local", mode: "link-local", nameserver: bedAddress.own },
+  { name: "nodens, mode intercept", mode: "intercept", nameserver: bedAddress.service },
+];
+
+interface Row extends FlowCount {
+  readonly proxy: ProxyStyle;
+  readonly way: string;
+  /** Entries that are about asking kube-dns: a translated flow each, with a port of the node. */
+  readonly translated: number;
+}
+
+process.exitCode = await main();
+
+async function main(): Promise<number> {
+  const flags = readFlags();
+  if (typeof flags === "number") return flags;
+  const missing = missingRequirements(tools);
+  if (missing.length > 0) {
+    console.error(`bench:flows needs ${missing.join(", ")}`);
+    return 1;
+  }
+  const clients = [await compileClient("getaddrinfo", "gcc"), await compileClient("getaddrinfo", "musl-gcc")];
+  try {
+    const rows: Row[] = [];
+    for (const proxy of flags.proxies) rows.push(...(await measureProxy(proxy, flags, clients)));
+    print(rows, flags.lookups, flags.pods);
+    if (flags.svg !== undefined) writeFileSync(flags.svg, drawSvg(titleOf(flags.lookups, flags.pods), barsOf(rows)));
+    if (flags.json !== undefined) writeFileSync(flags.json, `${JSON.stringify(rows, undefined, 2)}\n`);
+    return rows.some(({ failed }) => failed > 0) ? 1 : 0;
+  } finally {
+    for (const client of clients) client.remove();
+  }
+}
+
+interface Flags {
+  readonly lookups: number;
+  readonly pods: number;
+  readonly proxies: readonly ProxyStyle[];
+  readonly svg: string | undefined;
+  readonly json: string | undefined;
+}
+
+/** The flags, or the exit code when there is nothing to measure. */
+function readFlags(): Flags | number {
+  try {
+    const { values } = parseArgs({
+      options: {
+        lookups: { type: "string", default: "10000" },
+        pods: { type: "string", default: "20" },
+        proxy: { type: "string" },
+        svg: { type: "string" },
+        json: { type: "string" },
+        help: { type: "boolean" },
+      },
+    });
+    if (values.help === true) {
+      console.log(usage);
+      return 0;
+    }
+    const styles = ["iptables", "nftables"] as const;
+    const proxies = values.proxy === undefined ? styles : styles.filter((style) => style === values.proxy);
+    const [lookups, pods] = [Number(values.lookups), Number(values.pods)];
+    if (proxies.length === 0) throw new Error("--proxy is iptables or nftables");
+    if (!Number.isInteger(lookups) || lookups < 1) throw new Error("--lookups is a whole number from 1");
+    if (!Number.isInteger(pods) || pods < 1 || pods > 200) throw new Error("--pods is a whole number from 1 to 200");
+    return { lookups, pods, proxies, svg: values.svg, json: values.json };
+  } catch (error) {
+    console.error(`bench:flows: ${(error as Error).message}\n\n${usage}`);
+    return 64;
+  }
+}
+
+async function measureProxy(proxy: ProxyStyle, flags: Flags, clients: readonly CompiledClient[]): Promise<Row[]> {
+  progress(`${proxy}: a node with ${flags.pods} pods`);
+  const bed = await createNodeBed({ proxy, podCount: flags.pods });
+  try {
+    const rows: Row[] = [];
+    for (const way of ways) {
+      progress(`${proxy}: ${flags.lookups} lookups, ${way.name}`);
+      rows.push({ proxy, way: way.name, ...(await measureWay(bed, way, flags.lookups, clients)) });
+    }
+    return rows;
+  } finally {
+    await bed.close();
+  }
+}
+
+async function measureWay(bed: NodeBed, way: Way, lookups: number, clients: readonly CompiledClient[]) {
+  const nodens = way.mode === undefined ? undefined : await startNodensOnNode(bed, { mode: way.mode });
+  try {
+    const paths = clients.map(({ path }) => path);
+    const count = await countFlows(bed, () => lookUpFromAllPods(bed.pods, paths, way.nameserver, lookups));
+    // Straight, the pods' own flows are what is translated; through nodens, its flows are.
+    const translated = way.mode === undefined ? count.entries : count.entries - count.entriesOfPods;
+    return { ...count, translated };
+  } finally {
+    await nodens?.stop();
+  }
+}
+
+function print(rows: readonly Row[], lookups: number, pods: number): void {
+  console.log(`${titleOf(lookups, pods)}\n`);
+  const head = ["kube-proxy", "way", "entries", "of pods", "translated", "failed", "s"];
+  const lines = rows.map((row) => [
+    row.proxy,
+    row.way,
+    ...[row.entries, row.entriesOfPods, row.translated, row.failed].map(String),
+    (row.durationMs / 1000).toFixed(1),
+  ]);
+  const widths = head.map((_, column) => Math.max(...[head, ...lines].map((line) => line[column]?.length ?? 0)));
+  for (const line of [head, ...lines]) {
+    console.log(
+      line
+        .map((cell, column) => (column < 2 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)))
+        .join("  "),
+    );
+  }
+  console.log(`\n${drawBars(barsOf(rows))}`);
+  console.log("\nEntries of short UDP exchanges are kept for 300 s here, instead of 30 s, so that all are counted.");
+}
+
+function titleOf(lookups: number, pods: number): string {
+  return `DNS entries in the node's connection tracking after ${lookups} lookups from ${pods} pods`;
+}
+
+function barsOf(rows: readonly Row[]): Bar[] {
+  return rows.map(({ proxy, way, entries }) => ({ label: `${way} (${proxy})`, value: entries }));
+}
+
+function progress(text: string): void {
+  console.error(`bench:flows: ${text}`);
+}
