@@ -52,8 +52,10 @@ function askOverUdp(message: Buffer, resolver: ServerAddress, receive: Receive, 
   let isOpen = true;
   socket.on("message", receive);
   socket.on("error", fail);
-  socket.connect(resolver.port, resolver.host, () => {
-    if (isOpen) socket.send(message);
+  // Where there is no route, the callback gets an error and no event is emitted.
+  socket.connect(resolver.port, resolver.host, (error?: Error) => {
+    if (error !== undefined) fail();
+    else if (isOpen) socket.send(message);
   });
   return () => {
     if (isOpen) socket.close();

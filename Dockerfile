@@ -1,0 +1,64 @@
+# syntax=docker/dockerfile:1
+#
+# nodens as one layer: Node.js, the program as one bundle, `nft` and `ip`. Built from a base that has Node.js 26 and Debian's apt.
+ARG BASE=node:26-trixie-slim
+
+# The bundle, and V8's compiled form of it. Needs the development dependencies, of which nothing gets further than this stage.
+FROM ${BASE} AS bundle
+WORKDIR /build
+COPY package.json package-lock.json ./
+# Without install scripts: the only one fetches Node.js, which is here.
+RUN npm ci --ignore-scripts --no-audit --no-fund
+COPY src src
+COPY scripts/bundle.ts scripts/bundle.ts
+RUN node scripts/bundle.ts /out/usr/lib/nodens \
+ && mkdir -p /out/run/nodens /out/etc/nodens \
+ && chown 65532:65532 /out/run/nodens
+COPY deploy/image/nodens.yaml /out/etc/nodens/nodens.yaml
+# V8 takes a cache only with the flags that made it.
+ENV NODE_COMPILE_CACHE=/out/usr/lib/nodens/compile-cache NODE_COMPILE_CACHE_PORTABLE=1
+# As in the ENTRYPOINT below, which cannot read variables; a test compares them.
+ARG V8_FLAGS="--max-old-space-size=128 --max-semi-space-size=4"
+RUN node ${V8_FLAGS} /out/usr/lib/nodens/nodens.mjs version && chmod -R a+rX /out/usr/lib/nodens
+
+# The system: what the base has, plus the two programs for attaching, minus package managers of JavaScript.
+FROM ${BASE} AS system
+RUN apt-get update \
+ && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends nftables iproute2 libcap2-bin \
+ # Port 53 for a user without capabilities. It must be the only file capability: with others Node.js ignores its environment.
+ && setcap cap_net_bind_service=+ep "$(command -v node)" \
+ && rm -rf /var/lib/apt/lists/* /var/cache/* /var/log/* /tmp/* /root/.npm \
+      /usr/local/lib/node_modules /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/corepack /usr/local/etc/npmrc \
+      /usr/local/bin/yarn /usr/local/bin/yarnpkg /opt/yarn* /usr/local/include /usr/local/share/doc /usr/local/share/man \
+      /usr/share/doc /usr/share/man /usr/share/locale
+COPY --from=bundle /out/ /
+
+# One layer: what was removed above is not carried along.
+FROM scratch
+COPY --from=system / /
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+ARG CREATED=unknown
+LABEL org.opencontainers.image.title="nodens" \
+      org.opencontainers.image.description="Node-local caching DNS server for Kubernetes" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.source="https://github.com/nodens-dns/nodens" \
+      org.opencontainers.image.documentation="https://github.com/nodens-dns/nodens/blob/main/docs/install.md" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}"
+ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    NODENS_REVISION="${REVISION}" \
+    NODE_COMPILE_CACHE=/usr/lib/nodens/compile-cache \
+    NODE_COMPILE_CACHE_PORTABLE=1 \
+    UV_THREADPOOL_SIZE=1
+# The attach modes link-local and intercept run as root, with all capabilities but two dropped; everything else as this user.
+USER 65532:65532
+STOPSIGNAL SIGTERM
+# The flags stand here and not in NODE_OPTIONS, which Node.js ignores when its file has capabilities that it does not expect.
+# A small young generation keeps a third of the memory out of the resident set and costs nothing that could be measured.
+ENTRYPOINT ["node", "--max-old-space-size=128", "--max-semi-space-size=4", "/usr/lib/nodens/nodens.mjs"]
+CMD ["serve", "--config", "/etc/nodens/nodens.yaml"]
+# For engines that look at it; Kubernetes has probes of its own. Both read the files in the folder that `probes.directory` names.
+HEALTHCHECK --interval=10s --timeout=2s --start-period=5s --retries=3 \
+  CMD test $(( $(date +%s) - $(stat -c %Y /run/nodens/alive) )) -lt 10
