@@ -6,6 +6,7 @@ import { createCommandLine } from "./commands/command-line.ts";
 import { runProgram } from "./attach/run-program.ts";
 import { detach } from "./commands/detach.ts";
 import { explain } from "./commands/explain.ts";
+import { migrate } from "./commands/migrate.ts";
 import { query } from "./commands/query.ts";
 import { serve } from "./commands/serve.ts";
 import { version } from "./commands/version.ts";
@@ -24,6 +25,7 @@ export function main(argv: readonly string[]): Promise<number> {
       query(name, type, flags, { write, writeError }),
     explain: (name: string, flags: Parameters<typeof explain>[1]) =>
       explain(name, flags, { write, writeError, hasColours: process.stdout.isTTY && !env["NO_COLOR"] }),
+    migrate: (filePath: string) => migrate(filePath, { env, write, writeError }),
     detach: (filePath: string | undefined) => detach(filePath, { env, run: runProgram, write, writeError }),
     version: () => version({ env, write }),
   };

@@ -20,6 +20,7 @@ export interface CommandActions {
   check(filePath: string): Promise<number> | number;
   query(name: string, type: string | undefined, flags: QueryFlags): Promise<number> | number;
   explain(name: string, flags: ExplainFlags): Promise<number> | number;
+  migrate(filePath: string): Promise<number> | number;
   detach(filePath: string | undefined): Promise<number> | number;
   version(): Promise<number> | number;
 }
@@ -63,6 +64,7 @@ const exitCodeMeanings: Readonly<Record<keyof typeof ExitCode, string>> = {
   ok: "done; for query: a reply came, whatever it says",
   unexpected: "an error that nodens did not expect",
   usage: "wrong command line: unknown command or flag; for query and explain: an unusable name, type or server",
+  incomplete: "for migrate: the settings are written, but something that changes answers was not carried over",
   unavailable: "an address is in use; for query and explain: no reply came",
   system: "the system refused, for example an address that the machine does not have",
   noPermission: "not allowed, for example to listen on port 53",
@@ -91,6 +93,18 @@ function createProgram(actions: CommandActions, { write, writeError }: Terminal,
     .argument("<file>", "the settings file (YAML)")
     .action(async (filePath: string) => finish(await actions.check(filePath)))
     .addHelpText("after", examples("nodens check nodens.yaml"));
+  program
+    .command("migrate")
+    .description("write settings from a Corefile, or from a ConfigMap with one or with kube-dns's stubDomains")
+    .argument("<file>", "the Corefile or the manifest (YAML or JSON); - is standard input")
+    .action(async (filePath: string) => finish(await actions.migrate(filePath)))
+    .addHelpText(
+      "after",
+      examples(
+        "nodens migrate Corefile > nodens.yaml",
+        "kubectl -n kube-system get configmap node-local-dns -o yaml | nodens migrate -",
+      ),
+    );
   program
     .command("detach")
     .description("take off this node what nodens leaves on it: its addresses on lo, and its nftables table")

@@ -9,6 +9,8 @@ export const ExitCode = {
   unexpected: 1,
   /** The command line is wrong. */
   usage: 64,
+  /** Done, but not all could be carried over. */
+  incomplete: 65,
   /** An address is in use, or nobody replies. */
   unavailable: 69,
   /** The system refuses: no such address, no descriptors. */

@@ -14,6 +14,7 @@ async function run(args: readonly string[], overrides: Partial<CommandActions> =
     check: (filePath) => note("check", filePath),
     query: (name, type, flags) => note("query", name, type, flags),
     explain: (name, flags) => note("explain", name, flags),
+    migrate: (filePath) => note("migrate", filePath),
     detach: (filePath) => note("detach", filePath),
     version: () => note("version"),
     ...overrides,
@@ -31,6 +32,7 @@ const queryDefaults = { server: "127.0.0.1:5353", timeoutMs: "5000", edns: true 
 describe("what runs", () => {
   const rows: readonly (readonly [line: string, call: readonly unknown[]])[] = [
     ["", ["serve", {}]],
+    ["migrate Corefile", ["migrate", "Corefile"]],
     ["detach", ["detach", undefined]],
     ["detach --config n.yaml", ["detach", "n.yaml"]],
     ["serve", ["serve", {}]],
@@ -88,7 +90,10 @@ describe("a command line that cannot be understood: one line, exit code 64, noth
   const rows: readonly (readonly [line: string, error: string])[] = [
     ["srve", "unknown command 'srve' (did you mean serve?)"],
     ["quary example.com", "unknown command 'quary' (did you mean query?)"],
-    ["frobnicate", "unknown command 'frobnicate' (there are serve, query, explain, check, detach, version, help)"],
+    [
+      "frobnicate",
+      "unknown command 'frobnicate' (there are serve, query, explain, check, migrate, detach, version, help)",
+    ],
     ["help chekc", "unknown command 'chekc' (did you mean check?)"],
     ["--listn 127.0.0.1:53", "unknown option '--listn' (did you mean --listen?)"],
     ["serve --upsteam 10.0.0.1:53", "unknown option '--upsteam' (did you mean --upstream?)"],
@@ -121,7 +126,7 @@ describe("help", () => {
     for (const word of ["serve", "check", "query", "explain", "version", "help", "Examples:", "Exit codes:"]) {
       expect(output).toContain(word);
     }
-    expect(output).toMatch(/^ {2}(0|1|64|69|71|77|78) .*(\n {2}(0|1|64|69|71|77|78) .*){6}$/m);
+    expect(output).toMatch(/^ {2}(0|1|64|65|69|71|77|78) .*(\n {2}(0|1|64|65|69|71|77|78) .*){7}$/m);
   });
 
   test.each([
