@@ -1,13 +1,15 @@
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { askOwnSocket } from "../../../src/listen/self-query.ts";
+import { listenTcp } from "../../../src/listen/tcp-listener.ts";
 import { listenUdp } from "../../../src/listen/udp-listener.ts";
 import { ownQuestion } from "../../../src/wire/question.ts";
 import { createFakeClock } from "../../support/fake-clock.ts";
 import { nameBytes, replyTo, Type, u16 } from "../../support/messages.ts";
 import { until } from "../../support/scripted-upstream.ts";
-import { addressAnswer, createFront, skipsIpv6 } from "./front-parts.ts";
+import { addressAnswer, createFront, skipsIpv6, tcpListenLimits } from "./front-parts.ts";
 
 const question = ownQuestion(nameBytes("self.test"), Type.A);
 
@@ -38,6 +40,40 @@ async function listen(host: string) {
   onTestFinished(() => listener.close());
   return listener;
 }
+
+describe("asking oneself over TCP", () => {
+  test("succeeds when the listener answers", async () => {
+    const { front, resolver, clock } = createFront();
+    resolver.cached.set("self.test", addressAnswer("self.test", clock.nowMs()));
+    const listener = await listenTcp({ host: "127.0.0.1", port: 0 }, front, tcpListenLimits);
+    onTestFinished(() => listener.close());
+    const own = createFakeClock();
+    await expect(askOwnSocket(listener.address, question, { protocol: "tcp", timeoutMs: 1000 }, own)).resolves.toBe(
+      true,
+    );
+    expect(own.pendingTimers()).toBe(0);
+  });
+
+  test.each([
+    ["nobody listens", undefined],
+    ["the connection ends without a reply", (socket: Socket) => socket.destroy()],
+    ["something else is said", (socket: Socket) => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n")],
+  ])("fails when %s", async (_, serve) => {
+    const server = createServer((socket) => {
+      socket.on("error", () => {});
+      serve?.(socket);
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    if (serve === undefined) {
+      server.close();
+      await once(server, "close");
+    } else onTestFinished(() => void server.close());
+    const options = { protocol: "tcp", timeoutMs: 1000 } as const;
+    await expect(askOwnSocket({ host: "127.0.0.1", port }, question, options, createFakeClock())).resolves.toBe(false);
+  });
+});
 
 describe("asking oneself", () => {
   test("succeeds when the listener answers, and leaves no timer", async () => {

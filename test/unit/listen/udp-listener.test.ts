@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { listenUdp } from "../../../src/listen/udp-listener.ts";
 import { askUdp } from "../../support/ask.ts";
+import { findFreePort } from "../../support/free-port.ts";
 import { buildQuery, readMessage, Type } from "../../support/messages.ts";
 import { until } from "../../support/scripted-upstream.ts";
 import { addressAnswer, createFront, skipsIpv6 } from "./front-parts.ts";
@@ -151,6 +152,21 @@ describe("a UDP listener", () => {
     again.bind(port, "127.0.0.1");
     await once(again, "listening");
     expect(again.address().port).toBe(port);
+  });
+
+  test("shares a port that it was told with another listener, and leaves it what comes after it left", async () => {
+    const { front } = createFront();
+    const address = { host: "127.0.0.1", port: await findFreePort() };
+    const leaving = await listenUdp(address, front);
+    onTestFinished(() => leaving.close());
+    const { front: other, resolver, clock } = createFront();
+    resolver.cached.set("hit.test", addressAnswer("hit.test", clock.nowMs()));
+    const staying = await listenUdp(address, other);
+    onTestFinished(() => staying.close());
+    expect([leaving.isShared, staying.isShared]).toStrictEqual([false, true]);
+    leaving.leave();
+    for (let count = 0; count < 20; count += 1) expect(await askUdp(address.port, query("hit.test"))).toBeDefined();
+    expect([leaving.takenCount(), staying.takenCount()]).toStrictEqual([0, 20]);
   });
 
   test("rejects with the system's error when the address is taken", async () => {

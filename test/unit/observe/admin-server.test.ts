@@ -8,6 +8,7 @@ import {
   maxConnections,
   startAdminServer,
 } from "../../../src/observe/admin-server.ts";
+import { findFreePort } from "../../support/free-port.ts";
 import { createFakeClock } from "../../support/fake-clock.ts";
 
 const registry = { contentType: Registry.PROMETHEUS_CONTENT_TYPE, metrics: async () => "nodens_inflight 0\n" };
@@ -257,4 +258,17 @@ describe("start and end", () => {
     await ending;
     expect(await closed).toBe("");
   });
+});
+
+test("a second one starts beside the first on the same port, and goes on when the first ends", async () => {
+  const address = { host: "127.0.0.1", port: await findFreePort() };
+  const first = await start({ address });
+  const second = await start({ address });
+  const ending = first.server.close();
+  await first.clock.advance(connectionLifeMs);
+  await ending;
+  for (let count = 0; count < 10; count += 1) {
+    const response = await fetch(`${second.url}/healthz`);
+    expect(await response.text()).toBe("ok\n");
+  }
 });

@@ -1,0 +1,81 @@
+/*
+ * What nodens says to nft, said to a real one, in a network namespace that has nothing else.
+ */
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { expect, test } from "vitest";
+import { type Interception, interceptTableText, renewText, withdrawText } from "../../src/attach/intercept-table.ts";
+import { untrackedTableText } from "../../src/attach/untracked-table.ts";
+import { describeWith } from "../support/requirements.ts";
+import { projectFolder } from "../support/run-nodens.ts";
+
+const run = promisify(execFile);
+
+const four: Interception = { virtualAddress: "10.96.0.10", host: "169.254.20.10", port: 10_053 };
+const second: Interception = { virtualAddress: "10.96.0.11", host: "169.254.20.10", port: 10_054 };
+const six: Interception = { virtualAddress: "fd96::a", host: "fd00:20::10", port: 10_053 };
+
+describeWith(["root", "nft", "unshare"], "a real nft", () => {
+  /** Runs a shell script in a namespace of its own. */
+  async function inNamespace(script: string): Promise<string> {
+    const { stdout } = await run("unshare", ["--net", "sh", "-ec", script]);
+    return stdout;
+  }
+
+  test.each([
+    ["IPv4", [four], true],
+    ["IPv6", [six], true],
+    ["both, and two Services", [four, second, six], true],
+    ["both, with tracking", [four, six], false],
+  ])("takes the table for %s, its renewal and its withdrawal", async (_, interceptions, notrack) => {
+    const table = interceptTableText({ table: "nodens_1", interceptions, probePort: 10_052, notrack });
+    const vips = interceptions.map(({ virtualAddress }) => virtualAddress);
+    // On one standard input, as the session has it: the table belongs to that nft.
+    const lines = [
+      table,
+      renewText("nodens_1", vips),
+      renewText("nodens_1", vips),
+      "list table inet nodens_1",
+      withdrawText("nodens_1"),
+    ];
+    const stdout = await inNamespace(`nft -i <<'LINES'\n${lines.join("\n")}\nlist sets inet\nLINES\nnft list tables`);
+    expect(stdout).toContain("flags owner");
+    for (const vip of vips) expect(stdout).toContain(`${vip} timeout 2s`);
+    expect(stdout.includes("notrack accept")).toBe(true);
+    // Withdrawn, and gone with its process.
+    expect(stdout.slice(stdout.lastIndexOf("set alive4"))).not.toContain("elements");
+    expect(stdout.trimEnd().endsWith("}")).toBe(true);
+  });
+
+  test("takes the untracked table as often as it is put, and prints the same each time", async () => {
+    const text = untrackedTableText(["169.254.20.10", "fd00:20::10"]);
+    const put = `nft -f - <<'TEXT'\n${text}TEXT\nnft list ruleset\n`;
+    const stdout = await inNamespace(`${put}echo again\n${put}`);
+    const [first, again] = stdout.split("again\n");
+    expect(first).toBe(again);
+    expect(first?.match(/notrack/g)).toHaveLength(8);
+  });
+
+  test("answers a session's commands one by one: each complaint belongs to its command", async () => {
+    const program = join(projectFolder, "test", "support", "nft-session-program.ts");
+    const { stdout } = await run("unshare", ["--net", process.execPath, program]);
+    const { complaints, whileOpen, deleting, after } = JSON.parse(stdout) as {
+      complaints: (string | null)[];
+      whileOpen: string;
+      deleting: string;
+      after: string;
+    };
+    for (const [index, complaint] of complaints.entries()) {
+      if (index % 3 === 0) expect(complaint).toBeNull();
+      if (index % 3 === 1)
+        expect(complaint).toMatch(
+          /^Error: Could not process rule: No such file or directory\ndelete chain inet t absent/,
+        );
+      if (index % 3 === 2) expect(complaint).toMatch(new RegExp(`^Error: syntax error, [^]*nonsense${index}`));
+    }
+    expect(whileOpen).toBe("table inet t\n");
+    expect(deleting).toContain("Operation not permitted");
+    expect(after).toBe("");
+  });
+});

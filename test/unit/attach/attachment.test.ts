@@ -1,0 +1,275 @@
+import { describe, expect, onTestFinished, test } from "vitest";
+import { attach, type AttachmentOptions, targetsOf } from "../../../src/attach/attachment.ts";
+import { createFakeClock } from "../../support/fake-clock.ts";
+import { createFakeNode } from "../../support/fake-node.ts";
+
+const own = "169.254.20.10";
+
+/** Attaches to a fake node. What is asked is answered, unless the test says otherwise. */
+async function start(
+  overrides: Partial<AttachmentOptions> = {},
+  prepare?: (node: ReturnType<typeof createFakeNode>) => void,
+) {
+  const node = createFakeNode();
+  prepare?.(node);
+  const clock = createFakeClock();
+  const log: string[] = [];
+  const asked: string[] = [];
+  const listening: string[] = [];
+  const state = { answers: true, mayIntercept: true, taken: new Set<string>() };
+  const note = (_: object, message: string) => void log.push(message);
+  const attachment = await attach({
+    mode: "link-local",
+    addresses: [own],
+    virtualAddresses: ["10.96.0.10"],
+    interceptPort: 10_053,
+    notrack: true,
+    clock,
+    run: node.run,
+    openSession: node.openSession,
+    log: { info: note, warn: note },
+    listen({ host, port }) {
+      if (state.taken.has(`${host}:${port}`)) return Promise.reject(new Error(`cannot listen on ${host}:${port}`));
+      if (!listening.includes(`${host}:${port}`)) listening.push(`${host}:${port}`);
+      return Promise.resolve();
+    },
+    answers({ host, port }, protocol) {
+      asked.push(`${protocol} ${host}:${port}`);
+      return Promise.resolve(state.answers);
+    },
+    mayIntercept: () => state.mayIntercept,
+    ...overrides,
+  });
+  onTestFinished(() => attachment.close());
+  return { attachment, node, clock, log, asked, listening, state };
+}
+
+describe("mode none", () => {
+  test("runs nothing and is complete", async () => {
+    const { attachment, node, clock } = await start({ mode: "none" });
+    expect(attachment.isComplete()).toBe(true);
+    expect(attachment.isFailOpen()).toBe(false);
+    await clock.advance(120_000);
+    expect(node.runs).toEqual([]);
+    expect(clock.pendingTimers()).toBe(0);
+  });
+});
+
+describe("mode link-local", () => {
+  test("adds the address with our label, keeps it untracked, and listens on it", async () => {
+    const { attachment, node, listening } = await start();
+    expect(node.addresses).toContainEqual({ ifname: "lo", local: own, prefixlen: 32, label: "lo:nodens" });
+    expect(node.untracked).toContain(`ip daddr ${own} meta l4proto { tcp, udp } th dport 53 notrack`);
+    expect(listening).toEqual([`${own}:53`]);
+    expect(attachment.isComplete()).toBe(true);
+    expect(attachment.areSocketsOpen()).toBe(true);
+  });
+
+  test("adds an IPv6 twin", async () => {
+    const { node } = await start({ addresses: [own, "fd00:20::10"] });
+    expect(node.addresses).toContainEqual({ ifname: "lo", local: "fd00:20::10", prefixlen: 128 });
+    expect(node.untracked).toContain("ip6 saddr fd00:20::10");
+  });
+
+  test("adopts an address that is there, and one that the node itself has", async () => {
+    const { attachment, node } = await start({ addresses: [own] }, (fake) => {
+      fake.addresses.push({ ifname: "lo", local: own, prefixlen: 32, label: "lo:nodens" });
+    });
+    expect(node.runs.filter((line) => line.startsWith("ip address add"))).toEqual([]);
+    expect(attachment.problems()).toEqual([]);
+    const hosts = await start({ addresses: ["10.0.0.7"] });
+    expect(hosts.attachment.problems()).toEqual([]);
+    expect(hosts.listening).toEqual(["10.0.0.7:53"]);
+  });
+
+  test("warns of NodeLocal DNSCache, which has the address on an interface of its own", async () => {
+    const { attachment } = await start({}, (node) => {
+      node.addresses.push({ ifname: "nodelocaldns", local: own, prefixlen: 32 });
+    });
+    expect(attachment.problems()).toEqual([
+      { kind: "address", message: expect.stringContaining("NodeLocal DNSCache is or was here") },
+    ]);
+  });
+
+  test("with notrack off has no table, and removes one of earlier", async () => {
+    const { node } = await start({ notrack: false }, (fake) => (fake.untracked = "table inet nodens { chain … }"));
+    expect(node.untracked).toBeUndefined();
+  });
+
+  test("looks every minute, and puts back what a stranger changed or removed, without a second one", async () => {
+    const { node, clock, log } = await start();
+    const asLeft = node.untracked;
+    node.untracked = undefined;
+    await clock.advance(59_000);
+    expect(node.untracked).toBeUndefined();
+    await clock.advance(1000);
+    expect(node.untracked).toBe(asLeft);
+    node.untracked = `${asLeft} # changed`;
+    await clock.advance(60_000);
+    expect(node.untracked).toBe(asLeft);
+    expect(log.filter((line) => line.includes("changed or removed by somebody"))).toHaveLength(2);
+  });
+
+  test("leaves alone what is as it should be", async () => {
+    const { node, clock } = await start();
+    const puts = () => node.runs.filter((line) => line === "nft -f -").length;
+    await clock.advance(300_000);
+    expect(puts()).toBe(1);
+  });
+
+  test("adds an address again that somebody removed", async () => {
+    const { node, clock } = await start();
+    node.addresses.splice(
+      node.addresses.findIndex(({ local }) => local === own),
+      1,
+    );
+    await clock.advance(60_000);
+    expect(node.addresses.filter(({ local }) => local === own)).toHaveLength(1);
+  });
+
+  test("asks itself over UDP and TCP, and says which was not answered", async () => {
+    const { attachment, clock, asked, state, log } = await start();
+    expect(asked).toEqual([`udp ${own}:53`, `tcp ${own}:53`]);
+    state.answers = false;
+    await clock.advance(60_000);
+    expect(attachment.isComplete()).toBe(false);
+    expect(attachment.problemCounts().path).toBe(2);
+    state.answers = true;
+    await clock.advance(5000);
+    expect(attachment.isComplete()).toBe(true);
+    expect(log.filter((line) => line.startsWith("no longer: "))).toHaveLength(2);
+  });
+
+  test("does not ask itself before it is ready: nothing could be answered", async () => {
+    const { asked } = await start({ mayIntercept: () => false });
+    expect(asked).toEqual([]);
+  });
+
+  test("says that an address is taken, tries again every five seconds, and counts it once", async () => {
+    const { attachment, clock, state, listening, log } = await start({
+      listen: () => Promise.reject(new Error("cannot listen on 169.254.20.10:53 (udp): the address is in use")),
+    });
+    expect(attachment.areSocketsOpen()).toBe(false);
+    await clock.advance(20_000);
+    expect(attachment.problemCounts().listen).toBe(1);
+    expect(log.filter((line) => line.includes("in use"))).toHaveLength(1);
+    expect(listening).toEqual([]);
+    expect(state.answers).toBe(true);
+  });
+
+  test("opens an address as soon as it becomes free", async () => {
+    const free = { now: false };
+    const { attachment, clock } = await start({
+      listen: () => (free.now ? Promise.resolve() : Promise.reject(new Error("in use"))),
+    });
+    free.now = true;
+    await clock.advance(5000);
+    expect(attachment.areSocketsOpen()).toBe(true);
+    expect(attachment.isComplete()).toBe(true);
+  });
+});
+
+describe("what a node may lack", () => {
+  test.each([
+    ["ip", "ip", { code: 127, stderr: "spawn ip ENOENT" }, "address", /the program ip is not installed/],
+    ["nft", "nft", { code: 127, stderr: "spawn nft ENOENT" }, "nft", /the program nft is not installed/],
+    [
+      "NET_ADMIN for ip",
+      "ip address add",
+      { code: 2, stderr: "RTNETLINK answers: Operation not permitted" },
+      "permission",
+      /NET_ADMIN/,
+    ],
+    [
+      "NET_ADMIN for nft",
+      "nft -f",
+      { code: 1, stderr: "Error: Operation not permitted (you must be root)" },
+      "permission",
+      /NET_ADMIN/,
+    ],
+    [
+      "a new enough nft",
+      "nft -f",
+      { code: 1, stderr: "Error: syntax error, unexpected notrack" },
+      "nft",
+      /nft says: Error: syntax error/,
+    ],
+  ] as const)(
+    "%s: a message of its own, counted once, and the rest goes on",
+    async (_, command, failure, kind, message) => {
+      const { attachment, clock, log, listening } = await start({}, (node) => node.failures.set(command, failure));
+      expect(attachment.isComplete()).toBe(false);
+      await clock.advance(30_000);
+      expect(attachment.problemCounts()[kind]).toBe(1);
+      expect(log.filter((line) => message.test(line))).toHaveLength(1);
+      expect(listening).toEqual([`${own}:53`]);
+    },
+  );
+
+  test("output that nobody expected is a problem, and no exception", async () => {
+    const { attachment } = await start({}, (node) => node.failures.set("ip", { code: 0, stdout: "not json" }));
+    expect(attachment.problems()).toEqual([
+      { kind: "path", message: expect.stringContaining("cannot look after the node") },
+    ]);
+  });
+
+  test("an address that another process adds in the same moment is no problem", async () => {
+    const { attachment } = await start({}, (node) =>
+      node.failures.set("ip address add", { code: 2, stderr: "RTNETLINK answers: File exists" }),
+    );
+    expect(attachment.problems()).toEqual([]);
+  });
+});
+
+describe("mode intercept", () => {
+  test("listens on a port of its own for each Service address", async () => {
+    const { listening } = await start({
+      mode: "intercept",
+      addresses: [own, "fd00:20::10"],
+      virtualAddresses: ["10.96.0.10", "fd96::a", "10.96.0.11"],
+    });
+    expect(listening).toEqual([`${own}:53`, "fd00:20::10:53", `${own}:10053`, "fd00:20::10:10053", `${own}:10054`]);
+  });
+
+  test("comes into force when nodens may, and is complete then", async () => {
+    const { attachment, clock, state } = await start({ mode: "intercept" });
+    state.mayIntercept = false;
+    await clock.advance(2000);
+    expect([attachment.isComplete(), attachment.isFailOpen()]).toEqual([false, true]);
+    state.mayIntercept = true;
+    await clock.advance(1000);
+    expect([attachment.isComplete(), attachment.isFailOpen()]).toEqual([true, false]);
+  });
+
+  test("does not come into force while one of its sockets is not open", async () => {
+    const { attachment, clock, node } = await start({
+      mode: "intercept",
+      listen: ({ port }) => (port === 53 ? Promise.resolve() : Promise.reject(new Error("in use"))),
+    });
+    await clock.advance(4000);
+    expect(attachment.isFailOpen()).toBe(true);
+    expect(node.sessions).toEqual([]);
+  });
+
+  test("released, it takes the Service out of the set and renews it no more; closed, it ends nft", async () => {
+    const { attachment, clock, node } = await start({ mode: "intercept" });
+    await clock.advance(1000);
+    await attachment.release();
+    expect(node.sessions[0]?.lines.at(-1)).toMatch(/^flush set inet nodens_[0-9a-f]{8} alive4; flush set /);
+    const count = node.sessions[0]?.lines.length;
+    await clock.advance(10_000);
+    expect(node.sessions[0]?.lines).toHaveLength(count ?? 0);
+    await attachment.close();
+    expect(node.sessions[0]?.isClosed).toBe(true);
+    expect(node.addresses.some(({ local }) => local === own)).toBe(true);
+    expect(clock.pendingTimers()).toBe(0);
+  });
+});
+
+test("targets take ports upwards within a family, and only where an own address of the family is", () => {
+  const options = { addresses: [own], interceptPort: 2000, virtualAddresses: ["10.96.0.10", "fd96::a", "10.96.0.11"] };
+  expect(targetsOf(options)).toEqual([
+    { virtualAddress: "10.96.0.10", host: own, port: 2000 },
+    { virtualAddress: "10.96.0.11", host: own, port: 2001 },
+  ]);
+});
