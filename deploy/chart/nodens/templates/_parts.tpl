@@ -1,0 +1,85 @@
+{{/* The labels of every object. The name is fixed: a node has one nodens, whatever the release is called. */}}
+{{- define "nodens.labels" -}}
+app.kubernetes.io/name: nodens
+app.kubernetes.io/part-of: nodens
+k8s-app: node-local-dns
+{{- end }}
+
+{{/* "true" where nodens is in the node's network, else "". */}}
+{{- define "nodens.hostNetwork" -}}
+{{- if not (has .Values.mode (list "service" "cilium-local-redirect")) }}true{{ end }}
+{{- end }}
+
+{{/* "true" where nodens changes the node's network, else "". */}}
+{{- define "nodens.networkAdmin" -}}
+{{- if has .Values.mode (list "link-local" "intercept") }}true{{ end }}
+{{- end }}
+
+{{- define "nodens.image" -}}
+{{- with .Values.image -}}
+{{- if .digest -}}
+{{ .repository }}@{{ .digest }}
+{{- else -}}
+{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The settings file: that of the mode, as the kustomize components have it, with the values laid over it. */}}
+{{- define "nodens.settings" -}}
+{{- $folder := printf "components/%s" .Values.mode }}
+{{- if eq .Values.mode "none" }}
+{{- $folder = "base" }}
+{{- else if not (include "nodens.hostNetwork" .) }}
+{{- $folder = "components/pod-network" }}
+{{- end }}
+{{- $text := .Files.Get (printf "files/%s/nodens.yaml" $folder) }}
+{{- if .Values.settings }}
+{{- mergeOverwrite (fromYaml $text) (deepCopy .Values.settings) | toYaml }}
+{{- else }}
+{{- $text | trim }}
+{{- end }}
+{{- end }}
+
+{{/* What the policy writes into pods; refuses to guess, because a wrong address takes their DNS away. */}}
+{{- define "nodens.injectedNameservers" -}}
+{{- if .Values.inject.nameservers }}
+{{- .Values.inject.nameservers }}
+{{- else if include "nodens.networkAdmin" . }}
+{{- "169.254.20.10" }}
+{{- else if and (eq .Values.mode "service") .Values.service.clusterIP }}
+{{- .Values.service.clusterIP }}
+{{- else }}
+{{- fail (printf "inject.nameservers is needed with mode %s: nodens has no address that is known before" .Values.mode) }}
+{{- end }}
+{{- end }}
+
+{{- define "nodens.configMapData" -}}
+KUBE_DNS_IP: {{ .Values.clusterDNS.serviceIP | quote }}
+CLUSTER_DOMAIN: {{ .Values.clusterDNS.domain | quote }}
+nodens.yaml: |
+  {{- include "nodens.settings" . | nindent 2 }}
+{{- end }}
+
+{{/*
+The resources that a kustomize component names in its kustomization.yaml, in the release's namespace. Give
+(dict "root" $ "component" "NAME" "labels" LABELS); the labels are more of them.
+*/}}
+{{- define "nodens.component" -}}
+{{- $root := .root }}
+{{- $labels := .labels | default dict }}
+{{- $folder := printf "files/components/%s" .component }}
+{{- $kustomization := $root.Files.Get (printf "%s/kustomization.yaml" $folder) | fromYaml }}
+{{- range $kustomization.resources }}
+{{- $object := $root.Files.Get (printf "%s/%s" $folder .) | fromYaml }}
+{{- if $object.metadata.namespace }}
+{{- $_ := set $object.metadata "namespace" $root.Release.Namespace }}
+{{- end }}
+{{- $_ := set $object.metadata "labels" (merge (dict) $labels ($object.metadata.labels | default dict)) }}
+{{- with dig "spec" "paramRef" dict $object }}
+{{- $_ := set . "namespace" $root.Release.Namespace }}
+{{- end }}
+---
+{{ toYaml $object }}
+{{ end }}
+{{- end }}

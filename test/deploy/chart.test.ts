@@ -1,0 +1,194 @@
+import { cpSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { parse } from "yaml";
+import { tableEntries } from "../../src/settings/settings-table.ts";
+import { renderers, runTool } from "../support/manifests-tools.ts";
+import { variants } from "../support/manifests-variants.ts";
+import {
+  containerOf,
+  dataOf,
+  deployFolder,
+  objectOf,
+  podOf,
+  renderChart,
+  withoutHash,
+  type KubernetesObject,
+} from "../support/manifests.ts";
+import { describeWith } from "../support/requirements.ts";
+import { projectFolder } from "../support/run-nodens.ts";
+
+const chartFolder = join(deployFolder, "chart/nodens");
+
+describeWith(renderers, "the chart", () => {
+  test.each(variants)("renders what kustomize renders: $name", ({ kustomize, helm }) => {
+    const [byKustomize, byHelm] = [comparable(kustomize()), comparable(helm())];
+    expect([...byHelm.keys()].toSorted()).toEqual([...byKustomize.keys()].toSorted());
+    for (const [name, object] of byKustomize) expect(byHelm.get(name), name).toEqual(object);
+  });
+
+  test("lays settings over those of the mode", () => {
+    const objects = renderChart({
+      mode: "intercept",
+      settings: { cache: { answersBytes: "64MiB" }, log: { level: "warn" } },
+    });
+    const settings = parse(dataOf(objects, "nodens")["nodens.yaml"] ?? "") as Record<string, unknown>;
+    expect(settings).toMatchObject({
+      attach: { mode: "intercept" },
+      cache: { answersBytes: "64MiB" },
+      log: { level: "warn" },
+      upstream: { servers: ["${KUBE_DNS_IP}"] },
+    });
+  });
+
+  test("lets settings be empty, zero or false", () => {
+    const settings = { probes: { directory: "" }, attach: { notrack: false }, cache: { staleSeconds: 0 } };
+    const objects = renderChart({ mode: "intercept", settings });
+    expect(parse(dataOf(objects, "nodens")["nodens.yaml"] ?? "")).toMatchObject(settings);
+  });
+
+  test("rolls out changed settings", () => {
+    const checksum = (values: object): string => annotationOf(renderChart(values), "checksum/config");
+    expect(checksum({ settings: { log: { level: "warn" } } })).not.toBe(checksum({}));
+    expect(checksum({ clusterDNS: { serviceIP: "10.0.0.10" } })).not.toBe(checksum({}));
+  });
+
+  test("puts everything where the release is", () => {
+    const objects = renderChart({ mode: "link-local", inject: { enabled: true } }, "dns");
+    const namespaces = objects.map(({ metadata }) => metadata.namespace).filter((name) => name !== undefined);
+    expect(new Set(namespaces)).toEqual(new Set(["dns"]));
+    expect(objectOf(objects, "MutatingAdmissionPolicyBinding")["spec"]).toMatchObject({
+      paramRef: { namespace: "dns" },
+    });
+  });
+
+  test("takes an image by digest, and secrets to fetch it with", () => {
+    const digest = `sha256:${"0".repeat(64)}`;
+    const objects = renderChart({ image: { digest }, imagePullSecrets: [{ name: "registry" }] });
+    expect(containerOf(objects).image).toBe(`ghcr.io/nodens-dns/nodens@${digest}`);
+    expect(podOf(objects)["imagePullSecrets"]).toEqual([{ name: "registry" }]);
+  });
+
+  test("injects the Service's address where that is what pods ask", () => {
+    const objects = renderChart({ mode: "service", service: { clusterIP: "10.96.0.53" }, inject: { enabled: true } });
+    expect(objectOf(objects, "Service", "nodens")["spec"]).toMatchObject({ clusterIP: "10.96.0.53" });
+    expect(dataOf(objects, "nodens-inject")).toMatchObject({ nameservers: "10.96.0.53" });
+  });
+
+  test.each(["none", "service", "cilium-local-redirect"])("does not guess what to inject with mode %s", (mode) => {
+    expect(() => renderChart({ mode, inject: { enabled: true } })).toThrow(/inject\.nameservers is needed/);
+  });
+
+  test.each([
+    ["a misspelled value", { mod: "intercept" }, /mod/],
+    ["a misspelled value in a group", { inject: { enable: true } }, /enable/],
+    ["a misspelled group of settings", { settings: { caches: {} } }, /caches/],
+    ["a misspelled resource", { resources: { limits: { memmory: "1Gi" } } }, /memmory/],
+    ["an unknown mode", { mode: "hostip" }, /mode/],
+    ["a name where an address is needed", { clusterDNS: { serviceIP: "kube-dns" } }, /serviceIP/],
+    ["no address", { clusterDNS: { serviceIP: "" } }, /serviceIP/],
+    ["four nameservers", { inject: { nameservers: "10.0.0.1,10.0.0.2,10.0.0.3,10.0.0.4" } }, /nameservers/],
+    ["an update that would surge by nothing", { maxSurge: 0 }, /maxSurge/],
+  ])("refuses %s", (_, values, reason) => {
+    expect(() => renderChart(values)).toThrow(reason);
+  });
+
+  test.each([
+    ["IPv6", { clusterDNS: { serviceIP: "fd00::a" } }],
+    ["two nameservers", { inject: { nameservers: "169.254.20.10, 10.96.0.10" } }],
+    ["a percentage of the nodes", { maxSurge: "10%" }],
+    ["annotations of the pods", { podAnnotations: { "example.com/a": "b" } }],
+  ])("accepts %s", (_, values) => {
+    expect(() => renderChart(values)).not.toThrow();
+  });
+
+  test("has no fault that helm finds", () => {
+    expect(runTool("helm", ["lint", "--strict", chartFolder])).toContain("0 chart(s) failed");
+  });
+
+  test("is whole when packaged, although it shares files with kustomize", () => {
+    const folder = mkdtempSync(join(tmpdir(), "nodens-chart-"));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    runTool("helm", ["package", chartFolder, "--destination", folder]);
+    const [archive = ""] = readdirSync(folder);
+    const values = { mode: "service", inject: { enabled: true, nameservers: "10.96.0.53" } };
+    expect(renderChart(values, "kube-system", join(folder, archive))).toEqual(renderChart(values));
+  });
+});
+
+describeWith(renderers, "what helm says after the installation", () => {
+  const injected = { enabled: true, nameservers: "192.0.2.53" };
+
+  test.each([
+    ["none", {}, /answers on port 53 of each node's own address/],
+    ["link-local", {}, /answers on 169\.254\.20\.10 of every node.*kubelet names.*, or inject\.enabled is true\./s],
+    ["link-local", injected, /or its namespace has the label below\..*get 192\.0\.2\.53 as nameserver/s],
+    ["intercept", {}, /What pods ask 10\.96\.0\.10 is answered by it.*nodens_failopen/s],
+    ["service", {}, /-n dns get service nodens/],
+    ["cilium-local-redirect", {}, /-n dns get ciliumlocalredirectpolicy nodens/],
+  ])("%s, %j", (mode, inject, text) => {
+    expect(notesOf({ mode, inject })).toMatch(text);
+  });
+
+  /** helm shows the notes only when it installs, so they are put where it renders them. */
+  function notesOf(values: object): string {
+    const folder = mkdtempSync(join(tmpdir(), "nodens-notes-"));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    cpSync(chartFolder, folder, { recursive: true, dereference: true });
+    renameSync(join(folder, "templates/NOTES.txt"), join(folder, "notes.txt"));
+    const object = 'kind: Notes\nmetadata: { name: notes }\ntext: {{ tpl (.Files.Get "notes.txt") . | quote }}\n';
+    writeFileSync(join(folder, "templates/notes.yaml"), object);
+    return String(objectOf(renderChart(values, "dns", folder), "Notes")["text"]);
+  }
+});
+
+describe("the chart's files", () => {
+  test("have the project's version", () => {
+    const { version } = JSON.parse(readFileSync(join(projectFolder, "package.json"), "utf8")) as { version: string };
+    expect(parse(readFileSync(join(chartFolder, "Chart.yaml"), "utf8"))).toMatchObject({
+      version,
+      appVersion: version,
+    });
+  });
+
+  test("the schema knows every value, and every group of settings", () => {
+    const schema = JSON.parse(readFileSync(join(chartFolder, "values.schema.json"), "utf8")) as Schema;
+    const values = parse(readFileSync(join(chartFolder, "values.yaml"), "utf8")) as object;
+    expect(Object.keys(schema.properties ?? {}).toSorted()).toEqual([...Object.keys(values), "global"].toSorted());
+    const groups = [...tableEntries.keys()].filter((path) => !path.includes("."));
+    expect(Object.keys(schema.properties?.["settings"]?.properties ?? {})).toEqual(groups);
+  });
+});
+
+interface Schema {
+  readonly properties?: Readonly<Record<string, Schema>>;
+}
+
+/** Objects by kind and name, without what has to differ: kustomize's hashes, and the checksum that the chart has in their place. */
+function comparable(objects: readonly KubernetesObject[]): Map<string, unknown> {
+  const generated = objects.filter(({ kind }) => kind === "ConfigMap").map(({ metadata }) => metadata.name);
+  return new Map(
+    objects.map((object) => {
+      let text = JSON.stringify(object);
+      for (const name of generated) text = text.replaceAll(`"${name}"`, `"${withoutHash(name)}"`);
+      const plain = JSON.parse(text) as KubernetesObject;
+      if (plain.kind === "DaemonSet") withoutChecksum(plain);
+      return [`${plain.kind} ${plain.metadata.name}`, plain];
+    }),
+  );
+}
+
+function withoutChecksum(daemonSet: KubernetesObject): void {
+  const { metadata } = (daemonSet as unknown as { spec: { template: { metadata: PodMetadata } } }).spec.template;
+  if (Object.keys(metadata.annotations ?? {}).join() === "checksum/config") delete metadata.annotations;
+}
+
+interface PodMetadata {
+  annotations?: Record<string, string>;
+}
+
+function annotationOf(objects: readonly KubernetesObject[], name: string): string {
+  const { spec } = objectOf(objects, "DaemonSet") as unknown as { spec: { template: { metadata: PodMetadata } } };
+  return spec.template.metadata.annotations?.[name] ?? "";
+}

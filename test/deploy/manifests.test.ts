@@ -1,0 +1,278 @@
+import { readFileSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { parse } from "yaml";
+import { loadSettings } from "../../src/settings/load-settings.ts";
+import { formatProblem } from "../../src/settings/problem.ts";
+import type { Settings } from "../../src/settings/settings-table.ts";
+import { renderers } from "../support/manifests-tools.ts";
+import { variants, type Variant } from "../support/manifests-variants.ts";
+import {
+  buildFolder,
+  buildWith,
+  containerOf,
+  dataOf,
+  deployFolder,
+  objectOf,
+  podOf,
+  type KubernetesObject,
+} from "../support/manifests.ts";
+import { describeWith } from "../support/requirements.ts";
+import { projectFolder } from "../support/run-nodens.ts";
+
+const onHostNetwork = variants.filter(({ mode }) => ["none", "link-local", "intercept"].includes(mode));
+const onPodNetwork = variants.filter((variant) => !onHostNetwork.includes(variant));
+
+describeWith(renderers, "every variant", () => {
+  test.each(variants)(
+    "$name: runs on every Linux node, from the cluster's first minute to its last",
+    ({ kustomize }) => {
+      expect(podOf(kustomize())).toMatchObject({
+        priorityClassName: "system-node-critical",
+        nodeSelector: { "kubernetes.io/os": "linux" },
+        tolerations: expect.arrayContaining([
+          { operator: "Exists", effect: "NoSchedule" },
+          { operator: "Exists", effect: "NoExecute" },
+        ]) as unknown,
+      });
+    },
+  );
+
+  test.each(variants)("$name: needs neither the API server nor the cluster's DNS", ({ kustomize }) => {
+    expect(podOf(kustomize())).toMatchObject({
+      dnsPolicy: "Default",
+      automountServiceAccountToken: false,
+      enableServiceLinks: false,
+    });
+    expect(podOf(kustomize())["serviceAccountName"]).toBeUndefined();
+  });
+
+  test.each(variants)("$name: is locked up apart from what its mode needs", ({ kustomize, mode }) => {
+    const isRoot = mode === "link-local" || mode === "intercept";
+    expect(podOf(kustomize())["securityContext"]).toEqual({ seccompProfile: { type: "RuntimeDefault" } });
+    expect(containerOf(kustomize()).securityContext).toEqual({
+      runAsNonRoot: !isRoot,
+      runAsUser: isRoot ? 0 : 65_532,
+      runAsGroup: isRoot ? 0 : 65_532,
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ["ALL"], add: isRoot ? ["NET_ADMIN", "NET_BIND_SERVICE"] : ["NET_BIND_SERVICE"] },
+    });
+  });
+
+  test.each(variants)("$name: is updated without a gap", ({ kustomize }) => {
+    expect(objectOf(kustomize(), "DaemonSet")["spec"]).toMatchObject({
+      updateStrategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
+    });
+  });
+
+  test.each(variants)("$name: runs the version that this is", ({ kustomize }) => {
+    const { version } = JSON.parse(readFileSync(join(projectFolder, "package.json"), "utf8")) as { version: string };
+    expect(containerOf(kustomize()).image).toBe(`ghcr.io/nodens-dns/nodens:${version}`);
+  });
+
+  test.each(variants)("$name: is scraped under the name that dashboards know", ({ kustomize }) => {
+    const service = objectOf(kustomize(), "Service", "nodens-metrics");
+    expect(service.metadata.labels).toMatchObject({ "k8s-app": "node-local-dns" });
+    expect(service["spec"]).toMatchObject({ clusterIP: "None", ports: [{ port: 9253, targetPort: 9253 }] });
+    expect(settingsOf(kustomize()).admin.address.port).toBe(9253);
+  });
+
+  test.each(variants)("$name: all objects have the labels, and a namespace if they can", ({ kustomize }) => {
+    for (const { kind, metadata } of kustomize()) {
+      const isOfTheCluster = kind.startsWith("MutatingAdmission");
+      expect(metadata.namespace, `${kind} ${metadata.name}`).toBe(isOfTheCluster ? undefined : "kube-system");
+      expect(metadata.labels, `${kind} ${metadata.name}`).toMatchObject({
+        "app.kubernetes.io/name": "nodens",
+        "app.kubernetes.io/part-of": "nodens",
+      });
+    }
+  });
+
+  test.each(variants)("$name: the selectors of DaemonSet and Services match the pods", ({ kustomize }) => {
+    const { spec } = objectOf(kustomize(), "DaemonSet") as unknown as {
+      spec: { selector: { matchLabels: object }; template: { metadata: { labels: object } } };
+    };
+    expect(spec.template.metadata.labels).toMatchObject(spec.selector.matchLabels);
+    for (const service of kustomize().filter(({ kind }) => kind === "Service")) {
+      expect(spec.template.metadata.labels).toMatchObject((service["spec"] as { selector: object }).selector);
+    }
+  });
+});
+
+describeWith(renderers, "in the node's network", () => {
+  test.each(onHostNetwork)(
+    "$name: declares no port, which would keep the second pod of an update away",
+    ({ kustomize }) => {
+      expect(podOf(kustomize()).hostNetwork).toBe(true);
+      expect(containerOf(kustomize()).ports).toBeUndefined();
+    },
+  );
+
+  test.each(onHostNetwork)("$name: probes nothing that the other pod of an update could answer", ({ kustomize }) => {
+    const { startupProbe, readinessProbe, livenessProbe } = containerOf(kustomize());
+    for (const probe of [startupProbe, readinessProbe, livenessProbe]) {
+      expect(Object.keys(probe)).toContain("exec");
+      expect(Object.keys(probe)).not.toContain("httpGet");
+    }
+    expect(startupProbe.periodSeconds).toBe(1);
+  });
+
+  test.each(onHostNetwork)(
+    "$name: the probes look where nodens writes, in memory of the pod's own",
+    ({ kustomize }) => {
+      const { directory } = settingsOf(kustomize()).probes;
+      const { readinessProbe, livenessProbe } = containerOf(kustomize());
+      const mounts = containerOf(kustomize())["volumeMounts"];
+      expect(readinessProbe.exec?.command).toContain(`${directory}/ready`);
+      expect(livenessProbe.exec?.command.at(-1)).toContain(`${directory}/alive`);
+      expect(mounts).toContainEqual({ name: "run", mountPath: directory });
+      expect(podOf(kustomize()).volumes).toContainEqual({
+        name: "run",
+        emptyDir: { medium: "Memory", sizeLimit: "1Mi" },
+      });
+    },
+  );
+});
+
+describeWith(renderers, "in the pod network", () => {
+  test.each(onPodNetwork)("$name: has the ports that its settings open, and ordinary probes", ({ kustomize }) => {
+    const settings = settingsOf(kustomize());
+    const { ports, readinessProbe, livenessProbe } = containerOf(kustomize());
+    expect(podOf(kustomize()).hostNetwork).toBeUndefined();
+    expect(new Set(settings.listen.addresses.map(({ port }) => port))).toEqual(new Set([5353]));
+    expect(ports).toEqual([
+      { name: "dns", containerPort: 5353, protocol: "UDP" },
+      { name: "dns-tcp", containerPort: 5353, protocol: "TCP" },
+      { name: "metrics", containerPort: settings.admin.address.port, protocol: "TCP" },
+    ]);
+    expect(readinessProbe.httpGet).toEqual({ path: "/readyz", port: 9253 });
+    expect(livenessProbe.httpGet).toEqual({ path: "/healthz", port: 9253 });
+  });
+
+  test("the Service prefers the client's node and leads to the port that is open", () => {
+    expect(objectOf(buildWith("base", ["service"]), "Service", "nodens")["spec"]).toMatchObject({
+      trafficDistribution: "PreferSameNode",
+      ports: [
+        { port: 53, targetPort: 5353, protocol: "UDP" },
+        { port: 53, targetPort: 5353, protocol: "TCP" },
+      ],
+    });
+  });
+
+  test("Cilium does not redirect what nodens itself asks", () => {
+    expect(objectOf(buildWith("base", ["cilium-local-redirect"]), "CiliumLocalRedirectPolicy")["spec"]).toMatchObject({
+      redirectFrontend: { serviceMatcher: { serviceName: "kube-dns", namespace: "kube-system" } },
+      skipRedirectFromBackend: true,
+    });
+  });
+});
+
+describeWith(renderers, "the settings in the ConfigMap", () => {
+  test.each(variants)("$name: load without problems and without doubts", ({ kustomize }) => {
+    const loaded = load(kustomize());
+    expect("problems" in loaded ? loaded.problems.map(formatProblem) : []).toEqual([]);
+    expect("warnings" in loaded ? loaded.warnings.map(formatProblem) : []).toEqual([]);
+  });
+
+  test.each(variants)("$name: are those of the mode, in front of the cluster's DNS", ({ name, kustomize, mode }) => {
+    const { attach, listen, upstream, cluster } = settingsOf(kustomize());
+    const host = name.includes("managed-cluster") ? "172.20.0.10" : "10.96.0.10";
+    expect(attach.mode).toBe(mode === "link-local" || mode === "intercept" ? mode : "none");
+    expect(upstream.servers).toEqual([{ host, port: 53 }]);
+    expect(cluster.domain).toBe("cluster.local");
+    if (mode === "none") expect(listen.addresses).toEqual([{ host: "10.1.2.3", port: 53 }]);
+  });
+
+  test.each(variants)("$name: leave the time between SIGTERM and the end that they need", ({ kustomize }) => {
+    const { shutdown, upstream } = settingsOf(kustomize());
+    const neededMs = shutdown.drainMs + upstream.deadlineMs;
+    expect(podOf(kustomize()).terminationGracePeriodSeconds * 1000).toBeGreaterThan(neededMs);
+  });
+
+  test.each(variants)("$name: are the file that the program is given", ({ kustomize }) => {
+    const { args } = containerOf(kustomize());
+    const { metadata } = objectOf(kustomize(), "ConfigMap", "nodens");
+    expect(args).toEqual(["serve", "--config", "/etc/nodens/nodens.yaml"]);
+    expect(containerOf(kustomize())["volumeMounts"]).toContainEqual({
+      name: "settings",
+      mountPath: "/etc/nodens",
+      readOnly: true,
+    });
+    expect(podOf(kustomize()).volumes).toContainEqual({
+      name: "settings",
+      configMap: { name: metadata.name, items: [{ key: "nodens.yaml", path: "nodens.yaml" }] },
+    });
+  });
+});
+
+describeWith(renderers, "an overlay of one's own", () => {
+  test("replaces the settings and the DNS Service's address as the README shows, and the change rolls out", () => {
+    const readme = readFileSync(join(deployFolder, "README.md"), "utf8");
+    const [, block = ""] = /```yaml\n([^]*?)```/.exec(readme) ?? [];
+    const { resources, ...more } = parse(block) as { resources: string[] };
+    expect(resources).toEqual([expect.stringMatching(/\/deploy\/overlays\/link-local$/)]);
+    const changed = buildWith("overlays/link-local", [], more, { "nodens.yaml": "log: { level: debug }\n" });
+    expect(dataOf(changed, "nodens")).toEqual({
+      KUBE_DNS_IP: "10.43.0.10",
+      CLUSTER_DOMAIN: "cluster.local",
+      "nodens.yaml": "log: { level: debug }\n",
+    });
+    const before = objectOf(buildFolder("overlays/link-local"), "ConfigMap", "nodens").metadata.name;
+    expect(objectOf(changed, "ConfigMap", "nodens").metadata.name).not.toBe(before);
+  });
+
+  test("takes another image", () => {
+    const images = [{ name: "ghcr.io/nodens-dns/nodens", newName: "registry.example/nodens", newTag: "1.2.3" }];
+    expect(containerOf(buildWith("overlays/intercept", [], { images })).image).toBe("registry.example/nodens:1.2.3");
+  });
+
+  test("moves to another namespace with everything that refers to it", () => {
+    const objects = buildWith("overlays/managed-cluster", [], { namespace: "dns" });
+    const binding = objectOf(objects, "MutatingAdmissionPolicyBinding");
+    expect(new Set(objects.map(({ metadata }) => metadata.namespace))).toEqual(new Set(["dns"]));
+    expect(binding["spec"]).toMatchObject({ paramRef: { name: "nodens-inject", namespace: "dns" } });
+  });
+});
+
+describe("the folders", () => {
+  const overlays = readdirSync(join(deployFolder, "overlays"));
+
+  test("there is an overlay for each of the usual cases", () => {
+    expect(overlays.toSorted()).toEqual(["host-ip", "intercept", "link-local", "managed-cluster"]);
+  });
+
+  test.each(overlays)("overlay %s selects, and patches nothing", (name) => {
+    expect(readdirSync(join(deployFolder, "overlays", name))).toEqual(["kustomization.yaml"]);
+    const text = readFileSync(join(deployFolder, "overlays", name, "kustomization.yaml"), "utf8");
+    const allowed = ["apiVersion", "kind", "resources", "components", "configMapGenerator"];
+    expect(allowed).toEqual(expect.arrayContaining(Object.keys(parse(text) as object)));
+  });
+
+  test("the address of the cluster's DNS is told in one place, and the components use it", () => {
+    const settingsFiles = ["base", "components/link-local", "components/intercept", "components/pod-network"];
+    for (const folder of settingsFiles) {
+      const text = readFileSync(join(deployFolder, folder, "nodens.yaml"), "utf8");
+      expect(text).toContain('servers: ["${KUBE_DNS_IP}"]');
+      expect(text).toContain('domain: "${CLUSTER_DOMAIN}"');
+    }
+  });
+});
+
+/** The ConfigMap's settings as the container would load them, on the node 10.1.2.3. */
+function load(objects: readonly KubernetesObject[]): ReturnType<typeof loadSettings> {
+  const data = dataOf(objects, "nodens");
+  const env = Object.fromEntries(
+    containerOf(objects).env.map(({ name, valueFrom: { fieldRef, configMapKeyRef } }) => {
+      if (configMapKeyRef === undefined) return [name, fieldRef?.["fieldPath"] === "status.hostIP" ? "10.1.2.3" : "n1"];
+      return [name, data[configMapKeyRef["key"] ?? ""]];
+    }),
+  );
+  return loadSettings({ filePath: "nodens.yaml", env, readFile: () => data["nodens.yaml"] ?? "" });
+}
+
+function settingsOf(objects: ReturnType<Variant["kustomize"]>): Settings {
+  const loaded = load(objects);
+  if ("problems" in loaded) throw new Error(loaded.problems.map(formatProblem).join("\n"));
+  return loaded.settings;
+}

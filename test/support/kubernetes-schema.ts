@@ -1,0 +1,118 @@
+/*
+ * Objects against the schemas of Kubernetes 1.36 and of the Prometheus operator, which npm packages carry as compiled validators.
+ * Those allow unknown fields. But a validator looks at every field that its schema has, so a field that it never looked at is
+ * unknown.
+ */
+import { PrometheusRule } from "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/PrometheusRule";
+import { ServiceMonitor } from "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/ServiceMonitor";
+import { MutatingAdmissionPolicy } from "kubernetes-models/admissionregistration.k8s.io/v1/MutatingAdmissionPolicy";
+import { MutatingAdmissionPolicyBinding } from "kubernetes-models/admissionregistration.k8s.io/v1/MutatingAdmissionPolicyBinding";
+import { DaemonSet } from "kubernetes-models/apps/v1/DaemonSet";
+import { ConfigMap } from "kubernetes-models/v1/ConfigMap";
+import { Service } from "kubernetes-models/v1/Service";
+import { z } from "zod";
+import type { KubernetesObject } from "./manifests.ts";
+
+/** A model's validator looks at `this`, and throws what it found. */
+interface Model {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly prototype: { validate(): void };
+}
+
+interface Finding {
+  readonly instancePath: string;
+  readonly keyword: string;
+  readonly params: unknown;
+}
+
+const models: readonly Model[] = [
+  ConfigMap,
+  DaemonSet,
+  MutatingAdmissionPolicy,
+  MutatingAdmissionPolicyBinding,
+  PrometheusRule,
+  Service,
+  ServiceMonitor,
+];
+
+/** Everything about an object that its schema does not allow: one sentence each. An object of another kind is one problem. */
+export function schemaProblems(object: KubernetesObject): string[] {
+  if (object.kind === "CiliumLocalRedirectPolicy") return localRedirectProblems(object);
+  const model = models.find(({ apiVersion, kind }) => apiVersion === object.apiVersion && kind === object.kind);
+  if (model === undefined) return [`${object.apiVersion} ${object.kind}: there is no schema of it here`];
+  const { watched, unseen } = watchReads(object);
+  const faults = findingsOf(() => model.prototype.validate.call(watched)).map(
+    ({ instancePath, keyword, params }) => `${instancePath} ${keyword} ${JSON.stringify(params)}`,
+  );
+  return [...faults, ...unseen().map((path) => `${path} is not a field`)];
+}
+
+function findingsOf(validate: () => void): readonly Finding[] {
+  try {
+    validate();
+    return [];
+  } catch (error) {
+    const { errors } = error as { errors?: readonly Finding[] };
+    if (errors === undefined) throw error;
+    return errors;
+  }
+}
+
+/** A copy of a tree that remembers what of it was read, and the paths of the fields that were not. */
+function watchReads(tree: object): { readonly watched: object; unseen(): string[] } {
+  const read = new WeakMap<object, Set<PropertyKey>>();
+
+  function watch<Node extends object>(node: Node): Node {
+    const seen = new Set<PropertyKey>();
+    read.set(node, seen);
+    return new Proxy(node, {
+      get(target, key) {
+        seen.add(key);
+        const value: unknown = Reflect.get(target, key);
+        return typeof value === "object" && value !== null ? watch(value) : value;
+      },
+    });
+  }
+
+  function unseenBelow(node: object, path: string): string[] {
+    return Object.entries(node).flatMap(([key, value]: [string, unknown]) => {
+      if (read.get(node)?.has(key) !== true) return [`${path}/${key}`];
+      return typeof value === "object" && value !== null ? unseenBelow(value, `${path}/${key}`) : [];
+    });
+  }
+
+  return { watched: watch(tree), unseen: () => unseenBelow(tree, "") };
+}
+
+const port = z.strictObject({
+  name: z.string().regex(/^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/),
+  port: z.string().regex(/^[1-9]\d{0,4}$/),
+  protocol: z.enum(["TCP", "UDP"]),
+});
+
+/** The fields of the resource definition that are used here, kept by hand: no package carries it. */
+const localRedirectPolicy = z.strictObject({
+  apiVersion: z.literal("cilium.io/v2"),
+  kind: z.literal("CiliumLocalRedirectPolicy"),
+  metadata: z.strictObject({
+    name: z.string(),
+    namespace: z.string(),
+    labels: z.record(z.string(), z.string()),
+  }),
+  spec: z.strictObject({
+    redirectFrontend: z.strictObject({
+      serviceMatcher: z.strictObject({ serviceName: z.string(), namespace: z.string() }),
+    }),
+    redirectBackend: z.strictObject({
+      localEndpointSelector: z.strictObject({ matchLabels: z.record(z.string(), z.string()) }),
+      toPorts: z.array(port),
+    }),
+    skipRedirectFromBackend: z.boolean(),
+  }),
+});
+
+function localRedirectProblems(object: KubernetesObject): string[] {
+  const issues = localRedirectPolicy.safeParse(object).error?.issues ?? [];
+  return issues.map(({ path, message }) => `/${path.join("/")} ${message}`);
+}

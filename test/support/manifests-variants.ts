@@ -1,0 +1,48 @@
+/*
+ * Every way in which the manifests are meant to be put together, by kustomize and by helm alike.
+ */
+import { buildFolder, buildWith, renderChart, type KubernetesObject } from "./manifests.ts";
+
+/** One of them. */
+export interface Variant {
+  readonly name: string;
+  /** How pods reach nodens: the chart's `mode`. */
+  readonly mode: "none" | "link-local" | "intercept" | "service" | "cilium-local-redirect";
+  kustomize(): KubernetesObject[];
+  helm(): KubernetesObject[];
+}
+
+const inject = { inject: { enabled: true } };
+const monitoring = { monitoring: { enabled: true } };
+const eksAddress = { clusterDNS: { serviceIP: "172.20.0.10" } };
+
+/** The overlays, and combinations of components that the documents name. */
+export const variants: readonly Variant[] = [
+  overlay("host-ip", "none", {}),
+  overlay("link-local", "link-local", {}),
+  overlay("intercept", "intercept", {}),
+  overlay("managed-cluster", "link-local", { ...inject, ...eksAddress }),
+  combination("service", ["service"], {}),
+  combination("cilium-local-redirect", ["cilium-local-redirect"], {}),
+  combination("intercept", ["intercept", "monitoring"], monitoring),
+  combination("link-local", ["link-local", "inject", "monitoring"], { ...inject, ...monitoring }),
+  combination("service", ["monitoring", "service"], monitoring),
+];
+
+function overlay(name: string, mode: Variant["mode"], values: object): Variant {
+  return variant(`overlay ${name}`, mode, () => buildFolder(`overlays/${name}`), values);
+}
+
+function combination(mode: Variant["mode"], components: readonly string[], values: object): Variant {
+  return variant(`components ${components.join(", ")}`, mode, () => buildWith("base", components), values);
+}
+
+/** Each is rendered once: many tests look at it. */
+function variant(name: string, mode: Variant["mode"], build: () => KubernetesObject[], values: object): Variant {
+  return { name, mode, kustomize: once(build), helm: once(() => renderChart({ mode, ...values })) };
+}
+
+function once<Value>(make: () => Value): () => Value {
+  let made: Value | undefined;
+  return () => (made ??= make());
+}
