@@ -36,7 +36,7 @@ export const nodensMetrics: readonly Metric[] = [
     "nodens_answer_duration_seconds",
     ["source"],
     timeBoundsSeconds,
-    "From receiving a query to having answered it: from the cache (hit), from upstream (miss), expired (stale), or with an error of our own (error).",
+    "From receiving a query to having answered it: from the cache (hit), from upstream (miss), expired (stale), by a search rule (rule), or with an error of our own (error).",
     (sources, add) => {
       sources.names.replySources.forEach((source, slot) => {
         const labels = { source: answerKinds[source] ?? source };

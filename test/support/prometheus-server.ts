@@ -1,0 +1,95 @@
+/*
+ * A real Prometheus that scrapes one target every second, and the questions that tests ask it.
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { findFreePort } from "./free-port.ts";
+import { findCommand } from "./requirements.ts";
+import { until } from "./scripted-upstream.ts";
+
+/** What it scrapes, and what it makes of it. */
+export interface PrometheusOptions {
+  /** Host and port. */
+  readonly target: string;
+  readonly job: string;
+  /** More labels of the target. */
+  readonly labels?: Readonly<Record<string, string>>;
+  /** Groups of rules, as in a rule file; evaluated every second. */
+  readonly rules?: object;
+}
+
+/** A series of a query's result with its value as of now. */
+export interface Sample {
+  readonly metric: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
+/** A Prometheus that runs. */
+export interface PrometheusServer {
+  /** Evaluates an expression now. Throws with what Prometheus says of one that it cannot evaluate. */
+  query(expression: string): Promise<Sample[]>;
+  /** The data of any GET of its HTTP API, such as "/api/v1/rules". */
+  get(path: string): Promise<unknown>;
+  stop(): Promise<void>;
+}
+
+/** Starts it and waits until it answers. Stop it at the end of the test or suite. */
+export async function startPrometheus(options: PrometheusOptions): Promise<PrometheusServer> {
+  const { target, job, labels = {}, rules = {} } = options;
+  const folder = mkdtempSync(join(tmpdir(), "nodens-prometheus-"));
+  const settings = {
+    global: { scrape_interval: "1s", scrape_timeout: "1s", evaluation_interval: "1s" },
+    rule_files: [join(folder, "rules.yaml")],
+    scrape_configs: [{ job_name: job, static_configs: [{ targets: [target], labels }] }],
+  };
+  // JSON is YAML.
+  writeFileSync(join(folder, "prometheus.yml"), JSON.stringify(settings));
+  writeFileSync(join(folder, "rules.yaml"), JSON.stringify(rules));
+  const address = `127.0.0.1:${await findFreePort()}`;
+  const flags = ["--config.file=prometheus.yml", "--storage.tsdb.path=data", `--web.listen-address=${address}`];
+  const child = spawn(findCommand("prometheus") as string, flags, { cwd: folder, stdio: ["ignore", "ignore", "pipe"] });
+  let output = "";
+  child.stderr.on("data", (chunk: Buffer) => (output += chunk.toString()));
+  process.once("exit", () => child.kill("SIGKILL"));
+
+  async function get(path: string): Promise<unknown> {
+    if (child.exitCode !== null) throw new Error(`prometheus ended with ${child.exitCode}:\n${output}`);
+    const reply = (await (await fetch(`http://${address}${path}`)).json()) as { data?: unknown; error?: string };
+    if (reply.error !== undefined) throw new Error(`prometheus says to ${path}: ${reply.error}`);
+    return reply.data;
+  }
+
+  async function isListening(): Promise<boolean> {
+    if (child.exitCode !== null) throw new Error(`prometheus ended with ${child.exitCode}:\n${output}`);
+    return fetch(`http://${address}/-/ready`).then(
+      (response) => response.ok,
+      () => false,
+    );
+  }
+
+  async function stop(): Promise<void> {
+    if (child.exitCode === null) {
+      const gone = once(child, "exit");
+      child.kill("SIGTERM");
+      await gone;
+    }
+    rmSync(folder, { recursive: true, force: true });
+  }
+
+  await until("Prometheus is ready", isListening, 30_000).catch(async (error: unknown) => {
+    await stop();
+    throw error;
+  });
+  return {
+    get,
+    stop,
+    async query(expression) {
+      const data = await get(`/api/v1/query?query=${encodeURIComponent(expression)}`);
+      const { result } = data as { result: { metric: Record<string, string>; value: [number, string] }[] };
+      return result.map(({ metric, value }) => ({ metric, value: Number(value[1]) }));
+    },
+  };
+}
