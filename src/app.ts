@@ -10,6 +10,7 @@ import { createClusterZone } from "./cluster-dns/cluster-zone.ts";
 import { readZoneFile } from "./cluster-dns/zone-file.ts";
 import { isSameAddress, mutableLimitsOf, ownAddresses, rangesOf, upstreamOptionsOf, wireName } from "./app-settings.ts";
 import { type Attachment, attach } from "./attach/attachment.ts";
+import { isTrackingInUse } from "./attach/conntrack-use.ts";
 import { openNftSession } from "./attach/nft-session.ts";
 import { runProgram } from "./attach/run-program.ts";
 import { createAccessList } from "./listen/access-list.ts";
@@ -160,6 +161,7 @@ export async function startApp({ settings: initialSettings, clock, log }: AppOpt
     log,
     run: runProgram,
     openSession: openNftSession,
+    isTrackingInUse,
     listen: listenToo,
     answers: isAnswered,
     mayIntercept: () => lifeCycle.state() === "ready" && !loopGuard.isLooping(),

@@ -10,7 +10,7 @@ import type { Interception as InterceptionTarget } from "./intercept-table.ts";
 import { ensureAddresses } from "./local-addresses.ts";
 import type { OpenNftSession } from "./nft-session.ts";
 import type { RunProgram } from "./run-program.ts";
-import { type SetupProblem, type SetupProblemKind, setupProblemKinds } from "./setup-problem.ts";
+import { type SetupProblem, type SetupProblemKind, setupProblemKinds, trackedProblem } from "./setup-problem.ts";
 import { keepUntrackedTable } from "./untracked-table.ts";
 
 /** What is wanted (settings: attach), and what it takes. */
@@ -27,6 +27,8 @@ export interface AttachmentOptions {
     info(fields: object, message: string): void;
     warn(fields: object, message: string): void;
   };
+  /** Whether this node tracks connections at all. */
+  isTrackingInUse(): boolean;
   /** Opens UDP and TCP on the address, unless it is open already. Rejects with a message for people. */
   listen(address: ServerAddress): Promise<void>;
   /** Whether a question of our own to this address was answered. */
@@ -61,11 +63,14 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
   const { mode, addresses, notrack, clock, run, log } = options;
   const counts = Object.fromEntries(setupProblemKinds.map((kind) => [kind, 0])) as Record<SetupProblemKind, number>;
   const targets = mode === "intercept" ? targetsOf(options) : [];
-  const table = keepUntrackedTable(addresses, run, notrack);
+  const countsTracked = options.isTrackingInUse();
+  const table = keepUntrackedTable(addresses, run, notrack, countsTracked);
   let nodeProblems: readonly SetupProblem[] = [];
   let interceptProblems: readonly SetupProblem[] = [];
   let interception: Interception | undefined;
   let isPlaced = mode === "none";
+  /** Whether what was put in place has been seen to work since. */
+  let isSeenToWork = false;
   let isReleased = false;
   let cancelCheck = () => {};
 
@@ -78,7 +83,7 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
     nodeProblems = compare(nodeProblems, await place().catch(unexpected));
     isPlaced = nodeProblems.length === 0;
     await interception?.verify();
-    if (!isReleased) cancelCheck = clock.after(isPlaced ? checkMs : retryMs, () => void check());
+    if (!isReleased) cancelCheck = clock.after(isPlaced && isSeenToWork ? checkMs : retryMs, () => void check());
   }
 
   /** A mistake of ours, or something that `ip` or `nft` never said before, must not end nodens. */
@@ -104,15 +109,18 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
 
   /** The only proof that an address works is an answer from it. */
   async function findSilence(): Promise<SetupProblem[]> {
+    if (!options.mayIntercept()) return [];
+    isSeenToWork = true;
     const problems: SetupProblem[] = [];
     for (const host of addresses) {
       for (const protocol of ["udp", "tcp"] as const) {
         const address = { host, port: 53 };
-        if (!options.mayIntercept() || (await options.answers(address, protocol))) continue;
+        if (await options.answers(address, protocol)) continue;
         const message = `a question to ${formatServerAddress(address)} over ${protocol.toUpperCase()} was not answered; is there a firewall rule?`;
         problems.push({ kind: "path", message });
       }
     }
+    if ((await table.countTracked()) > 0) problems.push(trackedProblem(`packets to ${addresses.join(", ")} port 53`));
     return problems;
   }
 
@@ -121,6 +129,7 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
       targets,
       probePort: options.interceptPort - 1,
       notrack,
+      countsTracked,
       clock,
       run,
       openSession: options.openSession,

@@ -26,20 +26,22 @@ export interface InterceptTableOptions {
   readonly probePort: number;
   /** Whether to keep the traffic out of connection tracking. */
   readonly notrack: boolean;
+  /** Whether to count what is tracked all the same: only where connection tracking is in use, which looking would start. */
+  readonly countsTracked: boolean;
 }
 
 /** How long a Service address stays in the set without being renewed. */
 export const aliveSeconds = 2;
 
-/** Names of the counters of packets: what was rewritten, and what of it arrived behind every other rule of the node. */
-export const counterNames = { intercepted: "intercepted", delivered: "delivered" } as const;
+/** Names of the counters of packets: what was rewritten, what of it arrived behind every other rule of the node, what is tracked. */
+export const counterNames = { intercepted: "intercepted", delivered: "delivered", tracked: "tracked" } as const;
 
 /**
  * The commands that make the table, one transaction. It belongs to the nft process that runs them (`flags owner`): the kernel
  * removes it when that ends, and nobody else can change it.
  */
 export function interceptTableText(options: InterceptTableOptions): string {
-  const { table, interceptions, probePort, notrack } = options;
+  const { table, interceptions, probePort, notrack, countsTracked } = options;
   // Before iptables' raw table, so that its rules see the packets that nodens gets.
   const early = "raw - 10";
   // With tracking the reply must first be seen as what it is: the reply of a tracked question. Behind NAT it is changed at last.
@@ -84,15 +86,18 @@ export function interceptTableText(options: InterceptTableOptions): string {
   );
   const arrivals = interceptions.flatMap(({ host, port }) =>
     forBoth((transport) => {
-      return `iif != lo ${ip(host)} daddr ${host} ${transport} dport ${port} counter name ${counterNames.delivered}`;
-    }),
+      const toUs = `iif != lo ${ip(host)} daddr ${host} ${transport} dport ${port}`;
+      const delivered = `${toUs} counter name ${counterNames.delivered}`;
+      return notrack && countsTracked
+        ? [delivered, `${toUs} ct state != untracked counter name ${counterNames.tracked}`]
+        : [delivered];
+    }).flat(),
   );
   return [
     `add table inet ${table} { flags owner; comment "nodens: questions to kube-dns are answered here"; }`,
     `add set inet ${table} alive4 { type ipv4_addr; flags timeout; }`,
     `add set inet ${table} alive6 { type ipv6_addr; flags timeout; }`,
-    `add counter inet ${table} ${counterNames.intercepted}`,
-    `add counter inet ${table} ${counterNames.delivered}`,
+    ...Object.values(counterNames).map((name) => `add counter inet ${table} ${name}`),
     ...chain(table, "closed", "prerouting priority raw - 20", direct),
     ...chain(table, "questions", `prerouting priority ${early}`, [...probes, ...questions]),
     ...chain(table, "arrivals", "input priority filter + 300", arrivals),

@@ -17,14 +17,16 @@ import {
   withdrawText,
 } from "./intercept-table.ts";
 import type { NftSession, OpenNftSession } from "./nft-session.ts";
+import { readCounters } from "./read-counters.ts";
 import type { RunProgram } from "./run-program.ts";
-import type { SetupProblem } from "./setup-problem.ts";
+import { type SetupProblem, trackedProblem } from "./setup-problem.ts";
 
 /** What the interception needs. */
 export interface InterceptionOptions {
   readonly targets: readonly InterceptionTarget[];
   readonly probePort: number;
   readonly notrack: boolean;
+  readonly countsTracked: boolean;
   readonly clock: Clock;
   readonly run: RunProgram;
   readonly openSession: OpenNftSession;
@@ -62,12 +64,12 @@ const tolerablePercent = 10;
 
 /** Starts beating. It comes into force by itself, as soon as everything it needs is there. */
 export function startInterception(options: InterceptionOptions): Interception {
-  const { targets, probePort, notrack, clock } = options;
+  const { targets, probePort, notrack, countsTracked, clock } = options;
   // A second nodens of a rolling update has its own table beside this one: whichever rewrites a packet, it arrives.
   const table = `nodens_${randomBytes(4).toString("hex")}`;
   const virtualAddresses = targets.map(({ virtualAddress }) => virtualAddress);
   const probes = probeTargets(targets).map(({ host }) => ({ host, port: probePort }));
-  const problems = new Map<"table" | "beat" | "path", SetupProblem>();
+  const problems = new Map<"table" | "beat" | "path" | "tracked", SetupProblem>();
   let session: NftSession | undefined;
   let renewedAtMs = -Infinity;
   let misses = 0;
@@ -75,7 +77,7 @@ export function startInterception(options: InterceptionOptions): Interception {
   let reopenPauseMs = firstReopenMs;
   let suspendedUntilMs = -Infinity;
   let suspensionMs = firstSuspensionMs;
-  let counted = { intercepted: 0, delivered: 0 };
+  let counted = { intercepted: 0, delivered: 0, tracked: 0 };
   let isEnding = false;
   let beating = Promise.resolve();
   let cancelTimer = clock.after(0, tick);
@@ -137,9 +139,11 @@ export function startInterception(options: InterceptionOptions): Interception {
       if (session === opened) loseTable("nft has ended");
     });
     session = opened;
-    const complaint = await opened.run(interceptTableText({ table, interceptions: targets, probePort, notrack }));
+    const complaint = await opened.run(
+      interceptTableText({ table, interceptions: targets, probePort, notrack, countsTracked }),
+    );
     if (complaint === undefined) {
-      counted = { intercepted: 0, delivered: 0 };
+      counted = { intercepted: 0, delivered: 0, tracked: 0 };
       return true;
     }
     loseTable(complaint);
@@ -183,16 +187,28 @@ export function startInterception(options: InterceptionOptions): Interception {
     report();
   }
 
-  /** Compares how many packets of pods were rewritten with how many came out behind all other rules. */
+  /** Compares how many packets of pods were rewritten with how many came out behind all other rules, and how. */
   async function findLostPackets(): Promise<string | undefined> {
-    const { code, stdout } = await options.run("nft", ["--json", "list", "counters", "table", "inet", table]);
-    if (code !== 0) return undefined;
-    const now = readCounters(stdout);
+    const counters = await readCounters(table, options.run);
+    if (counters === undefined) return undefined;
+    const packetsOf = (name: string) => counters.get(name) ?? 0;
+    const now = {
+      intercepted: packetsOf(counterNames.intercepted),
+      delivered: packetsOf(counterNames.delivered),
+      tracked: packetsOf(counterNames.tracked),
+    };
     const intercepted = now.intercepted - counted.intercepted;
     const lost = intercepted - (now.delivered - counted.delivered);
+    noteTracked(now.tracked - counted.tracked);
     counted = now;
     if (intercepted < fewPackets || lost * 100 <= intercepted * tolerablePercent) return undefined;
     return `${lost} of ${intercepted} packets of pods were lost between nodens's rules and its socket (a firewall or network policy on the way to ${targets.map(({ host, port }) => `${host} port ${port}`).join(", ")}?)`;
+  }
+
+  /** Costs entries, but no answer: nothing to withdraw for. */
+  function noteTracked(packets: number): void {
+    if (packets === 0) problems.delete("tracked");
+    else problems.set("tracked", trackedProblem("rewritten packets of pods"));
   }
 
   async function release(): Promise<void> {
@@ -240,14 +256,4 @@ function describeComplaint(table: string, complaint: string): SetupProblem {
     return { kind: "nft_owner", message };
   }
   return { kind: "nft", message: `cannot intercept: table ${table}: ${firstLine}` };
-}
-
-interface ListedCounters {
-  readonly nftables: readonly { readonly counter?: { readonly name: string; readonly packets: number } }[];
-}
-
-function readCounters(json: string): { intercepted: number; delivered: number } {
-  const { nftables } = JSON.parse(json) as ListedCounters;
-  const packetsOf = (name: string) => nftables.find(({ counter }) => counter?.name === name)?.counter?.packets ?? 0;
-  return { intercepted: packetsOf(counterNames.intercepted), delivered: packetsOf(counterNames.delivered) };
 }

@@ -35,6 +35,12 @@ export function problemOfProgram(
   return { kind, message: `cannot ${doing}: ${program} says: ${firstLines(stderr) || `exit code ${code}`}` };
 }
 
+/** Packets that are tracked although nodens's rules say otherwise: something in front of them has a say. */
+export function trackedProblem(what: string): SetupProblem {
+  const message = `${what} are tracked in spite of nodens's rules: rules of another table come before them (a priority below raw - 10) and give packets a conntrack zone or helper`;
+  return { kind: "path", message };
+}
+
 function firstLines(text: string): string {
   return text.split("\n").slice(0, 3).join(" ").trim();
 }

@@ -3,8 +3,12 @@
  * more entry in a table that is full just when DNS is busy. It does nothing to other traffic and may stay when nodens ends.
  */
 import { isIPv6 } from "node:net";
+import { readCounters } from "./read-counters.ts";
 import type { RunProgram } from "./run-program.ts";
 import { problemOfProgram, type SetupProblem } from "./setup-problem.ts";
+
+/** The counter of packets to us that were tracked all the same. */
+export const trackedCounter = "tracked";
 
 /** Its name. One table for all families; a second nodens on the node shares it. */
 export const untrackedTable = "nodens";
@@ -12,10 +16,14 @@ export const untrackedTable = "nodens";
 /**
  * The text that puts the table in place, whatever was there, in one transaction: packets meet the old rules or the new ones.
  *
- *     prerouting raw   pods' questions, and replies to processes of the node itself, which cross lo
- *     output raw       replies to pods, and questions of processes of the node itself
+ *     prerouting   pods' questions, and replies to processes of the node itself, which cross lo
+ *     output       replies to pods, and questions of processes of the node itself
+ *     arrivals     behind all other rules: what was tracked although nothing should be
+ *
+ * A hand before iptables' raw table: a rule there may give packets a zone, after which they cannot be kept out any more. With
+ * `countsTracked` false nothing looks at the state of packets: that alone would start connection tracking on a node that has none.
  */
-export function untrackedTableText(addresses: readonly string[]): string {
+export function untrackedTableText(addresses: readonly string[], countsTracked: boolean): string {
   const rules = addresses.flatMap((address) => {
     const family = isIPv6(address) ? "ip6" : "ip";
     return [
@@ -24,13 +32,25 @@ export function untrackedTableText(addresses: readonly string[]): string {
     ];
   });
   const chain = (hook: string) => `chain ${hook} {
-    type filter hook ${hook} priority raw; policy accept;
+    type filter hook ${hook} priority raw - 10; policy accept;
     ${rules.join("\n    ")}
+  }`;
+  const arrivals = addresses.map((address) => {
+    const family = isIPv6(address) ? "ip6" : "ip";
+    const toUs = `${family} daddr ${address} meta l4proto { tcp, udp } th dport 53`;
+    return `${toUs} ct state != untracked counter name ${trackedCounter}`;
+  });
+  const counting = `
+  counter ${trackedCounter} {
+  }
+  chain arrivals {
+    type filter hook input priority filter + 300; policy accept;
+    ${arrivals.join("\n    ")}
   }`;
   return `${removalText}table inet ${untrackedTable} {
   comment "nodens: its own DNS traffic is not tracked"
   ${chain("prerouting")}
-  ${chain("output")}
+  ${chain("output")}${countsTracked ? counting : ""}
 }
 `;
 }
@@ -39,18 +59,27 @@ export function untrackedTableText(addresses: readonly string[]): string {
 export interface UntrackedTable {
   /** Puts it in place if it is not as it was left. `wasChanged` says whether somebody had changed or removed it meanwhile. */
   verify(): Promise<{ wasChanged: boolean; problem: SetupProblem | undefined }>;
+  /** How many packets to us were tracked since it was last asked; 0 where nothing counts them. */
+  countTracked(): Promise<number>;
 }
 
 /** A keeper for `addresses`; with `isWanted` false, one that sees to it that there is no such table. */
-export function keepUntrackedTable(addresses: readonly string[], run: RunProgram, isWanted: boolean): UntrackedTable {
+export function keepUntrackedTable(
+  addresses: readonly string[],
+  run: RunProgram,
+  isWanted: boolean,
+  countsTracked: boolean,
+): UntrackedTable {
   // As nft prints what it was told: the only sure way to see a change is to compare with that. "" is no table.
   let asLeft: string | undefined;
+  let counted = 0;
 
   async function put(): Promise<SetupProblem | undefined> {
-    const text = isWanted ? untrackedTableText(addresses) : removalText;
+    const text = isWanted ? untrackedTableText(addresses, countsTracked) : removalText;
     const result = await run("nft", ["-f", "-"], text);
     if (result.code !== 0) return problemOfProgram("nft", "nft", `add the table ${untrackedTable}`, result);
     asLeft = await listing();
+    counted = 0;
     return undefined;
   }
 
@@ -64,6 +93,14 @@ export function keepUntrackedTable(addresses: readonly string[], run: RunProgram
       if (asLeft !== undefined && (await listing()) === asLeft) return { wasChanged: false, problem: undefined };
       const wasChanged = asLeft !== undefined;
       return { wasChanged, problem: await put() };
+    },
+    async countTracked() {
+      if (!isWanted || !countsTracked) return 0;
+      const counters = await readCounters(untrackedTable, run);
+      const now = counters?.get(trackedCounter) ?? counted;
+      const more = now - counted;
+      counted = now;
+      return more;
     },
   };
 }

@@ -153,6 +153,15 @@ describeWith(tools, "attach.mode intercept", () => {
       expect(await interceptingTables(bed)).toBe(1);
     });
 
+    test("that give packets a conntrack zone in front, it goes on intercepting and says that they are tracked", async () => {
+      await nodens.stop();
+      await addForeign("type filter hook prerouting priority raw - 30", 'iifname "pod1" ct zone set 1');
+      nodens = await startNodensOnNode(bed, { mode: "intercept" });
+      expectNoHole(await lookUp(6));
+      expect(await interceptingTables(bed)).toBe(1);
+      expect(nodens.output()).toMatch(/"kind":"path".*rewritten packets of pods are tracked in spite/);
+    });
+
     test("that drop what is rewritten, pods ask kube-dns, and the log says why", async () => {
       const seen = await during(6, () => addForeign("type filter hook input priority filter", "udp dport 10053 drop"));
       expectNoHole(seen);
@@ -235,6 +244,8 @@ describeWith(tools, "attach.mode link-local", () => {
   test("killed with SIGKILL the address refuses at once, and a new nodens adopts address and rules", async () => {
     const bed = await createNodeBed({ proxy: "iptables", podCount: 1 });
     onTestFinished(() => bed.close());
+    // A node tracks connections long before nodens comes.
+    await bed.pods[0]?.run("dig", ["+tries=1", `@${bedAddress.service}`, name]);
     const first = await startNodensOnNode(bed, { mode: "link-local" });
     const rules = await listing();
     first.process.kill("SIGKILL");

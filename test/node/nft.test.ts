@@ -29,7 +29,13 @@ describeWith(["root", "nft", "unshare"], "a real nft", () => {
     ["both, and two Services", [four, second, six], true],
     ["both, with tracking", [four, six], false],
   ])("takes the table for %s, its renewal and its withdrawal", async (_, interceptions, notrack) => {
-    const table = interceptTableText({ table: "nodens_1", interceptions, probePort: 10_052, notrack });
+    const table = interceptTableText({
+      table: "nodens_1",
+      interceptions,
+      probePort: 10_052,
+      notrack,
+      countsTracked: true,
+    });
     const vips = interceptions.map(({ virtualAddress }) => virtualAddress);
     // On one standard input, as the session has it: the table belongs to that nft.
     const lines = [
@@ -49,7 +55,7 @@ describeWith(["root", "nft", "unshare"], "a real nft", () => {
   });
 
   test("takes the untracked table as often as it is put, and prints the same each time", async () => {
-    const text = untrackedTableText(["169.254.20.10", "fd00:20::10"]);
+    const text = untrackedTableText(["169.254.20.10", "fd00:20::10"], true);
     const put = `nft -f - <<'TEXT'\n${text}TEXT\nnft list ruleset\n`;
     const stdout = await inNamespace(`${put}echo again\n${put}`);
     const [first, again] = stdout.split("again\n");
@@ -57,15 +63,19 @@ describeWith(["root", "nft", "unshare"], "a real nft", () => {
     expect(first?.match(/notrack/g)).toHaveLength(8);
   });
 
-  test("answers a session's commands one by one: each complaint belongs to its command", async () => {
+  test("answers a session's commands one by one, and its tables end with it, however it ends", async () => {
     const program = join(projectFolder, "test", "support", "nft-session-program.ts");
     const { stdout } = await run("unshare", ["--net", process.execPath, program]);
-    const { complaints, whileOpen, deleting, after } = JSON.parse(stdout) as {
+    const { complaints, whileOpen, deleting, after, beforeKill, onKill, afterKill } = JSON.parse(stdout) as {
       complaints: (string | null)[];
       whileOpen: string;
       deleting: string;
       after: string;
+      beforeKill: string | null;
+      onKill: string;
+      afterKill: string;
     };
+    expect(complaints).toHaveLength(50);
     for (const [index, complaint] of complaints.entries()) {
       if (index % 3 === 0) expect(complaint).toBeNull();
       if (index % 3 === 1)
@@ -74,8 +84,9 @@ describeWith(["root", "nft", "unshare"], "a real nft", () => {
         );
       if (index % 3 === 2) expect(complaint).toMatch(new RegExp(`^Error: syntax error, [^]*nonsense${index}`));
     }
-    expect(whileOpen).toBe("table inet t\n");
+    expect(whileOpen).toBe("table ip other\ntable inet t\n");
     expect(deleting).toContain("Operation not permitted");
-    expect(after).toBe("");
+    expect(after).toBe("table ip other\n");
+    expect([beforeKill, onKill, afterKill]).toEqual([null, "nft has ended", "table ip other\n"]);
   });
 });

@@ -32,7 +32,7 @@ export interface FakeNode {
   /** "program first-argument …" of every run. */
   readonly runs: string[];
   /** What the counters of the interception say. */
-  counters: { intercepted: number; delivered: number };
+  counters: { intercepted: number; delivered: number; tracked: number };
   /** Answers instead of the program whose command line begins so. */
   failures: Map<string, Partial<ProgramResult>>;
   /** The complaint of sessions about their next lines; undefined is success. */
@@ -51,7 +51,7 @@ export function createFakeNode(): FakeNode {
     untracked: undefined,
     sessions: [],
     runs: [],
-    counters: { intercepted: 0, delivered: 0 },
+    counters: { intercepted: 0, delivered: 0, tracked: 0 },
     failures: new Map(),
     complaint: undefined,
   };

@@ -27,6 +27,7 @@ async function start(
     clock,
     run: node.run,
     openSession: node.openSession,
+    isTrackingInUse: () => true,
     log: { info: note, warn: note },
     listen({ host, port }) {
       if (state.taken.has(`${host}:${port}`)) return Promise.reject(new Error(`cannot listen on ${host}:${port}`));
@@ -140,9 +141,32 @@ describe("mode link-local", () => {
     expect(log.filter((line) => line.startsWith("no longer: "))).toHaveLength(2);
   });
 
-  test("does not ask itself before it is ready: nothing could be answered", async () => {
-    const { asked } = await start({ mayIntercept: () => false });
+  test("does not ask itself before it is ready, when nothing could be answered, and does within five seconds of that", async () => {
+    const ready = { now: false };
+    const { asked, clock } = await start({ mayIntercept: () => ready.now });
+    await clock.advance(30_000);
     expect(asked).toEqual([]);
+    ready.now = true;
+    await clock.advance(5000);
+    expect(asked).toEqual([`udp ${own}:53`, `tcp ${own}:53`]);
+    await clock.advance(59_000);
+    expect(asked).toHaveLength(2);
+  });
+
+  test("says when packets are tracked all the same", async () => {
+    const { attachment, clock, node } = await start();
+    node.counters.tracked = 3;
+    await clock.advance(60_000);
+    expect(attachment.problems()).toEqual([
+      { kind: "path", message: expect.stringContaining("port 53 are tracked in spite") },
+    ]);
+    await clock.advance(5000);
+    expect(attachment.problems()).toEqual([]);
+  });
+
+  test("does not look at the state of packets where nothing is tracked: looking would start it", async () => {
+    const { node } = await start({ isTrackingInUse: () => false });
+    expect(node.untracked).not.toContain("ct state");
   });
 
   test("says that an address is taken, tries again every five seconds, and counts it once", async () => {
@@ -264,6 +288,74 @@ describe("mode intercept", () => {
     expect(node.addresses.some(({ local }) => local === own)).toBe(true);
     expect(clock.pendingTimers()).toBe(0);
   });
+});
+
+describe("an interception that is refused", () => {
+  test.each([
+    ["Error: Could not process rule: Operation not permitted", "permission"],
+    ["Error: unknown table option owner", "nft_owner"],
+    ["Error: Could not process rule: Device or resource busy", "nft"],
+  ] as const)("with %j is counted once, and pods ask kube-dns, while own addresses are served", async (text, kind) => {
+    const { attachment, clock, log, listening } = await start({ mode: "intercept" }, (node) => (node.complaint = text));
+    await clock.advance(600_000);
+    expect(attachment.problemCounts()[kind]).toBe(1);
+    expect(log.filter((line) => line.startsWith("cannot intercept"))).toHaveLength(1);
+    expect([attachment.isFailOpen(), attachment.isComplete(), attachment.areSocketsOpen()]).toEqual([
+      true,
+      false,
+      true,
+    ]);
+    expect(listening).toEqual([`${own}:53`, `${own}:10053`]);
+  });
+
+  test("is said to be over when it is, and counted again when it comes back", async () => {
+    const { attachment, clock, log, node } = await start(
+      { mode: "intercept" },
+      (fake) => (fake.complaint = "Error: x"),
+    );
+    await clock.advance(10_000);
+    node.complaint = undefined;
+    await clock.advance(60_000);
+    expect(attachment.problems()).toEqual([]);
+    expect(log.at(-1)).toMatch(/^no longer: cannot intercept/);
+    node.complaint = "Error: x";
+    await clock.advance(1000);
+    expect(attachment.problemCounts().nft).toBe(2);
+  });
+});
+
+test("two Services of one family that lose packets are told apart from a table that is missing", async () => {
+  const { attachment, clock, node } = await start({
+    mode: "intercept",
+    virtualAddresses: ["10.96.0.10", "10.96.0.11"],
+  });
+  await clock.advance(1000);
+  Object.assign(node.counters, { intercepted: 100, delivered: 0 });
+  await clock.advance(3000);
+  expect(attachment.problems()).toEqual([
+    { kind: "path", message: expect.stringContaining(`${own} port 10053, ${own} port 10054`) },
+  ]);
+});
+
+test("an exception in any part is a problem of the kind that says so, and ends nothing", async () => {
+  const { attachment, clock, node } = await start({
+    mode: "intercept",
+    answers: () => Promise.reject(new Error("no more descriptors")),
+  });
+  await clock.advance(120_000);
+  expect(attachment.problems().map(({ message }) => message)).toEqual([
+    "cannot look after the node: Error: no more descriptors",
+    expect.stringMatching(/^cannot intercept: .*no more descriptors/),
+  ]);
+  expect(node.addresses.some(({ local }) => local === own)).toBe(true);
+});
+
+test("a program runner that rejects is a problem, and the next look comes", async () => {
+  const { attachment, clock } = await start({ run: () => Promise.reject(new Error("spawn EAGAIN")) });
+  expect(attachment.isComplete()).toBe(false);
+  await clock.advance(60_000);
+  expect(attachment.problemCounts().path).toBe(1);
+  expect(clock.pendingTimers()).toBe(1);
 });
 
 test("targets take ports upwards within a family, and only where an own address of the family is", () => {

@@ -20,6 +20,7 @@ function start(overrides: Partial<InterceptionOptions> = {}) {
     targets: [target],
     probePort: 10_052,
     notrack: true,
+    countsTracked: true,
     clock,
     run: node.run,
     openSession: node.openSession,
@@ -112,6 +113,81 @@ describe("the heartbeat", () => {
   });
 });
 
+describe("two families and two Services", () => {
+  const six = { virtualAddress: "fd96::a", host: "fd00:20::10", port: 10_053 };
+  const second = { virtualAddress: "10.96.0.11", host: "169.254.20.10", port: 10_054 };
+
+  test("each own address is asked once, and every Service is renewed in one transaction", async () => {
+    const { node, clock, asked } = start({ targets: [target, second, six] });
+    await clock.advance(0);
+    expect(asked).toEqual(["udp 169.254.20.10:10052", "udp fd00:20::10:10052"]);
+    const [, renewal = ""] = node.sessions[0]?.lines ?? [];
+    for (const element of ["alive4 { 10.96.0.10 ", "alive4 { 10.96.0.11 ", "alive6 { fd96::a "]) {
+      expect(renewal.split(element)).toHaveLength(4);
+    }
+  });
+
+  test("the silence of one family is the silence of both", async () => {
+    const { clock, interception } = start({
+      targets: [target, six],
+      answers: ({ host }) => Promise.resolve(host === target.host),
+    });
+    await clock.advance(5000);
+    expect(interception.isInForce()).toBe(false);
+  });
+});
+
+describe("the end", () => {
+  test("withdrawal waits for the question under way, and renews nothing after it", async () => {
+    let answer = (_isAnswered: boolean) => {};
+    const { interception, node, clock, renewals } = start({
+      answers: () => new Promise((resolve) => (answer = resolve)),
+    });
+    await clock.advance(0);
+    answer(true);
+    await clock.advance(0);
+    await clock.advance(500);
+    expect([renewals(), interception.isInForce()]).toEqual([1, true]);
+    const withdrawn = interception.withdraw();
+    answer(true);
+    await withdrawn;
+    expect(renewals()).toBe(1);
+    expect(node.sessions[0]?.lines.at(-1)).toMatch(/^flush set/);
+    expect(interception.isInForce()).toBe(false);
+    await clock.advance(60_000);
+    expect(renewals()).toBe(1);
+  });
+
+  test("withdrawal keeps the table, for the replies under way; closing ends it", async () => {
+    const { interception, node, clock } = start();
+    await clock.advance(0);
+    await interception.withdraw();
+    expect(node.sessions[0]?.isClosed).toBe(false);
+    await interception.close();
+    expect(node.sessions[0]?.isClosed).toBe(true);
+  });
+
+  test("withdrawn before it came into force, it says nothing to nft", async () => {
+    const { interception, node, clock, state } = start();
+    state.may = false;
+    await clock.advance(1000);
+    await interception.withdraw();
+    await interception.close();
+    state.may = true;
+    await clock.advance(60_000);
+    expect(node.sessions).toEqual([]);
+  });
+
+  test("nothing is reported any more", async () => {
+    const { interception, node, clock, state } = start();
+    await clock.advance(0);
+    await interception.withdraw();
+    node.sessions[0]?.kill();
+    await clock.advance(60_000);
+    expect(state.problems).toEqual([]);
+  });
+});
+
 describe("the table", () => {
   test("is made anew, with the same name, when nft ends, after a pause that grows while it fails", async () => {
     const { node, clock, interception, state } = start();
@@ -181,7 +257,7 @@ describe("the look at pods' packets", () => {
   test("suspends it when packets were rewritten and did not arrive, and says how many", async () => {
     const { clock, state, interception, node } = start();
     await clock.advance(1000);
-    node.counters = { intercepted: 100, delivered: 50 };
+    Object.assign(node.counters, { intercepted: 100, delivered: 50 });
     await interception.verify();
     expect(interception.isInForce()).toBe(false);
     expect(state.problems[0]?.message).toMatch(/^50 of 100 packets of pods were lost/);
@@ -194,17 +270,28 @@ describe("the look at pods' packets", () => {
   ])("makes nothing of %s", async (_, counters) => {
     const { clock, interception, node } = start();
     await clock.advance(1000);
-    node.counters = counters;
+    Object.assign(node.counters, counters);
     await interception.verify();
     expect(interception.isInForce()).toBe(true);
+  });
+
+  test("says when rewritten packets are tracked all the same, and goes on intercepting", async () => {
+    const { clock, interception, node, state } = start();
+    await clock.advance(1000);
+    node.counters.tracked = 1;
+    await interception.verify();
+    expect(interception.isInForce()).toBe(true);
+    expect(state.problems).toEqual([{ kind: "path", message: expect.stringContaining("are tracked in spite") }]);
+    await interception.verify();
+    expect(state.problems).toEqual([]);
   });
 
   test("counts from look to look", async () => {
     const { clock, interception, node } = start();
     await clock.advance(1000);
-    node.counters = { intercepted: 10_000, delivered: 10_000 };
+    Object.assign(node.counters, { intercepted: 10_000, delivered: 10_000 });
     await interception.verify();
-    node.counters = { intercepted: 10_100, delivered: 10_000 };
+    Object.assign(node.counters, { intercepted: 10_100, delivered: 10_000 });
     await interception.verify();
     expect(interception.isInForce()).toBe(false);
   });

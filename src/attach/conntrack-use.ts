@@ -1,0 +1,13 @@
+/*
+ * Whether the node tracks connections: with kube-proxy always, with some other networks never.
+ */
+import { readFileSync } from "node:fs";
+
+/** True when connection tracking has entries. Its module alone, which nftables loads, does not mean that it is in use. */
+export function isTrackingInUse(): boolean {
+  try {
+    return Number(readFileSync("/proc/sys/net/netfilter/nf_conntrack_count", "utf8")) > 0;
+  } catch {
+    return false;
+  }
+}
