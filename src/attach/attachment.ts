@@ -92,13 +92,15 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
   }
 
   async function place(): Promise<SetupProblem[]> {
-    const problems = await ensureAddresses(addresses, run);
+    const problems = await ensureAddresses(addresses, run).catch(unexpected);
     // Rules first: nobody's question is tracked because the socket was faster.
     const { wasChanged, problem } = await table.verify();
     if (wasChanged) log.warn({}, "the nftables table of nodens was changed or removed by somebody; it is put back");
     if (problem !== undefined) problems.push(problem);
     const sockets = [...addresses.map((host) => ({ host, port: 53 })), ...targets];
     for (const { host, port } of sockets) {
+      // One that is opened while nodens ends would never be closed.
+      if (isReleased) return problems;
       await options.listen({ host, port }).catch((error: Error) => {
         problems.push({ kind: "listen", message: error.message });
       });

@@ -51,6 +51,8 @@ export interface Interception {
 }
 
 const beatMs = 500;
+/** nft keeps every line that it was told: about 4 MB with so many renewals, which take 80 minutes. */
+const renewalsPerSession = 10_000;
 /** How long after the interception came into force the first look at pods' packets is worth while. */
 const firstVerifyMs = 3000;
 const firstReopenMs = 1000;
@@ -66,11 +68,13 @@ const tolerablePercent = 10;
 export function startInterception(options: InterceptionOptions): Interception {
   const { targets, probePort, notrack, countsTracked, clock } = options;
   // A second nodens of a rolling update has its own table beside this one: whichever rewrites a packet, it arrives.
-  const table = `nodens_${randomBytes(4).toString("hex")}`;
+  let table = tableName();
   const virtualAddresses = targets.map(({ virtualAddress }) => virtualAddress);
   const probes = probeTargets(targets).map(({ host }) => ({ host, port: probePort }));
   const problems = new Map<"table" | "beat" | "path" | "tracked", SetupProblem>();
   let session: NftSession | undefined;
+  let replacedSession: NftSession | undefined;
+  let renewals = 0;
   let renewedAtMs = -Infinity;
   let misses = 0;
   let reopenAtMs = -Infinity;
@@ -79,11 +83,10 @@ export function startInterception(options: InterceptionOptions): Interception {
   let suspensionMs = firstSuspensionMs;
   let counted = { intercepted: 0, delivered: 0, tracked: 0 };
   let isEnding = false;
-  let beating = Promise.resolve();
   let cancelTimer = clock.after(0, tick);
 
   function tick(): void {
-    beating = beat()
+    void beat()
       .catch(unexpected)
       .finally(() => {
         if (!isEnding) cancelTimer = clock.after(beatMs, tick);
@@ -97,16 +100,24 @@ export function startInterception(options: InterceptionOptions): Interception {
 
   async function beat(): Promise<void> {
     const isWanted = options.mayIntercept() && clock.nowMs() >= suspendedUntilMs;
-    if (!isWanted) return release();
+    if (!isWanted) {
+      misses = 0;
+      if (problems.delete("beat")) report();
+      return release();
+    }
     if (session === undefined && !(await openTable())) return report();
     if (!(await areAnswered("udp"))) return miss();
     misses = 0;
     problems.delete("beat");
-    // What was asked may have ended meanwhile.
-    if (isEnding) return;
+    if (renewals >= renewalsPerSession) await replaceTable();
+    // Meanwhile it may have ended, been suspended, or lost its table.
+    const used = session;
+    if (isEnding || clock.nowMs() < suspendedUntilMs || used === undefined) return;
     const wasInForce = isInForce();
-    const complaint = await session?.run(renewText(table, virtualAddresses));
+    const complaint = await used.run(renewText(table, virtualAddresses));
+    if (used !== session) return;
     if (complaint !== undefined) return loseTable(complaint);
+    renewals += 1;
     renewedAtMs = clock.nowMs();
     problems.delete("table");
     reopenPauseMs = firstReopenMs;
@@ -135,19 +146,31 @@ export function startInterception(options: InterceptionOptions): Interception {
 
   async function openTable(): Promise<boolean> {
     if (clock.nowMs() < reopenAtMs) return false;
-    const opened = options.openSession(() => {
-      if (session === opened) loseTable("nft has ended");
+    const opened = options.openSession((reason) => {
+      if (session === opened) loseTable(reason);
     });
     session = opened;
     const complaint = await opened.run(
       interceptTableText({ table, interceptions: targets, probePort, notrack, countsTracked }),
     );
     if (complaint === undefined) {
+      renewals = 0;
       counted = { intercepted: 0, delivered: 0, tracked: 0 };
       return true;
     }
-    loseTable(complaint);
+    // Unless it is known already, with the reason.
+    if (session === opened) loseTable(complaint);
     return false;
+  }
+
+  /** A new nft with a table of its own takes over. Both tables do the same until the old one goes with its nft. */
+  async function replaceTable(): Promise<void> {
+    const replaced = session;
+    replacedSession = replaced;
+    session = undefined;
+    table = tableName();
+    await openTable();
+    clock.after(aliveSeconds * 1000, () => void replaced?.close());
   }
 
   /** The table is gone or cannot be trusted. Another try comes later, and later each time. */
@@ -171,9 +194,9 @@ export function startInterception(options: InterceptionOptions): Interception {
 
   async function verify(): Promise<void> {
     if (!isInForce()) return;
-    const problem = (await areAnswered("tcp"))
-      ? await findLostPackets()
-      : `test packets are answered over UDP and not over TCP`;
+    // Twice, because a lost SYN is sent again only after the time that an answer has.
+    const isAnswered = (await areAnswered("tcp")) || (await areAnswered("tcp"));
+    const problem = isAnswered ? await findLostPackets() : `test packets are answered over UDP and not over TCP`;
     if (isEnding || !isInForce()) return;
     if (problem === undefined) {
       suspensionMs = firstSuspensionMs;
@@ -231,15 +254,19 @@ export function startInterception(options: InterceptionOptions): Interception {
     async withdraw() {
       isEnding = true;
       cancelTimer();
-      await beating;
-      await release();
+      // Should nft hang, the set empties itself.
+      await Promise.race([release(), new Promise<void>((resolve) => clock.after(aliveSeconds * 1000, resolve))]);
     },
     async close() {
       isEnding = true;
       cancelTimer();
-      await session?.close();
+      await Promise.all([session?.close(), replacedSession?.close()]);
     },
   };
+}
+
+function tableName(): string {
+  return `nodens_${randomBytes(4).toString("hex")}`;
 }
 
 function describeComplaint(table: string, complaint: string): SetupProblem {

@@ -24,10 +24,11 @@ export async function ensureAddresses(addresses: readonly string[], run: RunProg
   const present = readAddresses(listed.stdout);
   const problems: SetupProblem[] = [];
   for (const address of addresses) {
-    const found = present.find((local) => local.address === address);
-    if (found === undefined) problems.push(...(await addAddress(address, run)));
+    const found = present.filter((local) => local.address === address);
+    if (found.length === 0) problems.push(...(await addAddress(address, run)));
     // On another interface it is the node's own address, which may be answered on as well; with one exception.
-    else if (found.interfaceName === nodeLocalInterface) problems.push(takenByNodeLocal(found));
+    const taken = found.find(({ interfaceName }) => interfaceName === nodeLocalInterface);
+    if (taken !== undefined) problems.push(takenByNodeLocal(taken));
   }
   return problems;
 }
@@ -64,7 +65,7 @@ async function addAddress(address: string, run: RunProgram): Promise<SetupProble
   const prefix = `${address}/${isIPv6(address) ? 128 : 32}`;
   const result = await run("ip", ["address", "add", prefix, "dev", "lo", "scope", "host", ...extra]);
   // Another nodens of the same moment was faster.
-  if (result.code === 0 || /File exists/.test(result.stderr)) return [];
+  if (result.code === 0 || /File exists|already assigned/.test(result.stderr)) return [];
   return [problemOfProgram("address", "ip", `add ${address} to lo`, result)];
 }
 
@@ -82,7 +83,8 @@ interface ListedInterface {
 }
 
 function readAddresses(json: string): LocalAddress[] {
-  const interfaces = JSON.parse(json) as readonly ListedInterface[];
+  // Some versions print nothing where there is nothing.
+  const interfaces = JSON.parse(json.trim() || "[]") as readonly ListedInterface[];
   return interfaces.flatMap(({ ifname = "", addr_info: addresses = [] }) =>
     addresses.map(({ local = "", prefixlen = 0, label: itsLabel }) => ({
       interfaceName: ifname,

@@ -2,7 +2,7 @@
  * A long-lived `nft -i` that is fed commands: the process that a table with `flags owner` belongs to. It ends when its input
  * ends, hence with nodens, however nodens ends; so nobody else may hold that pipe.
  */
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 
 /** A running nft. */
 export interface NftSession {
@@ -15,33 +15,41 @@ export interface NftSession {
   close(): Promise<void>;
 }
 
-/** Opens a session. `onEnd` is called once when it ends without having been closed. */
-export type OpenNftSession = (onEnd: () => void) => NftSession;
+/** Opens a session. `onEnd` is called once, with the reason, when it ends without having been closed. */
+export type OpenNftSession = (onEnd: (reason: string) => void) => NftSession;
 
 /** How long a command may take: nft reads parts of the node's whole rule set for some. */
 const timeoutMs = 10_000;
+/** How long it may take to end. */
+const endTimeoutMs = 1000;
 
 /** Starts nft. Where it cannot be started, every command gets the reason as its complaint. */
 export const openNftSession: OpenNftSession = (onEnd) => {
-  const child = spawn("nft", ["-i"], { stdio: ["pipe", "ignore", "pipe"] });
+  // It would write all that it was told to a file in its home, and read that at the next start.
+  const env = { ...process.env, HOME: "/dev/null" };
+  const child: ChildProcess = spawn("nft", ["-i"], { stdio: ["pipe", "ignore", "pipe"], env });
   const waiting: { readonly marker: string; resolve(complaint: string | undefined): void }[] = [];
   let complaints = "";
   let endedBecause: string | undefined;
   let isClosing = false;
   let lastMarker = 0;
   const ended = new Promise<void>((resolve) => {
-    child.on("error", (error) => finish(`the program nft is not installed (${error.message})`, resolve));
+    child.on("error", (error: NodeJS.ErrnoException) => {
+      const why = error.code === "ENOENT" ? "the program nft is not installed" : "nft cannot be started";
+      finish(`${why} (${error.message})`, resolve);
+    });
     child.on("close", () => finish("nft has ended", resolve));
   });
-  child.stderr.setEncoding("utf8").on("data", read);
-  child.stdin.on("error", () => {});
+  // Without descriptors for the streams there are none.
+  child.stderr?.setEncoding("utf8").on("data", read);
+  child.stdin?.on("error", () => {});
 
   function finish(reason: string, resolve: () => void): void {
     if (endedBecause !== undefined) return;
     endedBecause = reason;
     for (const { resolve: resolveCommand } of waiting.splice(0)) resolveCommand(reason);
     resolve();
-    if (!isClosing) onEnd();
+    if (!isClosing) onEnd(reason);
   }
 
   /**
@@ -80,13 +88,14 @@ export const openNftSession: OpenNftSession = (onEnd) => {
             resolve(complaint);
           },
         });
-        child.stdin.write(`${commands}\n${marker}\n`);
+        child.stdin?.write(`${commands}\n${marker}\n`);
       });
     },
     close() {
       isClosing = true;
-      child.stdin.end();
-      return ended;
+      child.stdin?.end();
+      const timer = setTimeout(() => child.kill("SIGKILL"), endTimeoutMs);
+      return ended.finally(() => clearTimeout(timer));
     },
   };
 };

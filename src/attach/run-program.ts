@@ -1,9 +1,9 @@
 /*
  * A program of the system that is run to its end: `ip`, `nft`.
  */
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 
-/** How it ended. `code` is null when a signal ended it. */
+/** How it ended. `code` is null when a signal ended it, or when the system could not start it. */
 export interface ProgramResult {
   readonly code: number | null;
   readonly stdout: string;
@@ -11,26 +11,29 @@ export interface ProgramResult {
   readonly stderr: string;
 }
 
-/** Runs `program`, with `input` on its standard input. A program that cannot be started has the code 127, and says why. */
+/** Runs `program`, with `input` on its standard input. A program that is not there has the code 127. */
 export type RunProgram = (program: string, args: readonly string[], input?: string) => Promise<ProgramResult>;
 
 /** A program that hangs (on a lock, say) is ended after this long. */
 const timeoutMs = 10_000;
 
-/** Code of a program that could not be started, as shells have it. */
+/** Code of a program that is not there, as shells have it. */
 export const notStarted = 127;
 
 /** Runs real programs. */
 export const runProgram: RunProgram = (program, args, input = "") =>
   new Promise((resolve) => {
-    const child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"], timeout: timeoutMs });
+    const child: ChildProcess = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"], timeout: timeoutMs });
+    // First of all: an error that nobody waits for would end nodens. Without descriptors for the streams there are none.
+    child.on("error", (error: NodeJS.ErrnoException) =>
+      resolve({ code: error.code === "ENOENT" ? notStarted : null, stdout: "", stderr: error.message }),
+    );
     let stdout = "";
     let stderr = "";
-    child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
-    child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
-    child.on("error", (error) => resolve({ code: notStarted, stdout: "", stderr: error.message }));
+    child.stdout?.setEncoding("utf8").on("data", (text: string) => (stdout += text));
+    child.stderr?.setEncoding("utf8").on("data", (text: string) => (stderr += text));
     child.on("close", (code) => resolve({ code, stdout, stderr: stderr.trim() }));
     // It may end without reading.
-    child.stdin.on("error", () => {});
-    child.stdin.end(input);
+    child.stdin?.on("error", () => {});
+    child.stdin?.end(input);
   });

@@ -32,7 +32,11 @@ export function problemOfProgram(
     const message = `cannot ${doing}: not permitted; nodens needs root and the capability NET_ADMIN for this attach.mode`;
     return { kind: "permission", message };
   }
-  return { kind, message: `cannot ${doing}: ${program} says: ${firstLines(stderr) || `exit code ${code}`}` };
+  return { kind, message: `cannot ${doing}: ${program} says: ${firstLines(stderr) || exitOf(code)}` };
+}
+
+function exitOf(code: number | null): string {
+  return code === null ? "nothing, it took too long and was ended" : `exit code ${code}`;
 }
 
 /** Packets that are tracked although nodens's rules say otherwise: something in front of them has a say. */

@@ -4,7 +4,7 @@
  */
 import { isIPv6 } from "node:net";
 import { readCounters } from "./read-counters.ts";
-import type { RunProgram } from "./run-program.ts";
+import { notStarted, type RunProgram } from "./run-program.ts";
 import { problemOfProgram, type SetupProblem } from "./setup-problem.ts";
 
 /** The counter of packets to us that were tracked all the same. */
@@ -57,7 +57,7 @@ export function untrackedTableText(addresses: readonly string[], countsTracked: 
 
 /** Keeps the table as it should be. */
 export interface UntrackedTable {
-  /** Puts it in place if it is not as it was left. `wasChanged` says whether somebody had changed or removed it meanwhile. */
+  /** Puts it in place if it is not as it was left. `wasChanged` says whether somebody had changed or removed it, and it is put back. */
   verify(): Promise<{ wasChanged: boolean; problem: SetupProblem | undefined }>;
   /** How many packets to us were tracked since it was last asked; 0 where nothing counts them. */
   countTracked(): Promise<number>;
@@ -77,7 +77,10 @@ export function keepUntrackedTable(
   async function put(): Promise<SetupProblem | undefined> {
     const text = isWanted ? untrackedTableText(addresses, countsTracked) : removalText;
     const result = await run("nft", ["-f", "-"], text);
-    if (result.code !== 0) return problemOfProgram("nft", "nft", `add the table ${untrackedTable}`, result);
+    // Without nft there is nothing to remove either.
+    const isDone = result.code === 0 || (!isWanted && result.code === notStarted);
+    const doing = `${isWanted ? "add" : "remove"} the table ${untrackedTable}`;
+    if (!isDone) return problemOfProgram("nft", "nft", doing, result);
     asLeft = await listing();
     counted = 0;
     return undefined;
@@ -92,7 +95,9 @@ export function keepUntrackedTable(
     async verify() {
       if (asLeft !== undefined && (await listing()) === asLeft) return { wasChanged: false, problem: undefined };
       const wasChanged = asLeft !== undefined;
-      return { wasChanged, problem: await put() };
+      const problem = await put();
+      // Said when it is put back, not at every try.
+      return { wasChanged: wasChanged && problem === undefined, problem };
     },
     async countTracked() {
       if (!isWanted || !countsTracked) return 0;

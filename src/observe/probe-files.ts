@@ -30,7 +30,7 @@ export function keepProbeFiles({ directory, isReady, answers, clock, onError }: 
   attempt(() => rmSync(ready, { force: true }));
 
   async function update(): Promise<void> {
-    const isAnswering = await answers();
+    const isAnswering = await answers().catch(() => false);
     if (isOver) return;
     attempt(() => {
       mkdirSync(directory, { recursive: true });

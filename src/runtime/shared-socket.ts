@@ -76,7 +76,8 @@ function connectToNobody(fd: number, { host }: ServerAddress): void {
 const discardPort = 9;
 
 /**
- * Lets the second member of the group take every new connection: whoever ends is its first, having been there before the other.
+ * Lets the second member of the group take every new connection: whoever ends is nearly always its first, having been there before
+ * the other. (A new pod that is rolled back is the second, and draws them until it closes, answering each.)
  * Where there is no second, the kernel falls back to its own choice, which is us. The program stays with the group: whoever joins
  * next gets all new connections at once, as long as it lives.
  *

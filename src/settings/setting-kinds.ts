@@ -2,7 +2,7 @@
  * The kinds of value a setting can have: how each is written in YAML, which values are allowed, and what the program gets.
  * Every kind is a zod codec, so that reading, checking, printing back and the JSON Schema come from one declaration.
  */
-import { isIP } from "node:net";
+import { isIP, isIPv4, SocketAddress } from "node:net";
 import { z } from "zod";
 import { formatServerAddress, parseServerAddress, type ServerAddress } from "../runtime/server-address.ts";
 
@@ -106,7 +106,8 @@ export function listenAddresses(declaration: Declaration<string[]>) {
 /** IP addresses without port or length, possibly none. */
 export function ipAddresses(declaration: Declaration<string[]>) {
   const written = z.codec(z.string(), z.string(), {
-    decode: (text, context) => (isIP(text) !== 0 && !isAnyAddress(text) ? text.toLowerCase() : refuse(context, text)),
+    decode: (text, context) =>
+      isIP(text) !== 0 && !isAnyAddress(text) ? canonicalAddress(text) : refuse(context, text),
     encode: (text) => text,
   });
   return declare(z.array(written), "", "a list of IP addresses", declaration);
@@ -213,6 +214,12 @@ function isZone(text: string): boolean {
 
 function normaliseZone(text: string): string {
   return text.toLowerCase().replace(/\.$/, "");
+}
+
+/** One spelling per address, the one in which the system lists them. A zone ("%eth0") stays as it is. */
+function canonicalAddress(text: string): string {
+  if (isIPv4(text) || text.includes("%")) return text.toLowerCase();
+  return new SocketAddress({ address: text, family: "ipv6" }).address;
 }
 
 function parseByteSize(size: string | number): number | undefined {

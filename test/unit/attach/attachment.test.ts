@@ -230,11 +230,37 @@ describe("what a node may lack", () => {
     },
   );
 
-  test("output that nobody expected is a problem, and no exception", async () => {
-    const { attachment } = await start({}, (node) => node.failures.set("ip", { code: 0, stdout: "not json" }));
+  test("with notrack off nft is not needed", async () => {
+    const { attachment } = await start({ notrack: false }, (node) =>
+      node.failures.set("nft", { code: 127, stderr: "spawn nft ENOENT" }),
+    );
+    expect(attachment.problems()).toEqual([]);
+  });
+
+  test("a table that cannot be put back is one line, not one at every try", async () => {
+    const { clock, log, node } = await start();
+    node.untracked = undefined;
+    node.failures.set("nft -f", {
+      stderr: "Error: Could not process rule: Device or resource busy",
+    });
+    await clock.advance(120_000);
+    expect(log).toEqual([expect.stringContaining("Device or resource busy")]);
+    node.failures.clear();
+    await clock.advance(5000);
+    expect(log.slice(1)).toEqual([
+      expect.stringContaining("it is put back"),
+      expect.stringMatching(/^no longer: .*Device or resource busy/),
+    ]);
+  });
+
+  test("output that nobody expected is a problem, and no exception, and sockets are opened all the same", async () => {
+    const { attachment, listening } = await start({}, (node) =>
+      node.failures.set("ip", { code: 0, stdout: "not json" }),
+    );
     expect(attachment.problems()).toEqual([
       { kind: "path", message: expect.stringContaining("cannot look after the node") },
     ]);
+    expect(listening).toEqual([`${own}:53`]);
   });
 
   test("an address that another process adds in the same moment is no problem", async () => {
@@ -291,6 +317,15 @@ describe("mode intercept", () => {
 });
 
 describe("an interception that is refused", () => {
+  test("for want of nft is counted once", async () => {
+    const { attachment, clock, log } = await start({ mode: "intercept", notrack: false }, (node) => {
+      node.endsBecause = "the program nft is not installed (spawn nft ENOENT)";
+    });
+    await clock.advance(600_000);
+    expect(attachment.problemCounts().nft).toBe(1);
+    expect(log).toEqual([`cannot intercept: the program nft is not installed (spawn nft ENOENT)`]);
+  });
+
   test.each([
     ["Error: Could not process rule: Operation not permitted", "permission"],
     ["Error: unknown table option owner", "nft_owner"],
@@ -356,6 +391,25 @@ test("a program runner that rejects is a problem, and the next look comes", asyn
   await clock.advance(60_000);
   expect(attachment.problemCounts().path).toBe(1);
   expect(clock.pendingTimers()).toBe(1);
+});
+
+test("released while it looks, it opens no socket: nobody would close that", async () => {
+  const free = { now: false };
+  let opened = 0;
+  const { attachment, clock, node } = await start({
+    listen: () => {
+      opened += free.now ? 1 : 0;
+      return free.now ? Promise.resolve() : Promise.reject(new Error("in use"));
+    },
+  });
+  free.now = true;
+  const looking = clock.advance(5000);
+  await Promise.resolve();
+  expect(node.runs.at(-1)).toMatch(/^ip -json/);
+  await attachment.release();
+  await attachment.close();
+  await looking;
+  expect(opened).toBe(0);
 });
 
 test("targets take ports upwards within a family, and only where an own address of the family is", () => {

@@ -236,6 +236,70 @@ describe("the table", () => {
   });
 });
 
+describe("a table that is lost", () => {
+  test("is reported with the reason alone, however nft tells it", async () => {
+    const { node, clock, state } = start({
+      report: (problems) => reports.push(...problems.map(({ message }) => message)),
+    });
+    const reports: string[] = [];
+    node.endsBecause = "the program nft is not installed (spawn nft ENOENT)";
+    await clock.advance(60_000);
+    expect(new Set(reports)).toEqual(new Set([`cannot intercept: ${node.endsBecause}`]));
+    // After 0, 1, 3, 7, 15 and 31 s, each at the beat after it.
+    expect(node.sessions).toHaveLength(6);
+    expect(state.problems).toEqual([]);
+  });
+
+  test("while a question is under way stays a problem until there is another", async () => {
+    let answer = (_isAnswered: boolean) => {};
+    const { node, clock, state, interception } = start({
+      answers: () => new Promise((resolve) => (answer = resolve)),
+    });
+    await clock.advance(0);
+    answer(true);
+    await clock.advance(0);
+    await clock.advance(500);
+    node.sessions[0]?.kill();
+    answer(true);
+    await clock.advance(0);
+    expect(interception.isInForce()).toBe(false);
+    expect(state.problems).toEqual([{ kind: "nft", message: expect.stringContaining("nft has ended") }]);
+  });
+});
+
+describe("a session that has heard much", () => {
+  test("gives way to another, without a moment in which nothing is in force", async () => {
+    const { node, clock, interception, renewals } = start();
+    await clock.advance(4_999_500);
+    expect([node.sessions.length, renewals()]).toEqual([1, 10_000]);
+    await clock.advance(500);
+    expect(interception.isInForce()).toBe(true);
+    expect(node.sessions.map(({ isClosed }) => isClosed)).toEqual([false, false]);
+    await clock.advance(2000);
+    expect(node.sessions.map(({ isClosed }) => isClosed)).toEqual([true, false]);
+    const names = node.sessions.map(({ lines }) => /nodens_[0-9a-f]{8}/.exec(lines[0] ?? "")?.[0]);
+    expect(new Set(names).size).toBe(2);
+    expect(node.sessions[1]?.lines.slice(1).every((line) => line.includes(names[1] ?? "?"))).toBe(true);
+  });
+
+  test("is closed with the other when nodens ends in between", async () => {
+    const { node, clock, interception } = start();
+    await clock.advance(5_000_000);
+    await interception.close();
+    expect(node.sessions.map(({ isClosed }) => isClosed)).toEqual([true, true]);
+  });
+});
+
+test("what is missed is forgotten while nodens does not want to intercept", async () => {
+  const { clock, state } = start();
+  state.udp = false;
+  await clock.advance(3000);
+  expect(state.problems).toHaveLength(1);
+  state.may = false;
+  await clock.advance(500);
+  expect(state.problems).toEqual([]);
+});
+
 describe("the look at pods' packets", () => {
   test("comes three seconds after it is in force, and asks over TCP too", async () => {
     const { asked, clock } = start();
@@ -312,6 +376,24 @@ describe("the look at pods' packets", () => {
     await clock.advance(10_000);
     expect(interception.isInForce()).toBe(true);
     expect(state.problems).toEqual([]);
+  });
+
+  test("that suspends is not undone by a question that was under way", async () => {
+    const answers: ((isAnswered: boolean) => void)[] = [];
+    const { clock, interception, node, renewals } = start({
+      answers: (_, protocol) =>
+        protocol === "tcp" ? Promise.resolve(false) : new Promise((resolve) => answers.push(resolve)),
+    });
+    await clock.advance(0);
+    answers.pop()?.(true);
+    await clock.advance(0);
+    await clock.advance(500);
+    await interception.verify();
+    answers.pop()?.(true);
+    await clock.advance(0);
+    expect(interception.isInForce()).toBe(false);
+    expect(renewals()).toBe(1);
+    expect(node.sessions[0]?.lines.at(-1)).toMatch(/^flush set/);
   });
 
   test("survives output that is no JSON", async () => {

@@ -4,6 +4,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { createAccessList } from "../../../src/listen/access-list.ts";
 import { listenTcp, type TcpListenLimits } from "../../../src/listen/tcp-listener.ts";
 import { openTcp, type TcpClient } from "../../support/ask.ts";
+import { findFreePort } from "../../support/free-port.ts";
 import { buildQuery, concat, readMessage, Type, u16 } from "../../support/messages.ts";
 import { until } from "../../support/scripted-upstream.ts";
 import { addressAnswer, createFront, skipsIpv6, tcpListenLimits } from "./front-parts.ts";
@@ -67,6 +68,33 @@ describe("a TCP listener", () => {
       await once(socket, "close");
     }
     expect(await isServed(await open())).toBe(true);
+  });
+
+  test("shares a port that it was told with another listener, and leaves it what comes after it left", async () => {
+    const address = { host: "127.0.0.1", port: await findFreePort() };
+    const leaving = await listenTcp(address, createFront().front, tcpListenLimits);
+    onTestFinished(() => leaving.close());
+    const staying = await listenTcp(address, createFront().front, tcpListenLimits);
+    onTestFinished(() => staying.close());
+    expect([leaving.isShared, staying.isShared]).toStrictEqual([false, true]);
+    leaving.leave();
+    for (let count = 0; count < 20; count += 1) {
+      const client = await openTcp(address.port);
+      onTestFinished(() => void client.socket.destroy());
+    }
+    await until("all are accepted", () => leaving.takenCount() + staying.takenCount() === 20);
+    expect([leaving.takenCount(), staying.takenCount()]).toStrictEqual([0, 20]);
+  });
+
+  test("that left while it is alone still takes connections and answers", async () => {
+    const { front, resolver, clock } = createFront();
+    resolver.cached.set("hit.test", addressAnswer("hit.test", clock.nowMs()));
+    const listener = await listenTcp({ host: "127.0.0.1", port: await findFreePort() }, front, tcpListenLimits);
+    onTestFinished(() => listener.close());
+    listener.leave();
+    const client = await openTcp(listener.address.port);
+    onTestFinished(() => void client.socket.destroy());
+    expect(await isServed(client)).toBe(true);
   });
 
   test("rejects with the system's error when the address is taken", async () => {

@@ -2,10 +2,14 @@ import { existsSync, mkdtempSync, rmSync, statSync, utimesSync, writeFileSync } 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { keepProbeFiles } from "../../../src/observe/probe-files.ts";
+import { keepProbeFiles, type ProbeFileOptions } from "../../../src/observe/probe-files.ts";
 import { createFakeClock } from "../../support/fake-clock.ts";
 
-function start(prepare: (folder: string) => void = () => {}, place?: string) {
+function start(
+  prepare: (folder: string) => void = () => {},
+  place?: string,
+  overrides: Partial<ProbeFileOptions> = {},
+) {
   const folder = mkdtempSync(join(tmpdir(), "nodens-probes-"));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   prepare(folder);
@@ -17,6 +21,7 @@ function start(prepare: (folder: string) => void = () => {}, place?: string) {
     answers: () => Promise.resolve(state.answers),
     clock,
     onError: () => (state.errors += 1),
+    ...overrides,
   });
   onTestFinished(end);
   return { ready: join(folder, "ready"), alive: join(folder, "alive"), clock, state, end };
@@ -61,6 +66,41 @@ describe("the files for probes", () => {
     expect(existsSync(ready)).toBe(false);
     await clock.advance(5000);
     expect(existsSync(ready)).toBe(false);
+  });
+
+  test("an answer that hangs leaves `alive` as it is", async () => {
+    const { alive, clock } = start((folder) => writeFileSync(join(folder, "alive"), ""), undefined, {
+      answers: () => new Promise(() => {}),
+    });
+    utimesSync(alive, new Date(0), new Date(0));
+    await clock.advance(10_000);
+    expect(statSync(alive).mtimeMs).toBe(0);
+  });
+
+  test("an answer that is an exception is none, and the next second comes", async () => {
+    const { alive, ready, state, clock } = start(undefined, undefined, {
+      answers: () => Promise.reject(new Error("no more descriptors")),
+    });
+    state.ready = true;
+    await clock.advance(1000);
+    expect([existsSync(alive), existsSync(ready)]).toEqual([false, true]);
+    state.ready = false;
+    await clock.advance(1000);
+    expect(existsSync(ready)).toBe(false);
+  });
+
+  test("a folder that can be written again is written, and the next failure is said again", async () => {
+    const { state, clock, ready } = start((folder) => writeFileSync(join(folder, "later"), ""), "later");
+    const folder = join(ready, "..", "later");
+    await clock.advance(2000);
+    expect(state.errors).toBe(1);
+    rmSync(folder);
+    await clock.advance(1000);
+    expect(existsSync(join(folder, "alive"))).toBe(true);
+    rmSync(folder, { recursive: true });
+    writeFileSync(folder, "");
+    await clock.advance(2000);
+    expect(state.errors).toBe(2);
   });
 
   test("a folder that is missing is made", async () => {

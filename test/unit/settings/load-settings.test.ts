@@ -52,6 +52,15 @@ test("every default is what the contract of the settings says", () => {
   expect(defaults.cache).toMatchObject({ answersBytes: 33_554_432, denialsBytes: 8_388_608, staleAfterMs: 1800 });
 });
 
+test.each([
+  ["FD00:20:0:0::0010", "fd00:20::10"],
+  ["fd00:20::10", "fd00:20::10"],
+  ["FE80::1%eth0", "fe80::1%eth0"],
+  ["169.254.20.10", "169.254.20.10"],
+])("the address %s arrives as the system lists it", (written, listed) => {
+  expect(settingsOf(`attach: { addresses: ["${written}"] }`).attach.addresses).toEqual([listed]);
+});
+
 test("values arrive parsed: addresses, ranges, sizes, zones", () => {
   const settings = settingsOf(`
 listen: { addresses: ["[::1]:0"], allow: [10.0.0.0/8, 192.0.2.1, "fd00::/8"] }
