@@ -37,6 +37,8 @@ export interface FakeNode {
   failures: Map<string, Partial<ProgramResult>>;
   /** The complaint of sessions about their next lines; undefined is success. */
   complaint: string | undefined;
+  /** Why sessions end with their first line: as the real ones do, they say so to both who asked and who waits for the end. */
+  endsBecause: string | undefined;
 }
 
 /** A node with nothing on it but loopback and an address of its own. */
@@ -54,6 +56,7 @@ export function createFakeNode(): FakeNode {
     counters: { intercepted: 0, delivered: 0, tracked: 0 },
     failures: new Map(),
     complaint: undefined,
+    endsBecause: undefined,
   };
   return node;
 
@@ -107,20 +110,25 @@ export function createFakeNode(): FakeNode {
     return ok("");
   }
 
-  function openSession(onEnd: () => void): NftSession {
+  function openSession(onEnd: (reason: string) => void): NftSession {
     let isOver = false;
     const session: FakeSession = {
       lines: [],
       isClosed: false,
       kill() {
         isOver = true;
-        onEnd();
+        onEnd("nft has ended");
       },
     };
     node.sessions.push(session);
     return {
       run(commands) {
         if (isOver) return Promise.resolve("nft has ended");
+        if (node.endsBecause !== undefined) {
+          isOver = true;
+          onEnd(node.endsBecause);
+          return Promise.resolve(node.endsBecause);
+        }
         if (node.complaint !== undefined) return Promise.resolve(node.complaint);
         session.lines.push(commands);
         return Promise.resolve(undefined);
