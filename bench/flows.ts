@@ -2,7 +2,7 @@
  * What the lookups of pods leave in a node's connection tracking: straight to kube-dns, and through nodens in each mode, beside
  * both of kube-proxy's. Needs root: the node, its pods and kube-dns are network namespaces.
  */
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { type CompiledClient, compileClient } from "../test/support/compile-client.ts";
 import { countFlows, type FlowCount, lookUpFromAllPods } from "../test/support/count-flows.ts";
@@ -41,10 +41,14 @@ const ways: readonly Way[] = [
 interface Row extends FlowCount {
   readonly proxy: ProxyStyle;
   readonly way: string;
-  /** Entries that are about asking kube-dns: a translated flow each, with a port of the node. */
-  readonly translated: number;
 }
 
+/** Near this share of the limit the kernel drops packets and entries. */
+const fullShare = 0.95;
+
+// The end of the process removes what the bed has made.
+process.once("SIGINT", () => process.exit(130));
+process.once("SIGTERM", () => process.exit(143));
 process.exitCode = await main();
 
 async function main(): Promise<number> {
@@ -121,14 +125,16 @@ async function measureProxy(proxy: ProxyStyle, flags: Flags, clients: readonly C
   }
 }
 
-async function measureWay(bed: NodeBed, way: Way, lookups: number, clients: readonly CompiledClient[]) {
+async function measureWay(
+  bed: NodeBed,
+  way: Way,
+  lookups: number,
+  clients: readonly CompiledClient[],
+): Promise<FlowCount> {
   const nodens = way.mode === undefined ? undefined : await startNodensOnNode(bed, { mode: way.mode });
   try {
     const paths = clients.map(({ path }) => path);
-    const count = await countFlows(bed, () => lookUpFromAllPods(bed.pods, paths, way.nameserver, lookups));
-    // Straight, the pods' own flows are what is translated; through nodens, its flows are.
-    const translated = way.mode === undefined ? count.entries : count.entries - count.entriesOfPods;
-    return { ...count, translated };
+    return await countFlows(bed, () => lookUpFromAllPods(bed.pods, paths, way.nameserver, lookups));
   } finally {
     await nodens?.stop();
   }
@@ -136,11 +142,13 @@ async function measureWay(bed: NodeBed, way: Way, lookups: number, clients: read
 
 function print(rows: readonly Row[], lookups: number, pods: number): void {
   console.log(`${titleOf(lookups, pods)}\n`);
-  const head = ["kube-proxy", "way", "entries", "of pods", "translated", "failed", "s"];
+  const head = ["kube-proxy", "way", "lookups", "failed", "queries", "entries", "of pods", "translated", "ports", "s"];
   const lines = rows.map((row) => [
     row.proxy,
     row.way,
-    ...[row.entries, row.entriesOfPods, row.translated, row.failed].map(String),
+    ...[row.lookups, row.failed, row.queries, row.entries, row.entriesOfPods, row.translated, row.sourcePorts].map(
+      String,
+    ),
     (row.durationMs / 1000).toFixed(1),
   ]);
   const widths = head.map((_, column) => Math.max(...[head, ...lines].map((line) => line[column]?.length ?? 0)));
@@ -152,7 +160,23 @@ function print(rows: readonly Row[], lookups: number, pods: number): void {
     );
   }
   console.log(`\n${drawBars(barsOf(rows))}`);
-  console.log("\nEntries of short UDP exchanges are kept for 300 s here, instead of 30 s, so that all are counted.");
+  console.log(`
+queries     datagrams with a question that pods sent
+entries     what the node's connection tracking holds about DNS at the end; entries that it forgets after
+            10 to 120 s by default are kept for 300 s here, so that all are counted
+of pods     those of them that began in a pod
+translated  those of them that are sent on to kube-dns from an address of the node
+ports       how many different ports of the node that takes`);
+  const limit = trackingLimit();
+  if (rows.some(({ entries }) => entries > limit * fullShare)) {
+    console.log(
+      `\nConnection tracking was full (net.netfilter.nf_conntrack_max = ${limit}): there would be more entries.`,
+    );
+  }
+}
+
+function trackingLimit(): number {
+  return Number(readFileSync("/proc/sys/net/netfilter/nf_conntrack_max", "utf8"));
 }
 
 function titleOf(lookups: number, pods: number): string {

@@ -25,10 +25,17 @@ for (const proxy of ["iptables", "nftables"] as const) {
       await bed?.close();
     });
 
-    test("straight to kube-dns they are tens of thousands of entries", { timeout: 180_000 }, async () => {
-      const { entries } = await count(bedAddress.service);
-      expect(entries).toBeGreaterThan(20_000);
-    });
+    test(
+      "straight to kube-dns they are tens of thousands of entries, each with a port of the node",
+      { timeout: 180_000 },
+      async () => {
+        const { entries, translated, sourcePorts, queries } = await count(bedAddress.service);
+        expect(entries).toBeGreaterThan(20_000);
+        expect(translated).toBe(entries);
+        expect(sourcePorts).toBeGreaterThan(10_000);
+        expect(queries).toBeGreaterThanOrEqual(entries);
+      },
+    );
 
     test.each<[AttachMode, string]>([
       ["link-local", bedAddress.own],
@@ -36,13 +43,35 @@ for (const proxy of ["iptables", "nftables"] as const) {
     ])("with attach.mode %s they are at most 16 entries", { timeout: 180_000 }, async (mode, nameserver) => {
       const nodens = await startNodensOnNode(bed, { mode });
       try {
-        const { entries } = await count(nameserver);
+        const { entries, entriesOfPods, queries } = await count(nameserver);
         expect(entries).toBeLessThanOrEqual(16);
         expect(entries).toBeGreaterThan(0);
+        expect(entriesOfPods).toBe(0);
+        expect(queries).toBeGreaterThan(20_000);
       } finally {
         await nodens.stop();
       }
     });
+
+    // What kube-proxy writes makes no difference to it.
+    if (proxy === "iptables") {
+      test(
+        "with attach.mode none they are as many entries, which takes NET_ADMIN to prevent, but at most 16 take a port of the node",
+        { timeout: 180_000 },
+        async () => {
+          const nodens = await startNodensOnNode(bed, { mode: "none" });
+          try {
+            const { entriesOfPods, translated, sourcePorts } = await count(bedAddress.node);
+            expect(entriesOfPods).toBeGreaterThan(20_000);
+            expect(translated).toBeLessThanOrEqual(16);
+            expect(translated).toBeGreaterThan(0);
+            expect(sourcePorts).toBeLessThanOrEqual(16);
+          } finally {
+            await nodens.stop();
+          }
+        },
+      );
+    }
 
     /** Every lookup must find what there is. */
     async function count(nameserver: string): Promise<FlowCount> {

@@ -9,10 +9,16 @@ export interface FlowCount {
   readonly lookups: number;
   /** Lookups that found nothing. */
   readonly failed: number;
+  /** Datagrams with questions that pods sent. */
+  readonly queries: number;
   /** Entries for DNS in the node's connection tracking, of both families: flows with port 53 on either side. */
   readonly entries: number;
   /** Those of them that began in a pod. */
   readonly entriesOfPods: number;
+  /** Those of them that are translated: sent on to kube-dns from an address and a port of the node. */
+  readonly translated: number;
+  /** How many different ports of the node they take, over both transports and families. */
+  readonly sourcePorts: number;
   readonly durationMs: number;
 }
 
@@ -49,18 +55,63 @@ export async function countFlows(
   lookUp: () => Promise<{ readonly lookups: number; readonly failed: number }>,
 ): Promise<FlowCount> {
   await Promise.all(["ipv4", "ipv6"].map((family) => bed.node.run("conntrack", ["-F", "-f", family])));
+  await countQueries(bed);
   const startedAtMs = performance.now();
   const outcome = await lookUp();
   const durationMs = performance.now() - startedAtMs;
-  const entries = await listDnsFlows(bed);
-  const podSources = bed.pods.flatMap(({ address, address6 }) => [`src=${address} `, `src=${address6} `]);
-  const isOfPod = (entry: string) => podSources.some((source) => entry.includes(source));
-  return { ...outcome, durationMs, entries: entries.length, entriesOfPods: entries.filter(isOfPod).length };
+  const flows = await listDnsFlows(bed);
+  const podAddresses = new Set(bed.pods.flatMap(({ address, address6 }) => [address, address6]));
+  // Where replies go: to the pod itself, or to the node, which sends them on.
+  const translated = flows.filter(({ source, replyTo }) => podAddresses.has(source) !== podAddresses.has(replyTo));
+  const ofNode = flows.filter(({ source }) => !podAddresses.has(source));
+  const ports = [...translated, ...ofNode].map(({ protocol, replyTo, replyPort }) =>
+    [protocol, replyTo, replyPort].join(),
+  );
+  return {
+    ...outcome,
+    queries: await readQueries(bed),
+    durationMs,
+    entries: flows.length,
+    entriesOfPods: flows.length - ofNode.length,
+    translated: translated.length + ofNode.length,
+    sourcePorts: new Set(ports).size,
+  };
 }
 
-/** Lines of the node's connection tracking about DNS: to kube-dns, to nodens, and from either. */
-async function listDnsFlows({ node }: NodeBed): Promise<string[]> {
+/** An entry of connection tracking: who began, and where replies go to. */
+interface TrackedFlow {
+  readonly protocol: string;
+  readonly source: string;
+  readonly replyTo: string;
+  readonly replyPort: string;
+}
+
+/** The node's connection tracking about DNS: to kube-dns, to nodens, and from either. */
+async function listDnsFlows({ node }: NodeBed): Promise<TrackedFlow[]> {
   const lists = await Promise.all(["ipv4", "ipv6"].map((family) => node.run("conntrack", ["-L", "-f", family])));
   const isDns = (line: string) => / [sd]port=(?:53|10053) /.test(line) || line.includes(bedAddress.own);
-  return lists.flatMap(({ stdout }) => stdout.split("\n")).filter(isDns);
+  return lists
+    .flatMap(({ stdout }) => stdout.split("\n"))
+    .filter(isDns)
+    .map((line) => {
+      const [protocol = ""] = line.split(" ");
+      const [[, source = ""] = [], [, , replyTo = "", replyPort = ""] = []] = [
+        ...line.matchAll(/src=(\S+) dst=(\S+) sport=\d+ dport=(\d+)/g),
+      ];
+      return { protocol, source, replyTo, replyPort };
+    });
+}
+
+/** A counter in front of every other rule. */
+async function countQueries({ node }: NodeBed): Promise<void> {
+  const rule = 'iifname "pod*" udp dport 53 counter';
+  const chain = `chain c { type filter hook prerouting priority raw - 100; policy accept; ${rule}\n }`;
+  const text = `table inet bed_queries\ndelete table inet bed_queries\ntable inet bed_queries { ${chain}\n }\n`;
+  const { code, stderr } = await node.run("nft", ["-f", "-"], text);
+  if (code !== 0) throw new Error(`cannot count queries: ${stderr}`);
+}
+
+async function readQueries({ node }: NodeBed): Promise<number> {
+  const { stdout } = await node.run("nft", ["list", "table", "inet", "bed_queries"]);
+  return Number(/counter packets (\d+)/.exec(stdout)?.[1]);
 }

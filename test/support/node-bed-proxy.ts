@@ -62,7 +62,10 @@ function iptablesRules(service: string, first: string, second: string): string {
 }
 
 function nftablesRules(first: Endpoint, second: Endpoint, service: string, service6: string): string {
+  // Added first, because a table that is not there cannot be deleted: so the rules can be loaded again.
   const family = (name: "ip" | "ip6", vip: string, one: string, other: string) => `
+add table ${name} kube-proxy
+delete table ${name} kube-proxy
 table ${name} kube-proxy {
   chain mark-for-masquerade { meta mark set meta mark or 0x4000; }
   chain masquerading {

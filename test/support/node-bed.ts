@@ -6,7 +6,7 @@
  *     pod2 ─┼──── node ──────────┤                     the Service: 10.96.0.10 and fd96::a, port 53
  *     …    ─┘  172.20.0.10       └─ dns2 10.245.2.2
  */
-import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { type ChildProcess, execFile, spawn, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -50,7 +50,9 @@ export interface NodeBed {
   readonly node: BedHost;
   readonly pods: readonly BedHost[];
   readonly kubeDns: readonly BedHost[];
-  /** Kills what was started and removes everything. */
+  /** Loads the rules of kube-proxy again, as it does itself after somebody has changed them. */
+  restoreProxy(): Promise<void>;
+  /** Kills what was started and removes everything. The end of this process does the same, if nobody did before. */
   close(): Promise<void>;
 }
 
@@ -88,12 +90,30 @@ export async function createNodeBed({ proxy, podCount }: NodeBedOptions): Promis
     };
   }
 
-  async function close(): Promise<void> {
+  const removal = all.map(({ namespace }) => `netns del ${namespace}\n`).join("");
+
+  /** Only what cannot wait: for an interrupt, or a test runner that gives up. */
+  function removeAtExit(): void {
     for (const child of children) child.kill("SIGKILL");
-    await until("all programs of the bed have ended", () => children.size === 0);
-    await Promise.all(all.map(({ namespace }) => runProgram("ip", ["netns", "del", namespace])));
+    spawnSync("ip", ["-force", "-batch", "-"], { input: removal });
   }
 
+  async function close(): Promise<void> {
+    for (const child of children) child.kill("SIGKILL");
+    try {
+      await until("all programs of the bed have ended", () => children.size === 0);
+    } finally {
+      await runProgram("ip", ["-force", "-batch", "-"], removal);
+      process.off("exit", removeAtExit);
+    }
+  }
+
+  async function restoreProxy(): Promise<void> {
+    const { program, args, text } = proxyRules(proxy, kubeDns, bedAddress);
+    await expectOk(node.run(program, args, text), `load the rules of kube-proxy (${proxy})`);
+  }
+
+  process.once("exit", removeAtExit);
   try {
     await batch(undefined, [
       ...all.map(({ namespace }) => `netns add ${namespace}`),
@@ -106,21 +126,22 @@ export async function createNodeBed({ proxy, podCount }: NodeBedOptions): Promis
     await Promise.all(pods.map((pod) => batch(pod, podLinks(pod))));
     await Promise.all(kubeDns.map((dns, index) => batch(dns, kubeDnsLinks(dns, index + 1))));
     await expectOk(node.run("sysctl", ["-qw", ...nodeSysctls]), "set sysctls");
-    const { program, args, text } = proxyRules(proxy, kubeDns, bedAddress);
-    await expectOk(node.run(program, args, text), `load the rules of kube-proxy (${proxy})`);
+    await restoreProxy();
     await Promise.all(kubeDns.map((dns) => startKubeDns(dns)));
-    return { node, pods, kubeDns, close };
+    return { node, pods, kubeDns, restoreProxy, close };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-/** Entries for short UDP exchanges live longer than by default, so that a slow machine counts as many as a fast one. */
+/** Entries that tracking forgets soon by default live longer here, so that a slow machine counts as many as a fast one. */
 const nodeSysctls = [
   "net.ipv4.ip_forward=1",
   "net.ipv6.conf.all.forwarding=1",
-  "net.netfilter.nf_conntrack_udp_timeout=300",
+  ...["udp_timeout", "udp_timeout_stream", "tcp_timeout_close", "tcp_timeout_last_ack", "tcp_timeout_time_wait"].map(
+    (name) => `net.netfilter.nf_conntrack_${name}=300`,
+  ),
 ];
 
 /** Like a CNI plugin that gives each pod a link of its own, with the node as its gateway. */
@@ -173,13 +194,23 @@ function kubeDnsLinks({ address, address6 }: BedHost, index: number): string[] {
   ];
 }
 
+/** For programs that start on a machine that does other things too. */
+export const patienceMs = 30_000;
+
 async function startKubeDns(dns: BedHost): Promise<void> {
   const program = join(projectFolder, "test", "support", "kube-dns-program.ts");
   const child = dns.start(process.execPath, [program, dns.address, dns.address6]);
   let output = "";
   child.stdout?.on("data", (text) => (output += String(text)));
   child.stderr?.on("data", (text) => (output += String(text)));
-  await until(`kube-dns listens (it said: ${output})`, () => output.includes("listening"));
+  await until(
+    "kube-dns listens",
+    () => {
+      if (child.exitCode !== null) throw new Error(`kube-dns ended with ${child.exitCode}: ${output}`);
+      return output.includes("listening");
+    },
+    patienceMs,
+  );
 }
 
 async function batch(where: BedHost | undefined, lines: readonly string[]): Promise<void> {

@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { bedAddress, type NodeBed } from "./node-bed.ts";
+import { bedAddress, type NodeBed, patienceMs } from "./node-bed.ts";
 import { projectFolder } from "./run-nodens.ts";
 import { until } from "./scripted-upstream.ts";
 
@@ -76,11 +76,16 @@ export async function startNodensOnNode(bed: NodeBed, options: NodensOnNodeOptio
     },
   };
   if (options.waitUntilAttached === false) return nodens;
-  await until("nodens is ready", () => {
-    if (child.exitCode !== null) throw new Error(`nodens ended with ${child.exitCode}: ${output}`);
-    return nodens.isReady();
-  });
-  if (options.mode === "intercept") await until("nodens intercepts", async () => (await interceptingTables(bed)) > 0);
+  await until(
+    "nodens is ready",
+    () => {
+      if (child.exitCode !== null) throw new Error(`nodens ended with ${child.exitCode}: ${output}`);
+      return nodens.isReady();
+    },
+    patienceMs,
+  );
+  if (options.mode !== "intercept") return nodens;
+  await until("nodens intercepts", async () => (await interceptingTables(bed)) > 0, patienceMs);
   return nodens;
 }
 
@@ -88,6 +93,12 @@ export async function startNodensOnNode(bed: NodeBed, options: NodensOnNodeOptio
 export async function interceptingTables(bed: NodeBed): Promise<number> {
   const { stdout } = await bed.node.run("nft", ["list", "sets", "inet"]);
   return stdout.split("elements = { " + bedAddress.service).length - 1;
+}
+
+/** The names of all tables that rewrite, or would if a Service were in their sets. */
+export async function interceptTables(bed: NodeBed): Promise<string[]> {
+  const { stdout } = await bed.node.run("nft", ["list", "tables", "inet"]);
+  return [...stdout.matchAll(/nodens_[0-9a-f]+/g)].map(([table]) => table);
 }
 
 function settingsOf({ mode, settings = {} }: NodensOnNodeOptions, folder: string): Record<string, unknown> {

@@ -1,0 +1,108 @@
+/*
+ * Rules of others on the node while nodens intercepts: such that come before its own, and such that keep packets from it. Each test
+ * has a node of its own, and most of its time is waiting.
+ */
+import { afterAll, beforeAll, test, type TestContext } from "vitest";
+import { type CompiledClient, compileClient } from "../support/compile-client.ts";
+import { bedAddress, createNodeBed, type NodeBed } from "../support/node-bed.ts";
+import { interceptingTables, startNodensOnNode } from "../support/nodens-on-node.ts";
+import { describeWith } from "../support/requirements.ts";
+import { until } from "../support/scripted-upstream.ts";
+import { straightFlows } from "../support/straight-flows.ts";
+import { expectNoHole, watchLookups } from "../support/watch-lookups.ts";
+
+const tools = ["root", "ip", "nft", "iptables-restore", "conntrack", "curl", "dig", "gcc"];
+const timeout = 90_000;
+const input = "type filter hook input priority filter";
+
+describeWith(tools, "attach.mode intercept, rules of others", () => {
+  let client: CompiledClient;
+
+  beforeAll(async () => {
+    client = await compileClient("steady-lookups", "gcc");
+  });
+  afterAll(() => client?.remove());
+
+  async function startBed(onTestFinished: TestContext["onTestFinished"]): Promise<NodeBed> {
+    const bed = await createNodeBed({ proxy: "iptables", podCount: 2 });
+    onTestFinished(() => bed.close());
+    return bed;
+  }
+
+  test.concurrent.for([
+    [
+      "that leave the Service untracked, as NodeLocal DNSCache does, in front",
+      "raw - 20",
+      "ip daddr 10.96.0.10 notrack",
+    ],
+    ["that accept DNS in front", "raw - 20", "udp dport 53 accept"],
+    ["that leave the Service untracked, behind", "raw + 1", "ip daddr 10.96.0.10 notrack"],
+  ] as const)("%s, it goes on intercepting", { timeout }, async ([, priority, rule], { expect, onTestFinished }) => {
+    const bed = await startBed(onTestFinished);
+    await startNodensOnNode(bed, { mode: "intercept" });
+    const hook = `type filter hook prerouting priority ${priority}`;
+    expectNoHole(await watchLookups(bed, client.path, () => addForeign(bed, hook, rule)));
+    expect(await interceptingTables(bed)).toBe(1);
+    expect(await straightFlows(bed)).toEqual([]);
+  });
+
+  test.concurrent(
+    "that give packets a conntrack zone in front, it goes on intercepting and says that they are tracked",
+    { timeout },
+    async ({ expect, onTestFinished }) => {
+      const bed = await startBed(onTestFinished);
+      // A node tracks connections long before nodens comes.
+      await bed.node.run("dig", ["+short", `@${bedAddress.service}`, "web.default.svc.cluster.local"]);
+      await addForeign(bed, "type filter hook prerouting priority raw - 30", 'iifname "pod1" ct zone set 1');
+      const nodens = await startNodensOnNode(bed, { mode: "intercept" });
+      expectNoHole(await watchLookups(bed, client.path, () => {}));
+      expect(await interceptingTables(bed)).toBe(1);
+      expect(nodens.output()).toMatch(/"kind":"path".*rewritten packets of pods are tracked in spite/);
+    },
+  );
+
+  test.concurrent(
+    "that drop what is rewritten, pods ask kube-dns, and the log says why",
+    { timeout },
+    async ({ expect, onTestFinished }) => {
+      const bed = await startBed(onTestFinished);
+      const nodens = await startNodensOnNode(bed, { mode: "intercept" });
+      expectNoHole(await watchLookups(bed, client.path, () => addForeign(bed, input, "udp dport 10053 drop")));
+      expect(await interceptingTables(bed)).toBe(0);
+      expect(await nodens.metric("nodens_failopen")).toBe(1);
+      expect(nodens.output()).toMatch(/"kind":"path".*(?:are not answered|were lost)/);
+    },
+  );
+
+  test.concurrent("that are taken away again, it intercepts again", { timeout }, async ({ expect, onTestFinished }) => {
+    const bed = await startBed(onTestFinished);
+    const nodens = await startNodensOnNode(bed, { mode: "intercept" });
+    await addForeign(bed, input, "udp dport 10053 drop");
+    await until("it says that it fails open", () => nodens.output().includes("are not answered"));
+    expect(await interceptingTables(bed)).toBe(0);
+    await bed.node.run("nft", ["delete", "table", "inet", "foreign"]);
+    await until("it intercepts again", async () => (await interceptingTables(bed)) === 1);
+    expect(nodens.output()).toContain("no longer: test packets");
+  });
+
+  test.concurrent(
+    "that drop only what comes from pods, it stops after its first look, and the log counts what was lost",
+    { timeout },
+    async ({ expect, onTestFinished }) => {
+      const bed = await startBed(onTestFinished);
+      await addForeign(bed, input, 'iifname "pod1" udp dport 10053 drop');
+      const seen = await watchLookups(bed, client.path, async () => {
+        const nodens = await startNodensOnNode(bed, { mode: "intercept" });
+        await until("it counts", () => /\d+ of \d+ packets of pods were lost between/.test(nodens.output()));
+      });
+      expect(seen.udp.failed).toBe(0);
+      expect(await interceptingTables(bed)).toBe(0);
+    },
+  );
+});
+
+async function addForeign({ node }: NodeBed, hook: string, rule: string): Promise<void> {
+  const text = `table inet foreign { chain c { ${hook}; policy accept; ${rule}\n }\n }\n`;
+  const { code, stderr } = await node.run("nft", ["-f", "-"], text);
+  if (code !== 0) throw new Error(`cannot add a foreign rule: ${stderr}`);
+}

@@ -1,0 +1,109 @@
+/*
+ * A rolling update: a second nodens starts beside the first, takes over, and the first ends; or, where it intercepts, the first
+ * ends and another starts. Pods that look up all the while, with one attempt each, must notice nothing: not over UDP, not over
+ * TCP, not for names that have to be asked upstream.
+ */
+import { setTimeout as pause } from "node:timers/promises";
+import { afterAll, beforeAll, test } from "vitest";
+import { type CompiledClient, compileClient } from "../support/compile-client.ts";
+import { type BedHost, bedAddress, createNodeBed, type NodeBed } from "../support/node-bed.ts";
+import type { ProxyStyle } from "../support/node-bed-proxy.ts";
+import { type AttachMode, interceptingTables, interceptTables, startNodensOnNode } from "../support/nodens-on-node.ts";
+import { describeWith } from "../support/requirements.ts";
+import { until } from "../support/scripted-upstream.ts";
+import { lookUpSteadily, type SteadyLookups } from "../support/steady-lookups.ts";
+import { straightFlows } from "../support/straight-flows.ts";
+
+const tools = ["root", "ip", "nft", "iptables-restore", "conntrack", "curl", "nstat", "gcc"];
+const cached = "web.default.svc.cluster.local";
+const uncached = "x%.example.com";
+
+const rows: readonly [AttachMode, ProxyStyle, string][] = [
+  ["none", "iptables", bedAddress.node],
+  ["link-local", "nftables", bedAddress.own],
+  ["intercept", "iptables", bedAddress.service],
+  ["intercept", "nftables", bedAddress.service6],
+];
+
+describeWith(tools, "at 1,000 lookups a second not one is lost", () => {
+  let client: CompiledClient;
+
+  beforeAll(async () => {
+    client = await compileClient("steady-lookups", "gcc");
+  });
+  afterAll(() => client?.remove());
+
+  test.for(rows)(
+    "when a second nodens takes over: attach.mode %s, kube-proxy with %s, pods ask %s",
+    { timeout: 120_000 },
+    async ([mode, proxy, server], { expect, onTestFinished }) => {
+      const bed = await createNodeBed({ proxy, podCount: 2 });
+      onTestFinished(() => bed.close());
+      const first = await start(bed, mode);
+      const { lost, cut } = await lookUpDuring(bed, server, async () => {
+        await start(bed, mode);
+        if (mode === "intercept") await until("both intercept", async () => (await interceptingTables(bed)) === 2);
+        await pause(500);
+        expect(await first.stop()).toBe(0);
+      });
+      expect({ lost, cut }).toEqual({ lost: 0, cut: 0 });
+      if (mode !== "intercept") return;
+      expect(await interceptTables(bed)).toHaveLength(1);
+      expect(await straightFlows(bed)).toEqual([]);
+    },
+  );
+
+  test.concurrent(
+    "when nodens ends and starts again, and pods ask kube-dns meanwhile: attach.mode intercept",
+    { timeout: 120_000 },
+    async ({ expect, onTestFinished }) => {
+      const bed = await createNodeBed({ proxy: "iptables", podCount: 2 });
+      onTestFinished(() => bed.close());
+      const first = await start(bed, "intercept");
+      const { lost, cut } = await lookUpDuring(bed, bedAddress.service, async () => {
+        expect(await first.stop()).toBe(0);
+        expect(await interceptTables(bed)).toEqual([]);
+        await start(bed, "intercept");
+      });
+      expect({ lost, cut }).toEqual({ lost: 0, cut: 0 });
+      expect((await straightFlows(bed)).length).toBeGreaterThan(0);
+    },
+  );
+
+  function start(bed: NodeBed, mode: AttachMode) {
+    const settings = {
+      attach: { mode, addresses: [bedAddress.own, bedAddress.own6] },
+      upstream: { servers: [bedAddress.service, bedAddress.service6] },
+    };
+    return startNodensOnNode(bed, { mode, settings });
+  }
+
+  /** Looks up before, while and after something happens: how many got no answer, how many something else than their answer. */
+  async function lookUpDuring(bed: NodeBed, server: string, happen: () => Promise<void>) {
+    const one = { server, waitMs: 5000, attempts: 1 };
+    const running = [
+      lookUp(bed, 0, { ...one, name: cached, perSecond: 1000 }),
+      lookUp(bed, 1, { ...one, name: uncached, perSecond: 100 }),
+      lookUp(bed, 1, { ...one, name: cached, perSecond: 100, transport: "tcp" }),
+      lookUp(bed, 1, { ...one, name: uncached, perSecond: 50, transport: "tcp" }),
+    ];
+    await pause(1000);
+    await happen();
+    await pause(1000);
+    const seen = await Promise.all(running.map((lookups) => lookups.end()));
+    const failed = seen.reduce((sum, each) => sum + each.failed, 0);
+    // What a machine that is busy with other things leaves in a full queue is no loss of ours. Mostly that is nothing.
+    const lost = Math.max(0, failed - (await overflowed(bed)));
+    return { lost, cut: seen.reduce((sum, { refused, wrongSource }) => sum + refused + wrongSource, 0) };
+  }
+
+  function lookUp({ pods }: NodeBed, index: number, lookups: SteadyLookups) {
+    return lookUpSteadily(pods[index] as BedHost, client.path, lookups);
+  }
+});
+
+/** Datagrams for which there was no room in the queue of their socket on the node. */
+async function overflowed({ node }: NodeBed): Promise<number> {
+  const { stdout } = await node.run("nstat", ["-asz", "UdpRcvbufErrors", "Udp6RcvbufErrors"]);
+  return [...stdout.matchAll(/^Udp6?RcvbufErrors\s+(\d+)/gm)].reduce((sum, [, count]) => sum + Number(count), 0);
+}

@@ -1,0 +1,78 @@
+/*
+ * What stays on the node when nodens ends in mode link-local, who takes it over, and how it is removed; and what nodens does
+ * without the capability that its place on the node takes.
+ */
+import { expect, onTestFinished, test } from "vitest";
+import { bedAddress, createNodeBed } from "../support/node-bed.ts";
+import { startNodensOnNode } from "../support/nodens-on-node.ts";
+import { describeWith } from "../support/requirements.ts";
+import { until } from "../support/scripted-upstream.ts";
+
+const tools = ["root", "ip", "nft", "iptables-restore", "conntrack", "curl", "dig"];
+const name = "web.default.svc.cluster.local";
+
+describeWith(tools, "attach.mode link-local", () => {
+  test("killed with SIGKILL the address refuses at once, and a new nodens adopts address and rules", async () => {
+    const bed = await createNodeBed({ proxy: "iptables", podCount: 1 });
+    onTestFinished(() => bed.close());
+    // A node tracks connections long before nodens comes.
+    await bed.pods[0]?.run("dig", ["+tries=1", `@${bedAddress.service}`, name]);
+    const first = await startNodensOnNode(bed, { mode: "link-local" });
+    const rules = await listing();
+    first.process.kill("SIGKILL");
+    await first.stop();
+    const refused = await bed.pods[0]?.run("dig", ["+tries=1", "+time=5", `@${bedAddress.own}`, name]);
+    expect(refused?.stdout).toContain("connection refused");
+    expect(await listing()).toBe(rules);
+    await startNodensOnNode(bed, { mode: "link-local" });
+    expect(await listing()).toBe(rules);
+    const { stdout } = await bed.node.run("ip", ["-4", "-oneline", "address", "show", "dev", "lo"]);
+    expect(stdout.match(/169\.254\.20\.10/g)).toHaveLength(1);
+
+    async function listing(): Promise<string> {
+      return (await bed.node.run("nft", ["list", "table", "inet", "nodens"])).stdout;
+    }
+  });
+
+  test("`nodens detach` removes address and table, and nothing else", async () => {
+    const bed = await createNodeBed({ proxy: "nftables", podCount: 1 });
+    onTestFinished(() => bed.close());
+    const nodens = await startNodensOnNode(bed, { mode: "link-local" });
+    await nodens.stop();
+    const program = new URL("../../src/nodens.mjs", import.meta.url).pathname;
+    const { code, stdout } = await bed.node.run(process.execPath, [program, "detach"]);
+    expect({ code, stdout }).toEqual({
+      code: 0,
+      stdout: "removed nftables table inet nodens\nremoved address 169.254.20.10 on lo\n",
+    });
+    const { stdout: left } = await bed.node.run("nft", ["list", "tables"]);
+    expect(left).toBe("table ip kube-proxy\ntable ip6 kube-proxy\n");
+    const { stdout: addresses } = await bed.node.run("ip", ["-oneline", "address", "show", "dev", "lo"]);
+    expect(addresses).toContain(bedAddress.node);
+    expect(addresses).not.toContain(bedAddress.own);
+  });
+});
+
+describeWith([...tools, "setpriv"], "without NET_ADMIN", () => {
+  test.each(["link-local", "intercept"] as const)(
+    "attach.mode %s says what is missing, and serves where it can",
+    async (mode) => {
+      const bed = await createNodeBed({ proxy: "iptables", podCount: 1 });
+      onTestFinished(() => bed.close());
+      // A user without capabilities, on a port that anybody may have.
+      const nodens = await startNodensOnNode(bed, {
+        mode,
+        settings: { listen: { addresses: [`${bedAddress.node}:5353`] } },
+        waitUntilAttached: false,
+        without: ["net_admin"],
+      });
+      await until("it says so", () => nodens.output().includes("NET_ADMIN"));
+      const { stdout } = await (bed.pods[0] as (typeof bed.pods)[0]).run("dig", [
+        ...["+short", "+tries=2", "+time=3", "-p", "5353", `@${bedAddress.node}`, name],
+      ]);
+      expect(stdout).toBe("10.96.0.7\n");
+      expect(await nodens.metric("nodens_attached")).toBe(0);
+      expect(await nodens.metric("nodens_setup_errors_total", '"permission"')).toBeGreaterThan(0);
+    },
+  );
+});

@@ -1,0 +1,59 @@
+/*
+ * What pods notice of something that happens on their node: lookups go on all the while, over UDP and TCP, and beside them some
+ * that no fault of nodens can touch, by which it is known how busy the machine is.
+ */
+import { setTimeout as pause } from "node:timers/promises";
+import { expect } from "vitest";
+import { type BedHost, bedAddress, type NodeBed } from "./node-bed.ts";
+import { lookUpSteadily, type SeenLookups } from "./steady-lookups.ts";
+
+/** What each client saw. */
+export interface WatchedLookups {
+  readonly udp: SeenLookups;
+  readonly tcp: SeenLookups;
+  /** To a kube-dns pod itself: neither nodens nor the Service is on the way. */
+  readonly control: SeenLookups;
+}
+
+/** Long enough after the event for any hole to be seen. */
+const settleMs = 3500;
+
+/**
+ * Starts lookups of the Service, lets `happen` after a second, goes on for a while after that, and resolves with what was seen. UDP
+ * lookups are sent again every 250 ms; over TCP a new connection is tried after a second, or at once when one was cut. Neither
+ * gives up before ten seconds.
+ */
+export async function watchLookups(
+  { pods, kubeDns }: NodeBed,
+  client: string,
+  happen: () => unknown,
+): Promise<WatchedLookups> {
+  const [first, second, dns] = [pods[0], pods[1], kubeDns[0]] as [BedHost, BedHost, BedHost];
+  const cached = { name: "web.default.svc.cluster.local", perSecond: 100, waitMs: 250, attempts: 40 };
+  const uncached = { name: "x%.example.com", perSecond: 50, waitMs: 1000, attempts: 10 };
+  const udp = lookUpSteadily(first, client, { ...cached, server: bedAddress.service });
+  const tcp = lookUpSteadily(second, client, { ...uncached, server: bedAddress.service, transport: "tcp" });
+  const control = lookUpSteadily(second, client, { ...cached, server: dns.address });
+  await pause(1000);
+  await happen();
+  await pause(settleMs);
+  return { udp: await udp.end(), tcp: await tcp.end(), control: await control.end() };
+}
+
+/** The kernel's switch back to kube-dns, and a little more. */
+const budgetMs = 2500;
+
+/**
+ * Expects that every lookup was answered in the end, and that no time without an answer was longer than the budget. What the control waited for is the machine's, and is added. A single lookup over UDP may take no
+ * longer either; over TCP, a question that has reached a process which does not answer waits as long as its client likes.
+ */
+export function expectNoHole({ udp, tcp, control }: WatchedLookups): void {
+  for (const { started, answered, failed } of [udp, tcp]) {
+    expect(started).toBeGreaterThan(50);
+    expect({ answered, failed }).toEqual({ answered: started, failed: 0 });
+  }
+  const limitMs = budgetMs + control.longestGapMs;
+  expect(udp.longestGapMs).toBeLessThan(limitMs);
+  expect(udp.slowestMs).toBeLessThan(limitMs);
+  expect(tcp.longestGapMs).toBeLessThan(limitMs);
+}
