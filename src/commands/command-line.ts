@@ -100,10 +100,14 @@ function createProgram(actions: CommandActions, { write, writeError }: Terminal,
     .action(async (filePath: string) => finish(await actions.migrate(filePath)))
     .addHelpText(
       "after",
-      examples(
-        "nodens migrate Corefile > nodens.yaml",
-        "kubectl -n kube-system get configmap node-local-dns -o yaml | nodens migrate -",
-      ),
+      [
+        "\nSettings go to standard output, what became of the rest to standard error, a line each with its place.",
+        "Lines with LOST change answers, and make the exit code 65. A file that cannot be read: 78.",
+        examples(
+          "nodens migrate Corefile > nodens.yaml",
+          "kubectl -n kube-system get configmap node-local-dns -o yaml | nodens migrate - > nodens.yaml",
+        ),
+      ].join("\n"),
     );
   program
     .command("detach")

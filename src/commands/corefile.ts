@@ -2,12 +2,13 @@
  * Reads a Corefile: server blocks with their zones and directives, snippets put in where they are imported. Knows the form of
  * the file and no plugin.
  *
- *     zone:port zone {            a block: keys, then directives in braces
+ *     zone:port zone {            a block: keys, then directives in braces (a file's only block may do without)
  *       plugin argument {         a directive, with a block of its own or without
  *         option argument
  *       }
  *     }
  */
+import { readWords, type CorefileEnvironment, type Word } from "./corefile-words.ts";
 
 /** A line of a block: the plugin or option, what follows it, and what stands in its braces. */
 export interface Directive {
@@ -25,142 +26,155 @@ export interface ServerBlock {
   readonly line: number;
 }
 
-/** Something in the file that cannot be read or followed. */
+/** Something in the file that cannot be read or followed. Line and column from 1. */
 export interface CorefileProblem {
   readonly line: number;
+  readonly column: number;
   readonly message: string;
 }
 
-/** What a file holds. With a problem in `broken`, the blocks end before it. */
+/** What a file holds; when something is broken, nothing but that. */
 export interface Corefile {
   readonly blocks: readonly ServerBlock[];
   readonly broken: CorefileProblem | undefined;
-  /** Imports that lead out of the file, or to no snippet. */
+  /** Imports that lead out of the file, or round in a circle. */
   readonly unresolved: readonly CorefileProblem[];
-}
-
-interface Token {
-  readonly text: string;
-  readonly line: number;
-  /** Whether it is one because of quotes, and no brace whatever it says. */
-  readonly isQuoted: boolean;
 }
 
 /** Deeper than any plugin nests, and shallow enough for the stack. */
 const deepest = 16;
 
-/** More directives than any Corefile has, once snippets are put in: they may import each other. */
-const mostDirectives = 10_000;
+/** More than any Corefile imports: snippets may import each other. */
+const mostImported = 10_000;
+
+/** A directive that knows its column, for messages. */
+interface PlacedDirective extends Directive {
+  readonly column: number;
+  readonly block: readonly PlacedDirective[];
+}
 
 /** Reads a Corefile. Never throws. `env` has the values of `{$NAME}` and `{%NAME%}`; unknown ones stay as they are. */
-export function readCorefile(text: string, env: Readonly<Record<string, string | undefined>>): Corefile {
-  const tokens = tokenize(text, env);
-  const blocks: ServerBlock[] = [];
-  const snippets = new Map<string, readonly Directive[]>();
+export function readCorefile(text: string, env: CorefileEnvironment): Corefile {
+  const words = readWords(text, env);
+  const blocks: (ServerBlock & { readonly directives: readonly PlacedDirective[] })[] = [];
+  const snippets = new Map<string, readonly PlacedDirective[]>();
   const unresolved: CorefileProblem[] = [];
   let at = 0;
+  let importedCount = 0;
 
   try {
-    while (at < tokens.length) readBlock();
-    let directiveCount = 0;
+    while (at < words.length) readBlock();
     const expanded = blocks.map((block) => ({ ...block, directives: expand(block.directives, []) }));
     return { blocks: expanded, broken: undefined, unresolved };
-
-    function expand(directives: readonly Directive[], within: readonly string[]): Directive[] {
-      return directives.flatMap((directive) => {
-        directiveCount += 1;
-        if (directiveCount > mostDirectives) throw new Unreadable(directive.line, "imports too much");
-        if (directive.name !== "import") return [{ ...directive, block: expand(directive.block, within) }];
-        const [name = ""] = directive.arguments;
-        const snippet = snippets.get(name);
-        if (snippet === undefined || within.includes(name)) {
-          const message =
-            snippet === undefined ? `imports ${name}, which is not in this file` : `imports itself: ${name}`;
-          unresolved.push({ line: directive.line, message });
-          return [];
-        }
-        return expand(snippet, [...within, name]);
-      });
-    }
   } catch (error) {
     if (!(error instanceof Unreadable)) throw error;
-    return { blocks, broken: { line: error.line, message: error.message }, unresolved };
+    const { line, column } = error.word;
+    return { blocks: [], broken: { line, column, message: error.message }, unresolved: [] };
   }
 
   function readBlock(): void {
-    const line = tokens[at]?.line ?? 1;
+    const [first, keys] = [words[at] as Word, readKeys()];
+    const open = words[at];
+    const [key] = keys;
+    // What is left is an import alone, which has been noted.
+    if (open === undefined && key === undefined) return;
+    if (key === undefined) throw new Unreadable(first, `a ${first.text} without a zone before it`);
+    if (open === undefined) throw new Unreadable(first, `there is nothing after ${keys.join(" ")}`);
+    const isInBraces = open.text === "{";
+    if (isInBraces) at += 1;
+    const directives = readDirectives(isInBraces ? open : undefined, 1);
+    const snippet = keys.length === 1 ? /^\((.*)\)$/.exec(key)?.[1] : undefined;
+    if (snippet === undefined) blocks.push({ keys, directives, line: first.line });
+    else if (snippets.has(snippet)) throw new Unreadable(first, `the snippet ${key} is there already`);
+    else snippets.set(snippet, directives);
+  }
+
+  /** Keys end with their line, unless it ends with a comma. */
+  function readKeys(): string[] {
     const keys: string[] = [];
-    for (let token = tokens[at]; token !== undefined && !isBrace(token, "{"); token = tokens[at]) {
-      if (isBrace(token, "}")) throw new Unreadable(token.line, "a } without a { before it");
-      keys.push(...token.text.split(",").filter((key) => key !== ""));
+    let goesOn = true;
+    for (let word = words[at]; word !== undefined && word.text !== "{"; word = words[at]) {
+      if (keys.length > 0 && !goesOn && isFirstOfLine(at)) break;
+      if (word.text === "}") throw new Unreadable(word, "a } without a { before it");
       at += 1;
-    }
-    if (tokens[at] === undefined) throw new Unreadable(line, `${keys.join(" ")}: there is no { after it`);
-    at += 1;
-    const directives = readDirectives(line, 1);
-    const [first = ""] = keys;
-    const snippet = /^\((.+)\)$/.exec(first)?.[1];
-    if (snippet !== undefined) snippets.set(snippet, directives);
-    else if (keys.length === 0) throw new Unreadable(line, "a block without a zone");
-    else blocks.push({ keys, directives, line });
-  }
-
-  /** Up to the brace that ends the block, which is taken too. */
-  function readDirectives(openedAt: number, depth: number): Directive[] {
-    if (depth > deepest) throw new Unreadable(openedAt, "nests too deeply");
-    const directives: Directive[] = [];
-    for (;;) {
-      const token = tokens[at];
-      if (token === undefined) throw new Unreadable(openedAt, "the { has no } that ends it");
-      at += 1;
-      if (isBrace(token, "}")) return directives;
-      if (isBrace(token, "{")) throw new Unreadable(token.line, "a { without a name before it");
-      directives.push(readDirective(token, depth));
-    }
-  }
-
-  function readDirective(name: Token, depth: number): Directive {
-    const rest: string[] = [];
-    for (let token = tokens[at]; token !== undefined && token.line === name.line; token = tokens[at]) {
-      if (isBrace(token, "}")) break;
-      at += 1;
-      if (isBrace(token, "{")) {
-        return { name: name.text, arguments: rest, block: readDirectives(token.line, depth + 1), line: name.line };
+      if (word.text === "import" && isFirstOfLine(at - 1)) {
+        noteImport(word, readRestOfLine()[0], "it stands outside of any block");
+        continue;
       }
-      rest.push(token.text);
+      goesOn = word.text.endsWith(",");
+      const key = goesOn ? word.text.slice(0, -1) : word.text;
+      if (key !== "") keys.push(key);
     }
-    return { name: name.text, arguments: rest, block: [], line: name.line };
+    return keys;
+  }
+
+  function readRestOfLine(): string[] {
+    const rest: string[] = [];
+    for (let word = words[at]; word !== undefined && !isFirstOfLine(at); word = words[at]) {
+      rest.push(word.text);
+      at += 1;
+    }
+    return rest;
+  }
+
+  /** Up to the brace that ends the block, which is taken too, or without an opening brace to the end. */
+  function readDirectives(open: Word | undefined, depth: number): PlacedDirective[] {
+    if (open !== undefined && depth > deepest) throw new Unreadable(open, "nests too deeply");
+    const directives: PlacedDirective[] = [];
+    for (let word = words[at]; word !== undefined; word = words[at]) {
+      at += 1;
+      if (word.text === "}" && open !== undefined) return directives;
+      if (word.text === "}") throw new Unreadable(word, "a } without a { before it");
+      if (word.text === "{") throw new Unreadable(word, "a { without a name before it");
+      directives.push(readDirective(word, depth));
+    }
+    if (open !== undefined) throw new Unreadable(open, "this { has no } that ends it");
+    return directives;
+  }
+
+  /** Its brace may stand on the next line; the brace that ends the block around it may stand on its own. */
+  function readDirective({ text: name, line, column }: Word, depth: number): PlacedDirective {
+    const rest: string[] = [];
+    for (let word = words[at]; word !== undefined && word.text !== "}"; word = words[at]) {
+      if (word.text !== "{" && isFirstOfLine(at)) break;
+      at += 1;
+      if (word.text === "{") {
+        return { name, arguments: rest, block: readDirectives(word, depth + 1), line, column };
+      }
+      rest.push(word.text);
+    }
+    return { name, arguments: rest, block: [], line, column };
+  }
+
+  function isFirstOfLine(index: number): boolean {
+    const [before, word] = [words[index - 1], words[index]];
+    return before === undefined || word === undefined || before.lastLine < word.line;
+  }
+
+  function expand(directives: readonly PlacedDirective[], within: readonly string[]): PlacedDirective[] {
+    return directives.flatMap((directive) => {
+      if (within.length > 0) importedCount += 1;
+      if (importedCount > mostImported) throw new Unreadable(directive, "imports too much");
+      if (directive.name !== "import") return [{ ...directive, block: expand(directive.block, within) }];
+      const [name = ""] = directive.arguments;
+      const snippet = snippets.get(name);
+      if (snippet !== undefined && !within.includes(name)) return expand(snippet, [...within, name]);
+      noteImport(directive, name, snippet === undefined ? "it is another file" : "it imports itself");
+      return [];
+    });
+  }
+
+  function noteImport({ line, column }: Pick<Word, "line" | "column">, name = "", why: string): void {
+    const message = `${name || "nothing"} cannot be imported: ${why}`;
+    unresolved.push({ line, column, message });
   }
 }
 
 /** The reason why reading ends; it never leaves this file. */
 class Unreadable extends Error {
-  readonly line: number;
-  constructor(line: number, message: string) {
+  readonly word: Pick<Word, "line" | "column">;
+  constructor(word: Pick<Word, "line" | "column">, message: string) {
     super(message);
-    this.line = line;
+    this.word = word;
   }
-}
-
-function isBrace(token: Token, brace: "{" | "}"): boolean {
-  return !token.isQuoted && token.text === brace;
-}
-
-function tokenize(text: string, env: Readonly<Record<string, string | undefined>>): Token[] {
-  const tokens: Token[] = [];
-  for (const [index, content] of text.split(/\r?\n/).entries()) {
-    // A comment begins where a word could begin; a quoted word may hold anything, and "\"" a quote.
-    for (const [, comment, quoted, plain] of content.matchAll(/(#.*$)|"((?:\\.|[^"\\])*)"?|(\S+)/g)) {
-      if (comment !== undefined) break;
-      const word = quoted === undefined ? (plain ?? "") : quoted.replaceAll(/\\(["\\])/g, "$1");
-      tokens.push({ text: substitute(word, env), line: index + 1, isQuoted: quoted !== undefined });
-    }
-  }
-  return tokens;
-}
-
-function substitute(word: string, env: Readonly<Record<string, string | undefined>>): string {
-  return word.replaceAll(/\{\$(\w+)\}|\{%(\w+)%\}/g, (whole, unix: string | undefined, windows: string | undefined) => {
-    return env[unix ?? windows ?? ""] ?? whole;
-  });
 }

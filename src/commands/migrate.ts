@@ -1,10 +1,15 @@
 /* `nodens migrate FILE`: settings from a Corefile, or from a ConfigMap with one or with kube-dns's own keys. */
 import { readFileSync } from "node:fs";
-import { parseAllDocuments } from "yaml";
+import { isIPv6 } from "node:net";
+import { loadSettings } from "../settings/load-settings.ts";
+import type { Problem } from "../settings/problem.ts";
+import { kubeDnsVariable } from "./corefile-placeholders.ts";
 import { readCorefile } from "./corefile.ts";
 import { ExitCode } from "./exit-code.ts";
-import { migrateCorefile } from "./migrate-corefile.ts";
-import { createMigration, type Migration } from "./migration.ts";
+import { looksLikeCorefile, migrateCorefile } from "./migrate-corefile.ts";
+import { migrateKubeDnsKey } from "./migrate-kube-dns.ts";
+import { findSources, type MigrationSource } from "./migrate-sources.ts";
+import { createMigration, type GatheredSettings, type MigratedValue, type Migration } from "./migration.ts";
 
 /** What `migrate` needs. Both functions get whole lines, with their line ends. */
 export interface MigrateOptions {
@@ -16,115 +21,111 @@ export interface MigrateOptions {
 }
 
 /**
- * Writes settings, and as errors what was not carried over, a line each. Returns the exit code: 0, 65 when something was lost
- * that changes answers, 78 when the file cannot be read.
+ * Writes settings, and as errors what became of what is not in them, a line each. What it writes can always be loaded. Returns the
+ * exit code: 0, 65 when something was lost that changes answers, 78 with nothing written when the file cannot be read.
  */
 export function migrate(path: string, { env, write, writeError, readFile = readText }: MigrateOptions): number {
+  const file = path === "-" ? "standard input" : path;
+  const fail = (problem: string): number => {
+    writeError(`${problem}\n`);
+    return ExitCode.configuration;
+  };
   let text: string;
   try {
     text = readFile(path);
   } catch (error) {
-    writeError(`nodens: cannot read ${path}: ${(error as Error).message}\n`);
-    return ExitCode.configuration;
+    return fail(`nodens: cannot read ${file}: ${(error as Error).message}`);
   }
-  const migration = createMigration();
-  const source = path === "-" ? "standard input" : path;
-  const sources = findSources(text);
-  if (sources.length === 0) {
-    writeError(`${source}: has neither a Corefile nor stubDomains or upstreamNameservers\n`);
-    return ExitCode.configuration;
+  const found = findSources(text, file);
+  if ("problem" in found) return fail(found.problem);
+  const gathered = createMigration();
+  for (const source of found.sources) {
+    const problem = take(source, env, gathered);
+    if (problem !== undefined) return fail(problem);
   }
-  for (const { kind, content } of sources) {
-    const problem =
-      kind === "Corefile" ? takeCorefile(content, env, migration) : takeKubeDnsKey(kind, content, migration);
-    if (problem === undefined) continue;
-    writeError(`${source}${problem}\n`);
-    return ExitCode.configuration;
-  }
-  write(migration.toYaml(source));
-  for (const { line, what, message, isLoss } of migration.remarks()) {
-    const place = line === undefined ? source : `${source}:${line}`;
+  const migration = gathered.from(() => file);
+  migration.set("probes.directory", "/run/nodens", undefined);
+  migration.explain("probes", "Where the probes of nodens's manifests look.");
+  write(settle(gathered, migration, file));
+  const remarks = gathered.remarks();
+  for (const { place, what, message, isLoss } of remarks) {
     writeError(`${place}: ${what}: ${isLoss ? "LOST: " : ""}${message}\n`);
   }
-  return migration.remarks().some(({ isLoss }) => isLoss) ? ExitCode.incomplete : ExitCode.ok;
+  return remarks.some(({ isLoss }) => isLoss) ? ExitCode.incomplete : ExitCode.ok;
 }
 
-type SourceKind = "Corefile" | "stubDomains" | "upstreamNameservers" | "federations";
-const kubeDnsKeys = ["stubDomains", "upstreamNameservers", "federations"] as const;
-
-/** Lines count within the Corefile, also where it stands in a ConfigMap. */
-function findSources(text: string): { kind: SourceKind; content: string }[] {
-  const maps = configMapsIn(text);
-  if (maps.length === 0) return /[{}]/.test(text) ? [{ kind: "Corefile", content: text }] : [];
-  return maps.flatMap((data) => {
-    const corefile = data["Corefile"];
-    const keys = kubeDnsKeys.flatMap((kind) => {
-      const content = data[kind];
-      return typeof content === "string" ? [{ kind, content }] : [];
-    });
-    return typeof corefile === "string" ? [{ kind: "Corefile" as const, content: corefile }, ...keys] : keys;
-  });
-}
-
-interface ManifestLike {
-  readonly kind?: unknown;
-  readonly data?: Readonly<Record<string, unknown>>;
-  readonly items?: readonly ManifestLike[];
-}
-
-/** The data of every ConfigMap in YAML or JSON; none when the text is something else. */
-function configMapsIn(text: string): Readonly<Record<string, unknown>>[] {
-  try {
-    const documents = parseAllDocuments(text, { logLevel: "silent" });
-    if (!Array.isArray(documents)) return [];
-    const manifests = documents.flatMap((document): ManifestLike[] => {
-      if (document.errors.length > 0) return [];
-      const manifest = document.toJS() as ManifestLike | null;
-      return typeof manifest === "object" && manifest !== null ? [manifest, ...(manifest.items ?? [])] : [];
-    });
-    return manifests.flatMap(({ kind, data }) => (kind === "ConfigMap" && typeof data === "object" ? [data] : []));
-  } catch {
-    return [];
+/** What is broken, with its place; undefined when all could be read. */
+function take(source: MigrationSource, env: MigrateOptions["env"], gathered: GatheredSettings): string | undefined {
+  const { kind, content, placeOf } = source;
+  const migration = gathered.from(placeOf);
+  if (kind !== "Corefile") {
+    const problem = migrateKubeDnsKey(kind, content, migration);
+    return problem === undefined ? undefined : `${placeOf(1)}: ${problem}`;
   }
-}
-
-/** What is broken, from the place on; undefined when all could be read. */
-function takeCorefile(text: string, env: MigrateOptions["env"], migration: Migration): string | undefined {
-  const corefile = readCorefile(text, env);
-  if (corefile.broken !== undefined) return `:${corefile.broken.line}: ${corefile.broken.message}`;
-  if (corefile.blocks.length === 0) return ": the Corefile has no server block";
+  const corefile = readCorefile(content, env);
+  if (corefile.broken !== undefined) {
+    const { line, column, message } = corefile.broken;
+    return `${placeOf(line, column)}: ${message}`;
+  }
+  if (!looksLikeCorefile(corefile)) return `${placeOf(undefined)}: has no server block with a plugin of CoreDNS`;
   migrateCorefile(corefile, migration);
   return undefined;
 }
 
-/** kube-dns has JSON in its keys: a map of zones to servers, a list of servers. */
-function takeKubeDnsKey(
-  kind: Exclude<SourceKind, "Corefile">,
-  content: string,
-  migration: Migration,
-): string | undefined {
-  if (kind === "federations") {
-    migration.lose(undefined, kind, "there is nothing like it");
-    return undefined;
-  }
-  try {
-    const value: unknown = JSON.parse(content);
-    if (kind === "upstreamNameservers") migration.setServers("upstream.outsideServers", textsOf(value), 1);
-    else {
-      for (const [zone, servers] of Object.entries(value as object)) {
-        migration.setServers(`upstream.stubDomains.${zone}`, textsOf(servers), 1);
-      }
+/**
+ * The settings as YAML, without those that nodens would refuse: a file may say what CoreDNS would refuse too, and what is wrong only
+ * together is not seen line by line.
+ */
+function settle(gathered: GatheredSettings, migration: Migration, file: string): string {
+  for (;;) {
+    const text = gathered.toYaml(titleOf(gathered.toYaml(""), file));
+    const env = anyValues(text, migration.valueOf("attach.addresses"));
+    const loaded = loadSettings({ filePath: file, env, readFile: () => text });
+    if (!("problems" in loaded)) return text;
+    dropRefused(loaded.problems, text, gathered);
+    // Without a server nodens would start the DNS that it has for trying it out.
+    if (migration.valueOf("upstream.servers") === undefined) {
+      migration.set("upstream.servers", [kubeDnsVariable], undefined);
     }
-    return undefined;
-  } catch (error) {
-    return `: ${kind} is not as kube-dns has it: ${(error as Error).message}`;
   }
 }
 
-function textsOf(value: unknown): string[] {
-  if (!Array.isArray(value) || value.some((one) => typeof one !== "string"))
-    throw new Error("a list of addresses is wanted");
-  return value as string[];
+/** From the end, so that positions in lists stay what they are. Where nothing fits, whole groups that problems are about. */
+function dropRefused(problems: readonly Problem[], text: string, gathered: GatheredSettings): void {
+  const isServiceAsked = text.includes(`servers: ["${kubeDnsVariable}"]`);
+  const dropped = problems.toReversed().filter(({ setting, wrong }) => {
+    // What can be wrong with the Service, whose address is not known here, is that it cannot be intercepted.
+    const path = isServiceAsked && setting.startsWith("upstream.servers") ? "attach.mode" : setting;
+    return gathered.drop(path, wrong);
+  });
+  const { setting = "", wrong = "" } = problems[0] ?? {};
+  if (dropped.length > 0 || ["attach", "listen", "upstream"].some((group) => gathered.drop(group, wrong))) return;
+  throw new Error(`these settings cannot be used: ${setting} ${wrong}\n${text}`);
+}
+
+function titleOf(settings: string, file: string): string {
+  const names = variablesIn(settings).map((name) => `\${${name}}`);
+  const isReached = /^(?:listen|attach):/m.test(settings);
+  return [
+    `Settings of nodens, from ${file.replaceAll(/\s+/g, " ")}. \`nodens check\` shows what they lead to.`,
+    ...(names.length === 0 ? [] : [`From the environment, when nodens starts: ${names.join(", ")}.`]),
+    ...(isReached ? [] : ["How pods reach nodens is not said there: set attach or listen."]),
+  ].join("\n");
+}
+
+function variablesIn(settings: string): string[] {
+  return [...new Set([...settings.matchAll(/\$\{(\w+)/g)].map(([, name = ""]) => name))];
+}
+
+/** Addresses for the variables, each another one that nobody has: which they will have is not known here. */
+function anyValues(settings: string, ownAddresses: MigratedValue | undefined): Record<string, string> {
+  // A Service of another family than the addresses that it is redirected to would be refused.
+  const isV6Only = Array.isArray(ownAddresses) && ownAddresses.every((address) => isIPv6(address));
+  const values = variablesIn(settings).map((name, index) => {
+    const isV6 = isV6Only && kubeDnsVariable === `\${${name}}`;
+    return [name, isV6 ? `2001:db8:ffff:ffff::${index + 1}` : `240.0.0.${index + 1}`];
+  });
+  return Object.fromEntries(values);
 }
 
 const standardInput = 0;

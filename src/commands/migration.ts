@@ -1,119 +1,217 @@
 /*
- * Settings that are being gathered from another program's configuration, with the line that each comes from, and what could not
+ * Settings that are being gathered from another program's configuration, with the place that each comes from, and what could not
  * be carried over.
  */
-import { Document, isNode, isSeq } from "yaml";
+import { Document, isMap, isNode, isScalar, isSeq } from "yaml";
 
-/** A line of the old configuration and what became of it. */
+/** Something of the old configuration and what became of it. */
 export interface MigrationRemark {
-  readonly line: number | undefined;
-  /** The plugin or key. */
+  /** "FILE:LINE", as a rule. */
+  readonly place: string;
+  /** The plugin, key or setting. */
   readonly what: string;
   readonly message: string;
-  /** Whether answers will differ from before. */
+  /** Whether answers may differ from before. */
   readonly isLoss: boolean;
 }
 
-/** Settings by path ("upstream.servers"; what follows "upstream.stubDomains." is one zone). */
+/** A value as it will stand in the file. */
+export type MigratedValue = string | number | boolean | readonly string[];
+
+/** Takes what one file says. Paths are of settings ("upstream.servers"); what follows "upstream.stubDomains." is one zone. */
 export interface Migration {
-  /** Sets a value. A second, different one for the same setting stays out, and is remarked. */
-  set(path: string, value: string | number | boolean, line: number | undefined): void;
-  /** Sets the lower of the number there and this one. */
-  setLowest(path: string, value: number, line: number): void;
-  setList(path: string, values: readonly string[], line: number): void;
-  /** Servers; an empty list is left out. */
+  /** Sets a value. A second, different one for the same setting is left out and remarked. */
+  set(path: string, value: MigratedValue, line: number | undefined): void;
+  /** Sets servers, unless there are none. A second, different list is a loss. */
   setServers(path: string, servers: readonly string[], line: number): void;
+  /** Sets the lower of the number there and this one: nothing is remembered for longer than before. */
+  setLowest(path: string, value: number, line: number): void;
+  /** Lowers a number to this one, without a word: one setting follows from another. */
+  cap(path: string, value: number): void;
   /** Adds one to a list. */
   add(path: string, value: string, line: number): void;
-  /** Remarks on something that changes no answer. */
+  /** What is set so far. */
+  valueOf(path: string): MigratedValue | undefined;
+  /** Puts a comment over a group of settings ("attach"). */
+  explain(group: string, comment: string): void;
+  /** Remarks on something that changes no answer. Said once, whatever number of lines it is true of. */
   note(line: number | undefined, what: string, message: string): void;
   /** Remarks on something that does. */
   lose(line: number | undefined, what: string, message: string): void;
-  /** In the order of the lines. */
-  remarks(): readonly MigrationRemark[];
-  /** The settings as YAML, each with a comment that says where it comes from. `source` is the name of the old file. */
-  toYaml(source: string): string;
 }
 
-type Value = string | number | boolean | readonly string[];
+/** All that is gathered, from one file or several. */
+export interface GatheredSettings {
+  /** For what stands in one file. `placeOf` names a line of it, or the file where the line is not known. */
+  from(placeOf: (line: number | undefined) => string): Migration;
+  /** Takes the setting or the value of a list at this path ("upstream.servers[1]") out again. False when there is none. */
+  drop(path: string, why: string): boolean;
+  /** File by file, in the order of the lines. */
+  remarks(): readonly MigrationRemark[];
+  /** The settings as YAML, each with a comment that says where it comes from, below `title`. */
+  toYaml(title: string): string;
+}
 
-/** An empty one. */
-export function createMigration(): Migration {
-  const settings = new Map<string, { value: Value; line: number | undefined }>();
-  const remarks: MigrationRemark[] = [];
+/** A place for people, and for sorting. */
+interface Place {
+  /** Empty where no file says it in so many words. */
+  readonly place: string;
+  readonly file: number;
+  readonly line: number;
+}
 
-  function remark(line: number | undefined, what: string, message: string, isLoss: boolean): void {
-    // What is harmless is said once, not for every block.
-    const isSame = (other: MigrationRemark) => other.what === what && other.message === message;
-    const isSaid = remarks.some((other) => isSame(other) && (!isLoss || other.line === line));
-    if (!isSaid) remarks.push({ line, what, message, isLoss });
-  }
+type PlacedRemark = MigrationRemark & Place;
 
-  function put(path: string, value: Value, line: number | undefined): void {
-    const known = settings.get(path);
-    if (known === undefined) settings.set(path, { value, line });
-    else if (JSON.stringify(known.value) !== JSON.stringify(value)) {
-      const message = `${JSON.stringify(value)} is not carried over: line ${known.line} has set ${path} to ${JSON.stringify(known.value)}`;
-      remark(line, path, message, false);
+type PlacedValue = Place & { readonly value: MigratedValue };
+
+/** Nothing gathered yet. */
+export function createMigration(): GatheredSettings {
+  const settings = new Map<string, PlacedValue>();
+  const explanations = new Map<string, string>();
+  const remarks = new Map<string, PlacedRemark>();
+  let fileCount = 0;
+
+  function from(placeOf: (line: number | undefined) => string): Migration {
+    const file = fileCount++;
+    const inFile = (line: number | undefined): Place => ({ place: placeOf(line), file, line: line ?? 0 });
+    const placed = (line: number | undefined): Place =>
+      line === undefined ? { place: "", file, line: 0 } : inFile(line);
+
+    function remark(line: number | undefined, what: string, message: string, isLoss: boolean): void {
+      const key = JSON.stringify([what, message, isLoss ? placeOf(line) : ""]);
+      if (!remarks.has(key)) remarks.set(key, { what, message, isLoss, ...inFile(line) });
     }
+
+    function put(path: string, value: MigratedValue, line: number | undefined, isLoss: boolean): void {
+      const known = settings.get(path);
+      if (known === undefined) settings.set(path, { value, ...placed(line) });
+      else if (JSON.stringify(known.value) !== JSON.stringify(value)) {
+        remark(line, path, `${show(value)} is left out: it is ${show(known.value)} already (${known.place})`, isLoss);
+      }
+    }
+
+    return {
+      set: (path, value, line) => put(path, value, line, false),
+      setServers(path, servers, line) {
+        if (servers.length > 0) put(path, servers, line, true);
+      },
+      setLowest(path, value, line) {
+        const known = settings.get(path);
+        if (known === undefined || Number(known.value) > value) settings.set(path, { value, ...placed(line) });
+        if (known === undefined || known.value === value) return;
+        remark(line, path, `is another one at ${known.place}; nodens has one for all blocks, the lowest`, false);
+      },
+      cap(path, value) {
+        const known = settings.get(path);
+        if (known === undefined || Number(known.value) > value)
+          settings.set(path, { ...placed(undefined), ...known, value });
+      },
+      add(path, value, line) {
+        const known = settings.get(path);
+        const values = (known?.value ?? []) as readonly string[];
+        if (values.includes(value)) return;
+        settings.set(path, { ...(known ?? placed(line)), value: [...values, value] });
+      },
+      valueOf: (path) => settings.get(path)?.value,
+      explain: (group, comment) => void explanations.set(group, comment),
+      note: (line, what, message) => remark(line, what, message, false),
+      lose: (line, what, message) => remark(line, what, message, true),
+    };
   }
 
   return {
-    set: put,
-    setLowest(path, value, line) {
-      const known = settings.get(path);
-      if (known === undefined || Number(known.value) > value) settings.set(path, { value, line });
-      if (known === undefined || known.value === value) return;
-      remark(
-        line,
-        path,
-        `lines ${known.line} and ${line} differ (${String(known.value)}, ${value}); nodens has one for all zones, the lower`,
-        false,
-      );
+    from,
+    drop(path, why) {
+      const found = [...settings.keys()].findLast((known) => isWithin(path, known) || isWithin(known, path));
+      const placed = settings.get(found ?? "");
+      if (found === undefined || placed === undefined) return false;
+      const position = /^\[(\d+)\]$/.exec(path.slice(found.length))?.[1];
+      const { left, taken } = without(placed.value, position === undefined ? undefined : Number(position));
+      if (left === undefined) settings.delete(found);
+      else settings.set(found, { ...placed, value: left });
+      const message = `${show(taken)} is left out: it ${why}`;
+      remarks.set(`${found} ${message}`, { ...placed, what: found, message, isLoss: true });
+      return true;
     },
-    setList: put,
-    setServers(path, servers, line) {
-      if (servers.length > 0) put(path, servers, line);
-    },
-    add(path, value, line) {
-      const known = settings.get(path);
-      const values = (known?.value ?? []) as readonly string[];
-      if (!values.includes(value)) settings.set(path, { value: [...values, value], line: known?.line ?? line });
-    },
-    note: (line, what, message) => remark(line, what, message, false),
-    lose: (line, what, message) => remark(line, what, message, true),
-    remarks: () => remarks.toSorted((one, other) => (one.line ?? 0) - (other.line ?? 0)),
-    toYaml: (source) => write(settings, source),
+    remarks: () => [...remarks.values()].toSorted((one, other) => one.file - other.file || one.line - other.line),
+    toYaml: (title) => write(settings, explanations, title),
   };
 }
 
-function write(settings: ReadonlyMap<string, { value: Value; line: number | undefined }>, source: string): string {
-  const tree: Tree = {};
-  for (const [path, { value }] of settings) putAt(tree, keysOf(path), value);
+/** Whether a path is a setting or group, or something in it. */
+function isWithin(path: string, parent: string): boolean {
+  return path.startsWith(parent) && /^(?:$|[.[])/.test(path.slice(parent.length));
+}
+
+/** A list without the value at a position; nothing is left of a list of one, and of other values. */
+function without(value: MigratedValue, position: number | undefined): { left?: MigratedValue; taken: MigratedValue } {
+  const taken = typeof value === "object" && position !== undefined ? value[position] : undefined;
+  if (typeof value !== "object" || taken === undefined || value.length === 1) return { taken: value };
+  return { left: value.filter((_, index) => index !== position), taken };
+}
+
+function show(value: MigratedValue): string {
+  return typeof value === "object" ? `[${value.join(", ")}]` : String(value);
+}
+
+/** The order in which a reader expects the groups: how pods arrive, who is asked, the rest. */
+const groupOrder = [
+  "listen",
+  "attach",
+  "admin",
+  "probes",
+  "cluster",
+  "upstream",
+  "search",
+  "cache",
+  "limits",
+  "log",
+  "shutdown",
+];
+
+function write(
+  settings: ReadonlyMap<string, PlacedValue>,
+  explanations: ReadonlyMap<string, string>,
+  title: string,
+): string {
+  const entries = [...settings].map(([path, placed]) => ({ keys: keysOf(path), ...placed }));
+  const rank = ({ keys: [group = ""] }: { keys: readonly string[] }) => groupOrder.indexOf(group);
+  const ordered = entries.toSorted((one, other) => rank(one) - rank(other));
+  const tree: Tree = new Map();
+  for (const { keys, value } of ordered) putAt(tree, keys, value);
   const document = new Document(tree, { aliasDuplicateObjects: false });
-  document.commentBefore = ` Settings of nodens, from ${source}. Look at them with \`nodens check\`.`;
-  for (const [path, { line }] of settings)
-    decorate(document, keysOf(path), line === undefined ? undefined : ` line ${line}`);
-  return document.toString({ lineWidth: 120 });
+  document.commentBefore = asComment(title);
+  for (const { keys, place } of ordered) decorate(document, keys, place);
+  for (const { key } of isMap(document.contents) ? document.contents.items : []) {
+    const explanation = isScalar(key) ? explanations.get(String(key.value)) : undefined;
+    if (isScalar(key) && explanation !== undefined) key.commentBefore = asComment(explanation);
+  }
+  return document.toString({ lineWidth: 120, flowCollectionPadding: false });
+}
+
+function asComment(text: string): string {
+  return text
+    .split("\n")
+    .map((line) => ` ${line}`)
+    .join("\n");
 }
 
 function keysOf(path: string): string[] {
-  const zone = /^(upstream)\.(stubDomains)\.(.+)$/.exec(path);
+  const zone = /^(upstream)\.(stubDomains)\.(.+)$/s.exec(path);
   return zone === null ? path.split(".") : zone.slice(1);
 }
 
-interface Tree {
-  [key: string]: Tree | Value;
+/** A map, because zones come from the file and may have any name. */
+type Tree = Map<string, Tree | MigratedValue>;
+
+function putAt(tree: Tree, [key = "", ...rest]: readonly string[], value: MigratedValue): void {
+  if (rest.length === 0) tree.set(key, value);
+  else putAt(tree.getOrInsertComputed(key, () => new Map()) as Tree, rest, value);
 }
 
-function putAt(tree: Tree, [key = "", ...rest]: readonly string[], value: Value): void {
-  if (rest.length === 0) tree[key] = value;
-  else putAt((tree[key] ??= {}) as Tree, rest, value);
-}
-
-/** Lists on one line, as their neighbours are; the comment behind. */
-function decorate(document: Document, keys: readonly string[], comment: string | undefined): void {
+/** Lists on one line, as their neighbours are; the place behind. */
+function decorate(document: Document, keys: readonly string[], place: string): void {
   const node = document.getIn(keys, true);
   if (isSeq(node)) node.flow = true;
-  if (isNode(node) && comment !== undefined) node.comment = comment;
+  if (isNode(node) && place !== "") node.comment = ` ${place.replaceAll(/\s+/g, " ")}`;
 }

@@ -1,0 +1,80 @@
+/*
+ * The zones of a Corefile: keys of server blocks with scheme, port and address range, in the form that settings have.
+ */
+import { isIP } from "node:net";
+import { addressOctets } from "../runtime/server-address.ts";
+import { isVariable } from "./corefile-placeholders.ts";
+import type { ServerBlock } from "./corefile.ts";
+
+/** A zone that a block is for. The root is "."; others are in lower case without the last dot. */
+export interface ServedZone {
+  readonly zone: string;
+  readonly port: number;
+  readonly block: ServerBlock;
+}
+
+/** A key that no setting can express, and why. */
+interface UnusableKey {
+  readonly key: string;
+  readonly why: string;
+}
+
+/** The zones of a block, and the keys that are none. */
+export function zonesOf(block: ServerBlock): { zones: ServedZone[]; unusable: UnusableKey[] } {
+  const zones: ServedZone[] = [];
+  const unusable: UnusableKey[] = [];
+  for (const key of block.keys) {
+    const [, scheme = "dns", rest = ""] = /^(?:(\w+):\/\/)?(.*)$/s.exec(key) ?? [];
+    const [, name = "", port = "53"] = /^(.*?)(?::(\d+))?$/s.exec(rest) ?? [];
+    const names = namesOf(name);
+    if (scheme !== "dns") unusable.push({ key, why: "nodens answers over UDP and TCP only" });
+    else if (Number(port) === 0 || Number(port) > 65_535) unusable.push({ key, why: "no such port" });
+    else if (names === undefined) unusable.push({ key, why: "it is no range of addresses" });
+    else if (!names.every(isZone)) unusable.push({ key, why: "it is no domain name that settings can hold" });
+    else zones.push(...names.map((zone) => ({ zone, port: Number(port), block })));
+  }
+  return { zones, unusable };
+}
+
+/** Whether it is a zone as settings take them, the root included, or a variable. */
+export function isZone(zone: string): boolean {
+  return (
+    zone === "." || isVariable(zone) || (zone.length <= 253 && /^[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*$/.test(zone))
+  );
+}
+
+/** Whether names below the zone are addresses. */
+export function isReverseZone(zone: string): boolean {
+  return /(?:^|\.)(?:in-addr|ip6)\.arpa$/.test(zone);
+}
+
+/** Whether a zone is another one, or lies below it. */
+export function isAtOrBelow(zone: string, parent: string): boolean {
+  return parent === "." || zone === parent || zone.endsWith(`.${parent}`);
+}
+
+/** The zones that a name or a range of addresses stands for; undefined for a length that no address has. */
+export function namesOf(name: string): string[] | undefined {
+  const [, address = "", lengthText = ""] = /^([^/]+)\/(\d{1,3})$/.exec(name) ?? [];
+  if (isIP(address) !== 0) return reverseZones(address, Number(lengthText));
+  const text = isVariable(name) ? name : name.toLowerCase();
+  return [text.replace(/(?<=.)\.$/s, "") || "."];
+}
+
+/** Reverse zones end at whole octets, or hexadecimal digits for IPv6; a range between two is all zones of the longer one. */
+function reverseZones(address: string, length: number): string[] | undefined {
+  const isV6 = isIP(address) === 6;
+  const octets = addressOctets(address);
+  if (length > octets.length * 8) return undefined;
+  const parts = isV6 ? octets.flatMap((octet) => [octet >> 4, octet & 15]) : octets;
+  const [bits, suffix] = isV6 ? [4, "ip6.arpa"] : [8, "in-addr.arpa"];
+  const count = Math.ceil(length / bits);
+  const last = parts[count - 1];
+  if (last === undefined) return [suffix];
+  const zoneCount = 2 ** (count * bits - length);
+  const firstLast = last - (last % zoneCount);
+  return Array.from({ length: zoneCount }, (_, index) => {
+    const own = [...parts.slice(0, count - 1), firstLast + index].toReversed();
+    return [...own.map((part) => part.toString(isV6 ? 16 : 10)), suffix].join(".");
+  });
+}

@@ -1,0 +1,148 @@
+/*
+ * The `cache` lines of a Corefile. CoreDNS has one cache for each block, nodens one for all: of times that differ the shortest is
+ * taken, so that nothing is remembered for longer than before.
+ */
+import type { Directive } from "./corefile.ts";
+import type { Migration } from "./migration.ts";
+
+/** What CoreDNS remembers for at most, where the line has no number. */
+const defaultTtlSeconds = { success: 3600, denial: 1800 } as const;
+
+/** Takes over one line. `isCluster`: it is in the block of the cluster's own names. */
+export function migrateCache(cache: Directive, isCluster: boolean, migration: Migration): void {
+  const [first = ""] = cache.arguments;
+  const overall = wholeNumber(first);
+  if (cache.arguments.length > (overall === undefined ? 0 : 1)) {
+    migration.note(cache.line, "cache", "zones within a block are not told apart; what is set is for all");
+  }
+  migrateTtl("success", cache, overall, isCluster, migration);
+  migrateTtl("denial", cache, overall, isCluster, migration);
+  for (const option of cache.block) migrateOption(option, isCluster, migration);
+  if (!cache.block.some(({ name }) => name === "serve_stale")) {
+    const message = "stale answers are given for an hour when the upstream fails; cache.staleSeconds: 0 ends that";
+    migration.note(cache.line, "cache", message);
+  }
+}
+
+/** A denial may not outlive an answer. The settings say so, and their default would. */
+export function settleCache(migration: Migration): void {
+  const longest = migration.valueOf("cache.maxTtlSeconds");
+  const denials = migration.valueOf("cache.maxDenialTtlSeconds") ?? defaultTtlSeconds.denial;
+  if (typeof longest === "number" && Number(denials) > longest) migration.cap("cache.maxDenialTtlSeconds", longest);
+}
+
+type Kind = keyof typeof defaultTtlSeconds;
+
+function migrateTtl(
+  kind: Kind,
+  cache: Directive,
+  overall: number | undefined,
+  isCluster: boolean,
+  migration: Migration,
+): void {
+  const option = cache.block.find(({ name }) => name === kind);
+  const line = option?.line ?? cache.line;
+  const own = option?.arguments[1];
+  const written = own === undefined ? overall : wholeNumber(own);
+  if (own !== undefined && written === undefined) {
+    migration.lose(line, `cache ${kind}`, `"${own}" is no number of seconds`);
+  } else if (written !== undefined) setTtl(kind, written, isCluster, line, migration);
+  // For the cluster's own names the default of nodens is shorter.
+  else if (kind === "success" || !isCluster) setTtl(kind, defaultTtlSeconds[kind], isCluster, line, migration);
+}
+
+function setTtl(kind: Kind, seconds: number, isCluster: boolean, line: number, migration: Migration): void {
+  if (kind === "success") migration.setLowest("cache.maxTtlSeconds", clamp(seconds, 1, 604_800), line);
+  else if (isCluster) migration.setLowest("cache.maxClusterDenialTtlSeconds", clamp(seconds, 0, 30), line);
+  else migration.setLowest("cache.maxDenialTtlSeconds", clamp(seconds, 1, 86_400), line);
+}
+
+function migrateOption(option: Directive, isCluster: boolean, migration: Migration): void {
+  const { name, line } = option;
+  switch (name) {
+    case "success":
+    case "denial":
+      noteCapacity(option, migration);
+      break;
+    case "prefetch":
+      if (option.arguments[0] === "0") break;
+      migration.set("cache.prefetch", true, line);
+      migration.note(line, "cache prefetch", "nodens decides itself what is asked for often");
+      break;
+    case "serve_stale":
+      migrateStale(option, migration);
+      break;
+    case "servfail": {
+      const seconds = readSeconds(option.arguments[0] ?? "", line, name, migration);
+      if (seconds !== undefined) migration.setLowest("cache.maxFailureTtlSeconds", clamp(seconds, 1, 300), line);
+      if (seconds === 0) migration.note(line, "cache servfail", "a failure is remembered for one second at least");
+      break;
+    }
+    case "disable":
+      migrateDisable(option, isCluster, migration);
+      break;
+    case "keepttl":
+      migration.lose(line, "cache keepttl", "the time to live that clients see is always the time that is left");
+      break;
+    case "serve_stale_policy":
+      migration.note(
+        line,
+        "cache serve_stale_policy",
+        "stale answers are given only when the upstream fails or is slow",
+      );
+      break;
+    default:
+      migration.lose(line, `cache ${name}`, "no option that is known here");
+  }
+}
+
+function noteCapacity({ name, line, arguments: [, , leastTtl] }: Directive, migration: Migration): void {
+  const message =
+    "the number of entries is not carried over; nodens counts bytes, see cache.answersBytes, cache.denialsBytes";
+  migration.note(line, `cache ${name}`, message);
+  if (leastTtl !== undefined) {
+    migration.note(line, `cache ${name}`, "a short time to live is not made longer");
+  }
+}
+
+function migrateStale({ arguments: [duration = "1h", mode], line }: Directive, migration: Migration): void {
+  const seconds = readSeconds(duration, line, "serve_stale", migration);
+  if (seconds !== undefined) migration.setLowest("cache.staleSeconds", clamp(seconds, 0, 604_800), line);
+  if (mode?.toLowerCase() === "verify") return;
+  const message = "a stale answer is given when the upstream fails or is slower than cache.staleAfterMs, not at once";
+  migration.note(line, "cache serve_stale", message);
+}
+
+function migrateDisable(
+  { arguments: [kind, ...zones], line }: Directive,
+  isCluster: boolean,
+  migration: Migration,
+): void {
+  if (kind === "denial" && zones.length === 0) setTtl("denial", isCluster ? 0 : 1, isCluster, line, migration);
+  else migration.lose(line, "cache disable", "answers are always remembered, for as long as their time to live says");
+}
+
+function readSeconds(text: string, line: number, option: string, migration: Migration): number | undefined {
+  const seconds = secondsOf(text);
+  if (seconds === undefined) migration.lose(line, `cache ${option}`, `"${text}" is no time`);
+  return seconds;
+}
+
+/** Go's durations ("1h30m", "5s", "0") in whole seconds, or undefined. */
+export function secondsOf(text: string): number | undefined {
+  if (text === "0") return 0;
+  if (!/^(?:\d+(?:\.\d+)?(?:h|ms|m|s))+$/.test(text)) return undefined;
+  const factors: Readonly<Record<string, number>> = { h: 3600, m: 60, s: 1, ms: 0.001 };
+  const parts = [...text.matchAll(/([\d.]+)(h|ms|m|s)/g)];
+  return Math.round(parts.reduce((sum, [, amount, unit = "s"]) => sum + Number(amount) * (factors[unit] ?? 1), 0));
+}
+
+/** The number between the two bounds that is nearest. */
+export function clamp(value: number, lowest: number, highest: number): number {
+  return Math.min(highest, Math.max(lowest, value));
+}
+
+/** A number as CoreDNS writes it, or undefined. */
+export function wholeNumber(text: string): number | undefined {
+  return /^\d{1,9}$/.test(text) ? Number(text) : undefined;
+}

@@ -1,0 +1,226 @@
+/*
+ * The `forward` lines of a Corefile: which names went to which servers, and over what.
+ */
+import { formatServerAddress, parseServerAddress } from "../runtime/server-address.ts";
+import { isVariable, nodeServersPlaceholder } from "./corefile-placeholders.ts";
+import { isAtOrBelow, isReverseZone, namesOf, type ServedZone } from "./corefile-zones.ts";
+import type { Directive } from "./corefile.ts";
+import type { Migration } from "./migration.ts";
+
+/** Where the names of a zone went. */
+export interface Route {
+  readonly zone: string;
+  /** As settings name them. */
+  readonly servers: readonly string[];
+  /** Whether the servers of the node's resolv.conf, or those of another such file, were asked. */
+  readonly asksNode: boolean;
+  readonly isOverTcp: boolean;
+  readonly line: number;
+}
+
+/** Options that nodens does without asking, or has elsewhere. */
+const harmlessOptions: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    prefer_udp: "see upstream.clusterTransport and upstream.outsideTransport",
+    policy: "the first server of the list that is up is asked, the others when it does not answer",
+    expire: "see upstream.tcp.idleTimeoutMs",
+    max_age: "see upstream.tcp.maxAgeSeconds and upstream.udp.maxAgeSeconds",
+    max_idle_conns: "see upstream.tcp.maxFlows",
+    read_timeout: "see upstream.udp.retransmitMs, upstream.tcp.queryTimeoutMs and upstream.deadlineMs",
+    max_fails: "see upstream.health.failuresUntilDown",
+    max_connect_attempts: "see upstream.maxSends",
+    health_check: "servers that are down are probed, see upstream.health",
+    max_concurrent: "see limits.maxInFlight, which bounds what is under way for all zones together",
+    failfast_all_unhealthy_upstreams: "servers are asked also when all of them are down",
+    failover: "SERVFAIL and REFUSED get a second opinion from the next server",
+    resolver: "servers are given by address",
+    tls: "there is no DNS over TLS",
+    tls_servername: "there is no DNS over TLS",
+    doh_method: "there is no DNS over HTTPS",
+  }),
+);
+
+const lostOptions: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    except: "these names are forwarded too; give them servers of their own in upstream.stubDomains",
+    next: "the first answer counts; let the cluster's DNS ask the second server",
+    next_on_nodata: "the first answer counts; let the cluster's DNS ask the second server",
+    source_address: "the node's routing decides where questions come from; allow its address on the server",
+  }),
+);
+
+/** The routes of all blocks, one for a zone. Remarks on what no route can express. */
+export function readRoutes(zones: readonly ServedZone[], migration: Migration): Route[] {
+  const routes = new Map<string, Route>();
+  for (const { zone, block } of zones) {
+    const forwards = block.directives.filter(({ name }) => name === "forward");
+    for (const forward of forwards) {
+      for (const from of zonesForwarded(zone, forward, migration)) {
+        const route = readRoute(from, forward, migration);
+        const known = routes.get(from);
+        if (known === undefined) routes.set(from, route);
+        else noteSecond(known, route, migration);
+      }
+    }
+    for (const forward of forwards) remarkOnOptions(forward, forwards.length > 1, migration);
+  }
+  return [...routes.values()];
+}
+
+/** The zones of which `forward FROM` takes the names, within the zone of its block. */
+function zonesForwarded(zone: string, { arguments: [from = "."], line }: Directive, migration: Migration): string[] {
+  const names = namesOf(from.replace(/:\d+$/, "")) ?? [];
+  return names.flatMap((name) => {
+    if (isAtOrBelow(zone, name)) return [zone];
+    if (isAtOrBelow(name, zone)) return [name];
+    migration.note(line, "forward", `never asked: no name of ${zone} is below ${name}`);
+    return [];
+  });
+}
+
+function readRoute(zone: string, forward: Directive, migration: Migration): Route {
+  const { line, block } = forward;
+  const targets = forward.arguments.slice(1);
+  const asksNode = targets.some(isNodeServers);
+  const servers = targets
+    .filter((target) => !isNodeServers(target))
+    .flatMap((target) => serverOf(target, line, migration));
+  return {
+    zone,
+    servers: withoutRepetition(servers),
+    asksNode,
+    isOverTcp: block.some(({ name }) => name === "force_tcp"),
+    line,
+  };
+}
+
+function isNodeServers(target: string): boolean {
+  return target.startsWith("/") || target === nodeServersPlaceholder;
+}
+
+function serverOf(target: string, line: number, migration: Migration): string[] {
+  const address = target.replace(/^dns:\/\//, "");
+  // Without its port the variable may hold an IPv6 address too.
+  if (isVariable(address)) return [address.replace(/:53$/, "")];
+  const parsed = parseServerAddress(address, 53);
+  if (parsed !== undefined && parsed.port !== 0 && !/^[0.:]+$/.test(parsed.host))
+    return [parsed.port === 53 ? parsed.host : formatServerAddress(parsed)];
+  const why = /^\w+:\/\//.test(target)
+    ? "nodens asks over UDP and TCP only; name a server that answers those"
+    : "no IP address that can be asked; nodens cannot look up its own servers, name their addresses";
+  migration.lose(line, "forward", `${target}: ${why}`);
+  return [];
+}
+
+function withoutRepetition(servers: readonly string[]): string[] {
+  return [...new Set(servers)];
+}
+
+/** CoreDNS asks the first of two in a block; two blocks for a zone are told apart by address or port, which nodens does not. */
+function noteSecond(known: Route, route: Route, migration: Migration): void {
+  const isSame = known.servers.join(" ") === route.servers.join(" ") && known.asksNode === route.asksNode;
+  if (isSame || known.line === route.line) return;
+  const message = `${route.zone} goes to the servers of line ${known.line} already, and to one list only`;
+  migration.lose(route.line, "forward", message);
+}
+
+function remarkOnOptions(forward: Directive, hasNext: boolean, migration: Migration): void {
+  for (const { name, line } of forward.block) {
+    if (name === "force_tcp") continue;
+    const isIdle = name.startsWith("next") && !hasNext;
+    const harmless = isIdle ? "there is no second forward in this block" : harmlessOptions.get(name);
+    if (harmless !== undefined) migration.note(line, `forward ${name}`, harmless);
+    else migration.lose(line, `forward ${name}`, lostOptions.get(name) ?? "no option that is known here");
+  }
+}
+
+/**
+ * Turns routes into settings. `clusterDomain` is undefined where it cannot be told; `serviceAddress` is asked about the cluster's
+ * names when no route says who is.
+ */
+export function placeRoutes(
+  routes: readonly Route[],
+  clusterDomain: string | undefined,
+  serviceAddress: string,
+  migration: Migration,
+): void {
+  const root = routes.find(({ zone }) => zone === ".");
+  const cluster = routes.find(({ zone }) => zone === clusterDomain);
+  const servers = placeClusterServers(cluster, root, serviceAddress, migration);
+  if (root !== undefined) placeOutside(root, cluster, servers, migration);
+  else if (routes.length > 0) {
+    migration.note(
+      routes[0]?.line,
+      "forward",
+      "there is no block for all other names; nodens asks upstream.servers for them",
+    );
+  }
+  const rest = routes.filter((route) => route !== root && route !== cluster);
+  for (const route of rest) placeZone(route, root, servers, migration);
+  const isSplit = rest.some(({ zone }) => isReverseZone(zone) && migration.valueOf(`upstream.stubDomains.${zone}`));
+  // The default would keep the private ranges from a server that has been asked about all of them.
+  if (isSplit && migration.valueOf("cluster.reverseZones") === undefined) {
+    migration.set("cluster.reverseZones", [], undefined);
+  }
+  const forced = rest.find(({ zone, isOverTcp }) => isOverTcp && migration.valueOf(`upstream.stubDomains.${zone}`));
+  if (forced !== undefined && migration.valueOf("upstream.outsideTransport") === undefined) {
+    const message = "stub domains are asked like outside names, over UDP first; see upstream.outsideTransport";
+    migration.note(forced.line, "forward force_tcp", message);
+  }
+}
+
+/** Whoever was asked about the cluster's names, or about all names where these had no block of their own. */
+function placeClusterServers(
+  cluster: Route | undefined,
+  root: Route | undefined,
+  serviceAddress: string,
+  migration: Migration,
+): readonly string[] {
+  const source = cluster ?? root;
+  if (source !== undefined && source.servers.length > 0) {
+    migration.setServers("upstream.servers", source.servers, source.line);
+    if (source.isOverTcp) migration.set("upstream.clusterTransport", "tcp", source.line);
+    return source.servers;
+  }
+  migration.set("upstream.servers", [serviceAddress], undefined);
+  if (source === undefined || !isVariable(serviceAddress)) return [serviceAddress];
+  const message = `no server for the cluster's names is named; nodens asks ${serviceAddress}, the kube-dns Service`;
+  if (cluster === undefined) migration.note(source.line, "forward", message);
+  else migration.lose(source.line, "forward", message);
+  return [serviceAddress];
+}
+
+function placeOutside(
+  root: Route,
+  cluster: Route | undefined,
+  clusterServers: readonly string[],
+  migration: Migration,
+): void {
+  const { servers, asksNode, isOverTcp, line } = root;
+  if (isOverTcp) migration.set("upstream.outsideTransport", "tcp", line);
+  if (asksNode) {
+    const message =
+      "outside names went to the servers of the node (resolv.conf); nodens asks kube-dns for them, unless upstream.outsideServers names servers";
+    migration.note(line, "forward", message);
+  }
+  const isSame = cluster === undefined || servers.join(" ") === clusterServers.join(" ");
+  if (!isSame) migration.setServers("upstream.outsideServers", servers, line);
+}
+
+function placeZone(
+  route: Route,
+  root: Route | undefined,
+  clusterServers: readonly string[],
+  migration: Migration,
+): void {
+  const { zone, servers, asksNode, line } = route;
+  const isOfCluster = servers.length > 0 && servers.every((server) => clusterServers.includes(server));
+  if (isReverseZone(zone) && isOfCluster) migration.add("cluster.reverseZones", zone, line);
+  else if (servers.length > 0) migration.setServers(`upstream.stubDomains.${zone}`, servers, line);
+  else if (asksNode && root?.asksNode === true) {
+    migration.note(line, "forward", `${zone} went where all outside names went, as it does now`);
+  } else if (asksNode) {
+    const message = `${zone} went to the servers of the node (resolv.conf); name them in upstream.stubDomains`;
+    migration.lose(line, "forward", message);
+  } else migration.lose(line, "forward", `${zone} is asked like outside names: none of its servers can be`);
+}

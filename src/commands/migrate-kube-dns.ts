@@ -1,0 +1,68 @@
+/*
+ * The ConfigMap of kube-dns: JSON in its keys, a map of zones to servers and a list of servers.
+ */
+import { parseServerAddress } from "../runtime/server-address.ts";
+import { kubeDnsVariable } from "./corefile-placeholders.ts";
+import { isZone } from "./corefile-zones.ts";
+import type { Migration } from "./migration.ts";
+
+/** The keys that kube-dns knows. */
+export const kubeDnsKeys = ["stubDomains", "upstreamNameservers", "federations"] as const;
+
+/** One of them. */
+export type KubeDnsKey = (typeof kubeDnsKeys)[number];
+
+/** Adds what a key says. Lines count within `content`. Returns what is broken, or undefined. */
+export function migrateKubeDnsKey(key: KubeDnsKey, content: string, migration: Migration): string | undefined {
+  if (migration.valueOf("upstream.servers") === undefined)
+    migration.set("upstream.servers", [kubeDnsVariable], undefined);
+  if (key === "federations") {
+    migration.lose(1, key, "names of federations are not answered; let the cluster's DNS do it, which is asked");
+    return undefined;
+  }
+  const value = parseJson(content);
+  const isMap = typeof value === "object" && value !== null && !Array.isArray(value);
+  const lists = key === "upstreamNameservers" ? [["", value] as const] : isMap ? Object.entries(value) : undefined;
+  if (lists === undefined) return `${key} is no JSON map from zones to servers`;
+  for (const [zone, servers] of lists) {
+    if (!isListOfText(servers)) return `${key}: a JSON list of addresses is wanted${zone === "" ? "" : ` for ${zone}`}`;
+    const line = lineOf(zone, content);
+    const name = zone.toLowerCase().replace(/\.$/, "");
+    if (zone !== "" && (name === "" || !isZone(name))) {
+      migration.lose(line, key, `${JSON.stringify(zone)} is no domain name that settings can hold`);
+      continue;
+    }
+    const path = zone === "" ? "upstream.outsideServers" : `upstream.stubDomains.${name}`;
+    migration.setServers(path, usable(servers, key, line, migration), line);
+  }
+  return undefined;
+}
+
+function usable(servers: readonly string[], key: string, line: number, migration: Migration): string[] {
+  return [...new Set(servers)].filter((server) => {
+    if (parseServerAddress(server, 53) !== undefined) return true;
+    migration.lose(
+      line,
+      key,
+      `${server} is no IP address; nodens cannot look up its own servers, name their addresses`,
+    );
+    return false;
+  });
+}
+
+/** JSON.parse keeps no places; a key in quotes is found well enough without. */
+function lineOf(zone: string, content: string): number {
+  return content.slice(0, Math.max(0, content.indexOf(JSON.stringify(zone)))).split("\n").length;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function isListOfText(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((one) => typeof one === "string");
+}
