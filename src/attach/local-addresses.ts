@@ -17,7 +17,10 @@ interface LocalAddress {
   readonly label: string | undefined;
 }
 
-/** Adds those of `addresses` that no interface has. Returns what went wrong, and what looks wrong. */
+/**
+ * Adds those of `addresses` that no interface has, NodeLocal DNSCache's apart: what is on that goes away with it, and pods' queries
+ * would wait until the next look. Returns what went wrong, and what looks wrong.
+ */
 export async function ensureAddresses(addresses: readonly string[], run: RunProgram): Promise<SetupProblem[]> {
   const listed = await run("ip", ["-json", "address", "show"]);
   if (listed.code !== 0) return [problemOfProgram("address", "ip", "list the addresses of this node", listed)];
@@ -25,7 +28,8 @@ export async function ensureAddresses(addresses: readonly string[], run: RunProg
   const problems: SetupProblem[] = [];
   for (const address of addresses) {
     const found = present.filter((local) => local.address === address);
-    if (found.length === 0) problems.push(...(await addAddress(address, run)));
+    const lasting = found.filter(({ interfaceName }) => interfaceName !== nodeLocalInterface);
+    if (lasting.length === 0) problems.push(...(await addAddress(address, run)));
     // On another interface it is the node's own address, which may be answered on as well; with one exception.
     const taken = found.find(({ interfaceName }) => interfaceName === nodeLocalInterface);
     if (taken !== undefined) problems.push(takenByNodeLocal(taken));

@@ -32,6 +32,8 @@ export interface NodensOnNodeOptions {
   /** Whether to wait until it is ready and, to intercept, does so. True unless said otherwise. */
   readonly waitUntilAttached?: boolean;
   readonly env?: Record<string, string>;
+  /** Where it tells of itself: a second one beside the first needs another port, or either answers. 9253 unless said otherwise. */
+  readonly adminPort?: number;
   /** Capabilities that it must do without. */
   readonly without?: readonly string[];
 }
@@ -55,10 +57,11 @@ export async function startNodensOnNode(bed: NodeBed, options: NodensOnNodeOptio
     rmSync(folder, { recursive: true, force: true });
     return code as number | null;
   });
+  const page = `http://127.0.0.1:${options.adminPort ?? defaultAdminPort}/metrics`;
   const readyFile = join(folder, "probes", "ready");
 
   async function metric(name: string, label = ""): Promise<number | undefined> {
-    const { stdout } = await bed.node.run("curl", ["-sf", "--max-time", "2", "http://127.0.0.1:9253/metrics"]);
+    const { stdout } = await bed.node.run("curl", ["-sf", "--max-time", "2", page]);
     const line = stdout
       .split("\n")
       .find((text) => /^[^# ]/.test(text) && text.startsWith(name) && text.includes(label));
@@ -101,12 +104,17 @@ export async function interceptTables(bed: NodeBed): Promise<string[]> {
   return [...stdout.matchAll(/nodens_[0-9a-f]+/g)].map(([table]) => table);
 }
 
-function settingsOf({ mode, settings = {} }: NodensOnNodeOptions, folder: string): Record<string, unknown> {
+const defaultAdminPort = 9253;
+
+function settingsOf(
+  { mode, settings = {}, adminPort = defaultAdminPort }: NodensOnNodeOptions,
+  folder: string,
+): Record<string, unknown> {
   const base: Record<string, Record<string, unknown>> = {
     listen: { addresses: mode === "none" ? [`${bedAddress.node}:53`] : [] },
     attach: { mode },
     upstream: { servers: [bedAddress.service] },
-    admin: { address: "127.0.0.1:9253" },
+    admin: { address: `127.0.0.1:${adminPort}` },
     probes: { directory: join(folder, "probes") },
     search: { resolvConf: "" },
     shutdown: { drainMs: 500 },
