@@ -60,8 +60,10 @@ const firstSuspensionMs = 60_000;
 const longestPauseMs = 900_000;
 /** Failed beats in a row until it is called a problem: before that a busy moment explains it. */
 const missesUntilProblem = 3;
-/** Fewer packets than this in a minute tell nothing; of more, as many per hundred may be lost on the way to us. */
+/** Fewer packets than this tell nothing; of more, as many per hundred may be lost on the way to us. */
 const fewPackets = 20;
+/** Unless none of them arrived: then so many are no packets that were on the way just then. */
+const fewestPackets = 4;
 const tolerablePercent = 10;
 
 /** Starts beating. It comes into force by itself, as soon as everything it needs is there. */
@@ -221,10 +223,14 @@ export function startInterception(options: InterceptionOptions): Interception {
       tracked: packetsOf(counterNames.tracked),
     };
     const intercepted = now.intercepted - counted.intercepted;
-    const lost = intercepted - (now.delivered - counted.delivered);
+    const delivered = now.delivered - counted.delivered;
+    const lost = intercepted - delivered;
     noteTracked(now.tracked - counted.tracked);
+    counted = { ...counted, tracked: now.tracked };
+    // Too few to tell are added to those of the next time: pods of a quiet node need DNS too. If none came, few are enough.
+    if (intercepted < (delivered === 0 ? fewestPackets : fewPackets)) return undefined;
     counted = now;
-    if (intercepted < fewPackets || lost * 100 <= intercepted * tolerablePercent) return undefined;
+    if (lost * 100 <= intercepted * tolerablePercent) return undefined;
     return `${lost} of ${intercepted} packets of pods were lost between nodens's rules and its socket (a firewall or network policy on the way to ${targets.map(({ host, port }) => `${host} port ${port}`).join(", ")}?)`;
   }
 

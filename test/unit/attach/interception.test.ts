@@ -328,7 +328,8 @@ describe("the look at pods' packets", () => {
   });
 
   test.each([
-    ["few packets", { intercepted: 19, delivered: 0 }],
+    ["three packets that may be on their way", { intercepted: 3, delivered: 0 }],
+    ["few packets of which some arrived", { intercepted: 19, delivered: 10 }],
     ["few losses", { intercepted: 1000, delivered: 900 }],
     ["nothing", { intercepted: 0, delivered: 0 }],
   ])("makes nothing of %s", async (_, counters) => {
@@ -337,6 +338,18 @@ describe("the look at pods' packets", () => {
     Object.assign(node.counters, counters);
     await interception.verify();
     expect(interception.isInForce()).toBe(true);
+  });
+
+  test("on a quiet node needs four packets only, if none arrived, however long they take to come together", async () => {
+    const { clock, interception, node, state } = start();
+    await clock.advance(1000);
+    Object.assign(node.counters, { intercepted: 2, delivered: 0 });
+    await interception.verify();
+    expect(interception.isInForce()).toBe(true);
+    Object.assign(node.counters, { intercepted: 4, delivered: 0 });
+    await interception.verify();
+    expect(interception.isInForce()).toBe(false);
+    expect(state.problems[0]?.message).toMatch(/^4 of 4 packets/);
   });
 
   test("says when rewritten packets are tracked all the same, and goes on intercepting", async () => {
