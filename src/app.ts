@@ -94,7 +94,8 @@ export interface App {
 }
 
 const retryReadyMs = 500;
-const selfQueryTimeoutMs = 1000;
+/** A SYN that is lost is sent again after a second, so TCP has more. */
+const selfQueryTimeoutMs = { udp: 1000, tcp: 2500 };
 const loopRoundMs = 10_000;
 const drainPollMs = 20;
 const emptyQueuesMs = 1000;
@@ -186,7 +187,7 @@ export async function startApp({ settings: initialSettings, clock, log }: AppOpt
     return askOwnSocket(
       address,
       ownQuestion(clusterDomain, RrType.SOA),
-      { protocol, timeoutMs: selfQueryTimeoutMs },
+      { protocol, timeoutMs: selfQueryTimeoutMs[protocol] },
       clock,
     );
   }

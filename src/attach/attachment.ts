@@ -6,7 +6,7 @@ import { isIP } from "node:net";
 import type { Clock } from "../runtime/clock.ts";
 import { formatServerAddress, type ServerAddress } from "../runtime/server-address.ts";
 import { type Interception, startInterception } from "./interception.ts";
-import type { Interception as InterceptionTarget } from "./intercept-table.ts";
+import type { InterceptTarget } from "./intercept-table.ts";
 import { ensureAddresses } from "./local-addresses.ts";
 import type { OpenNftSession } from "./nft-session.ts";
 import type { RunProgram } from "./run-program.ts";
@@ -187,7 +187,7 @@ export function targetsOf({
   virtualAddresses,
   addresses,
   interceptPort,
-}: Pick<AttachmentOptions, "virtualAddresses" | "addresses" | "interceptPort">): InterceptionTarget[] {
+}: Pick<AttachmentOptions, "virtualAddresses" | "addresses" | "interceptPort">): InterceptTarget[] {
   return virtualAddresses.flatMap((virtualAddress, position) => {
     const family = isIP(virtualAddress);
     const host = addresses.find((address) => isIP(address) === family);

@@ -12,7 +12,7 @@
 import { isIPv6 } from "node:net";
 
 /** A Service address and where its questions are to arrive: an address of the same family, and a port. */
-export interface Interception {
+export interface InterceptTarget {
   readonly virtualAddress: string;
   readonly host: string;
   readonly port: number;
@@ -21,7 +21,7 @@ export interface Interception {
 /** What the text depends on. */
 export interface InterceptTableOptions {
   readonly table: string;
-  readonly interceptions: readonly Interception[];
+  readonly interceptions: readonly InterceptTarget[];
   /** The port of test packets, on each `host`: they arrive where the first interception of the family does. */
   readonly probePort: number;
   /** Whether to keep the traffic out of connection tracking. */
@@ -124,7 +124,7 @@ export function withdrawText(table: string): string {
 }
 
 /** Of every family the first interception: where test packets arrive. */
-export function probeTargets(interceptions: readonly Interception[]): Interception[] {
+export function probeTargets(interceptions: readonly InterceptTarget[]): InterceptTarget[] {
   return interceptions.filter(
     ({ host }, position) => interceptions.findIndex((other) => other.host === host) === position,
   );

@@ -10,7 +10,7 @@ import type { ServerAddress } from "../runtime/server-address.ts";
 import {
   aliveSeconds,
   counterNames,
-  type Interception as InterceptionTarget,
+  type InterceptTarget,
   interceptTableText,
   probeTargets,
   renewText,
@@ -19,11 +19,11 @@ import {
 import type { NftSession, OpenNftSession } from "./nft-session.ts";
 import { readCounters } from "./read-counters.ts";
 import type { RunProgram } from "./run-program.ts";
-import { type SetupProblem, trackedProblem } from "./setup-problem.ts";
+import { isNotPermitted, notPermitted, type SetupProblem, trackedProblem } from "./setup-problem.ts";
 
 /** What the interception needs. */
 export interface InterceptionOptions {
-  readonly targets: readonly InterceptionTarget[];
+  readonly targets: readonly InterceptTarget[];
   readonly probePort: number;
   readonly notrack: boolean;
   readonly countsTracked: boolean;
@@ -196,9 +196,9 @@ export function startInterception(options: InterceptionOptions): Interception {
 
   async function verify(): Promise<void> {
     if (!isInForce()) return;
-    // Twice, because a lost SYN is sent again only after the time that an answer has.
-    const isAnswered = (await areAnswered("tcp")) || (await areAnswered("tcp"));
-    const problem = isAnswered ? await findLostPackets() : `test packets are answered over UDP and not over TCP`;
+    const problem = (await areAnswered("tcp"))
+      ? await findLostPackets()
+      : "test packets are answered over UDP and not over TCP";
     if (isEnding || !isInForce()) return;
     if (problem === undefined) {
       suspensionMs = firstSuspensionMs;
@@ -278,12 +278,7 @@ function tableName(): string {
 function describeComplaint(table: string, complaint: string): SetupProblem {
   const [firstLine = ""] = complaint.split("\n");
   if (/not installed/.test(complaint)) return { kind: "nft", message: `cannot intercept: ${complaint}` };
-  if (/not permitted|permission denied/i.test(complaint)) {
-    return {
-      kind: "permission",
-      message: "cannot intercept: not permitted; it needs root and the capability NET_ADMIN",
-    };
-  }
+  if (isNotPermitted(complaint)) return notPermitted("intercept");
   if (/flags|owner/.test(firstLine) || /unknown.*owner|not supported/i.test(complaint)) {
     const message = `cannot intercept: this kernel or nft has no tables with an owner (Linux 5.12, nftables 1.0.0); nft says: ${firstLine}`;
     return { kind: "nft_owner", message };

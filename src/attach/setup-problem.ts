@@ -28,11 +28,19 @@ export function problemOfProgram(
   if (code === notStarted) {
     return { kind, message: `cannot ${doing}: the program ${program} is not installed (${stderr})` };
   }
-  if (/operation not permitted|permission denied/i.test(stderr)) {
-    const message = `cannot ${doing}: not permitted; nodens needs root and the capability NET_ADMIN for this attach.mode`;
-    return { kind: "permission", message };
-  }
+  if (isNotPermitted(stderr)) return notPermitted(doing);
   return { kind, message: `cannot ${doing}: ${program} says: ${firstLines(stderr) || exitOf(code)}` };
+}
+
+/** Whether a program's complaint is that it may not. */
+export function isNotPermitted(complaint: string): boolean {
+  return /not permitted|permission denied/i.test(complaint);
+}
+
+/** The problem of a nodens that may not do what `doing` says, which completes "cannot …". */
+export function notPermitted(doing: string): SetupProblem {
+  const message = `cannot ${doing}: not permitted; nodens needs the capability NET_ADMIN for this attach.mode`;
+  return { kind: "permission", message };
 }
 
 function exitOf(code: number | null): string {

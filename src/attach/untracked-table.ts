@@ -24,22 +24,19 @@ export const untrackedTable = "nodens";
  * `countsTracked` false nothing looks at the state of packets: that alone would start connection tracking on a node that has none.
  */
 export function untrackedTableText(addresses: readonly string[], countsTracked: boolean): string {
-  const rules = addresses.flatMap((address) => {
-    const family = isIPv6(address) ? "ip6" : "ip";
-    return [
-      `${family} daddr ${address} meta l4proto { tcp, udp } th dport 53 notrack`,
-      `${family} saddr ${address} meta l4proto { tcp, udp } th sport 53 notrack`,
-    ];
-  });
+  const packets = (side: "d" | "s", address: string) =>
+    `${isIPv6(address) ? "ip6" : "ip"} ${side}addr ${address} meta l4proto { tcp, udp } th ${side}port 53`;
+  const rules = addresses.flatMap((address) => [
+    `${packets("d", address)} notrack`,
+    `${packets("s", address)} notrack`,
+  ]);
   const chain = (hook: string) => `chain ${hook} {
     type filter hook ${hook} priority raw - 10; policy accept;
     ${rules.join("\n    ")}
   }`;
-  const arrivals = addresses.map((address) => {
-    const family = isIPv6(address) ? "ip6" : "ip";
-    const toUs = `${family} daddr ${address} meta l4proto { tcp, udp } th dport 53`;
-    return `${toUs} ct state != untracked counter name ${trackedCounter}`;
-  });
+  const arrivals = addresses.map(
+    (address) => `${packets("d", address)} ct state != untracked counter name ${trackedCounter}`,
+  );
   const counting = `
   counter ${trackedCounter} {
   }

@@ -99,7 +99,7 @@ const attach = group("How pods reach nodens on this node, apart from `listen.add
   notrack: yesOrNo({
     default: true,
     reload: "restart",
-    help: "Whether traffic to `attach.addresses` and intercepted traffic is kept out of connection tracking. `false` for network policies that need it (Calico with egress-only policies): then each query is one conntrack entry, but still none is translated.",
+    help: "Whether traffic to `attach.addresses` and intercepted traffic is kept out of connection tracking. `false` for network policies that need it (Calico with egress-only policies): then each socket of a pod that asks is one conntrack entry, but still none is translated.",
   }),
 });
 

@@ -140,7 +140,7 @@ for (const { mode, proxy, notrack = true, addresses = ownAddresses, asked } of r
         expect(await trackedFlowsOfPods()).toEqual([]);
       });
     } else {
-      test(`every query of a pod is a conntrack entry (${mode === "none" ? "nobody may keep it out" : "as wanted"}), but none is translated`, async () => {
+      test(`what pods ask is tracked (${mode === "none" ? "nobody may keep it out" : "as wanted"}), but nothing of it is translated`, async () => {
         const { stdout: before } = await pod(0).run("dig", ["+tries=1", "+time=3", `@${asked[0]}`, web]);
         expect(before).toContain("NOERROR");
         const flows = await trackedFlowsOfPods();

@@ -5,16 +5,16 @@ import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
-import { type Interception, interceptTableText, renewText, withdrawText } from "../../src/attach/intercept-table.ts";
+import { type InterceptTarget, interceptTableText, renewText, withdrawText } from "../../src/attach/intercept-table.ts";
 import { untrackedTableText } from "../../src/attach/untracked-table.ts";
 import { describeWith } from "../support/requirements.ts";
 import { projectFolder } from "../support/run-nodens.ts";
 
 const run = promisify(execFile);
 
-const four: Interception = { virtualAddress: "10.96.0.10", host: "169.254.20.10", port: 10_053 };
-const second: Interception = { virtualAddress: "10.96.0.11", host: "169.254.20.10", port: 10_054 };
-const six: Interception = { virtualAddress: "fd96::a", host: "fd00:20::10", port: 10_053 };
+const four: InterceptTarget = { virtualAddress: "10.96.0.10", host: "169.254.20.10", port: 10_053 };
+const second: InterceptTarget = { virtualAddress: "10.96.0.11", host: "169.254.20.10", port: 10_054 };
+const six: InterceptTarget = { virtualAddress: "fd96::a", host: "fd00:20::10", port: 10_053 };
 
 describeWith(["root", "nft", "unshare"], "a real nft", () => {
   /** Runs a shell script in a namespace of its own. */

@@ -1,20 +1,20 @@
 import { describe, expect, test } from "vitest";
 import {
-  type Interception,
+  type InterceptTarget,
   interceptTableText,
   probeTargets,
   renewText,
   withdrawText,
 } from "../../../src/attach/intercept-table.ts";
 
-const four: Interception = { virtualAddress: "10.96.0.10", host: "169.254.20.10", port: 10_053 };
-const second: Interception = { virtualAddress: "10.96.0.11", host: "169.254.20.10", port: 10_054 };
-const six: Interception = { virtualAddress: "fd96::a", host: "fd00:20::10", port: 10_053 };
+const four: InterceptTarget = { virtualAddress: "10.96.0.10", host: "169.254.20.10", port: 10_053 };
+const second: InterceptTarget = { virtualAddress: "10.96.0.11", host: "169.254.20.10", port: 10_054 };
+const six: InterceptTarget = { virtualAddress: "fd96::a", host: "fd00:20::10", port: 10_053 };
 
 const options = { table: "t", probePort: 10_052, notrack: true, countsTracked: false };
 
 /** The rules of one chain, in order. */
-function rulesOf(chain: string, interceptions: readonly Interception[], notrack = true): string[] {
+function rulesOf(chain: string, interceptions: readonly InterceptTarget[], notrack = true): string[] {
   const start = `add rule inet t ${chain} `;
   return interceptTableText({ ...options, interceptions, notrack })
     .split("; ")
