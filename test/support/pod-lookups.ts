@@ -13,11 +13,11 @@ export interface PodResolvConf {
   remove(): void;
 }
 
-/** Writes one with `nameserver`. */
-export function writeResolvConf(nameserver: string): PodResolvConf {
+/** Writes one with `nameserver`, and with the search list of a pod in the namespace default or another one. */
+export function writeResolvConf(nameserver: string, searchList: readonly string[] = podSearchList): PodResolvConf {
   const folder = mkdtempSync(join(tmpdir(), "nodens-resolv-"));
   const path = join(folder, "resolv.conf");
-  writeFileSync(path, `nameserver ${nameserver}\nsearch ${podSearchList.join(" ")}\noptions ndots:5\n`);
+  writeFileSync(path, `nameserver ${nameserver}\nsearch ${searchList.join(" ")}\noptions ndots:5\n`);
   return { path, remove: () => rmSync(folder, { recursive: true, force: true }) };
 }
 

@@ -1,16 +1,13 @@
 /*
  * A real Prometheus that scrapes a busy nodens, and its own opinion of the exposition.
  */
-import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { execFile } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { askAll } from "../support/ask-many.ts";
 import { buildQuery, Type } from "../support/messages.ts";
 import { answerFromOutside } from "../support/outside-world.ts";
-import { findFreePort } from "../support/free-port.ts";
+import { startPrometheus } from "../support/prometheus-server.ts";
 import { describeWith, findCommand } from "../support/requirements.ts";
 import { type RunningNodens, runNodens } from "../support/run-nodens.ts";
 import { type ScriptedUpstream, startScriptedUpstream, until } from "../support/scripted-upstream.ts";
@@ -40,22 +37,23 @@ describeWith(["prometheus", "promtool"], "Prometheus", () => {
   });
 
   test("Prometheus shows the target as up and counts what was asked", async () => {
-    const prometheus = await startPrometheus(new URL(nodens.adminUrl).host);
+    const prometheus = await startPrometheus({ target: new URL(nodens.adminUrl).host, job: "nodens" });
     onTestFinished(prometheus.stop);
-    await until("Prometheus shows nodens as up", () => prometheus.isTargetUp(), 30_000);
+    const valueOf = async (expression: string) => (await prometheus.query(expression))[0]?.value;
+    await until("Prometheus shows nodens as up", async () => (await valueOf("up")) === 1, 30_000);
     // Busy again, so that there is something to see a rise of.
     await keepBusy(nodens);
     await until(
       "Prometheus has counted every query",
       async () => {
-        const [udp, tcp] = [await prometheus.query(requests("udp")), await prometheus.query(requests("tcp"))];
+        const [udp, tcp] = [await valueOf(requests("udp")), await valueOf(requests("tcp"))];
         return udp === 2 * queries.length && tcp === 2 * queries.length;
       },
       20_000,
     );
-    expect(await prometheus.query("sum(coredns_cache_hits_total)")).toBeGreaterThan(0);
-    expect(await prometheus.query('sum(nodens_upstream_flows_open{proto="tcp"})')).toBeLessThanOrEqual(3);
-    expect(await prometheus.query('nodens_life_cycle_state{state="ready"}')).toBe(1);
+    expect(await valueOf("sum(coredns_cache_hits_total)")).toBeGreaterThan(0);
+    expect(await valueOf('sum(nodens_upstream_flows_open{proto="tcp"})')).toBeLessThanOrEqual(3);
+    expect(await valueOf('nodens_life_cycle_state{state="ready"}')).toBe(1);
   });
 });
 
@@ -87,62 +85,4 @@ async function checkMetrics(exposition: string): Promise<{ code: number | null; 
   child.stdin?.end(exposition);
   const [code] = (await once(child, "close")) as [number | null];
   return { code, output };
-}
-
-interface Prometheus {
-  isTargetUp(): Promise<boolean>;
-  /** The value of an expression that gives one sample; undefined where it gives none. */
-  query(expression: string): Promise<number | undefined>;
-  stop(): Promise<void>;
-}
-
-async function startPrometheus(target: string): Promise<Prometheus> {
-  const folder = mkdtempSync(join(tmpdir(), "nodens-prometheus-"));
-  const file = join(folder, "prometheus.yml");
-  const settings = {
-    global: { scrape_interval: "500ms", scrape_timeout: "500ms" },
-    scrape_configs: [{ job_name: "nodens", static_configs: [{ targets: [target] }] }],
-  };
-  // JSON is YAML.
-  writeFileSync(file, JSON.stringify(settings));
-  const address = `127.0.0.1:${await findFreePort()}`;
-  const child: ChildProcess = spawn(
-    findCommand("prometheus") as string,
-    [`--config.file=${file}`, `--storage.tsdb.path=${join(folder, "data")}`, `--web.listen-address=${address}`],
-    { cwd: folder, stdio: ["ignore", "ignore", "pipe"] },
-  );
-  let output = "";
-  child.stderr?.on("data", (chunk: Buffer) => (output += chunk.toString()));
-  process.once("exit", () => child.kill("SIGKILL"));
-
-  async function get(path: string): Promise<Record<string, unknown> | undefined> {
-    if (child.exitCode !== null) throw new Error(`prometheus ended with ${child.exitCode}:\n${output}`);
-    try {
-      const { data } = (await (await fetch(`http://${address}${path}`)).json()) as { data: Record<string, unknown> };
-      return data;
-    } catch {
-      // It does not listen yet.
-      return undefined;
-    }
-  }
-
-  return {
-    async isTargetUp() {
-      const targets = (await get("/api/v1/targets"))?.["activeTargets"] as { health: string }[] | undefined;
-      return targets?.length === 1 && targets[0]?.health === "up";
-    },
-    async query(expression) {
-      const found = await get(`/api/v1/query?query=${encodeURIComponent(expression)}`);
-      const [sample] = (found?.["result"] ?? []) as { value: [number, string] }[];
-      return sample === undefined ? undefined : Number(sample.value[1]);
-    },
-    async stop() {
-      if (child.exitCode === null) {
-        const gone = once(child, "exit");
-        child.kill("SIGTERM");
-        await gone;
-      }
-      rmSync(folder, { recursive: true, force: true });
-    },
-  };
 }

@@ -4,16 +4,15 @@
  */
 import { execFile } from "node:child_process";
 import { Resolver } from "node:dns/promises";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type CompiledClient, compileClient } from "../support/compile-client.ts";
 import { readMessage } from "../support/messages.ts";
 import { metricSum } from "../support/metric-sums.ts";
 import { answerFromOutside, manyAddresses } from "../support/outside-world.ts";
+import { type PodResolvConf, writeResolvConf } from "../support/pod-lookups.ts";
 import { describeWith, findCommand } from "../support/requirements.ts";
-import { projectFolder, type RunningNodens, runNodens } from "../support/run-nodens.ts";
+import { type RunningNodens, runNodens } from "../support/run-nodens.ts";
 import { type ScriptedUpstream, startScriptedUpstream } from "../support/scripted-upstream.ts";
 
 const run = promisify(execFile);
@@ -258,30 +257,27 @@ const libraries = [
   { library: "glibc", compiler: "gcc", leastOfLarge: manyAddresses.length },
   // Before 1.2.4 musl never asks over TCP and uses what fits into 512 octets; after that it takes 48 addresses at most.
   { library: "musl", compiler: "musl-gcc", leastOfLarge: 29 },
-];
+] as const;
 
 for (const { library, compiler, leastOfLarge } of libraries) {
   describeWith(["root", "unshare", "mount", compiler], `getaddrinfo of ${library}, with a pod's resolv.conf`, () => {
     // resolv.conf knows no ports, so this nodens has port 53 of an address that nobody else uses.
     const address = `127.${64 + ((process.pid >> 16) & 63)}.${(process.pid >> 8) & 255}.${process.pid & 255}`;
-    let folder: string;
+    let client: CompiledClient;
+    let resolvConf: PodResolvConf;
     let served: RunningNodens;
 
     beforeAll(async () => {
-      folder = mkdtempSync(join(tmpdir(), "nodens-getaddrinfo-"));
-      const source = join(projectFolder, "test", "fixtures", "clients", "getaddrinfo.c");
-      await run(findCommand(compiler) as string, ["-Wall", "-Wextra", "-Werror", "-o", join(folder, "client"), source]);
-      writeFileSync(
-        join(folder, "resolv.conf"),
-        `nameserver ${address}\nsearch shop.svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5\n`,
-      );
+      client = await compileClient("getaddrinfo", compiler);
+      resolvConf = writeResolvConf(address, ["shop.svc.cluster.local", "svc.cluster.local", "cluster.local"]);
       served = await runNodens({
         settings: { listen: { addresses: [`${address}:53`] }, upstream: { outsideServers: [outside.address] } },
       });
     });
     afterAll(async () => {
       await served?.stop();
-      rmSync(folder, { recursive: true, force: true });
+      client?.remove();
+      resolvConf?.remove();
     });
 
     test("every name ends with the right answer, after at most two questions for each name that is tried", async () => {
@@ -313,7 +309,7 @@ for (const { library, compiler, leastOfLarge } of libraries) {
     /** Runs the client in a mount namespace of its own, where our resolv.conf stands in the place of the machine's. */
     async function lookUp(names: readonly string[]): Promise<Record<string, string>> {
       const script = 'mount --bind "$0" /etc/resolv.conf && exec "$@"';
-      const command = [join(folder, "resolv.conf"), join(folder, "client"), ...names];
+      const command = [resolvConf.path, client.path, ...names];
       const { stdout } = await run(findCommand("unshare") as string, ["--mount", "sh", "-c", script, ...command]);
       return Object.fromEntries(stdout.trimEnd().split("\n").map(readLine));
     }
