@@ -5,14 +5,14 @@
  *     bench/search.ts [--upstream embedded|named|unbound] [--client musl|glibc] [--suffixes 3|5] [--json FILE]
  */
 import { execFile } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { writeFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs, promisify } from "node:util";
+import { type CompiledClient, compileClient } from "../test/support/compile-client.ts";
 import { metricSum } from "../test/support/metric-sums.ts";
+import { writeResolvConf } from "../test/support/pod-lookups.ts";
 import { findCommand, missingRequirements } from "../test/support/requirements.ts";
-import { projectFolder, runNodens } from "../test/support/run-nodens.ts";
+import { runNodens } from "../test/support/run-nodens.ts";
 import { podSearchList } from "../test/support/search-zone.ts";
 import { type CountedUpstream, startCountedUpstream, type UpstreamKind } from "./search-upstreams.ts";
 
@@ -31,6 +31,7 @@ const hostSuffixes = ["ec2.internal", "corp.example"];
 const searchLists = [podSearchList, [...podSearchList, ...hostSuffixes]];
 const libraries = { musl: "musl-gcc", glibc: "gcc" } as const;
 type Library = keyof typeof libraries;
+type Clients = Readonly<Record<Library, CompiledClient>>;
 
 /** What one lookup took: queries that the client sent, and queries that reached upstream. */
 interface Cost {
@@ -79,17 +80,19 @@ async function main(): Promise<number> {
     console.error(`bench:search needs ${missing.join(", ")}`);
     return 1;
   }
-  const folder = mkdtempSync(join(tmpdir(), "nodens-bench-search-"));
+  const clients: Clients = {
+    musl: await compileClient("getaddrinfo", libraries.musl),
+    glibc: await compileClient("getaddrinfo", libraries.glibc),
+  };
   try {
-    await Promise.all(Object.keys(libraries).map((library) => compileClient(folder, library as Library)));
     const rows: Row[] = [];
-    for (const kind of upstreamKinds()) rows.push(...(await measureUpstream(folder, kind)));
+    for (const kind of upstreamKinds()) rows.push(...(await measureUpstream(clients, kind)));
     printTable(rows);
     if (flags.json !== undefined) writeFileSync(flags.json, `${JSON.stringify(rows, undefined, 2)}\n`);
     if (rows.length === 0) console.error("bench:search: nothing is like that; see the head of bench/search.ts");
     return rows.length === 0 || rows.some(({ isOverTarget }) => isOverTarget) ? 1 : 0;
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    for (const client of Object.values(clients)) client.remove();
   }
 }
 
@@ -102,12 +105,7 @@ function upstreamKinds(): UpstreamKind[] {
   return real === undefined ? ["embedded"] : ["embedded", real];
 }
 
-async function compileClient(folder: string, library: Library): Promise<void> {
-  const source = join(projectFolder, "test", "fixtures", "clients", "getaddrinfo.c");
-  await run(findCommand(libraries[library]) as string, ["-O1", "-o", join(folder, library), source]);
-}
-
-async function measureUpstream(folder: string, kind: UpstreamKind): Promise<Row[]> {
+async function measureUpstream(clients: Clients, kind: UpstreamKind): Promise<Row[]> {
   const upstream = await startCountedUpstream(kind, upstreamHost);
   try {
     const rows: Row[] = [];
@@ -117,7 +115,7 @@ async function measureUpstream(folder: string, kind: UpstreamKind): Promise<Row[
         if (!isWanted(flags.client, library)) continue;
         for (const lookup of lookups) {
           progress(`${kind}, ${searchList.length} suffixes, ${library}: ${lookup.name}`);
-          rows.push(await measureRow(folder, kind, upstream, searchList, library, lookup));
+          rows.push(await measureRow(clients[library], kind, upstream, searchList, library, lookup));
         }
       }
     }
@@ -132,31 +130,22 @@ function isWanted(filter: string | undefined, value: string): boolean {
 }
 
 async function measureRow(
-  folder: string,
+  client: CompiledClient,
   kind: UpstreamKind,
   upstream: CountedUpstream,
   searchList: readonly string[],
   library: Library,
   lookup: (typeof lookups)[number],
 ): Promise<Row> {
-  const client = join(folder, library);
   const suffixes = searchList.slice(podSearchList.length);
   const found = new Map<string, string>();
 
   async function lookUp(server: string, name: string): Promise<void> {
-    const resolvConf = join(folder, "resolv.conf");
-    writeFileSync(resolvConf, `nameserver ${server}\nsearch ${searchList.join(" ")}\noptions ndots:5\n`);
+    const resolvConf = writeResolvConf(server, searchList);
     // In a mount namespace of its own, where our resolv.conf stands in the place of the machine's.
     const script = 'mount --bind "$0" /etc/resolv.conf && exec "$@"';
-    const { stdout } = await run(findCommand("unshare") as string, [
-      "--mount",
-      "sh",
-      "-c",
-      script,
-      resolvConf,
-      client,
-      name,
-    ]);
+    const args = ["--mount", "sh", "-c", script, resolvConf.path, client.path, name];
+    const { stdout } = await run(findCommand("unshare") as string, args).finally(() => resolvConf.remove());
     const before = found.get(name);
     if (before !== undefined && before !== stdout)
       throw new Error(`${name} was ${before.trim()}, now ${stdout.trim()}`);
