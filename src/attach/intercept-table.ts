@@ -95,8 +95,8 @@ export function interceptTableText(options: InterceptTableOptions): string {
   );
   return [
     `add table inet ${table} { flags owner; comment "nodens: questions to kube-dns are answered here"; }`,
-    `add set inet ${table} alive4 { type ipv4_addr; flags timeout; }`,
-    `add set inet ${table} alive6 { type ipv6_addr; flags timeout; }`,
+    `add set inet ${table} alive4 { typeof ip daddr; flags timeout; }`,
+    `add set inet ${table} alive6 { typeof ip6 daddr; flags timeout; }`,
     ...Object.values(counterNames).map((name) => `add counter inet ${table} ${name}`),
     ...chain(table, "closed", "prerouting priority raw - 20", direct),
     ...chain(table, "questions", `prerouting priority ${early}`, [...probes, ...questions]),

@@ -1,0 +1,70 @@
+/*
+ * Our tables are read by other people's nft: kube-proxy in nftables mode reads every table of the node at each sync, with the nft
+ * of its own image, and so does whoever types `nft list tables`. What one release makes, the other must list.
+ */
+import { execFile } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type InterceptTarget, interceptTableText, renewText } from "../../src/attach/intercept-table.ts";
+import { untrackedTableText } from "../../src/attach/untracked-table.ts";
+import { describeWith } from "../support/requirements.ts";
+import { projectFolder } from "../support/run-nodens.ts";
+
+const run = promisify(execFile);
+const downloadTimeoutMs = 300_000;
+
+/** Debian's releases: 1.0.6, as on many nodes and in kube-proxy's images, and 1.1.3, as in our image. */
+const releases = ["bookworm", "trixie"] as const;
+const pairs = releases.flatMap((maker) => releases.map((reader) => [maker, reader] as const));
+
+const interceptions: readonly InterceptTarget[] = [
+  { virtualAddress: "10.96.0.10", host: "169.254.20.10", port: 10_053 },
+  { virtualAddress: "fd96::a", host: "fd00:20::10", port: 10_053 },
+];
+
+describeWith(["root", "apt-get", "dpkg-deb", "unshare"], "tables of nodens", () => {
+  let folder: string;
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), "nodens-nft-"));
+    await run(join(projectFolder, "scripts", "fetch-nft-versions.sh"), [folder]);
+  }, downloadTimeoutMs);
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  const nft = (release: string) => join(folder, release, "nft");
+
+  /** Runs a shell script with `input` in a network namespace of its own, and then lists all that is there with `reader`. */
+  async function listedAfter(script: string, input: string, reader: string): Promise<string> {
+    const list = ["tables", "sets", "ruleset"].map((what) => `${nft(reader)} list ${what}`).join("\n");
+    const running = run("unshare", ["--net", "bash", "-ec", `trap 'exec 3>&-; wait' EXIT\n${script}\n${list}`]);
+    running.child.stdin?.end(input);
+    return (await running).stdout;
+  }
+
+  test.each(pairs)("the interception: made by nft of %s, listed by nft of %s", async (maker, reader) => {
+    const text = (notrack: boolean, table: string) =>
+      interceptTableText({ table, interceptions, probePort: 10_052, notrack, countsTracked: true });
+    const vips = interceptions.map(({ virtualAddress }) => virtualAddress);
+    // An interactive nft owns what it makes, so it has to run while the other one reads.
+    const lines = [
+      text(true, "nodens_1"),
+      renewText("nodens_1", vips),
+      text(false, "nodens_2"),
+      "add table inet whole",
+    ];
+    const script = `
+      exec 3> >(exec ${nft(maker)} -i >/dev/null); cat >&3
+      until ${nft(maker)} list tables | grep -q whole; do kill -0 $!; sleep 0.02; done`;
+    const stdout = await listedAfter(script, `${lines.join("\n")}\n`, reader);
+    expect(stdout).toContain("table inet nodens_1");
+    for (const vip of vips) expect(stdout).toContain(vip);
+  });
+
+  test.each(pairs)("the untracked table: made by nft of %s, listed by nft of %s", async (maker, reader) => {
+    const text = untrackedTableText(["169.254.20.10", "fd00:20::10"], true);
+    const stdout = await listedAfter(`${nft(maker)} -f -`, text, reader);
+    expect(stdout).toContain("table inet nodens");
+  });
+});
