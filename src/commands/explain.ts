@@ -6,12 +6,12 @@ import { parseServerAddress } from "../runtime/server-address.ts";
 import { formatProblem } from "../settings/problem.ts";
 import { parseResolvConf } from "../settings/resolv-conf.ts";
 import { nameFromText, nameToText } from "../wire/name-text.ts";
-import { askExplanation } from "./ask-explanation.ts";
+import { askExplanation } from "../explain/ask-explanation.ts";
 import { ExitCode } from "./exit-code.ts";
-import { explainByRules } from "./explain-by-rules.ts";
-import type { Explanation } from "./explain-lookup.ts";
-import { type ExplainRequest, readExplainRequest } from "./explain-request.ts";
-import { printExplanation } from "./print-explanation.ts";
+import { explainByRules } from "../explain/explain-by-rules.ts";
+import type { Explanation } from "../explain/explain-lookup.ts";
+import { type ExplainRequest, readExplainRequest } from "../explain/explain-request.ts";
+import { printExplanation } from "../explain/print-explanation.ts";
 
 /** The flags of `explain`, as the command line has them. */
 export interface ExplainFlags {

@@ -3,13 +3,13 @@ import { readFileSync } from "node:fs";
 import { isIPv6 } from "node:net";
 import { loadSettings } from "../settings/load-settings.ts";
 import type { Problem } from "../settings/problem.ts";
-import { kubeDnsVariable } from "./corefile-placeholders.ts";
-import { readCorefile } from "./corefile.ts";
+import { kubeDnsVariable } from "../migrate/corefile-placeholders.ts";
+import { readCorefile } from "../migrate/corefile.ts";
 import { ExitCode } from "./exit-code.ts";
-import { looksLikeCorefile, migrateCorefile } from "./migrate-corefile.ts";
-import { migrateKubeDnsKey } from "./migrate-kube-dns.ts";
-import { findSources, type MigrationSource } from "./migrate-sources.ts";
-import { createMigration, type GatheredSettings, type MigratedValue, type Migration } from "./migration.ts";
+import { looksLikeCorefile, migrateCorefile } from "../migrate/migrate-corefile.ts";
+import { migrateKubeDnsKey } from "../migrate/migrate-kube-dns.ts";
+import { findSources, type MigrationSource } from "../migrate/migrate-sources.ts";
+import { createMigration, type GatheredSettings, type MigratedValue, type Migration } from "../migrate/migration.ts";
 
 /** What `migrate` needs. Both functions get whole lines, with their line ends. */
 export interface MigrateOptions {

@@ -14,10 +14,10 @@ import { ourUdpSizeBytes } from "../wire/edns.ts";
 import { Flag, HeaderOffset, headerSizeBytes, rcodeMask } from "../wire/header.ts";
 import { nameFromText } from "../wire/name-text.ts";
 import { repeatsQuestion } from "../wire/reply.ts";
-import { askServer, type Exchange } from "./ask-server.ts";
+import { askServer, type Exchange } from "../query/ask-server.ts";
 import { ExitCode } from "./exit-code.ts";
-import { printReply, printShort, type Reception } from "./print-reply.ts";
-import { readReply } from "./read-reply.ts";
+import { printReply, printShort, type Reception } from "../query/print-reply.ts";
+import { readReply } from "../query/read-reply.ts";
 
 /** The flags of `query`, as the command line has them. */
 export interface QueryFlags {

@@ -2,7 +2,7 @@
  * `nodens serve`: from settings to a running nodens, through reloads, to its end.
  */
 import { createHash } from "node:crypto";
-import { type App, startApp } from "../app.ts";
+import { type App, startApp } from "../app/start-app.ts";
 import { replySourceNames } from "../listen/listen-counters.ts";
 import { ListenError } from "../listen/open-listeners.ts";
 import { type AdminServer, type AdminServerOptions, startAdminServer } from "../observe/admin-server.ts";
@@ -22,10 +22,10 @@ import type { BuildInfo, ReloadCounters } from "../observe/metric-sources.ts";
 import { rcodeName, typeName } from "../wire/codes.ts";
 import { Flag } from "../wire/header.ts";
 import { nameToText } from "../wire/name-text.ts";
-import { metricSourcesOf } from "./metric-sources-of.ts";
+import { metricSourcesOf } from "../app/metric-sources.ts";
 import { ExitCode, exitCodeOfListenError } from "./exit-code.ts";
-import type { ExplainState } from "./explain-lookup.ts";
-import { explainPage } from "./explain-page.ts";
+import type { ExplainState } from "../explain/explain-lookup.ts";
+import { explainPage } from "../explain/explain-page.ts";
 import { readBuild } from "./version.ts";
 
 /** Where `serve` gets everything from. */

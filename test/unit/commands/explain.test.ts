@@ -2,7 +2,7 @@ import { createServer } from "node:http";
 import { once } from "node:events";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { explain, type ExplainFlags } from "../../../src/commands/explain.ts";
-import { explainPage } from "../../../src/commands/explain-page.ts";
+import { explainPage } from "../../../src/explain/explain-page.ts";
 import { startAdminServer } from "../../../src/observe/admin-server.ts";
 import type { Foresight } from "../../../src/resolve/foresee.ts";
 import { createFakeClock } from "../../support/fake-clock.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type ClientLibrary, goesOnAfter, planLookup, type StepVerdict } from "../../../src/search/lookup-plan.ts";
+import { type ClientLibrary, goesOnAfter, planLookup, type StepVerdict } from "../../../src/explain/lookup-plan.ts";
 
 const podPath = { suffixes: ["shop.svc.cluster.local", "svc.cluster.local", "cluster.local"], ndots: 5 };
 

@@ -1,7 +1,7 @@
 /*
  * What would make a lookup cheaper, or keep it from failing: advice on the name as it is written, the search list and the image.
  */
-import { countDots, muslMaxSearchLength } from "../search/lookup-plan.ts";
+import { countDots, muslMaxSearchLength } from "./lookup-plan.ts";
 import { isTopLevelDomain } from "../search/top-level-domains.ts";
 import { type ExplainedStep, type Explanation, knownVerdict, walkOf } from "./explain-lookup.ts";
 

@@ -9,7 +9,7 @@ import {
   hasIpShapedPod,
   hasUnderscoreLabel,
   readClusterName,
-} from "./cluster-name.ts";
+} from "../search/cluster-name.ts";
 import type { LookupStep } from "./lookup-plan.ts";
 
 /** Top-level domains that are in private use, or not in public lists. */

@@ -1,7 +1,7 @@
 import { Packet, type Resource } from "dns2";
 import { describe, expect, test } from "vitest";
-import { readReply } from "../../../src/commands/read-reply.ts";
-import { replyTo } from "./scripted-server.ts";
+import { readReply } from "../../../src/query/read-reply.ts";
+import { replyTo } from "../commands/scripted-server.ts";
 
 const query = new Packet();
 query.header = new Packet.Header({ id: 7, rd: 1 });

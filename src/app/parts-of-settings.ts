@@ -1,12 +1,12 @@
 /*
  * What each part takes from the settings.
  */
-import type { CacheLimits } from "./cache/answer-cache.ts";
-import type { AllowedRange } from "./listen/access-list.ts";
-import { formatServerAddress, type ServerAddress } from "./runtime/server-address.ts";
-import type { Settings } from "./settings/settings-table.ts";
-import { planRoutes } from "./upstream/route-plan.ts";
-import { nameFromText } from "./wire/name-text.ts";
+import type { CacheLimits } from "../cache/answer-cache.ts";
+import type { AllowedRange } from "../listen/access-list.ts";
+import { formatServerAddress, type ServerAddress } from "../runtime/server-address.ts";
+import type { Settings } from "../settings/settings-table.ts";
+import { planRoutes } from "../upstream/route-plan.ts";
+import { nameFromText } from "../wire/name-text.ts";
 
 /** Routes and bounds of the upstream, with the servers of the cluster: those of the settings or the embedded one. */
 export function upstreamOptionsOf({ cluster, upstream }: Settings, clusterServers: readonly ServerAddress[]) {

@@ -4,7 +4,7 @@
 import * as z from "zod";
 import type { Foresight } from "../resolve/foresee.ts";
 import { formatServerAddress, type ServerAddress } from "../runtime/server-address.ts";
-import { askedTypes, clientLibraries } from "../search/lookup-plan.ts";
+import { askedTypes, clientLibraries } from "./lookup-plan.ts";
 import type { Explanation } from "./explain-lookup.ts";
 
 /** What came of asking. `isRefused`: somebody understood the question, and found it wrong. */

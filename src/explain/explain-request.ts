@@ -3,7 +3,7 @@
  */
 import { isIP } from "node:net";
 import { domainToASCII } from "node:url";
-import { maxNdots, type SearchPath } from "../search/lookup-plan.ts";
+import { maxNdots, type SearchPath } from "./lookup-plan.ts";
 import { nameFromText } from "../wire/name-text.ts";
 
 /** A lookup to explain. */

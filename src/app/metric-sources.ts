@@ -1,7 +1,7 @@
 /*
  * What the metrics read, from the parts of a running nodens.
  */
-import type { App } from "../app.ts";
+import type { App } from "./start-app.ts";
 import { countedTypeNames, replySourceNames } from "../listen/listen-counters.ts";
 import { watchEventLoopDelay } from "../observe/event-loop-delay.ts";
 import type { BuildInfo, MetricSources, ReloadCounters } from "../observe/metric-sources.ts";

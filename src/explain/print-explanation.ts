@@ -3,7 +3,7 @@
  */
 import { styleText } from "node:util";
 import type { Foresight } from "../resolve/foresee.ts";
-import { countDots } from "../search/lookup-plan.ts";
+import { countDots } from "./lookup-plan.ts";
 import { describeForesight, describeLater } from "./describe-foresight.ts";
 import {
   assumedVerdict,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { isAtOrBelow, isReverseZone, zonesOf } from "../../../src/commands/corefile-zones.ts";
+import { isAtOrBelow, isReverseZone, zonesOf } from "../../../src/migrate/corefile-zones.ts";
 
 function read(...keys: string[]) {
   const { zones, unusable } = zonesOf({ keys, directives: [], line: 1 });

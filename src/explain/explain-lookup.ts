@@ -2,7 +2,7 @@
  * A lookup taken apart: each name that a pod's resolver would ask, what becomes of its queries, and how many of them go upstream.
  */
 import type { Foresee, Foresight } from "../resolve/foresee.ts";
-import { likelyStep } from "../search/likely-step.ts";
+import { likelyStep } from "./likely-step.ts";
 import {
   type AskedType,
   askedTypes,
@@ -11,7 +11,7 @@ import {
   goesOnAfter,
   planLookup,
   type StepVerdict,
-} from "../search/lookup-plan.ts";
+} from "./lookup-plan.ts";
 import { isTopLevelDomain } from "../search/top-level-domains.ts";
 import { RrType } from "../wire/codes.ts";
 import { nameFromText } from "../wire/name-text.ts";

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { readCorefile, type Directive } from "../../../src/commands/corefile.ts";
-import { fixture } from "./run-migrate.ts";
+import { readCorefile, type Directive } from "../../../src/migrate/corefile.ts";
+import { fixture } from "../commands/run-migrate.ts";
 
 /** Directives as text, one per line, options indented. */
 function show(directives: readonly Directive[], indent = ""): string[] {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { explainByRules } from "../../../src/commands/explain-by-rules.ts";
-import { explainLookup, type Explanation, walkOf } from "../../../src/commands/explain-lookup.ts";
-import { podSearchList } from "../../../src/commands/explain-request.ts";
+import { explainByRules } from "../../../src/explain/explain-by-rules.ts";
+import { explainLookup, type Explanation, walkOf } from "../../../src/explain/explain-lookup.ts";
+import { podSearchList } from "../../../src/explain/explain-request.ts";
 import type { Foresight } from "../../../src/resolve/foresee.ts";
 
 const zone = "cluster.local";

@@ -3,42 +3,46 @@
  * order, and ends them in the reverse.
  */
 import { randomBytes, randomInt } from "node:crypto";
-import { type AnswerCache, createAnswerCache } from "./cache/answer-cache.ts";
-import { createFailureMemory } from "./cache/failure-memory.ts";
-import { type ClusterDns, startClusterDns } from "./cluster-dns/cluster-dns-server.ts";
-import { createClusterZone } from "./cluster-dns/cluster-zone.ts";
-import { readZoneFile } from "./cluster-dns/zone-file.ts";
-import { isSameAddress, mutableLimitsOf, ownAddresses, rangesOf, upstreamOptionsOf, wireName } from "./app-settings.ts";
-import { type Attachment, attach } from "./attach/attachment.ts";
-import { isTrackingInUse } from "./attach/conntrack-use.ts";
-import { openNftSession } from "./attach/nft-session.ts";
-import { runProgram } from "./attach/run-program.ts";
-import { createAccessList } from "./listen/access-list.ts";
-import type { Front } from "./listen/answer-query.ts";
-import { openListeners } from "./listen/open-listeners.ts";
-import { askOwnSocket } from "./listen/self-query.ts";
-import type { Listener } from "./listen/udp-listener.ts";
-import { createLoopGuard, type LoopGuard } from "./resolve/loop-guard.ts";
-import { createForesight, type Foresee } from "./resolve/foresee.ts";
-import { learnUntilShown, learnZone } from "./resolve/learn-zone.ts";
-import { createResolver, type Resolver } from "./resolve/resolver.ts";
-import { createSharedQuestions, type SharedQuestions } from "./resolve/share-in-flight.ts";
-import type { Clock } from "./runtime/clock.ts";
-import { createLifeCycle, type LifeCycle } from "./runtime/life-cycle.ts";
-import { formatServerAddress, type ServerAddress } from "./runtime/server-address.ts";
-import { createAbsences } from "./search/absences.ts";
-import { laterSteps } from "./search/outside-name.ts";
-import { createSearchScope } from "./search/search-scope.ts";
-import { isTopLevelDomain } from "./search/top-level-domains.ts";
-import { type CheckedRule, createZoneKnowledge, type ZoneKnowledge } from "./search/zone-knowledge.ts";
-import { hostSuffixes } from "./settings/host-suffixes.ts";
-import { virtualAddressesOf } from "./settings/virtual-addresses.ts";
-import type { Settings } from "./settings/settings-table.ts";
-import { createServerCounters, type ServerCounters } from "./upstream/server-counters.ts";
-import { createUpstream, routeChooser, type Upstream } from "./upstream/upstream.ts";
-import { RrType } from "./wire/codes.ts";
-import { nameFromText, nameToText } from "./wire/name-text.ts";
-import { ownQuestion, type Question } from "./wire/question.ts";
+import type { AnswerCache } from "../cache/answer-cache.ts";
+import { createChain } from "../resolve/create-chain.ts";
+import { type ClusterDns, startClusterDns } from "../cluster-dns/cluster-dns-server.ts";
+import { createClusterZone } from "../cluster-dns/cluster-zone.ts";
+import { readZoneFile } from "../cluster-dns/zone-file.ts";
+import {
+  isSameAddress,
+  mutableLimitsOf,
+  ownAddresses,
+  rangesOf,
+  upstreamOptionsOf,
+  wireName,
+} from "./parts-of-settings.ts";
+import { type Attachment, attach } from "../attach/attachment.ts";
+import { isTrackingInUse } from "../attach/conntrack-use.ts";
+import { openNftSession } from "../attach/nft-session.ts";
+import { runProgram } from "../attach/run-program.ts";
+import { createAccessList } from "../listen/access-list.ts";
+import type { Front } from "../listen/answer-query.ts";
+import { openListeners } from "../listen/open-listeners.ts";
+import { askOwnSocket } from "../listen/self-query.ts";
+import type { Listener } from "../listen/udp-listener.ts";
+import type { LoopGuard } from "../resolve/loop-guard.ts";
+import type { Foresee } from "../resolve/foresee.ts";
+import { learnUntilShown, learnZone } from "../resolve/learn-zone.ts";
+import type { Resolver } from "../resolve/resolver.ts";
+import type { SharedQuestions } from "../resolve/share-in-flight.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { createLifeCycle, type LifeCycle } from "../runtime/life-cycle.ts";
+import { formatServerAddress, type ServerAddress } from "../runtime/server-address.ts";
+import { isTopLevelDomain } from "../search/top-level-domains.ts";
+import type { CheckedRule, ZoneKnowledge } from "../search/zone-knowledge.ts";
+import { hostSuffixes } from "../settings/host-suffixes.ts";
+import { virtualAddressesOf } from "../settings/virtual-addresses.ts";
+import type { Settings } from "../settings/settings-table.ts";
+import { createServerCounters, type ServerCounters } from "../upstream/server-counters.ts";
+import { createUpstream, routeChooser, type Upstream } from "../upstream/upstream.ts";
+import { RrType } from "../wire/codes.ts";
+import { nameFromText, nameToText } from "../wire/name-text.ts";
+import { ownQuestion, type Question } from "../wire/question.ts";
 
 /** Where news go: one call, one line. */
 export interface AppLog {
@@ -105,11 +109,7 @@ export async function startApp({ settings: initialSettings, clock, log }: AppOpt
   let settings = initialSettings;
   const clusterDomain = wireName(settings.cluster.domain);
   const lifeCycle = createLifeCycle();
-  const loopGuard = createLoopGuard(randomBytes(16).toString("hex"));
   const limits = mutableLimitsOf(settings);
-  const cache = createAnswerCache(limits.cache);
-  const failures = createFailureMemory(limits.failures);
-  const shared = createSharedQuestions(limits.waits);
   const serverCounters = new Map<string, { readonly address: ServerAddress; readonly counters: ServerCounters }>();
   /** Upstreams that a reload replaced and that still have questions under way. */
   const replacedUpstreams = new Set<Upstream>();
@@ -118,37 +118,30 @@ export async function startApp({ settings: initialSettings, clock, log }: AppOpt
   let clusterDns: ClusterDns | undefined;
   let upstream = await createUpstreamOf(settings);
 
-  const knowledge = createZoneKnowledge(limits.checks);
-  const suffixes = hostSuffixes(settings).flatMap((suffix) => nameFromText(suffix) ?? []);
-  const parts = {
-    cache,
-    failures,
-    shared,
-    loopGuard,
-    limits: limits.resolver,
-    scope: createSearchScope([clusterDomain, ...suffixes]),
-    laterSteps: (name: Uint8Array) => laterSteps(name, clusterDomain, suffixes, isTopLevelDomain),
-    absences: createAbsences(clusterDomain, limits.absences, knowledge, cache.addressVerdict, isTopLevelDomain),
-  };
-  const resolver = createResolver({
-    ...parts,
+  const hashSeed = randomInt(-0x8000_0000, 0x8000_0000);
+  const chain = createChain({
+    limits,
     clock,
     zone: clusterDomain,
-    knowledge,
+    suffixes: hostSuffixes(settings).flatMap((suffix) => nameFromText(suffix) ?? []),
+    loopSecret: randomBytes(16).toString("hex"),
+    hashSeed,
+    isTopLevelDomain,
     ask: askUpstream,
     learnZone: learn,
     onRuleOff: (rule, { name }) =>
       log.warn({ rule, name: nameToText(name) }, "upstream has a name that a search rule denied; the rule is off"),
+    routeOf,
   });
+  const { cache, failures, shared, knowledge, loopGuard, resolver, foresee } = chain;
   const front: Front = {
     accessList: createAccessList(rangesOf(settings)),
     maxUdpReplySizeBytes: settings.listen.maxUdpReplyBytes,
     queryLog: undefined,
     resolver,
     clock,
-    hashSeed: randomInt(-0x8000_0000, 0x8000_0000),
+    hashSeed,
   };
-  const foresee = createForesight({ ...parts, hashSeed: front.hashSeed, routeOf });
   const listeners = await openListeners(ownAddresses(settings), front, settings.listen.tcp).catch(async (error) => {
     upstream.close();
     await clusterDns?.close();
@@ -383,11 +376,7 @@ export async function startApp({ settings: initialSettings, clock, log }: AppOpt
     loopGuard,
     lifeCycle,
     knowledge,
-    isRuleOn(rule) {
-      const { shortCircuit } = limits.absences;
-      const isWanted = shortCircuit === "learned" || (shortCircuit === "certain" && rule === "schema");
-      return isWanted && knowledge.mayUse(rule, clock.nowMs());
-    },
+    isRuleOn: (rule) => chain.isRuleOn(rule, clock.nowMs()),
     clusterDomain: settings.cluster.domain,
     serverCounters: () => serverCounters.values(),
     asksWithoutServer: () => asksWithoutServer,

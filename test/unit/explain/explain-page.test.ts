@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { explainPage } from "../../../src/commands/explain-page.ts";
+import { explainPage } from "../../../src/explain/explain-page.ts";
 import type { Foresight } from "../../../src/resolve/foresee.ts";
 
 const state = {

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { likelyStep } from "../../../src/search/likely-step.ts";
-import { planLookup } from "../../../src/search/lookup-plan.ts";
+import { likelyStep } from "../../../src/explain/likely-step.ts";
+import { planLookup } from "../../../src/explain/lookup-plan.ts";
 import { nameBytes } from "../../support/messages.ts";
 
 const path = { suffixes: ["default.svc.cluster.local", "svc.cluster.local", "cluster.local"], ndots: 5 };

@@ -2,7 +2,7 @@
  * What each line of a Corefile becomes.
  */
 import { describe, expect, test } from "vitest";
-import { fixture, load, podEnvironment, run, settingsOf } from "./run-migrate.ts";
+import { fixture, load, podEnvironment, run, settingsOf } from "../commands/run-migrate.ts";
 
 const cluster = "cluster.local {\n forward . 10.96.0.10\n}\n";
 const server = (host: string, port = 53) => ({ host, port });
