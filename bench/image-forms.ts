@@ -15,10 +15,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { findFreePort } from "../test/support/free-port.ts";
-import { type RealServer, startUnbound } from "../test/support/real-servers.ts";
-import { missingRequirements } from "../test/support/requirements.ts";
-import { projectFolder } from "../test/support/run-nodens.ts";
+import { findFreePort } from "../test/support/servers/free-port.ts";
+import { type RealServer, startUnbound } from "../test/support/servers/real-servers.ts";
+import { missingRequirements } from "../test/support/program/requirements.ts";
+import { projectFolder } from "../test/support/program/run-nodens.ts";
 
 const { values } = parseArgs({
   options: {

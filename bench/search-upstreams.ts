@@ -4,10 +4,10 @@
  */
 import { startClusterDns } from "../src/cluster-dns/cluster-dns-server.ts";
 import { createClusterZone } from "../src/cluster-dns/cluster-zone.ts";
-import { startNamed, startUnbound, type Zones } from "../test/support/real-servers.ts";
-import { isProbe } from "../test/support/scripted-upstream.ts";
-import { searchZone } from "../test/support/search-zone.ts";
-import { Type } from "../test/support/messages.ts";
+import { startNamed, startUnbound, type Zones } from "../test/support/servers/real-servers.ts";
+import { isProbe } from "../test/support/servers/scripted-upstream.ts";
+import { searchZone } from "../test/support/servers/search-zone.ts";
+import { Type } from "../test/support/messages/messages.ts";
 import { startCountingRelay } from "./counting-relay.ts";
 
 /** An upstream that counts. */

@@ -8,12 +8,12 @@ import { execFile } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs, promisify } from "node:util";
-import { type CompiledClient, compileClient } from "../test/support/compile-client.ts";
-import { metricSum } from "../test/support/metric-sums.ts";
-import { writeResolvConf } from "../test/support/pod-lookups.ts";
-import { findCommand, missingRequirements } from "../test/support/requirements.ts";
-import { runNodens } from "../test/support/run-nodens.ts";
-import { podSearchList } from "../test/support/search-zone.ts";
+import { type CompiledClient, compileClient } from "../test/support/program/compile-client.ts";
+import { metricSum } from "../test/support/program/metric-sums.ts";
+import { writeResolvConf } from "../test/support/node/pod-lookups.ts";
+import { findCommand, missingRequirements } from "../test/support/program/requirements.ts";
+import { runNodens } from "../test/support/program/run-nodens.ts";
+import { podSearchList } from "../test/support/servers/search-zone.ts";
 import { type CountedUpstream, startCountedUpstream, type UpstreamKind } from "./search-upstreams.ts";
 
 const run = promisify(execFile);

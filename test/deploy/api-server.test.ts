@@ -2,11 +2,22 @@
  * The manifests before the code that a Kubernetes 1.36 API server would judge them with, and pods before the policy that injects.
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { buildApiServer, type ApiServer, type PodRequest, type Verdict } from "../support/manifests-api-server.ts";
-import { renderers } from "../support/manifests-tools.ts";
-import { variants } from "../support/manifests-variants.ts";
-import { buildFolder, buildWith, containerOf, objectOf, type KubernetesObject } from "../support/manifests.ts";
-import { describeWith } from "../support/requirements.ts";
+import {
+  buildApiServer,
+  type ApiServer,
+  type PodRequest,
+  type Verdict,
+} from "../support/manifests/manifests-api-server.ts";
+import { renderers } from "../support/manifests/manifests-tools.ts";
+import { variants } from "../support/manifests/manifests-variants.ts";
+import {
+  buildFolder,
+  buildWith,
+  containerOf,
+  objectOf,
+  type KubernetesObject,
+} from "../support/manifests/manifests.ts";
+import { describeWith } from "../support/program/requirements.ts";
 
 const buildTimeoutMs = 20 * 60_000;
 

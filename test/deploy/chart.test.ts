@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { parse } from "yaml";
 import { tableEntries } from "../../src/settings/settings-table.ts";
-import { renderers, runTool } from "../support/manifests-tools.ts";
-import { variants } from "../support/manifests-variants.ts";
+import { renderers, runTool } from "../support/manifests/manifests-tools.ts";
+import { variants } from "../support/manifests/manifests-variants.ts";
 import {
   containerOf,
   dataOf,
@@ -15,9 +15,9 @@ import {
   renderChart,
   withoutHash,
   type KubernetesObject,
-} from "../support/manifests.ts";
-import { describeWith } from "../support/requirements.ts";
-import { projectFolder } from "../support/run-nodens.ts";
+} from "../support/manifests/manifests.ts";
+import { describeWith } from "../support/program/requirements.ts";
+import { projectFolder } from "../support/program/run-nodens.ts";
 
 const chartFolder = join(deployFolder, "chart/nodens");
 

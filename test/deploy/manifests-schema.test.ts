@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { schemaProblems } from "../support/kubernetes-schema.ts";
-import { renderers } from "../support/manifests-tools.ts";
-import { variants } from "../support/manifests-variants.ts";
-import type { KubernetesObject } from "../support/manifests.ts";
-import { describeWith } from "../support/requirements.ts";
+import { schemaProblems } from "../support/manifests/kubernetes-schema.ts";
+import { renderers } from "../support/manifests/manifests-tools.ts";
+import { variants } from "../support/manifests/manifests-variants.ts";
+import type { KubernetesObject } from "../support/manifests/manifests.ts";
+import { describeWith } from "../support/program/requirements.ts";
 
 describeWith(renderers, "every object is one of Kubernetes 1.36, without unknown fields", () => {
   test.each(variants)("$name, by kustomize", ({ kustomize }) => {

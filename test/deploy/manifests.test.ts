@@ -5,8 +5,8 @@ import { parse } from "yaml";
 import { loadSettings } from "../../src/settings/load-settings.ts";
 import { formatProblem } from "../../src/settings/problem.ts";
 import type { Settings } from "../../src/settings/settings-table.ts";
-import { renderers } from "../support/manifests-tools.ts";
-import { variants, type Variant } from "../support/manifests-variants.ts";
+import { renderers } from "../support/manifests/manifests-tools.ts";
+import { variants, type Variant } from "../support/manifests/manifests-variants.ts";
 import {
   buildFolder,
   buildWith,
@@ -16,9 +16,9 @@ import {
   objectOf,
   podOf,
   type KubernetesObject,
-} from "../support/manifests.ts";
-import { describeWith } from "../support/requirements.ts";
-import { projectFolder } from "../support/run-nodens.ts";
+} from "../support/manifests/manifests.ts";
+import { describeWith } from "../support/program/requirements.ts";
+import { projectFolder } from "../support/program/run-nodens.ts";
 
 const onHostNetwork = variants.filter(({ mode }) => ["none", "link-local", "intercept"].includes(mode));
 const onPodNetwork = variants.filter((variant) => !onHostNetwork.includes(variant));

@@ -5,14 +5,14 @@ import { join } from "node:path";
 import { parser } from "@prometheus-io/lezer-promql";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { parse, stringify } from "yaml";
-import { askAll } from "../support/ask-many.ts";
-import { renderers } from "../support/manifests-tools.ts";
-import { buildWith, deployFolder, objectOf } from "../support/manifests.ts";
-import { buildQuery, Type } from "../support/messages.ts";
-import { type PrometheusServer, startPrometheus } from "../support/prometheus-server.ts";
-import { describeWith, findCommand } from "../support/requirements.ts";
-import { projectFolder, type RunningNodens, runNodens } from "../support/run-nodens.ts";
-import { until } from "../support/scripted-upstream.ts";
+import { askAll } from "../support/messages/ask-many.ts";
+import { renderers } from "../support/manifests/manifests-tools.ts";
+import { buildWith, deployFolder, objectOf } from "../support/manifests/manifests.ts";
+import { buildQuery, Type } from "../support/messages/messages.ts";
+import { type PrometheusServer, startPrometheus } from "../support/servers/prometheus-server.ts";
+import { describeWith, findCommand } from "../support/program/requirements.ts";
+import { projectFolder, type RunningNodens, runNodens } from "../support/program/run-nodens.ts";
+import { until } from "../support/servers/scripted-upstream.ts";
 
 interface Rule {
   readonly alert: string;

@@ -8,11 +8,11 @@ import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { renderers, runTool } from "../support/manifests-tools.ts";
-import { variants } from "../support/manifests-variants.ts";
-import { containerOf, type SecurityContext } from "../support/manifests.ts";
-import { describeWith, findCommand } from "../support/requirements.ts";
-import { projectFolder } from "../support/run-nodens.ts";
+import { renderers, runTool } from "../support/manifests/manifests-tools.ts";
+import { variants } from "../support/manifests/manifests-variants.ts";
+import { containerOf, type SecurityContext } from "../support/manifests/manifests.ts";
+import { describeWith, findCommand } from "../support/program/requirements.ts";
+import { projectFolder } from "../support/program/run-nodens.ts";
 
 describeWith(["root", "capsh", "setcap", "unshare", "nft", "ip", ...renderers], "a locked up node", () => {
   let folder = "";

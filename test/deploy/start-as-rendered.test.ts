@@ -7,11 +7,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect, onTestFinished, test } from "vitest";
-import { renderers } from "../support/manifests-tools.ts";
-import { variants, type Variant } from "../support/manifests-variants.ts";
-import { containerOf, dataOf, type Probe } from "../support/manifests.ts";
-import { describeWith } from "../support/requirements.ts";
-import { projectFolder } from "../support/run-nodens.ts";
+import { renderers } from "../support/manifests/manifests-tools.ts";
+import { variants, type Variant } from "../support/manifests/manifests-variants.ts";
+import { containerOf, dataOf, type Probe } from "../support/manifests/manifests.ts";
+import { describeWith } from "../support/program/requirements.ts";
+import { projectFolder } from "../support/program/run-nodens.ts";
 
 const run = promisify(execFile);
 const timeLimit = { timeout: 90_000 };

@@ -8,8 +8,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
-import { describeWith } from "../support/requirements.ts";
-import { projectFolder } from "../support/run-nodens.ts";
+import { describeWith } from "../support/program/requirements.ts";
+import { projectFolder } from "../support/program/run-nodens.ts";
 
 const run = promisify(execFile);
 const tools = ["root", "buildah", "debootstrap", "unshare", "setpriv", "capsh", "getcap", "dig", "npm", "apt-get"];

@@ -2,11 +2,11 @@
  * What 10,000 lookups of 20 pods leave in a node's connection tracking, straight and through nodens.
  */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type CompiledClient, compileClient } from "../support/compile-client.ts";
-import { countFlows, type FlowCount, lookUpFromAllPods } from "../support/count-flows.ts";
-import { bedAddress, createNodeBed, type NodeBed } from "../support/node-bed.ts";
-import { type AttachMode, startNodensOnNode } from "../support/nodens-on-node.ts";
-import { describeWith } from "../support/requirements.ts";
+import { type CompiledClient, compileClient } from "../support/program/compile-client.ts";
+import { countFlows, type FlowCount, lookUpFromAllPods } from "../support/program/count-flows.ts";
+import { bedAddress, createNodeBed, type NodeBed } from "../support/node/node-bed.ts";
+import { type AttachMode, startNodensOnNode } from "../support/node/nodens-on-node.ts";
+import { describeWith } from "../support/program/requirements.ts";
 
 const tools = ["root", "ip", "nft", "iptables-restore", "conntrack", "curl", "unshare", "mount", "gcc", "musl-gcc"];
 const lookups = 10_000;

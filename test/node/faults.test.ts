@@ -5,15 +5,15 @@
 import { accessSync, constants, existsSync, mkdirSync, rmdirSync, writeFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, test, type TestContext } from "vitest";
-import { type CompiledClient, compileClient } from "../support/compile-client.ts";
-import { bedAddress, createNodeBed, type NodeBed } from "../support/node-bed.ts";
-import type { ProxyStyle } from "../support/node-bed-proxy.ts";
-import { interceptingTables, interceptTables, startNodensOnNode } from "../support/nodens-on-node.ts";
-import { childrenOf } from "../support/process-children.ts";
-import { describeWith } from "../support/requirements.ts";
-import { until } from "../support/scripted-upstream.ts";
-import { straightFlows } from "../support/straight-flows.ts";
-import { expectNoHole, type WatchedLookups, watchLookups } from "../support/watch-lookups.ts";
+import { type CompiledClient, compileClient } from "../support/program/compile-client.ts";
+import { bedAddress, createNodeBed, type NodeBed } from "../support/node/node-bed.ts";
+import type { ProxyStyle } from "../support/node/node-bed-proxy.ts";
+import { interceptingTables, interceptTables, startNodensOnNode } from "../support/node/nodens-on-node.ts";
+import { childrenOf } from "../support/program/process-children.ts";
+import { describeWith } from "../support/program/requirements.ts";
+import { until } from "../support/servers/scripted-upstream.ts";
+import { straightFlows } from "../support/node/straight-flows.ts";
+import { expectNoHole, type WatchedLookups, watchLookups } from "../support/node/watch-lookups.ts";
 
 const tools = ["root", "ip", "nft", "iptables-restore", "conntrack", "curl", "gcc"];
 const memoryGroups = "/sys/fs/cgroup/memory";

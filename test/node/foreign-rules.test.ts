@@ -3,13 +3,13 @@
  * has a node of its own, and most of its time is waiting.
  */
 import { afterAll, beforeAll, test, type TestContext } from "vitest";
-import { type CompiledClient, compileClient } from "../support/compile-client.ts";
-import { bedAddress, createNodeBed, type NodeBed } from "../support/node-bed.ts";
-import { interceptingTables, startNodensOnNode } from "../support/nodens-on-node.ts";
-import { describeWith } from "../support/requirements.ts";
-import { until } from "../support/scripted-upstream.ts";
-import { straightFlows } from "../support/straight-flows.ts";
-import { expectNoHole, watchLookups } from "../support/watch-lookups.ts";
+import { type CompiledClient, compileClient } from "../support/program/compile-client.ts";
+import { bedAddress, createNodeBed, type NodeBed } from "../support/node/node-bed.ts";
+import { interceptingTables, startNodensOnNode } from "../support/node/nodens-on-node.ts";
+import { describeWith } from "../support/program/requirements.ts";
+import { until } from "../support/servers/scripted-upstream.ts";
+import { straightFlows } from "../support/node/straight-flows.ts";
+import { expectNoHole, watchLookups } from "../support/node/watch-lookups.ts";
 
 const tools = ["root", "ip", "nft", "iptables-restore", "conntrack", "curl", "dig", "gcc"];
 const timeout = 90_000;

@@ -3,12 +3,12 @@
  * node's connection tracking has to remember.
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type CompiledClient, compileClient } from "../support/compile-client.ts";
-import { bedAddress, createNodeBed, type NodeBed } from "../support/node-bed.ts";
-import { type AttachMode, type NodensOnNode, startNodensOnNode } from "../support/nodens-on-node.ts";
-import { lookUpInPod, writeResolvConf } from "../support/pod-lookups.ts";
-import { describeWith } from "../support/requirements.ts";
-import { until } from "../support/scripted-upstream.ts";
+import { type CompiledClient, compileClient } from "../support/program/compile-client.ts";
+import { bedAddress, createNodeBed, type NodeBed } from "../support/node/node-bed.ts";
+import { type AttachMode, type NodensOnNode, startNodensOnNode } from "../support/node/nodens-on-node.ts";
+import { lookUpInPod, writeResolvConf } from "../support/node/pod-lookups.ts";
+import { describeWith } from "../support/program/requirements.ts";
+import { until } from "../support/servers/scripted-upstream.ts";
 
 const tools = [
   "root",

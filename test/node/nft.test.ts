@@ -7,8 +7,8 @@ import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import { type InterceptTarget, interceptTableText, renewText, withdrawText } from "../../src/attach/intercept-table.ts";
 import { untrackedTableText } from "../../src/attach/untracked-table.ts";
-import { describeWith } from "../support/requirements.ts";
-import { projectFolder } from "../support/run-nodens.ts";
+import { describeWith } from "../support/program/requirements.ts";
+import { projectFolder } from "../support/program/run-nodens.ts";
 
 const run = promisify(execFile);
 
@@ -64,7 +64,7 @@ describeWith(["root", "nft", "unshare"], "a real nft", () => {
   });
 
   test("answers a session's commands one by one, and its tables end with it, however it ends", async () => {
-    const program = join(projectFolder, "test", "support", "nft-session-program.ts");
+    const program = join(projectFolder, "test", "support", "node", "nft-session-program.ts");
     const { stdout } = await run("unshare", ["--net", process.execPath, program]);
     const { complaints, whileOpen, deleting, after, beforeKill, onKill, afterKill } = JSON.parse(stdout) as {
       complaints: (string | null)[];

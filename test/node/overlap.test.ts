@@ -5,14 +5,14 @@
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, test } from "vitest";
-import { type CompiledClient, compileClient } from "../support/compile-client.ts";
-import { type BedHost, bedAddress, createNodeBed, type NodeBed, patienceMs } from "../support/node-bed.ts";
-import type { ProxyStyle } from "../support/node-bed-proxy.ts";
-import { type AttachMode, interceptTables, startNodensOnNode } from "../support/nodens-on-node.ts";
-import { describeWith } from "../support/requirements.ts";
-import { until } from "../support/scripted-upstream.ts";
-import { lookUpSteadily, type SteadyLookups } from "../support/steady-lookups.ts";
-import { straightFlows } from "../support/straight-flows.ts";
+import { type CompiledClient, compileClient } from "../support/program/compile-client.ts";
+import { type BedHost, bedAddress, createNodeBed, type NodeBed, patienceMs } from "../support/node/node-bed.ts";
+import type { ProxyStyle } from "../support/node/node-bed-proxy.ts";
+import { type AttachMode, interceptTables, startNodensOnNode } from "../support/node/nodens-on-node.ts";
+import { describeWith } from "../support/program/requirements.ts";
+import { until } from "../support/servers/scripted-upstream.ts";
+import { lookUpSteadily, type SteadyLookups } from "../support/node/steady-lookups.ts";
+import { straightFlows } from "../support/node/straight-flows.ts";
 
 const tools = ["root", "ip", "nft", "iptables-restore", "conntrack", "curl", "nstat", "gcc"];
 const cached = "web.default.svc.cluster.local";

@@ -10,8 +10,8 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type InterceptTarget, interceptTableText, renewText } from "../../src/attach/intercept-table.ts";
 import { untrackedTableText } from "../../src/attach/untracked-table.ts";
-import { describeWith } from "../support/requirements.ts";
-import { projectFolder } from "../support/run-nodens.ts";
+import { describeWith } from "../support/program/requirements.ts";
+import { projectFolder } from "../support/program/run-nodens.ts";
 
 const run = promisify(execFile);
 const downloadTimeoutMs = 300_000;

@@ -3,10 +3,10 @@
  * without the capability that its place on the node takes.
  */
 import { expect, onTestFinished, test } from "vitest";
-import { bedAddress, createNodeBed } from "../support/node-bed.ts";
-import { startNodensOnNode } from "../support/nodens-on-node.ts";
-import { describeWith } from "../support/requirements.ts";
-import { until } from "../support/scripted-upstream.ts";
+import { bedAddress, createNodeBed } from "../support/node/node-bed.ts";
+import { startNodensOnNode } from "../support/node/nodens-on-node.ts";
+import { describeWith } from "../support/program/requirements.ts";
+import { until } from "../support/servers/scripted-upstream.ts";
 
 const tools = ["root", "ip", "nft", "iptables-restore", "conntrack", "curl", "dig"];
 const name = "web.default.svc.cluster.local";

@@ -2,7 +2,7 @@
  * What is remembered, for how long, and for which questions.
  */
 import { describe, expect, onTestFinished, test, vi } from "vitest";
-import { a, aaaa, cname, Flags, nameBytes, soa, txt, Type, type ReadMessage } from "../support/messages.ts";
+import { a, aaaa, cname, Flags, nameBytes, soa, txt, Type, type ReadMessage } from "../support/messages/messages.ts";
 import { createWorld, learn, nxdomain, type TypeName, type UpstreamReply, type World } from "./harness.ts";
 
 const name = "www.example";

@@ -2,7 +2,7 @@
  * Who is denied what: A and AAAA share a denial inside the cluster zone, and nowhere else.
  */
 import { describe, expect, test } from "vitest";
-import { a, aaaa, cname, soa, txt } from "../support/messages.ts";
+import { a, aaaa, cname, soa, txt } from "../support/messages/messages.ts";
 import { createWorld, learn, nxdomain, type TypeName, type UpstreamReply, type World } from "./harness.ts";
 
 const inside = "web.default.svc.cluster.local";

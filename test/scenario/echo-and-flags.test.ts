@@ -2,7 +2,7 @@
  * What every reply repeats, and what it never shows: ID, spelling, flags, EDNS, size.
  */
 import { describe, expect, test } from "vitest";
-import { a, cname, concat, Flags, nameBytes, soa, txt, Type, type TestOpt } from "../support/messages.ts";
+import { a, cname, concat, Flags, nameBytes, soa, txt, Type, type TestOpt } from "../support/messages/messages.ts";
 import { createWorld, learn, nxdomain, type UpstreamReply } from "./harness.ts";
 
 const name = "www.example";

@@ -2,7 +2,7 @@
  * What clients are told while upstream fails or is slow: an old answer if there is one, else SERVFAIL, remembered for a moment.
  */
 import { describe, expect, test } from "vitest";
-import { a, soa, type ReadMessage } from "../support/messages.ts";
+import { a, soa, type ReadMessage } from "../support/messages/messages.ts";
 import { type Asked, createWorld, learn, nxdomain, type UpstreamReply, type World } from "./harness.ts";
 
 const name = "www.example";

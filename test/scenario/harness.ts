@@ -16,7 +16,7 @@ import type { ExchangeResult } from "../../src/upstream/exchange.ts";
 import { composeQuery } from "../../src/wire/question.ts";
 import { parseReply } from "../../src/wire/reply.ts";
 import { withoutSearchRules } from "../unit/resolve/without-search-rules.ts";
-import { createFakeClock } from "../support/fake-clock.ts";
+import { createFakeClock } from "../support/program/fake-clock.ts";
 import {
   buildQuery,
   Flags,
@@ -27,7 +27,7 @@ import {
   type TestMessage,
   type TestOpt,
   Type,
-} from "../support/messages.ts";
+} from "../support/messages/messages.ts";
 
 /** The mnemonic of a type, as tests write it. */
 export type TypeName = keyof typeof Type;

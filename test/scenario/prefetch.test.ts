@@ -2,7 +2,7 @@
  * Hot names are fetched again shortly before they expire, so that nobody waits for them.
  */
 import { describe, expect, test } from "vitest";
-import { a, Flags, soa } from "../support/messages.ts";
+import { a, Flags, soa } from "../support/messages/messages.ts";
 import { createWorld, learn, nxdomain, type World, type WorldSettings } from "./harness.ts";
 
 const name = "www.example";

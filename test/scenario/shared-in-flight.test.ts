@@ -2,7 +2,7 @@
  * One question upstream for all who wait for it, and what happens when too many wait.
  */
 import { describe, expect, test } from "vitest";
-import { a, Flags, nameBytes } from "../support/messages.ts";
+import { a, Flags, nameBytes } from "../support/messages/messages.ts";
 import { type Asked, createWorld, learn, type World, type WorldSettings } from "./harness.ts";
 
 const name = "www.example";

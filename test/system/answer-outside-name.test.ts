@@ -11,14 +11,19 @@ import { promisify } from "node:util";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { ClusterZone } from "../../src/cluster-dns/cluster-zone.ts";
 import type { ZoneDefinition } from "../../src/cluster-dns/zone-file.ts";
-import { nameBytes, type ReadMessage, Type } from "../support/messages.ts";
-import { ask } from "../support/nodens-and-upstream.ts";
-import { metricSum } from "../support/metric-sums.ts";
-import { describeWith, findCommand } from "../support/requirements.ts";
-import { projectFolder, type RunningNodens, runNodens } from "../support/run-nodens.ts";
-import { until } from "../support/scripted-upstream.ts";
-import { type CountedClusterDns, podSearchList, searchZone, startCountedClusterDns } from "../support/search-zone.ts";
-import { openStubResolver, type StubResolver } from "../support/stub-resolver.ts";
+import { nameBytes, type ReadMessage, Type } from "../support/messages/messages.ts";
+import { ask } from "../support/program/nodens-and-upstream.ts";
+import { metricSum } from "../support/program/metric-sums.ts";
+import { describeWith, findCommand } from "../support/program/requirements.ts";
+import { projectFolder, type RunningNodens, runNodens } from "../support/program/run-nodens.ts";
+import { until } from "../support/servers/scripted-upstream.ts";
+import {
+  type CountedClusterDns,
+  podSearchList,
+  searchZone,
+  startCountedClusterDns,
+} from "../support/servers/search-zone.ts";
+import { openStubResolver, type StubResolver } from "../support/servers/stub-resolver.ts";
 
 const run = promisify(execFile);
 const noError = 0;

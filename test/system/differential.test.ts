@@ -3,14 +3,20 @@
  * neither when nodens has to ask nor when it remembers. See compare-replies.ts for what else is not compared, and why.
  */
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { askAll } from "../support/ask-many.ts";
-import { comparable, type ComparableReply, differencesOf, ttlsAbove } from "../support/compare-replies.ts";
-import { metricSum } from "../support/metric-sums.ts";
-import { createRandom, type MixedQuestion, pickQuestions, shuffle, writeMixedZone } from "../support/mixed-zone.ts";
-import { a, buildMessage, Flags, soa, type TestMessage, Type } from "../support/messages.ts";
-import { type RealServer, startNamed, startUnbound } from "../support/real-servers.ts";
-import { describeWith } from "../support/requirements.ts";
-import { type RunningNodens, runNodens } from "../support/run-nodens.ts";
+import { askAll } from "../support/messages/ask-many.ts";
+import { comparable, type ComparableReply, differencesOf, ttlsAbove } from "../support/messages/compare-replies.ts";
+import { metricSum } from "../support/program/metric-sums.ts";
+import {
+  createRandom,
+  type MixedQuestion,
+  pickQuestions,
+  shuffle,
+  writeMixedZone,
+} from "../support/servers/mixed-zone.ts";
+import { a, buildMessage, Flags, soa, type TestMessage, Type } from "../support/messages/messages.ts";
+import { type RealServer, startNamed, startUnbound } from "../support/servers/real-servers.ts";
+import { describeWith } from "../support/program/requirements.ts";
+import { type RunningNodens, runNodens } from "../support/program/run-nodens.ts";
 
 const seed = 20_260_229;
 const questionsPerZone = 2000;

@@ -1,8 +1,8 @@
 /* `nodens explain` as a person runs it: by the rules alone, and against a running nodens. */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { askUdp } from "../support/ask.ts";
-import { buildQuery, Type } from "../support/messages.ts";
-import { type RunningNodens, runNodens, runToEnd } from "../support/run-nodens.ts";
+import { askUdp } from "../support/messages/ask.ts";
+import { buildQuery, Type } from "../support/messages/messages.ts";
+import { type RunningNodens, runNodens, runToEnd } from "../support/program/run-nodens.ts";
 
 let nodens: RunningNodens;
 let adminAddress: string;

@@ -6,11 +6,11 @@ import { execFile } from "node:child_process";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
-import { askAll } from "../support/ask-many.ts";
-import { buildQuery, readMessage, Type } from "../support/messages.ts";
-import { type RealServer, startUnbound } from "../support/real-servers.ts";
-import { describeWith, findCommand } from "../support/requirements.ts";
-import { type RunningNodens, runNodens } from "../support/run-nodens.ts";
+import { askAll } from "../support/messages/ask-many.ts";
+import { buildQuery, readMessage, Type } from "../support/messages/messages.ts";
+import { type RealServer, startUnbound } from "../support/servers/real-servers.ts";
+import { describeWith, findCommand } from "../support/program/requirements.ts";
+import { type RunningNodens, runNodens } from "../support/program/run-nodens.ts";
 
 const run = promisify(execFile);
 const nameCount = 10_000;

@@ -7,11 +7,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { parse } from "yaml";
-import { findFreePort } from "../support/free-port.ts";
-import { a, replyTo } from "../support/messages.ts";
-import { ask } from "../support/nodens-and-upstream.ts";
-import { projectFolder, runNodens, runToEnd } from "../support/run-nodens.ts";
-import { startScriptedUpstream } from "../support/scripted-upstream.ts";
+import { findFreePort } from "../support/servers/free-port.ts";
+import { a, replyTo } from "../support/messages/messages.ts";
+import { ask } from "../support/program/nodens-and-upstream.ts";
+import { projectFolder, runNodens, runToEnd } from "../support/program/run-nodens.ts";
+import { startScriptedUpstream } from "../support/servers/scripted-upstream.ts";
 
 const program = join(projectFolder, "src", "nodens.mjs");
 const corefiles = join(projectFolder, "test", "fixtures", "corefiles");

@@ -4,13 +4,13 @@
 import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
-import { askAll } from "../support/ask-many.ts";
-import { buildQuery, Type } from "../support/messages.ts";
-import { answerFromOutside } from "../support/outside-world.ts";
-import { startPrometheus } from "../support/prometheus-server.ts";
-import { describeWith, findCommand } from "../support/requirements.ts";
-import { type RunningNodens, runNodens } from "../support/run-nodens.ts";
-import { type ScriptedUpstream, startScriptedUpstream, until } from "../support/scripted-upstream.ts";
+import { askAll } from "../support/messages/ask-many.ts";
+import { buildQuery, Type } from "../support/messages/messages.ts";
+import { answerFromOutside } from "../support/servers/outside-world.ts";
+import { startPrometheus } from "../support/servers/prometheus-server.ts";
+import { describeWith, findCommand } from "../support/program/requirements.ts";
+import { type RunningNodens, runNodens } from "../support/program/run-nodens.ts";
+import { type ScriptedUpstream, startScriptedUpstream, until } from "../support/servers/scripted-upstream.ts";
 
 describeWith(["prometheus", "promtool"], "Prometheus", () => {
   let outside: ScriptedUpstream;

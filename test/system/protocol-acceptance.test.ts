@@ -2,16 +2,16 @@
  * Which messages nodens takes from clients, and what it says to the others: rows A of the protocol checklist.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { openTcp } from "../support/ask.ts";
-import { loadMalformed } from "../support/malformed-packets.ts";
+import { openTcp } from "../support/messages/ask.ts";
+import { loadMalformed } from "../support/messages/malformed-packets.ts";
 import {
   a, aaaa, buildMessage, buildQuery, concat, Flags, readMessage, replyTo, txt, Type, u16,
-} from "../support/messages.ts"; // prettier-ignore
+} from "../support/messages/messages.ts"; // prettier-ignore
 import {
   ask, askBeforeSentinel, askFromOneSocket, askRaw, maskedFlags, type NodensAndUpstream, startNodensAndUpstream, transports,
-} from "../support/nodens-and-upstream.ts"; // prettier-ignore
-import { residentBytes } from "../support/process-memory.ts";
-import { until } from "../support/scripted-upstream.ts";
+} from "../support/program/nodens-and-upstream.ts"; // prettier-ignore
+import { residentBytes } from "../support/program/process-memory.ts";
+import { until } from "../support/servers/scripted-upstream.ts";
 
 let pair: NodensAndUpstream;
 let port: number;

@@ -6,11 +6,11 @@ import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import {
   a, cname, Flags, type ReadMessage, readMessage, replyTo, soa, type TestMessage, txt, Type,
-} from "../support/messages.ts"; // prettier-ignore
+} from "../support/messages/messages.ts"; // prettier-ignore
 import {
   ask, type NodensAndUpstream, startNodensAndUpstream, type Transport, transports,
-} from "../support/nodens-and-upstream.ts"; // prettier-ignore
-import { type Script, until } from "../support/scripted-upstream.ts";
+} from "../support/program/nodens-and-upstream.ts"; // prettier-ignore
+import { type Script, until } from "../support/servers/scripted-upstream.ts";
 
 // Most of them wait for a moment to come, and do not mind company.
 vi.setConfig({ maxConcurrency: 40 });

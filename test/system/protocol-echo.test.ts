@@ -5,7 +5,7 @@ import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { networkInterfaces } from "node:os";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { openTcp } from "../support/ask.ts";
+import { openTcp } from "../support/messages/ask.ts";
 import {
   a,
   buildQuery,
@@ -18,17 +18,17 @@ import {
   soa,
   Type,
   u16,
-} from "../support/messages.ts";
+} from "../support/messages/messages.ts";
 import {
   ask,
   askRaw,
   type NodensAndUpstream,
   startNodensAndUpstream,
   transports,
-} from "../support/nodens-and-upstream.ts";
-import { findFreePort } from "../support/free-port.ts";
-import { isCi } from "../support/requirements.ts";
-import type { Script } from "../support/scripted-upstream.ts";
+} from "../support/program/nodens-and-upstream.ts";
+import { findFreePort } from "../support/servers/free-port.ts";
+import { isCi } from "../support/program/requirements.ts";
+import type { Script } from "../support/servers/scripted-upstream.ts";
 
 let pair: NodensAndUpstream;
 let port: number;

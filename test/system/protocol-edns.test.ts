@@ -2,11 +2,11 @@
  * EDNS towards clients and towards upstream: rows E of the protocol checklist.
  */
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { a, buildQuery, Flags, readMessage, replyTo, soa, type TestOpt, Type } from "../support/messages.ts";
+import { a, buildQuery, Flags, readMessage, replyTo, soa, type TestOpt, Type } from "../support/messages/messages.ts";
 import {
   ask, askBeforeSentinel, askRaw, maskedFlags, type NodensAndUpstream, startNodensAndUpstream, transports,
-} from "../support/nodens-and-upstream.ts"; // prettier-ignore
-import { type Script, until } from "../support/scripted-upstream.ts";
+} from "../support/program/nodens-and-upstream.ts"; // prettier-ignore
+import { type Script, until } from "../support/servers/scripted-upstream.ts";
 
 let pair: NodensAndUpstream;
 let port: number;

@@ -3,12 +3,12 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { findFreePort } from "../support/free-port.ts";
-import { a, replyTo, Type } from "../support/messages.ts";
-import { ask, askRaw, startNodensAndUpstream, transports } from "../support/nodens-and-upstream.ts";
-import { startRelay } from "../support/relay.ts";
-import { runNodens, runToEnd } from "../support/run-nodens.ts";
-import { startScriptedUpstream, until } from "../support/scripted-upstream.ts";
+import { findFreePort } from "../support/servers/free-port.ts";
+import { a, replyTo, Type } from "../support/messages/messages.ts";
+import { ask, askRaw, startNodensAndUpstream, transports } from "../support/program/nodens-and-upstream.ts";
+import { startRelay } from "../support/servers/relay.ts";
+import { runNodens, runToEnd } from "../support/program/run-nodens.ts";
+import { startScriptedUpstream, until } from "../support/servers/scripted-upstream.ts";
 
 test.concurrent("L1 an upstream that is nodens itself is found: metric, readiness, a bound on what is sent, and the way back", async ({ onTestFinished }) => {
   const startedAt = performance.now();

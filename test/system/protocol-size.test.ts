@@ -2,12 +2,22 @@
  * Answers that do not fit: rows S of the protocol checklist.
  */
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { askTcp, askUdp } from "../support/ask.ts";
-import { a, buildQuery, Flags, readMessage, replyTo, soa, type TestRecord, txt, Type } from "../support/messages.ts";
+import { askTcp, askUdp } from "../support/messages/ask.ts";
+import {
+  a,
+  buildQuery,
+  Flags,
+  readMessage,
+  replyTo,
+  soa,
+  type TestRecord,
+  txt,
+  Type,
+} from "../support/messages/messages.ts";
 import {
   ask, askRaw, type NodensAndUpstream, startNodensAndUpstream, zoneByUpstreamTransport,
-} from "../support/nodens-and-upstream.ts"; // prettier-ignore
-import type { Script } from "../support/scripted-upstream.ts";
+} from "../support/program/nodens-and-upstream.ts"; // prettier-ignore
+import type { Script } from "../support/servers/scripted-upstream.ts";
 
 let pair: NodensAndUpstream;
 let port: number;

@@ -6,13 +6,13 @@ import { readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
-import { openTcp, type TcpClient } from "../support/ask.ts";
-import { a, buildQuery, concat, readMessage, replyTo, txt, Type, u16 } from "../support/messages.ts";
+import { openTcp, type TcpClient } from "../support/messages/ask.ts";
+import { a, buildQuery, concat, readMessage, replyTo, txt, Type, u16 } from "../support/messages/messages.ts";
 import {
   ask, type NodensAndUpstream, startNodensAndUpstream, zoneByUpstreamTransport,
-} from "../support/nodens-and-upstream.ts"; // prettier-ignore
-import { residentBytes } from "../support/process-memory.ts";
-import { type Script, until } from "../support/scripted-upstream.ts";
+} from "../support/program/nodens-and-upstream.ts"; // prettier-ignore
+import { residentBytes } from "../support/program/process-memory.ts";
+import { type Script, until } from "../support/servers/scripted-upstream.ts";
 
 vi.setConfig({ maxConcurrency: 10 });
 

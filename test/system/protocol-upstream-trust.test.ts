@@ -6,14 +6,14 @@ import { once } from "node:events";
 import type { Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { openTcp } from "../support/ask.ts";
+import { openTcp } from "../support/messages/ask.ts";
 import {
   a, buildQuery, concat, Flags, nameBytes, readMessage, replyTo, soa, type TestMessage, Type, u16,
-} from "../support/messages.ts"; // prettier-ignore
+} from "../support/messages/messages.ts"; // prettier-ignore
 import {
   ask, askFromOneSocket, type NodensAndUpstream, startNodensAndUpstream, transports, zoneByUpstreamTransport,
-} from "../support/nodens-and-upstream.ts"; // prettier-ignore
-import { type ReceivedQuery, type Script, type ScriptedReply, until } from "../support/scripted-upstream.ts";
+} from "../support/program/nodens-and-upstream.ts"; // prettier-ignore
+import { type ReceivedQuery, type Script, type ScriptedReply, until } from "../support/servers/scripted-upstream.ts";
 
 let pair: NodensAndUpstream;
 let port: number;

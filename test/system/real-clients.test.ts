@@ -6,14 +6,14 @@ import { execFile } from "node:child_process";
 import { Resolver } from "node:dns/promises";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type CompiledClient, compileClient } from "../support/compile-client.ts";
-import { readMessage } from "../support/messages.ts";
-import { metricSum } from "../support/metric-sums.ts";
-import { answerFromOutside, manyAddresses } from "../support/outside-world.ts";
-import { type PodResolvConf, writeResolvConf } from "../support/pod-lookups.ts";
-import { describeWith, findCommand } from "../support/requirements.ts";
-import { type RunningNodens, runNodens } from "../support/run-nodens.ts";
-import { type ScriptedUpstream, startScriptedUpstream } from "../support/scripted-upstream.ts";
+import { type CompiledClient, compileClient } from "../support/program/compile-client.ts";
+import { readMessage } from "../support/messages/messages.ts";
+import { metricSum } from "../support/program/metric-sums.ts";
+import { answerFromOutside, manyAddresses } from "../support/servers/outside-world.ts";
+import { type PodResolvConf, writeResolvConf } from "../support/node/pod-lookups.ts";
+import { describeWith, findCommand } from "../support/program/requirements.ts";
+import { type RunningNodens, runNodens } from "../support/program/run-nodens.ts";
+import { type ScriptedUpstream, startScriptedUpstream } from "../support/servers/scripted-upstream.ts";
 
 const run = promisify(execFile);
 

@@ -3,15 +3,21 @@
  * answer arrives, is remembered, and nodens survives their restarts and their absence.
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { askAll } from "../support/ask-many.ts";
-import { buildQuery, Flags, readMessage, type ReadMessage, type TestOpt, Type } from "../support/messages.ts";
-import { metricSum } from "../support/metric-sums.ts";
-import { type RealServer, startDnsmasq, startNamed, startUnbound } from "../support/real-servers.ts";
-import { describeWith } from "../support/requirements.ts";
-import { type RunningNodens, runNodens } from "../support/run-nodens.ts";
-import { until } from "../support/scripted-upstream.ts";
-import { signingTools, signZone } from "../support/sign-zone.ts";
-import { largeAddresses, manyAddress, origins, smallZones, smallZonesForDnsmasq } from "../support/small-zones.ts";
+import { askAll } from "../support/messages/ask-many.ts";
+import { buildQuery, Flags, readMessage, type ReadMessage, type TestOpt, Type } from "../support/messages/messages.ts";
+import { metricSum } from "../support/program/metric-sums.ts";
+import { type RealServer, startDnsmasq, startNamed, startUnbound } from "../support/servers/real-servers.ts";
+import { describeWith } from "../support/program/requirements.ts";
+import { type RunningNodens, runNodens } from "../support/program/run-nodens.ts";
+import { until } from "../support/servers/scripted-upstream.ts";
+import { signingTools, signZone } from "../support/servers/sign-zone.ts";
+import {
+  largeAddresses,
+  manyAddress,
+  origins,
+  smallZones,
+  smallZonesForDnsmasq,
+} from "../support/servers/small-zones.ts";
 
 const NOERROR = 0;
 const SERVFAIL = 2;

@@ -5,12 +5,17 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { ClusterZone } from "../../src/cluster-dns/cluster-zone.ts";
-import { a, aaaa, type ReadMessage, replyTo, Type } from "../support/messages.ts";
-import { metricSum } from "../support/metric-sums.ts";
-import { type RunningNodens, runNodens } from "../support/run-nodens.ts";
-import { startScriptedUpstream, until } from "../support/scripted-upstream.ts";
-import { type CountedClusterDns, podSearchList, searchZone, startCountedClusterDns } from "../support/search-zone.ts";
-import { openStubResolver, type StubResolver } from "../support/stub-resolver.ts";
+import { a, aaaa, type ReadMessage, replyTo, Type } from "../support/messages/messages.ts";
+import { metricSum } from "../support/program/metric-sums.ts";
+import { type RunningNodens, runNodens } from "../support/program/run-nodens.ts";
+import { startScriptedUpstream, until } from "../support/servers/scripted-upstream.ts";
+import {
+  type CountedClusterDns,
+  podSearchList,
+  searchZone,
+  startCountedClusterDns,
+} from "../support/servers/search-zone.ts";
+import { openStubResolver, type StubResolver } from "../support/servers/stub-resolver.ts";
 
 const nxdomain = 3;
 /** What is under way upstream when a client has its answer is over by then. */

@@ -19,13 +19,19 @@ import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { findFreePort } from "../support/free-port.ts";
-import { a, Flags, replyTo } from "../support/messages.ts";
-import { ask, askRaw, startNodensAndUpstream, transports } from "../support/nodens-and-upstream.ts";
-import { buildQuery, readMessage, Type } from "../support/messages.ts";
-import { describeWith, findCommand } from "../support/requirements.ts";
-import { type EndedNodens, projectFolder, type RunningNodens, runNodens, runToEnd } from "../support/run-nodens.ts";
-import { type Script, startScriptedUpstream, until } from "../support/scripted-upstream.ts";
+import { findFreePort } from "../support/servers/free-port.ts";
+import { a, Flags, replyTo } from "../support/messages/messages.ts";
+import { ask, askRaw, startNodensAndUpstream, transports } from "../support/program/nodens-and-upstream.ts";
+import { buildQuery, readMessage, Type } from "../support/messages/messages.ts";
+import { describeWith, findCommand } from "../support/program/requirements.ts";
+import {
+  type EndedNodens,
+  projectFolder,
+  type RunningNodens,
+  runNodens,
+  runToEnd,
+} from "../support/program/run-nodens.ts";
+import { type Script, startScriptedUpstream, until } from "../support/servers/scripted-upstream.ts";
 
 const answerWith =
   (address: string): Script =>

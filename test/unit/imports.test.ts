@@ -4,7 +4,7 @@
 import { globSync, readFileSync } from "node:fs";
 import { dirname, join, relative, sep } from "node:path";
 import { describe, expect, test } from "vitest";
-import { projectFolder } from "../support/run-nodens.ts";
+import { projectFolder } from "../support/program/run-nodens.ts";
 
 /** What a folder may import besides itself. "node:" is the built-in modules; `types` may be imported as types only. */
 interface Rule {

@@ -1,7 +1,7 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import { attach, type AttachmentOptions, targetsOf } from "../../../src/attach/attachment.ts";
-import { createFakeClock } from "../../support/fake-clock.ts";
-import { createFakeNode } from "../../support/fake-node.ts";
+import { createFakeClock } from "../../support/program/fake-clock.ts";
+import { createFakeNode } from "../../support/node/fake-node.ts";
 
 const own = "169.254.20.10";
 

@@ -1,8 +1,8 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import { type InterceptionOptions, startInterception } from "../../../src/attach/interception.ts";
 import type { SetupProblem } from "../../../src/attach/setup-problem.ts";
-import { createFakeClock } from "../../support/fake-clock.ts";
-import { createFakeNode } from "../../support/fake-node.ts";
+import { createFakeClock } from "../../support/program/fake-clock.ts";
+import { createFakeNode } from "../../support/node/fake-node.ts";
 
 const target = { virtualAddress: "10.96.0.10", host: "169.254.20.10", port: 10_053 };
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { ensureAddresses, removeAddresses } from "../../../src/attach/local-addresses.ts";
-import { createFakeNode } from "../../support/fake-node.ts";
+import { createFakeNode } from "../../support/node/fake-node.ts";
 
 const own = "169.254.20.10";
 const own6 = "fd00:20::10";

@@ -1,6 +1,6 @@
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { openNftSession } from "../../../src/attach/nft-session.ts";
-import { deafNft, installNft, obedientNft } from "../../support/fake-nft.ts";
+import { deafNft, installNft, obedientNft } from "../../support/node/fake-nft.ts";
 
 function open(script: string | undefined) {
   installNft(script);

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
 import { notStarted, runProgram } from "../../../src/attach/run-program.ts";
-import { projectFolder } from "../../support/run-nodens.ts";
+import { projectFolder } from "../../support/program/run-nodens.ts";
 
 describe("running a program", () => {
   test("gives its output, without the white space around its complaints, and its code", async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { keepUntrackedTable, untrackedTableText } from "../../../src/attach/untracked-table.ts";
-import { createFakeNode } from "../../support/fake-node.ts";
+import { createFakeNode } from "../../support/node/fake-node.ts";
 
 const own = "169.254.20.10";
 

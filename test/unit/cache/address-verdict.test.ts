@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { type AnswerCache, createAnswerCache } from "../../../src/cache/answer-cache.ts";
-import { Type } from "../../support/messages.ts";
+import { Type } from "../../support/messages/messages.ts";
 import { addressEntry, denialEntry, nodataEntry, queryFor, type QueryDetails } from "./parsed-messages.ts";
 
 const parent = "com.svc.cluster.local";

@@ -10,7 +10,7 @@ import { ExtendedError } from "../../../src/wire/codes.ts";
 import { createQueryView, readQuery, type ClientQuery } from "../../../src/wire/query.ts";
 import type { Question } from "../../../src/wire/question.ts";
 import { shapeReply } from "../../../src/wire/shape-reply.ts";
-import { a, aaaa, buildQuery, readMessage, soa, txt, Type } from "../../support/messages.ts";
+import { a, aaaa, buildQuery, readMessage, soa, txt, Type } from "../../support/messages/messages.ts";
 import { nxdomain, queryFor, questionFor, replyFor, type ReplySpec, wideLimits } from "./parsed-messages.ts";
 
 const timeBoxed = { numRuns: 300, interruptAfterTimeLimit: 2_000, markInterruptAsFailure: false } as const;

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { type AnswerCache, type CacheLimits, createAnswerCache } from "../../../src/cache/answer-cache.ts";
 import { type CacheEntry, entrySizeBytes } from "../../../src/cache/entry.ts";
 import type { ClientQuery } from "../../../src/wire/query.ts";
-import { a, aaaa, Type, txt } from "../../support/messages.ts";
+import { a, aaaa, Type, txt } from "../../support/messages/messages.ts";
 import {
   addressEntry,
   denialEntry,

@@ -11,7 +11,7 @@ import {
 import { addressTypes } from "../../../src/cache/key.ts";
 import { questionKey } from "../../../src/wire/question.ts";
 import { recordCount, ttlOffsetOf, type StoredMessage } from "../../../src/wire/stored-message.ts";
-import { a, cname, nameBytes, soa, Type } from "../../support/messages.ts";
+import { a, cname, nameBytes, soa, Type } from "../../support/messages/messages.ts";
 import { addressEntry, denialEntry, entryFor, nxdomain, queryFor, questionFor, replyFor } from "./parsed-messages.ts";
 
 function ttlsOf(stored: StoredMessage): number[] {

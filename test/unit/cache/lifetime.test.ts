@@ -13,7 +13,7 @@ import {
   txt,
   Type,
   u16,
-} from "../../support/messages.ts";
+} from "../../support/messages/messages.ts";
 import { parseReply } from "../../../src/wire/reply.ts";
 import { nxdomain, questionFor, replyFor, type ReplySpec, wideLimits } from "./parsed-messages.ts";
 import { countingReads } from "../wire/property.ts";

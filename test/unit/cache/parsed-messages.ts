@@ -7,7 +7,7 @@ import { nameToText } from "../../../src/wire/name-text.ts";
 import { type ClientQuery, createQueryView, readQuery } from "../../../src/wire/query.ts";
 import { composeQuery, type Question, questionOf } from "../../../src/wire/question.ts";
 import { parseReply, type Reply } from "../../../src/wire/reply.ts";
-import { a, buildQuery, Flags, replyTo, soa, type TestMessage, Type } from "../../support/messages.ts";
+import { a, buildQuery, Flags, replyTo, soa, type TestMessage, Type } from "../../support/messages/messages.ts";
 
 /** What may differ between two queries for the same name and type. */
 export interface QueryDetails {

@@ -8,8 +8,8 @@ import { Packet } from "dns2";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { startClusterDns } from "../../../src/cluster-dns/cluster-dns-server.ts";
 import type { ClusterDns, ClusterDnsOptions } from "../../../src/cluster-dns/cluster-dns-server.ts";
-import { createFakeClock } from "../../support/fake-clock.ts";
-import { describeWith } from "../../support/requirements.ts";
+import { createFakeClock } from "../../support/program/fake-clock.ts";
+import { describeWith } from "../../support/program/requirements.ts";
 import { askUdp, framed, openTcp, openUdp, queryBytes, questionOf, startStubResolver } from "./dns-peers.ts";
 
 const kubernetes = "kubernetes.default.svc.cluster.local";

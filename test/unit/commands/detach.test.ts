@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { detach } from "../../../src/commands/detach.ts";
-import { createFakeNode } from "../../support/fake-node.ts";
+import { createFakeNode } from "../../support/node/fake-node.ts";
 
 async function run(prepare: (node: ReturnType<typeof createFakeNode>) => void) {
   const node = createFakeNode();

@@ -5,7 +5,7 @@ import { explain, type ExplainFlags } from "../../../src/commands/explain.ts";
 import { explainPage } from "../../../src/explain/explain-page.ts";
 import { startAdminServer } from "../../../src/observe/admin-server.ts";
 import type { Foresight } from "../../../src/resolve/foresee.ts";
-import { createFakeClock } from "../../support/fake-clock.ts";
+import { createFakeClock } from "../../support/program/fake-clock.ts";
 
 async function run(name: string, flags: Partial<ExplainFlags> = {}, file?: string, hasColours = false) {
   let [output, errors] = ["", ""];

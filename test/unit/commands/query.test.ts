@@ -1,7 +1,7 @@
 import { Packet } from "dns2";
 import { describe, expect, test } from "vitest";
 import { query, type QueryFlags } from "../../../src/commands/query.ts";
-import { createFakeClock, type FakeClock } from "../../support/fake-clock.ts";
+import { createFakeClock, type FakeClock } from "../../support/program/fake-clock.ts";
 import { replyTo, startScriptedServer } from "./scripted-server.ts";
 
 interface Run {

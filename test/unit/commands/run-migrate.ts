@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { migrate } from "../../../src/commands/migrate.ts";
 import { loadSettings } from "../../../src/settings/load-settings.ts";
 import type { Settings } from "../../../src/settings/settings-table.ts";
-import { projectFolder } from "../../support/run-nodens.ts";
+import { projectFolder } from "../../support/program/run-nodens.ts";
 
 /** The folder of the old configurations. */
 export const corefileFolder = join(projectFolder, "test", "fixtures", "corefiles");

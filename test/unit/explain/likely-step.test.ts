@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { likelyStep } from "../../../src/explain/likely-step.ts";
 import { planLookup } from "../../../src/explain/lookup-plan.ts";
-import { nameBytes } from "../../support/messages.ts";
+import { nameBytes } from "../../support/messages/messages.ts";
 
 const path = { suffixes: ["default.svc.cluster.local", "svc.cluster.local", "cluster.local"], ndots: 5 };
 const isTopLevelDomain = (label: string) => ["com", "dev"].includes(label);

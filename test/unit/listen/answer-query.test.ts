@@ -10,8 +10,16 @@ import type { Answer } from "../../../src/resolve/answer.ts";
 import { ExtendedError, Rcode } from "../../../src/wire/codes.ts";
 import { faultNames } from "../../../src/wire/fault.ts";
 import { maxMessageSizeBytes } from "../../../src/wire/header.ts";
-import { loadMalformed } from "../../support/malformed-packets.ts";
-import { a, buildQuery, Flags, readMessage, type ReadMessage, type TestMessage, Type } from "../../support/messages.ts";
+import { loadMalformed } from "../../support/messages/malformed-packets.ts";
+import {
+  a,
+  buildQuery,
+  Flags,
+  readMessage,
+  type ReadMessage,
+  type TestMessage,
+  Type,
+} from "../../support/messages/messages.ts";
 import { addressAnswer, createFront } from "./front-parts.ts";
 
 const client = "127.0.0.1";

@@ -13,9 +13,9 @@ import { ExtendedError } from "../../../src/wire/codes.ts";
 import { nameToText } from "../../../src/wire/name-text.ts";
 import { ownQuestion, type Question, questionOf } from "../../../src/wire/question.ts";
 import { parseReply } from "../../../src/wire/reply.ts";
-import { createFakeClock, type FakeClock } from "../../support/fake-clock.ts";
-import { a, buildMessage, Flags, nameBytes, type TestRecord, Type } from "../../support/messages.ts";
-import { isCi } from "../../support/requirements.ts";
+import { createFakeClock, type FakeClock } from "../../support/program/fake-clock.ts";
+import { a, buildMessage, Flags, nameBytes, type TestRecord, Type } from "../../support/messages/messages.ts";
+import { isCi } from "../../support/program/requirements.ts";
 
 /** A resolver that has in its cache what the test puts there, and leaves the rest to the test. */
 export interface FakeResolver extends Resolver {

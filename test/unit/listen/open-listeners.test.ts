@@ -4,8 +4,8 @@ import { createServer } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { expandWildcard, ListenError, openListeners } from "../../../src/listen/open-listeners.ts";
 import type { ServerAddress } from "../../../src/runtime/server-address.ts";
-import { askTcp, askUdp } from "../../support/ask.ts";
-import { buildQuery, Type } from "../../support/messages.ts";
+import { askTcp, askUdp } from "../../support/messages/ask.ts";
+import { buildQuery, Type } from "../../support/messages/messages.ts";
 import { addressAnswer, createFront, skipsIpv6, tcpListenLimits } from "./front-parts.ts";
 
 /** Opens listeners, which are closed when the test ends. "hit.test" is in their cache. */

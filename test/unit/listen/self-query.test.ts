@@ -6,9 +6,9 @@ import { askOwnSocket } from "../../../src/listen/self-query.ts";
 import { listenTcp } from "../../../src/listen/tcp-listener.ts";
 import { listenUdp } from "../../../src/listen/udp-listener.ts";
 import { ownQuestion } from "../../../src/wire/question.ts";
-import { createFakeClock } from "../../support/fake-clock.ts";
-import { nameBytes, replyTo, Type, u16 } from "../../support/messages.ts";
-import { until } from "../../support/scripted-upstream.ts";
+import { createFakeClock } from "../../support/program/fake-clock.ts";
+import { nameBytes, replyTo, Type, u16 } from "../../support/messages/messages.ts";
+import { until } from "../../support/servers/scripted-upstream.ts";
 import { addressAnswer, createFront, skipsIpv6, tcpListenLimits } from "./front-parts.ts";
 
 const question = ownQuestion(nameBytes("self.test"), Type.A);

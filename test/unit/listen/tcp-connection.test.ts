@@ -1,9 +1,9 @@
 import { setImmediate as nextTurn, setTimeout as delay } from "node:timers/promises";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { listenTcp, type TcpListenLimits } from "../../../src/listen/tcp-listener.ts";
-import { askTcp, openTcp, type TcpClient } from "../../support/ask.ts";
-import { buildQuery, concat, readMessage, txt, Type, u16 } from "../../support/messages.ts";
-import { until } from "../../support/scripted-upstream.ts";
+import { askTcp, openTcp, type TcpClient } from "../../support/messages/ask.ts";
+import { buildQuery, concat, readMessage, txt, Type, u16 } from "../../support/messages/messages.ts";
+import { until } from "../../support/servers/scripted-upstream.ts";
 import { addressAnswer, createFront, tcpListenLimits } from "./front-parts.ts";
 
 /** A listener on a free port, which is closed when the test ends. "hit.test" is in its cache, "big.test" with some 50,000 octets. */

@@ -3,10 +3,10 @@ import { once } from "node:events";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { createAccessList } from "../../../src/listen/access-list.ts";
 import { listenTcp, type TcpListenLimits } from "../../../src/listen/tcp-listener.ts";
-import { openTcp, type TcpClient } from "../../support/ask.ts";
-import { findFreePort } from "../../support/free-port.ts";
-import { buildQuery, concat, readMessage, Type, u16 } from "../../support/messages.ts";
-import { until } from "../../support/scripted-upstream.ts";
+import { openTcp, type TcpClient } from "../../support/messages/ask.ts";
+import { findFreePort } from "../../support/servers/free-port.ts";
+import { buildQuery, concat, readMessage, Type, u16 } from "../../support/messages/messages.ts";
+import { until } from "../../support/servers/scripted-upstream.ts";
 import { addressAnswer, createFront, skipsIpv6, tcpListenLimits } from "./front-parts.ts";
 
 /** A listener on a free port, which is closed when the test ends. "hit.test" is in its cache. */

@@ -2,10 +2,10 @@ import { createSocket, Socket } from "node:dgram";
 import { once } from "node:events";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { listenUdp } from "../../../src/listen/udp-listener.ts";
-import { askUdp } from "../../support/ask.ts";
-import { findFreePort } from "../../support/free-port.ts";
-import { buildQuery, readMessage, Type } from "../../support/messages.ts";
-import { until } from "../../support/scripted-upstream.ts";
+import { askUdp } from "../../support/messages/ask.ts";
+import { findFreePort } from "../../support/servers/free-port.ts";
+import { buildQuery, readMessage, Type } from "../../support/messages/messages.ts";
+import { until } from "../../support/servers/scripted-upstream.ts";
 import { addressAnswer, createFront, skipsIpv6 } from "./front-parts.ts";
 
 /** A listener on a free port, which is closed when the test ends. "hit.test" is in its cache. */

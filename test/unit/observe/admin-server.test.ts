@@ -8,8 +8,8 @@ import {
   maxConnections,
   startAdminServer,
 } from "../../../src/observe/admin-server.ts";
-import { findFreePort } from "../../support/free-port.ts";
-import { createFakeClock } from "../../support/fake-clock.ts";
+import { findFreePort } from "../../support/servers/free-port.ts";
+import { createFakeClock } from "../../support/program/fake-clock.ts";
 
 const registry = { contentType: Registry.PROMETHEUS_CONTENT_TYPE, metrics: async () => "nodens_inflight 0\n" };
 const build = { version: "0.1.0", revision: "abc", nodeVersion: "v26.10.0" };

@@ -1,7 +1,7 @@
 import { expect, onTestFinished, test } from "vitest";
 import { watchEventLoopDelay } from "../../../src/observe/event-loop-delay.ts";
 import type { Clock } from "../../../src/runtime/clock.ts";
-import { createFakeClock } from "../../support/fake-clock.ts";
+import { createFakeClock } from "../../support/program/fake-clock.ts";
 
 test("timers that run in time count as no delay", async () => {
   const clock = createFakeClock();

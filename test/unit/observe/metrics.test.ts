@@ -10,7 +10,7 @@ import { observe } from "../../../src/runtime/histogram.ts";
 import { durationsFor } from "../../../src/upstream/server-counters.ts";
 import { Rcode, RrType } from "../../../src/wire/codes.ts";
 import { Fault } from "../../../src/wire/fault.ts";
-import { describeWith, findCommand } from "../../support/requirements.ts";
+import { describeWith, findCommand } from "../../support/program/requirements.ts";
 import { createFakeSources, kubeDns, listenAddress } from "./fake-sources.ts";
 
 const server = 'server="dns://169.254.20.10:53",zone=".",view=""';

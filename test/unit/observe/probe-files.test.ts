@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { keepProbeFiles, type ProbeFileOptions } from "../../../src/observe/probe-files.ts";
-import { createFakeClock } from "../../support/fake-clock.ts";
+import { createFakeClock } from "../../support/program/fake-clock.ts";
 
 function start(
   prepare: (folder: string) => void = () => {},

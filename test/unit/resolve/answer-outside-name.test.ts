@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { a, aaaa, cname, nameBytes, soa, txt, Type } from "../../support/messages.ts";
+import { a, aaaa, cname, nameBytes, soa, txt, Type } from "../../support/messages/messages.ts";
 import { nxdomain, type ReplySpec } from "../cache/parsed-messages.ts";
 import {
   type ChainSettings,

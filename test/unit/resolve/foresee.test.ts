@@ -13,7 +13,7 @@ import type { ExchangeResult } from "../../../src/upstream/exchange.ts";
 import { createQueryView, readQuery } from "../../../src/wire/query.ts";
 import { composeQuery, type Question } from "../../../src/wire/question.ts";
 import { parseReply } from "../../../src/wire/reply.ts";
-import { createFakeClock } from "../../support/fake-clock.ts";
+import { createFakeClock } from "../../support/program/fake-clock.ts";
 import {
   a,
   aaaa,
@@ -24,7 +24,7 @@ import {
   soa,
   type TestMessage,
   Type,
-} from "../../support/messages.ts";
+} from "../../support/messages/messages.ts";
 
 const hashSeed = 7;
 const zone = nameBytes("cluster.local");

@@ -4,8 +4,8 @@ import { createZoneKnowledge } from "../../../src/search/zone-knowledge.ts";
 import type { ExchangeResult } from "../../../src/upstream/exchange.ts";
 import { nameToText } from "../../../src/wire/name-text.ts";
 import type { Question } from "../../../src/wire/question.ts";
-import { createFakeClock } from "../../support/fake-clock.ts";
-import { a, nameBytes, soa, txt, Type } from "../../support/messages.ts";
+import { createFakeClock } from "../../support/program/fake-clock.ts";
+import { a, nameBytes, soa, txt, Type } from "../../support/messages/messages.ts";
 import { nxdomain, replyFor, type ReplySpec } from "../cache/parsed-messages.ts";
 
 const zone = nameBytes("cluster.local");

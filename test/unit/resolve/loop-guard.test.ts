@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { createLoopGuard } from "../../../src/resolve/loop-guard.ts";
 import { isAtOrBelow } from "../../../src/wire/name.ts";
-import { readMessage, nameBytes, Type } from "../../support/messages.ts";
+import { readMessage, nameBytes, Type } from "../../support/messages/messages.ts";
 import { composeQuery } from "../../../src/wire/question.ts";
 import { questionFor } from "../cache/parsed-messages.ts";
 

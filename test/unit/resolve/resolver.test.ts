@@ -8,8 +8,8 @@ import { createSharedQuestions, type WaitLimits } from "../../../src/resolve/sha
 import type { ExchangeResult } from "../../../src/upstream/exchange.ts";
 import { ExtendedError } from "../../../src/wire/codes.ts";
 import { type Question, questionKey } from "../../../src/wire/question.ts";
-import { createFakeClock } from "../../support/fake-clock.ts";
-import { a, soa, Type } from "../../support/messages.ts";
+import { createFakeClock } from "../../support/program/fake-clock.ts";
+import { a, soa, Type } from "../../support/messages/messages.ts";
 import { withoutSearchRules } from "./without-search-rules.ts";
 import {
   nxdomain,

@@ -13,8 +13,8 @@ import { createSearchScope } from "../../../src/search/search-scope.ts";
 import { type CheckedRule, createZoneKnowledge } from "../../../src/search/zone-knowledge.ts";
 import type { ExchangeResult } from "../../../src/upstream/exchange.ts";
 import { composeQuery, type Question } from "../../../src/wire/question.ts";
-import { createFakeClock } from "../../support/fake-clock.ts";
-import { nameBytes, type ReadMessage, readMessage, soa, Type } from "../../support/messages.ts";
+import { createFakeClock } from "../../support/program/fake-clock.ts";
+import { nameBytes, type ReadMessage, readMessage, soa, Type } from "../../support/messages/messages.ts";
 import { nxdomain, queryFor, type QueryDetails, replyFor, type ReplySpec } from "../cache/parsed-messages.ts";
 
 /** The mnemonics of the types that are asked here. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { a, aaaa, soa, Type } from "../../support/messages.ts";
+import { a, aaaa, soa, Type } from "../../support/messages/messages.ts";
 import { entryFor, questionFor } from "../cache/parsed-messages.ts";
 import { createSearchChain, denial, nodata, type SearchChain } from "./search-chain.ts";
 

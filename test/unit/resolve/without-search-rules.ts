@@ -2,7 +2,7 @@
 import type { AnswerCache } from "../../../src/cache/answer-cache.ts";
 import { createAbsences } from "../../../src/search/absences.ts";
 import { createZoneKnowledge } from "../../../src/search/zone-knowledge.ts";
-import { nameBytes } from "../../support/messages.ts";
+import { nameBytes } from "../../support/messages/messages.ts";
 
 /** What createResolver needs of the search rules. */
 export function withoutSearchRules(cache: AnswerCache) {

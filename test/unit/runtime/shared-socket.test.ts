@@ -4,7 +4,7 @@ import { connect, createServer, type Server } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { bindSharedSocket, type SharedSocket } from "../../../src/runtime/shared-socket.ts";
 import { skipsIpv6 } from "../listen/front-parts.ts";
-import { findFreePort } from "../../support/free-port.ts";
+import { findFreePort } from "../../support/servers/free-port.ts";
 
 const hosts = skipsIpv6 ? ["127.0.0.1"] : ["127.0.0.1", "::1"];
 

@@ -1,6 +1,6 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import { handleSignals } from "../../../src/runtime/signals.ts";
-import { createFakeClock, type FakeClock } from "../../support/fake-clock.ts";
+import { createFakeClock, type FakeClock } from "../../support/program/fake-clock.ts";
 
 /** Handles signals until the test ends, and writes down what they asked for. */
 function listen(): { asked: string[]; clock: FakeClock; stopListening: () => void } {

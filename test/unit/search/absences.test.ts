@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { type AbsenceLimits, createAbsences } from "../../../src/search/absences.ts";
 import { createZoneKnowledge } from "../../../src/search/zone-knowledge.ts";
-import { nameBytes, Type } from "../../support/messages.ts";
+import { nameBytes, Type } from "../../support/messages/messages.ts";
 import { queryFor, type QueryDetails } from "../cache/parsed-messages.ts";
 import { fullName, zone } from "./named-views.ts";
 

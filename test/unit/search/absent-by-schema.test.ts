@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { isAbsentBySchema, isExempted } from "../../../src/search/absent-by-schema.ts";
 import { createClusterZone } from "../../../src/cluster-dns/cluster-zone.ts";
-import { nameBytes, Type } from "../../support/messages.ts";
+import { nameBytes, Type } from "../../support/messages/messages.ts";
 import { fullName, viewOf } from "./named-views.ts";
 
 const plain = { exemptions: [], isMulticluster: false };

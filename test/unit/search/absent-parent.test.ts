@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { isBelow, ParentLevel, parentOffset, parentToAsk } from "../../../src/search/absent-parent.ts";
-import { nameBytes } from "../../support/messages.ts";
+import { nameBytes } from "../../support/messages/messages.ts";
 import { fullName, viewOf } from "./named-views.ts";
 
 const { namespace, service } = ParentLevel;

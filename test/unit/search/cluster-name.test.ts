@@ -8,7 +8,7 @@ import {
   readClusterName,
   wireLabel,
 } from "../../../src/search/cluster-name.ts";
-import { nameBytes } from "../../support/messages.ts";
+import { nameBytes } from "../../support/messages/messages.ts";
 import { fullName, viewOf, zone } from "./named-views.ts";
 
 describe("readClusterName", () => {

@@ -1,6 +1,6 @@
 /* Names of the zone cluster.local, read as the search rules read them. */
 import { type ClusterName, createClusterName, readClusterName } from "../../../src/search/cluster-name.ts";
-import { nameBytes } from "../../support/messages.ts";
+import { nameBytes } from "../../support/messages/messages.ts";
 
 /** The cluster zone of these tests, in wire form. */
 export const zone = nameBytes("cluster.local");

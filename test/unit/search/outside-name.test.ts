@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { laterSteps } from "../../../src/search/outside-name.ts";
-import { nameBytes } from "../../support/messages.ts";
+import { nameBytes } from "../../support/messages/messages.ts";
 import { fullName, zone } from "./named-views.ts";
 
 const isTopLevelDomain = (label: string) => ["com", "dev"].includes(label);

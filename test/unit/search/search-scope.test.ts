@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { createSearchScope } from "../../../src/search/search-scope.ts";
-import { nameBytes } from "../../support/messages.ts";
+import { nameBytes } from "../../support/messages/messages.ts";
 
 const inScope = createSearchScope([nameBytes("cluster.local"), nameBytes("corp.example")]);
 

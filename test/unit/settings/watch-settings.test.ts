@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { pollIntervalMs, settleMs, watchSettings } from "../../../src/settings/watch-settings.ts";
-import { createFakeClock, type FakeClock } from "../../support/fake-clock.ts";
+import { createFakeClock, type FakeClock } from "../../support/program/fake-clock.ts";
 
 /** Timers of a watcher at rest (the poll), and of one that saw a sign of change. */
 const timersAtRest = 1;

@@ -3,9 +3,14 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { exchange, type ExchangeLimits, type ExchangeResult } from "../../../src/upstream/exchange.ts";
 import { createServer, type Server, type ServerLimits } from "../../../src/upstream/server.ts";
 import { createServerCounters, type Transport } from "../../../src/upstream/server-counters.ts";
-import { createFakeClock, type FakeClock } from "../../support/fake-clock.ts";
-import { a, Flags, readMessage, replyTo, u16 } from "../../support/messages.ts";
-import { type ReceivedQuery, type Script, type ScriptedUpstream, until } from "../../support/scripted-upstream.ts";
+import { createFakeClock, type FakeClock } from "../../support/program/fake-clock.ts";
+import { a, Flags, readMessage, replyTo, u16 } from "../../support/messages/messages.ts";
+import {
+  type ReceivedQuery,
+  type Script,
+  type ScriptedUpstream,
+  until,
+} from "../../support/servers/scripted-upstream.ts";
 import {
   addressIn,
   answerAll,

@@ -10,14 +10,14 @@ import type { TcpPoolLimits } from "../../../src/upstream/tcp-pool.ts";
 import type { UdpPoolLimits } from "../../../src/upstream/udp-pool.ts";
 import { composeQuery, ownQuestion, type Question } from "../../../src/wire/question.ts";
 import type { Reply } from "../../../src/wire/reply.ts";
-import { a, nameBytes, readMessage, replyTo, Type } from "../../support/messages.ts";
+import { a, nameBytes, readMessage, replyTo, Type } from "../../support/messages/messages.ts";
 import {
   type ReceivedQuery,
   type Script,
   type ScriptedReply,
   type ScriptedUpstream,
   startScriptedUpstream,
-} from "../../support/scripted-upstream.ts";
+} from "../../support/servers/scripted-upstream.ts";
 
 /** The question for a lower-case name. */
 export function questionFor(name: string, type: number = Type.A): Question {

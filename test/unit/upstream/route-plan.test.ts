@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { planRoutes, type RoutePlan } from "../../../src/upstream/route-plan.ts";
 import { routeChooser } from "../../../src/upstream/upstream.ts";
-import { nameBytes } from "../../support/messages.ts";
+import { nameBytes } from "../../support/messages/messages.ts";
 
 const clusterServers = [{ host: "10.96.0.10", port: 53 }];
 const outsideServers = [{ host: "192.0.2.1", port: 53 }];

@@ -1,7 +1,7 @@
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { type LossReason } from "../../../src/upstream/flow.ts";
 import { watchServerHealth } from "../../../src/upstream/server-health.ts";
-import { createFakeClock } from "../../support/fake-clock.ts";
+import { createFakeClock } from "../../support/program/fake-clock.ts";
 
 const limits = { failuresUntilDown: 3, probeIntervalMs: 500, maxBackoffMs: 5000 };
 

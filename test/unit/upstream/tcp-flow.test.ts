@@ -3,9 +3,9 @@ import type { Socket } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { createServerCounters } from "../../../src/upstream/server-counters.ts";
 import { openTcpFlow, type TcpFlowEnd, type TcpFlowOptions } from "../../../src/upstream/tcp-flow.ts";
-import { createFakeClock } from "../../support/fake-clock.ts";
-import { a, concat, replyTo, u16 } from "../../support/messages.ts";
-import { type ReceivedQuery, type Script, until } from "../../support/scripted-upstream.ts";
+import { createFakeClock } from "../../support/program/fake-clock.ts";
+import { a, concat, replyTo, u16 } from "../../support/messages/messages.ts";
+import { type ReceivedQuery, type Script, until } from "../../support/servers/scripted-upstream.ts";
 import { answerAll, answerNothing, closedPort, holdQueries, startRawServer, startServer, track } from "./flow-parts.ts";
 
 /** A flow to a port of 127.0.0.1 and everything it said. It is closed when the test ends. */

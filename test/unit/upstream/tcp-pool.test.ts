@@ -1,9 +1,9 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import { createServerCounters } from "../../../src/upstream/server-counters.ts";
 import { createTcpPool, type TcpPoolLimits } from "../../../src/upstream/tcp-pool.ts";
-import { createFakeClock, type FakeClock } from "../../support/fake-clock.ts";
-import { a, concat, replyTo, u16 } from "../../support/messages.ts";
-import { type Script, type ScriptedUpstream, until } from "../../support/scripted-upstream.ts";
+import { createFakeClock, type FakeClock } from "../../support/program/fake-clock.ts";
+import { a, concat, replyTo, u16 } from "../../support/messages/messages.ts";
+import { type Script, type ScriptedUpstream, until } from "../../support/servers/scripted-upstream.ts";
 import {
   answerAll,
   answerNothing,

@@ -3,10 +3,10 @@ import { once } from "node:events";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { createServerCounters } from "../../../src/upstream/server-counters.ts";
 import { openUdpFlow, type UdpFlowOptions } from "../../../src/upstream/udp-flow.ts";
-import { createFakeClock } from "../../support/fake-clock.ts";
-import { loadMalformed } from "../../support/malformed-packets.ts";
-import { a, buildMessage, concat, Flags, replyTo, Type, u16 } from "../../support/messages.ts";
-import { type ReceivedQuery, until } from "../../support/scripted-upstream.ts";
+import { createFakeClock } from "../../support/program/fake-clock.ts";
+import { loadMalformed } from "../../support/messages/malformed-packets.ts";
+import { a, buildMessage, concat, Flags, replyTo, Type, u16 } from "../../support/messages/messages.ts";
+import { type ReceivedQuery, until } from "../../support/servers/scripted-upstream.ts";
 import {
   answerAll,
   answerNothing,

@@ -1,8 +1,8 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import { createServerCounters } from "../../../src/upstream/server-counters.ts";
 import { createUdpPool, type UdpPoolLimits } from "../../../src/upstream/udp-pool.ts";
-import { createFakeClock } from "../../support/fake-clock.ts";
-import { type ScriptedUpstream, until } from "../../support/scripted-upstream.ts";
+import { createFakeClock } from "../../support/program/fake-clock.ts";
+import { type ScriptedUpstream, until } from "../../support/servers/scripted-upstream.ts";
 import { answerAll, answerNothing, holdQueries, startServer, track, udpLimits } from "./flow-parts.ts";
 
 /** A pool to a port of 127.0.0.1, which is closed when the test ends. */

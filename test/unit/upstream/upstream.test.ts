@@ -2,10 +2,10 @@ import { describe, expect, onTestFinished, test, vi } from "vitest";
 import type { ServerAddress } from "../../../src/runtime/server-address.ts";
 import { createServerCounters, type ServerCounters } from "../../../src/upstream/server-counters.ts";
 import { createUpstream, routeChooser, type RouteDefinition } from "../../../src/upstream/upstream.ts";
-import { findFreePort } from "../../support/free-port.ts";
-import { createFakeClock } from "../../support/fake-clock.ts";
-import { nameBytes, Type } from "../../support/messages.ts";
-import { until } from "../../support/scripted-upstream.ts";
+import { findFreePort } from "../../support/servers/free-port.ts";
+import { createFakeClock } from "../../support/program/fake-clock.ts";
+import { nameBytes, Type } from "../../support/messages/messages.ts";
+import { until } from "../../support/servers/scripted-upstream.ts";
 import { addressIn, answerAll, answerNothing, questionFor, serverLimits, startServer } from "./flow-parts.ts";
 
 describe("a name goes to the route with the longest zone that it is at or below", () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test, vi } from "vitest";
 import { createWaitingAttempts } from "../../../src/upstream/waiting-attempts.ts";
-import { a, buildMessage, Flags, readMessage, replyTo, Type } from "../../support/messages.ts";
+import { a, buildMessage, Flags, readMessage, replyTo, Type } from "../../support/messages/messages.ts";
 import { track } from "./flow-parts.ts";
 
 const nothing = () => {};

@@ -18,7 +18,7 @@ import {
   txt,
   Type,
   u32,
-} from "../../support/messages.ts";
+} from "../../support/messages/messages.ts";
 
 const suffixed = "www.example.com.default.svc.cluster.local";
 const outside = "www.example.com";

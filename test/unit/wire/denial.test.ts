@@ -16,7 +16,7 @@ import {
   Type,
   u16,
   u32,
-} from "../../support/messages.ts";
+} from "../../support/messages/messages.ts";
 
 const nxdomain = 3;
 const question = buildQuery("baidu.com.cluster.local", Type.A);

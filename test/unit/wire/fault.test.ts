@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { Fault, type FaultCode, faultNames } from "../../../src/wire/fault.ts";
 import { createQueryView, readQuery } from "../../../src/wire/query.ts";
 import { parseReply } from "../../../src/wire/reply.ts";
-import { loadMalformed } from "../../support/malformed-packets.ts";
+import { loadMalformed } from "../../support/messages/malformed-packets.ts";
 
 const queries = loadMalformed("malformed");
 const replies = loadMalformed("malformed-replies");

@@ -10,7 +10,7 @@ import { createQueryView, readQuery } from "../../../src/wire/query.ts";
 import { parseReply, repeatsQuestion } from "../../../src/wire/reply.ts";
 import { shapeReply } from "../../../src/wire/shape-reply.ts";
 import { storeMessage } from "../../../src/wire/stored-message.ts";
-import { loadMalformed } from "../../support/malformed-packets.ts";
+import { loadMalformed } from "../../support/messages/malformed-packets.ts";
 import { buildMessage, join, optRecord, soaRecord, toHex, wireName } from "./build-message.ts";
 import { anyQueryPacket, anyReplySpec, countingReads, mutated, timeBoxed } from "./property.ts";
 

@@ -2,7 +2,7 @@
  * A zone with some of everything, as a zone file, and the questions to ask about it. The same seed gives the same zone and the
  * same questions.
  */
-import { buildQuery, Flags } from "./messages.ts";
+import { buildQuery, Flags } from "../messages/messages.ts";
 
 /** A zone and what to ask. */
 export interface MixedZone {

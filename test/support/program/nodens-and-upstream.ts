@@ -6,11 +6,16 @@ import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { expect } from "vitest";
-import { askTcp, askUdp, openTcp } from "./ask.ts";
-import { findFreePort } from "./free-port.ts";
-import { buildQuery, readMessage, type ReadMessage, replyTo, type TestMessage, Type } from "./messages.ts";
+import { askTcp, askUdp, openTcp } from "../messages/ask.ts";
+import { findFreePort } from "../servers/free-port.ts";
+import { buildQuery, readMessage, type ReadMessage, replyTo, type TestMessage, Type } from "../messages/messages.ts";
 import { type RunningNodens, runNodens, type RunOptions } from "./run-nodens.ts";
-import { type ReceivedQuery, type Script, type ScriptedUpstream, startScriptedUpstream } from "./scripted-upstream.ts";
+import {
+  type ReceivedQuery,
+  type Script,
+  type ScriptedUpstream,
+  startScriptedUpstream,
+} from "../servers/scripted-upstream.ts";
 
 /** How a client speaks to nodens. */
 export const transports = ["udp", "tcp"] as const;

@@ -1,5 +1,5 @@
 /* A clock that moves only when a test says so. */
-import type { Clock } from "../../src/runtime/clock.ts";
+import type { Clock } from "../../../src/runtime/clock.ts";
 
 /** A Clock that starts at `startMs` and runs timers, in order, while `advance` moves it. */
 export interface FakeClock extends Clock {

@@ -5,7 +5,7 @@ import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { createServer, type Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
-import { concat, readMessage, u16 } from "./messages.ts";
+import { concat, readMessage, u16 } from "../messages/messages.ts";
 
 /** One query as it arrived. */
 export interface ReceivedQuery {

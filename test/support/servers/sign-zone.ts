@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { findCommand } from "./requirements.ts";
+import { findCommand } from "../program/requirements.ts";
 
 const run = promisify(execFile);
 

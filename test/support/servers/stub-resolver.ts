@@ -4,7 +4,7 @@
  */
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { buildQuery, type ReadMessage, readMessage, Type } from "./messages.ts";
+import { buildQuery, type ReadMessage, readMessage, Type } from "../messages/messages.ts";
 
 /** Where a walk ended. */
 export interface Lookup {

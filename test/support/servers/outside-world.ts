@@ -2,7 +2,18 @@
  * A small world outside the cluster, for a scripted upstream: names with one family, with both, with more addresses than fit
  * into a datagram, and nothing else.
  */
-import { a, aaaa, buildMessage, cname, Flags, readMessage, soa, type TestRecord, txt, Type } from "./messages.ts";
+import {
+  a,
+  aaaa,
+  buildMessage,
+  cname,
+  Flags,
+  readMessage,
+  soa,
+  type TestRecord,
+  txt,
+  Type,
+} from "../messages/messages.ts";
 import type { ReceivedQuery } from "./scripted-upstream.ts";
 
 /** The addresses of large.example.test: 1600 octets of records. */

@@ -11,8 +11,8 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { type ProxyStyle, proxyRules } from "./node-bed-proxy.ts";
-import { projectFolder } from "./run-nodens.ts";
-import { until } from "./scripted-upstream.ts";
+import { projectFolder } from "../program/run-nodens.ts";
+import { until } from "../servers/scripted-upstream.ts";
 
 const runFile = promisify(execFile);
 
@@ -198,7 +198,7 @@ function kubeDnsLinks({ address, address6 }: BedHost, index: number): string[] {
 export const patienceMs = 30_000;
 
 async function startKubeDns(dns: BedHost): Promise<void> {
-  const program = join(projectFolder, "test", "support", "kube-dns-program.ts");
+  const program = join(projectFolder, "test", "support", "node", "kube-dns-program.ts");
   const child = dns.start(process.execPath, [program, dns.address, dns.address6]);
   let output = "";
   child.stdout?.on("data", (text) => (output += String(text)));

@@ -7,8 +7,8 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { bedAddress, type NodeBed, patienceMs } from "./node-bed.ts";
-import { projectFolder } from "./run-nodens.ts";
-import { until } from "./scripted-upstream.ts";
+import { projectFolder } from "../program/run-nodens.ts";
+import { until } from "../servers/scripted-upstream.ts";
 
 /** A nodens on the node of a bed. */
 export interface NodensOnNode {

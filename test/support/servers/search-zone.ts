@@ -2,9 +2,9 @@
  * The cluster and the world outside that the search rules are tried on, and an embedded cluster DNS for them that counts what
  * clients have it asked.
  */
-import { type ClusterDns, startClusterDns } from "../../src/cluster-dns/cluster-dns-server.ts";
-import { type ClusterZone, createClusterZone } from "../../src/cluster-dns/cluster-zone.ts";
-import type { ZoneDefinition } from "../../src/cluster-dns/zone-file.ts";
+import { type ClusterDns, startClusterDns } from "../../../src/cluster-dns/cluster-dns-server.ts";
+import { type ClusterZone, createClusterZone } from "../../../src/cluster-dns/cluster-zone.ts";
+import type { ZoneDefinition } from "../../../src/cluster-dns/zone-file.ts";
 import { isProbe } from "./scripted-upstream.ts";
 
 /** The search list of a pod in the namespace default. */

@@ -4,7 +4,7 @@
 import { execFileSync } from "node:child_process";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
-import type { Requirement } from "./requirements.ts";
+import type { Requirement } from "../program/requirements.ts";
 
 const goFolders = [join(process.env["GOPATH"] ?? join(homedir(), "go"), "bin"), "/usr/local/go/bin"];
 process.env["PATH"] = [process.env["PATH"] ?? "", ...goFolders].join(delimiter);

@@ -8,10 +8,10 @@ import { tmpdir } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { until } from "./scripted-upstream.ts";
+import { until } from "../servers/scripted-upstream.ts";
 
 /** The checkout's own folder. */
-export const projectFolder = fileURLToPath(new URL("../..", import.meta.url));
+export const projectFolder = fileURLToPath(new URL("../../..", import.meta.url));
 
 /** How to start it. */
 export interface RunOptions {

@@ -1,8 +1,8 @@
 /*
  * A node as far as the attachment sees it: what `ip` and `nft` say, and what becomes of it. Anything can be made to fail.
  */
-import type { NftSession, OpenNftSession } from "../../src/attach/nft-session.ts";
-import type { ProgramResult, RunProgram } from "../../src/attach/run-program.ts";
+import type { NftSession, OpenNftSession } from "../../../src/attach/nft-session.ts";
+import type { ProgramResult, RunProgram } from "../../../src/attach/run-program.ts";
 
 /** An address on an interface. */
 interface FakeAddress {

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { parseAllDocuments, stringify } from "yaml";
 import { runTool } from "./manifests-tools.ts";
-import { projectFolder } from "./run-nodens.ts";
+import { projectFolder } from "../program/run-nodens.ts";
 
 /** An object as it would be sent to the API server. */
 export interface KubernetesObject {

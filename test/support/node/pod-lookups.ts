@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { BedHost } from "./node-bed.ts";
-import { podSearchList } from "./search-zone.ts";
+import { podSearchList } from "../servers/search-zone.ts";
 
 /** A resolv.conf as kubelet writes it, in a folder that `remove` removes. */
 export interface PodResolvConf {

@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findFreePort } from "./free-port.ts";
-import { findCommand } from "./requirements.ts";
+import { findCommand } from "../program/requirements.ts";
 import { until } from "./scripted-upstream.ts";
 
 /** What it scrapes, and what it makes of it. */

@@ -7,10 +7,10 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
-import { askAll } from "./ask-many.ts";
+import { askAll } from "../messages/ask-many.ts";
 import { findFreePort } from "./free-port.ts";
-import { buildQuery, Type } from "./messages.ts";
-import { findCommand } from "./requirements.ts";
+import { buildQuery, Type } from "../messages/messages.ts";
+import { findCommand } from "../program/requirements.ts";
 import { until } from "./scripted-upstream.ts";
 
 /** Zone files by origin, both without a dot at the end. */

@@ -25,7 +25,7 @@ interface MalformedPacket {
 
 /** Reads every packet of a folder, in the order of their names. Throws for a file that is not in the form above. */
 export function loadMalformed(folder: MalformedFolder): MalformedPacket[] {
-  const path = join(import.meta.dirname, "..", "fixtures", folder);
+  const path = join(import.meta.dirname, "..", "..", "fixtures", folder);
   const files = readdirSync(path)
     .filter((file) => file.endsWith(".hex"))
     .toSorted();

@@ -1,8 +1,8 @@
 /*
  * What many lookups from many pods leave in the connection tracking of a bed's node.
  */
-import { type BedHost, bedAddress, type NodeBed } from "./node-bed.ts";
-import { lookUpInPod, writeResolvConf } from "./pod-lookups.ts";
+import { type BedHost, bedAddress, type NodeBed } from "../node/node-bed.ts";
+import { lookUpInPod, writeResolvConf } from "../node/pod-lookups.ts";
 
 /** What was looked up, what came of it, and what is left of it on the node. */
 export interface FlowCount {

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runTool } from "./manifests-tools.ts";
 import type { KubernetesObject } from "./manifests.ts";
-import { projectFolder } from "./run-nodens.ts";
+import { projectFolder } from "../program/run-nodens.ts";
 
 /** What the API server says about an object that somebody creates. */
 export interface Verdict {
