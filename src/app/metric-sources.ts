@@ -7,6 +7,7 @@ import { watchEventLoopDelay } from "../observe/event-loop-delay.ts";
 import type { BuildInfo, MetricSources, ReloadCounters } from "../observe/metric-sources.ts";
 import { countReceiveDrops } from "../observe/receive-drops.ts";
 import type { Clock } from "../runtime/clock.ts";
+import { searchRules } from "../search/rules.ts";
 import { Rcode } from "../wire/codes.ts";
 import { faultNames } from "../wire/fault.ts";
 
@@ -23,7 +24,13 @@ export function metricSourcesOf(
   const udpAddresses = () => counters().flatMap(({ protocol, address }) => (protocol === "udp" ? [address] : []));
   const sources: MetricSources = {
     build,
-    names: { rcodes: Rcode, requestTypes: countedTypeNames, replySources: replySourceNames, faults: faultNames },
+    names: {
+      rcodes: Rcode,
+      requestTypes: countedTypeNames,
+      replySources: replySourceNames,
+      faults: faultNames,
+      searchRules,
+    },
     listeners: counters,
     serverCounters: app.serverCounters,
     asksWithoutServer: app.asksWithoutServer,

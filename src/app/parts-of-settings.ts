@@ -51,7 +51,6 @@ export function mutableLimitsOf({ cache, limits, search }: Settings) {
       maxClusterDenialTtlSeconds: cache.maxClusterDenialTtlSeconds,
       staleAfterMs: cache.staleAfterMs,
       prefetches: cache.prefetch,
-      sharesDenials: search.shortCircuit !== "off",
       answersOutsideNames: search.answerOutsideName,
     },
   };

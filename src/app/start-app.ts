@@ -34,7 +34,8 @@ import type { Clock } from "../runtime/clock.ts";
 import { createLifeCycle, type LifeCycle } from "../runtime/life-cycle.ts";
 import { formatServerAddress, type ServerAddress } from "../runtime/server-address.ts";
 import { isTopLevelDomain } from "../search/top-level-domains.ts";
-import type { CheckedRule, ZoneKnowledge } from "../search/zone-knowledge.ts";
+import { type InferringRule, searchRules } from "../search/rules.ts";
+import type { ZoneKnowledge } from "../search/zone-knowledge.ts";
 import { hostSuffixes } from "../settings/host-suffixes.ts";
 import { virtualAddressesOf } from "../settings/virtual-addresses.ts";
 import type { Settings } from "../settings/settings-table.ts";
@@ -74,7 +75,7 @@ export interface App {
   readonly lifeCycle: LifeCycle;
   readonly knowledge: ZoneKnowledge;
   /** Whether a search rule is in use now. */
-  isRuleOn(rule: CheckedRule): boolean;
+  isRuleOn(rule: InferringRule): boolean;
   /** The zone in force, in presentation form. */
   readonly clusterDomain: string;
   /** Every counters object of every server since the start, those that a reload removed included. */
@@ -130,7 +131,10 @@ export async function startApp({ settings: initialSettings, clock, log }: AppOpt
     ask: askUpstream,
     learnZone: learn,
     onRuleOff: (rule, { name }) =>
-      log.warn({ rule, name: nameToText(name) }, "upstream has a name that a search rule denied; the rule is off"),
+      log.warn(
+        { rule: searchRules[rule].label, name: nameToText(name) },
+        "upstream has a name that a search rule denied; the rule is off",
+      ),
     routeOf,
   });
   const { cache, failures, shared, knowledge, loopGuard, resolver, foresee } = chain;

@@ -40,10 +40,12 @@ export interface AnswerCache {
   /** The fresh entry for a question of our own, without counting. */
   findQuestion(question: Question, nowMs: number): CacheEntry | undefined;
   /**
-   * How many whole seconds the name that `query`'s folded name ends with, from `offset` on, stays denied for A and AAAA alike, or
-   * stays known to exist: positive for a denial, negative for existence, 0 when neither is known. Touches and counts nothing.
+   * For how many whole seconds the name that `query`'s folded name ends with, from `offset` on, stays denied for A and AAAA alike; 0
+   * when it is not denied. Touches and counts nothing.
    */
-  addressVerdict(query: ClientQuery, offset: number, nowMs: number): number;
+  deniedForSeconds(query: ClientQuery, offset: number, nowMs: number): number;
+  /** The same for a name that is known to exist: by data or NODATA for an address type. */
+  existsForSeconds(query: ClientQuery, offset: number, nowMs: number): number;
   /** An expired answer (never a denial) to `question`, not older than it may be (RFC 8767 §5). A fresh one is returned too. */
   findStale(question: Question, nowMs: number): CacheEntry | undefined;
   /**
@@ -106,22 +108,17 @@ export function createAnswerCache(limits: CacheLimits): AnswerCache {
     return read(denials, key, touches);
   }
 
-  function addressVerdict(query: ClientQuery, offset: number, nowMs: number): number {
-    const { octets, sizeBytes, seed } = query.name;
-    const hash = hashName(octets, offset, sizeBytes, seed);
-    const checkingDisabled = (query.flags & Flag.CD) !== 0;
-    const name = octets.subarray(offset, sizeBytes);
-    function lifeSeconds(store: LRUCache<number, CacheEntry>, type: number): number {
-      const entry = store.peek(cacheKey(hash, type, query.class, query.dnssecOk, checkingDisabled));
-      if (entry === undefined || entry.type !== type || !hasName(entry, name, name.length)) return 0;
-      return Math.max(0, Math.floor((entry.expiresAtMs - nowMs) / 1000));
-    }
-    const denied = lifeSeconds(denials, addressTypes);
-    if (denied > 0) return denied;
-    const existing = Math.max(
-      ...[RrType.A, RrType.AAAA].flatMap((type) => [lifeSeconds(answers, type), lifeSeconds(denials, type)]),
+  function deniedForSeconds(query: ClientQuery, offset: number, nowMs: number): number {
+    return lifeSeconds(denials, query, offset, addressTypes, nowMs);
+  }
+
+  function existsForSeconds(query: ClientQuery, offset: number, nowMs: number): number {
+    return Math.max(
+      lifeSeconds(answers, query, offset, RrType.A, nowMs),
+      lifeSeconds(denials, query, offset, RrType.A, nowMs),
+      lifeSeconds(answers, query, offset, RrType.AAAA, nowMs),
+      lifeSeconds(denials, query, offset, RrType.AAAA, nowMs),
     );
-    return -existing;
   }
 
   function findQuestion(question: Question, nowMs: number): CacheEntry | undefined {
@@ -160,7 +157,8 @@ export function createAnswerCache(limits: CacheLimits): AnswerCache {
     match,
     peek: (query, nowMs) => look(query, nowMs, false),
     findQuestion,
-    addressVerdict,
+    deniedForSeconds,
+    existsForSeconds,
     findStale,
     store,
     withdraw,
@@ -183,6 +181,22 @@ function peek(store: LRUCache<number, CacheEntry>, question: Question): CacheEnt
   if (entry === undefined || entry.type !== type || entry.class !== question.class) return undefined;
   if (entry.dnssecOk !== dnssecOk || entry.checkingDisabled !== checkingDisabled) return undefined;
   return hasName(entry, question.name, question.name.length) ? entry : undefined;
+}
+
+/** How many whole seconds a store's entry for the end of the query's name, from `offset` on, has left for `type`. */
+function lifeSeconds(
+  store: LRUCache<number, CacheEntry>,
+  query: ClientQuery,
+  offset: number,
+  type: number,
+  nowMs: number,
+): number {
+  const { octets, sizeBytes, seed, hash } = query.name;
+  const nameHash = offset === 0 ? hash : hashName(octets, offset, sizeBytes, seed);
+  const entry = store.peek(cacheKey(nameHash, type, query.class, query.dnssecOk, (query.flags & Flag.CD) !== 0));
+  if (entry === undefined || entry.type !== type) return 0;
+  const name = octets.subarray(offset, sizeBytes);
+  return hasName(entry, name, name.length) ? Math.max(0, Math.floor((entry.expiresAtMs - nowMs) / 1000)) : 0;
 }
 
 function read(store: LRUCache<number, CacheEntry>, key: number, touches: boolean): CacheEntry | undefined {

@@ -2,8 +2,10 @@
  * `nodens explain NAME`: what a pod would go through to look up a name, and what nodens does with each of its queries.
  */
 import { readFileSync } from "node:fs";
+import { mutableLimitsOf } from "../app/parts-of-settings.ts";
 import { parseServerAddress } from "../runtime/server-address.ts";
 import { formatProblem } from "../settings/problem.ts";
+import { defaultSettings } from "../settings/settings-table.ts";
 import { parseResolvConf } from "../settings/resolv-conf.ts";
 import { nameFromText, nameToText } from "../wire/name-text.ts";
 import { askExplanation } from "../explain/ask-explanation.ts";
@@ -79,7 +81,8 @@ async function explainWith(
   const words = { name, namespace: flags.namespace, search: file?.search, ndots: file?.ndots };
   const request = readExplainRequest(words, clusterDomain);
   if ("wrong" in request) return usage(request.wrong);
-  if (flags.against === undefined) return { explanation: explainByRules(request, clusterDomain) };
+  if (flags.against === undefined)
+    return { explanation: await explainByRules(request, clusterDomain, mutableLimitsOf(defaultSettings())) };
   // Without a word about the search list the running nodens knows its cluster's domain better.
   const isOurSearch = file !== undefined || flags.clusterDomain !== undefined;
   return explainAgainst(flags.against, request, isOurSearch ? undefined : flags.namespace);

@@ -20,6 +20,7 @@ import type { Settings } from "../settings/settings-table.ts";
 import { watchSettings } from "../settings/watch-settings.ts";
 import type { BuildInfo, ReloadCounters } from "../observe/metric-sources.ts";
 import { rcodeName, typeName } from "../wire/codes.ts";
+import { forEachInferringRule } from "../search/rules.ts";
 import { Flag } from "../wire/header.ts";
 import { nameToText } from "../wire/name-text.ts";
 import { metricSourcesOf } from "../app/metric-sources.ts";
@@ -69,7 +70,7 @@ async function run(initialSettings: Settings, log: Logger, options: ServeOptions
   const metrics = metricSourcesOf(app, build, reloads, () => hashOf(settings), clock);
   const registry = createMetrics(metrics.sources, { compat: settings.metrics.compat });
   const isReady = () => readinessOf(app);
-  const explain = (parameters: URLSearchParams) => explainPage(parameters, explainStateOf(app, clock));
+  const explain = (parameters: URLSearchParams) => explainPage(parameters, explainStateOf(app));
   const admin = await openAdmin(app, { address: settings.admin.address, registry, build, isReady, explain, clock });
   const queryLog = createQueryLog(log, {
     nameToText,
@@ -174,10 +175,9 @@ function readinessOf(app: App): { ready: boolean; reasons: string[] } {
 }
 
 /** What this nodens would do with a lookup at this moment. */
-function explainStateOf(app: App, clock: Clock): ExplainState {
-  const rules = { schema: app.isRuleOn("schema"), learned: app.isRuleOn("learned") };
+function explainStateOf(app: App): ExplainState {
   const { clusterDomain, foresee } = app;
-  return { clusterDomain, source: "running", rules, nowMs: clock.nowMs(), foresee };
+  return { clusterDomain, source: "running", rules: forEachInferringRule(app.isRuleOn), foresee };
 }
 
 function hashOf(settings: Settings): string {

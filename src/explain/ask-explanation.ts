@@ -2,7 +2,8 @@
  * Asks a running nodens, through its admin address, what it would do with a lookup.
  */
 import * as z from "zod";
-import type { Foresight } from "../resolve/foresee.ts";
+import type { Foresight } from "../resolve/step.ts";
+import { forEachInferringRule, inferringRules } from "../search/rules.ts";
 import { formatServerAddress, type ServerAddress } from "../runtime/server-address.ts";
 import { askedTypes, clientLibraries } from "./lookup-plan.ts";
 import type { Explanation } from "./explain-lookup.ts";
@@ -23,9 +24,9 @@ const way = { route: text, transport: z.enum(["tcp", "udp"]) };
 const foresight = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("refused") }),
   z.object({ kind: z.literal("cached"), verdict: z.enum(["data", "noData", "denied"]), ttlSeconds: seconds }),
-  z.object({ kind: z.literal("denied"), rule: z.enum(["learned", "schema"]), ttlSeconds: seconds }),
+  z.object({ kind: z.literal("denied"), rule: z.enum(inferringRules), ttlSeconds: seconds }),
   z.object({ kind: z.literal("outsideName"), outside: text, isCached: z.boolean() }),
-  z.object({ kind: z.literal("looping") }),
+  z.object({ kind: z.literal("looping"), hasStale: z.boolean() }),
   z.object({ kind: z.literal("failed"), hasStale: z.boolean() }),
   z.object({ kind: z.literal("shared") }),
   z.object({ kind: z.literal("waits"), forType: z.enum(askedTypes) }),
@@ -40,7 +41,7 @@ const explanationSchema = z.object({
   ndots: z.number(),
   clusterDomain: text,
   source: z.literal("running"),
-  rules: z.object({ schema: z.boolean(), learned: z.boolean() }),
+  rules: z.object(forEachInferringRule(() => z.boolean())),
   steps: z.array(
     z.object({
       name: text,

@@ -1,5 +1,6 @@
 /* What becomes of a query, in a few words that fit a column. */
-import type { Foresight } from "../resolve/foresee.ts";
+import type { Foresight } from "../resolve/step.ts";
+import { searchRules } from "../search/rules.ts";
 
 type Words = { readonly [Kind in Foresight["kind"]]: (foresight: Extract<Foresight, { kind: Kind }>) => string };
 
@@ -21,12 +22,10 @@ const words: Words = {
   refused: () => "refused",
   cached: ({ verdict, ttlSeconds }) => `from the cache: ${cachedThings[verdict]}, ${ttlSeconds} s left`,
   denied: ({ rule, ttlSeconds }) =>
-    rule === "schema"
-      ? "denied: no cluster zone can have this name"
-      : `denied: its parent is absent, ${ttlSeconds} s left`,
+    `denied: ${searchRules[rule].because}${searchRules[rule].expires ? `, ${ttlSeconds} s left` : ""}`,
   outsideName: ({ outside, isCached }) =>
     `answered with ${outside}${isCached ? " from the cache" : ", which is asked"}`,
-  looping: () => "SERVFAIL: the upstream leads back here",
+  looping: ({ hasStale }) => `${hasStale ? "stale answer" : "SERVFAIL"}: the upstream leads back here`,
   failed: ({ hasStale }) => (hasStale ? "stale answer: it failed a moment ago" : "SERVFAIL: it failed a moment ago"),
   shared: () => "waits with others for the same question",
   waits: ({ forType }) => `waits for ${forType}: a denial serves both`,

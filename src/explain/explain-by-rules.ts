@@ -1,69 +1,101 @@
 /*
- * What the search rules say of a lookup when nobody is asked: a nodens with default settings in front of a CoreDNS zone, which knows
- * nothing yet, and once more when it knows which parents are absent.
+ * What the search rules say of a lookup when nobody is asked: a nodens in front of a CoreDNS zone, which knows nothing yet, and once
+ * more when it has learned which parents are absent.
  */
-import { createAnswerCache } from "../cache/answer-cache.ts";
-import { createFailureMemory } from "../cache/failure-memory.ts";
-import { createForesight, type Foresee } from "../resolve/foresee.ts";
-import { createLoopGuard } from "../resolve/loop-guard.ts";
-import { createSharedQuestions } from "../resolve/share-in-flight.ts";
-import { createAbsences } from "../search/absences.ts";
-import { createSearchScope } from "../search/search-scope.ts";
+import { type Chain, type ChainLimits, type ChainOptions, createChain } from "../resolve/create-chain.ts";
+import type { Foresee } from "../resolve/foresee.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { forEachInferringRule } from "../search/rules.ts";
 import { isTopLevelDomain } from "../search/top-level-domains.ts";
-import { createZoneKnowledge } from "../search/zone-knowledge.ts";
+import { RrType } from "../wire/codes.ts";
+import { composeDenial, type SoaRecord } from "../wire/denial.ts";
 import { isAtOrBelow } from "../wire/name.ts";
-import { nameFromText, nameToText } from "../wire/name-text.ts";
+import { nameFromText } from "../wire/name-text.ts";
+import { type ClientQuery, createQueryView, readQuery } from "../wire/query.ts";
+import { composeQuery, ownQuestion } from "../wire/question.ts";
+import { composeRecord } from "../wire/record.ts";
+import { parseReply } from "../wire/reply.ts";
 import { explainLookup, type Explanation } from "./explain-lookup.ts";
 import type { ExplainRequest } from "./explain-request.ts";
 
-/** Longest life of a denial of a cluster name by default. */
-const denialTtlSeconds = 5;
+/** Seconds that kube-dns puts into its SOA; nodens's own limits are lower. */
+const soaSeconds = 30;
 
-/** Explains a lookup by the rules alone. `clusterDomain` is a name that settings would accept. */
-export function explainByRules(request: ExplainRequest, clusterDomain: string): Explanation {
+/** Nothing happens in an imagined nodens but what is asked of it. */
+const stillClock: Clock = { nowMs: () => 0, after: () => () => {}, pause: () => new Promise(() => {}) };
+
+/**
+ * Explains a lookup by the rules alone. `clusterDomain` is a name that settings would accept, `limits` are those of the nodens that
+ * is imagined. Never rejects.
+ */
+export async function explainByRules(
+  request: ExplainRequest,
+  clusterDomain: string,
+  limits: ChainLimits,
+): Promise<Explanation> {
   const zone = nameFromText(clusterDomain) ?? Uint8Array.of(0);
-  const state = { clusterDomain, source: "rules", rules: { schema: true, learned: true }, nowMs: 0 } as const;
-  const first = explainLookup(request, { ...state, foresee: foreseeWith(zone, new Set()) });
+  const foresee = imagineChain(zone, limits).foresee;
+  const state = { clusterDomain, source: "rules", rules: forEachInferringRule(() => true), foresee } as const;
+  const first = explainLookup(request, state);
   const parents = first.steps
     .filter((_, index) => index !== first.likelyStep)
-    .flatMap(({ queries }) => queries.map(({ now }) => (now.kind === "asksParent" ? now.parent : undefined)));
-  const absent = new Set(parents.filter((parent) => parent !== undefined));
-  return explainLookup(request, {
-    ...state,
-    foresee: foreseeWith(zone, new Set()),
-    foreseeLater: foreseeWith(zone, absent),
-  });
+    .flatMap(({ queries }) => queries.flatMap(({ now }) => (now.kind === "asksParent" ? [now.parent] : [])));
+  const foreseeLater = await foreseeKnowing(new Set(parents), zone, limits);
+  return explainLookup(request, { ...state, foreseeLater });
 }
 
-function foreseeWith(zone: Uint8Array, absentParents: ReadonlySet<string>): Foresee {
-  const knowledge = createZoneKnowledge({ checkOneIn: 0 });
-  knowledge.noteSchema(true);
-  knowledge.noteSoa({ octets: zone, ttlOffset: 0, denialTtlSeconds }, 0);
-  const limits = {
-    shortCircuit: "learned",
-    exemptions: [],
-    isMulticluster: false,
-    maxDenialTtlSeconds: denialTtlSeconds,
-  } as const;
-  const absences = createAbsences(
-    zone,
+/** What is foreseen once these parents were asked for. */
+async function foreseeKnowing(parents: ReadonlySet<string>, zone: Uint8Array, limits: ChainLimits): Promise<Foresee> {
+  const chain = imagineChain(zone, limits);
+  for (const parent of parents) await chain.resolver.resolve(queryFor(nameFromText(parent) ?? zone), "");
+  return chain.foresee;
+}
+
+/** A chain that has seen the zone's schema and its SOA. Upstream denies whatever it is asked. */
+function imagineChain(zone: Uint8Array, limits: ChainLimits): Chain {
+  const soa = soaOfZone(zone);
+  const chain = createChain({
     limits,
-    knowledge,
-    ({ name }, offset) =>
-      absentParents.has(nameToText(name.octets.subarray(offset, name.sizeBytes))) ? denialTtlSeconds : 0,
+    clock: stillClock,
+    zone,
+    suffixes: [],
+    loopSecret: "explain",
+    hashSeed: 0,
     isTopLevelDomain,
-  );
-  return createForesight({
-    cache: createAnswerCache({ answersSizeBytes: 1, denialsSizeBytes: 1, staleSeconds: 0 }),
-    failures: createFailureMemory({ firstTtlSeconds: 1, maxTtlSeconds: 1 }),
-    shared: createSharedQuestions({ maxInFlight: 1, maxWaiters: 1, maxWaitersPerQuestion: 1, maxWaitersPerClient: 1 }),
-    loopGuard: createLoopGuard("explain"),
-    scope: createSearchScope([zone]),
-    absences,
-    limits: { answersOutsideNames: false, sharesDenials: true },
-    laterSteps: () => undefined,
+    ask: ({ name }) => Promise.resolve(denialOf(queryFor(name), soa)),
+    learnZone: () => Promise.resolve(),
+    onRuleOff: () => {},
     routeOf: (name) =>
       isAtOrBelow(name, zone) ? { route: "cluster", transport: "tcp" } : { route: "outside", transport: "udp" },
-    hashSeed: 0,
   });
+  chain.knowledge.noteSchema(true);
+  chain.knowledge.noteSoa(soa, stillClock.nowMs());
+  return chain;
+}
+
+function denialOf(query: ClientQuery, soa: SoaRecord): Awaited<ReturnType<ChainOptions["ask"]>> {
+  const target = new Uint8Array(query.questionEnd + soa.octets.length + maxOptSizeBytes);
+  const size = composeDenial(target, query, soa, soaSeconds, target.length);
+  const reply = parseReply(target.subarray(0, size));
+  return typeof reply === "number" ? { failure: "closed" } : { reply };
+}
+
+const maxOptSizeBytes = 64;
+
+function queryFor(name: Uint8Array): ClientQuery {
+  const packet = composeQuery(ownQuestion(name, RrType.A));
+  const query = createQueryView(0);
+  readQuery(packet, packet.length, query);
+  return query;
+}
+
+/** `Z 30 IN SOA . . 0 0 0 0 30` */
+function soaOfZone(zone: Uint8Array): SoaRecord {
+  const data = new Uint8Array(22);
+  data[data.length - 1] = soaSeconds;
+  return {
+    octets: composeRecord(zone, RrType.SOA, soaSeconds, data),
+    ttlOffset: zone.length + 4,
+    denialTtlSeconds: soaSeconds,
+  };
 }

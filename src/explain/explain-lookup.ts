@@ -1,7 +1,9 @@
 /*
  * A lookup taken apart: each name that a pod's resolver would ask, what becomes of its queries, and how many of them go upstream.
  */
-import type { Foresee, Foresight } from "../resolve/foresee.ts";
+import type { Foresee } from "../resolve/foresee.ts";
+import type { Foresight } from "../resolve/step.ts";
+import type { InferringRule } from "../search/rules.ts";
 import { likelyStep } from "./likely-step.ts";
 import {
   type AskedType,
@@ -41,8 +43,8 @@ export interface Explanation {
   readonly clusterDomain: string;
   /** "rules": nobody was asked. "running": the state of a running nodens. */
   readonly source: "rules" | "running";
-  /** Which search rules are in use. */
-  readonly rules: { readonly schema: boolean; readonly learned: boolean };
+  /** Which of the rules that infer are in use. */
+  readonly rules: Readonly<Record<InferringRule, boolean>>;
   /** In glibc's order, which contains musl's. */
   readonly steps: readonly ExplainedStep[];
   /** The step that was probably meant: where the name is taken to exist while nobody knows. */
@@ -54,7 +56,6 @@ export interface ExplainState {
   readonly clusterDomain: string;
   readonly source: Explanation["source"];
   readonly rules: Explanation["rules"];
-  readonly nowMs: number;
   foresee: Foresee;
   /** Absent for a running nodens: its future is not known. */
   readonly foreseeLater?: Foresee | undefined;
@@ -174,8 +175,8 @@ function upstreamQueries(pair: readonly Foresight[], exists: boolean): number {
 function explainQueries(name: string, state: ExplainState): ExplainedQuery[] {
   const wireName = nameFromText(name) ?? Uint8Array.of(0);
   const types = askedTypes.map((type) => RrType[type]);
-  const now = state.foresee(wireName, types, state.nowMs);
-  const later = state.foreseeLater?.(wireName, types, state.nowMs);
+  const now = state.foresee(wireName, types);
+  const later = state.foreseeLater?.(wireName, types);
   return askedTypes.map((type, index) => ({
     type,
     now: now[index] ?? { kind: "refused" },

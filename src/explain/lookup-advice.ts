@@ -1,6 +1,7 @@
 /*
  * What would make a lookup cheaper, or keep it from failing: advice on the name as it is written, the search list and the image.
  */
+import { inferringRules } from "../search/rules.ts";
 import { countDots, muslMaxSearchLength } from "./lookup-plan.ts";
 import { isTopLevelDomain } from "../search/top-level-domains.ts";
 import { type ExplainedStep, type Explanation, knownVerdict, walkOf } from "./explain-lookup.ts";
@@ -82,7 +83,7 @@ function manySuffixes(search: readonly string[]): string | undefined {
 }
 
 function switchedOff({ rules }: Explanation): string | undefined {
-  if (rules.schema && rules.learned) return undefined;
+  if (inferringRules.every((rule) => rules[rule])) return undefined;
   return (
     "Search rules are not all in use: search.shortCircuit does not want them, the zone has not shown its schema version " +
     "(dns-version, TXT), or a check against upstream has switched one off, and the log says so."

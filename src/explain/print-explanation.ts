@@ -2,7 +2,8 @@
  * A lookup as a picture for a terminal of 100 columns: the walk from name to name, what becomes of each query, and the sums.
  */
 import { styleText } from "node:util";
-import type { Foresight } from "../resolve/foresee.ts";
+import type { Foresight } from "../resolve/step.ts";
+import { inferringRules, searchRules } from "../search/rules.ts";
 import { countDots } from "./lookup-plan.ts";
 import { describeForesight, describeLater } from "./describe-foresight.ts";
 import {
@@ -40,9 +41,9 @@ export function printExplanation(explanation: Explanation, hasColours: boolean):
 
 function headLines(explanation: Explanation, paint: Paint): string[] {
   const { name, search, ndots, source, rules } = explanation;
-  const used =
-    rules.schema || rules.learned ? `only the rule "${rules.schema ? "schema" : "learned"}" is` : "no rule is";
-  const remark = rules.schema && rules.learned ? "" : `; ${used} in use`;
+  const used = inferringRules.filter((rule) => rules[rule]).map((rule) => searchRules[rule].label);
+  const only = used.length === 1 ? `only the rule "${used[0]}" is` : `only the rules ${used.join(", ")} are`;
+  const remark = used.length === inferringRules.length ? "" : `; ${used.length === 0 ? "no rule is" : only} in use`;
   const state =
     source === "running"
       ? `state of a running nodens${remark}`

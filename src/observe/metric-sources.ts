@@ -10,7 +10,8 @@ import type { SharedQuestions } from "../resolve/share-in-flight.ts";
 import type { Histogram } from "../runtime/histogram.ts";
 import type { LifeState } from "../runtime/life-cycle.ts";
 import type { ServerAddress } from "../runtime/server-address.ts";
-import type { CheckedRule, ZoneKnowledge } from "../search/zone-knowledge.ts";
+import type { InferringRule, searchRules } from "../search/rules.ts";
+import type { ZoneKnowledge } from "../search/zone-knowledge.ts";
 import type { ServerCounters } from "../upstream/server-counters.ts";
 
 /** Everything that metrics read. What counts must never fall while the process lives, whatever a reload replaces. */
@@ -33,7 +34,7 @@ export interface MetricSources {
   /** The rules that deny without asking: what their checks found, and which are in use. */
   searchRules(): {
     readonly counters: ZoneKnowledge["counters"];
-    isOn(rule: CheckedRule): boolean;
+    isOn(rule: InferringRule): boolean;
   };
   sharedQuestions(): Pick<SharedQuestions, "inFlightCount" | "waiterCount">;
   isLooping(): boolean;
@@ -72,6 +73,8 @@ export interface MetricNames {
   readonly replySources: readonly string[];
   /** By fault number without its sign. Index 0 is unused. */
   readonly faults: readonly string[];
+  /** The search rules, by the names that the counters have. */
+  readonly searchRules: typeof searchRules;
 }
 
 /** The part of an upstream server that says whether it is up. */

@@ -130,10 +130,10 @@ export const nodensMetrics: readonly Metric[] = [
     ["rule", "suffix"],
     "Suffix queries denied without asking, by rule and by the suffix that the query probably came with. The rule denied_name is a denial of the other address type; it has no suffix.",
     (sources, add) => {
-      add({ rule: "denied_name", suffix: "" }, sources.cache().counters.sharedDenialHits);
-      const { denials } = sources.resolver();
-      for (const [rule, bySuffix] of Object.entries(denials)) {
-        for (const [suffix, count] of Object.entries(bySuffix)) add({ rule, suffix }, count);
+      const { searchRules } = sources.names;
+      add({ rule: searchRules.deniedName.label, suffix: "" }, sources.cache().counters.sharedDenialHits);
+      for (const [rule, bySuffix] of entriesOf(sources.resolver().denials)) {
+        for (const [suffix, count] of Object.entries(bySuffix)) add({ rule: searchRules[rule].label, suffix }, count);
       }
     },
   ),
@@ -144,15 +144,18 @@ export const nodensMetrics: readonly Metric[] = [
     (sources, add) => add({}, sources.resolver().outsideAnswers),
   ),
   counter("nodens_rule_checks_total", ["rule"], "Denials by a rule that were also asked upstream.", (sources, add) => {
-    for (const [rule, { checks }] of Object.entries(sources.searchRules().counters)) add({ rule }, checks);
+    const { searchRules } = sources.names;
+    for (const [rule, { checks }] of entriesOf(sources.searchRules().counters))
+      add({ rule: searchRules[rule].label }, checks);
   }),
   counter(
     "nodens_rule_disagreements_total",
     ["rule"],
     "Checks in which upstream had the name that a rule denied. Each switches its rule off for ten minutes.",
     (sources, add) => {
-      for (const [rule, { disagreements }] of Object.entries(sources.searchRules().counters))
-        add({ rule }, disagreements);
+      const { searchRules } = sources.names;
+      for (const [rule, { disagreements }] of entriesOf(sources.searchRules().counters))
+        add({ rule: searchRules[rule].label }, disagreements);
     },
   ),
   gauge(
@@ -160,7 +163,9 @@ export const nodensMetrics: readonly Metric[] = [
     ["rule"],
     "1 while a rule is in use: the settings want it, the zone has shown its schema, and nothing contradicted the rule.",
     (sources, add) => {
-      for (const rule of ["learned", "schema"] as const) add({ rule }, sources.searchRules().isOn(rule) ? 1 : 0);
+      const { counters, isOn } = sources.searchRules();
+      for (const [rule] of entriesOf(counters))
+        add({ rule: sources.names.searchRules[rule].label }, isOn(rule) ? 1 : 0);
     },
   ),
   gauge("nodens_inflight", [], "Questions being asked upstream, now.", (sources, add) =>
@@ -282,4 +287,9 @@ function readUpstreamUp(sources: MetricSources, add: AddNumber<"to">): void {
     upByServer.set(to, (upByServer.get(to) ?? true) && health.isUp());
   }
   for (const [to, isUp] of upByServer) add({ to }, Number(isUp));
+}
+
+/** The entries of a record whose keys are a closed set. */
+function entriesOf<Key extends string, Value>(record: Readonly<Record<Key, Value>>): [Key, Value][] {
+  return Object.entries(record) as [Key, Value][];
 }

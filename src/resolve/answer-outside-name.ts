@@ -1,81 +1,151 @@
 /*
- * Server-side search, off by default: a suffix query is answered with the outside name that it was meant for, as CNAME and records,
- * so that the client needs one round trip instead of five. Only when it changes nothing but the time:
+ * Step, off by default: server-side search. A suffix query is answered with the outside name that it was meant for, as CNAME and
+ * records, so that the client needs one round trip instead of five. Only when it changes nothing but the time:
  *
  *   - every step of the search list before the outside name is known to be absent, none of them by a guess;
  *   - A and AAAA of the outside name are both known, and neither is denied: never one type answered and the other not.
  */
 import type { AnswerCache } from "../cache/answer-cache.ts";
-import { ageSecondsOf, createEntry, isAddressType } from "../cache/entry.ts";
+import { ageSecondsOf, type CacheEntry, createEntry, isAddressType } from "../cache/entry.ts";
 import { addressTypes } from "../cache/key.ts";
+import type { Clock } from "../runtime/clock.ts";
 import type { Absences } from "../search/absences.ts";
-import type { CheckedRule } from "../search/zone-knowledge.ts";
+import type { InferringRule } from "../search/rules.ts";
 import { ExtendedError, Rcode, RrType } from "../wire/codes.ts";
 import { composeAlias } from "../wire/alias-reply.ts";
 import { HeaderOffset, rcodeMask } from "../wire/header.ts";
 import { hashName } from "../wire/name.ts";
+import { nameToText } from "../wire/name-text.ts";
 import { readU16 } from "../wire/octets.ts";
 import type { ClientQuery } from "../wire/query.ts";
-import { type Question, withName } from "../wire/question.ts";
+import { type Question, questionKey, withName } from "../wire/question.ts";
 import { parseReply } from "../wire/reply.ts";
 import type { Answer } from "./answer.ts";
+import type { Known } from "./answer-from-known.ts";
+import type { DenyStep } from "./deny-absent-name.ts";
+import type { LoopGuard } from "./loop-guard.ts";
+import type { QuestionFlights } from "./question-flights.ts";
+import type { Asked, Step } from "./step.ts";
 
-/** What it takes to answer for the outside. */
+/** The names that a client asks after a suffixed one; undefined for a name without the first suffix (search/outside-name). */
+export type LaterSteps = (
+  name: Uint8Array,
+) => { readonly suffixed: readonly Uint8Array[]; readonly outside: Uint8Array } | undefined;
+
+/** Whether outside names are answered at all: then the steps before this one pass by the denials that it may turn into answers. */
+export interface OutsideNames {
+  mayAnswer(): boolean;
+}
+
+/** What the step needs. */
 export interface OutsideNameParts {
   readonly cache: AnswerCache;
   readonly absences: Absences;
-  /** The names a client asks after this one; undefined for a name without the first suffix (see search/outside-name). */
-  laterSteps(name: Uint8Array): { readonly suffixed: readonly Uint8Array[]; readonly outside: Uint8Array } | undefined;
-  /** The answer to a question, from the cache, from one in flight, or from upstream. */
-  obtain(question: Question): Promise<Answer>;
-  /** A rule that says a step is absent was relied on, for this query. */
-  noteUse(rule: CheckedRule, query: ClientQuery, nowMs: number): void;
+  readonly laterSteps: LaterSteps;
+  readonly outsideNames: OutsideNames;
+  readonly flights: QuestionFlights;
+  readonly known: Known;
+  readonly denyStep: Pick<DenyStep, "noteUse">;
+  readonly clock: Clock;
+  readonly counters: { outsideAnswers: number };
 }
 
-/**
- * The outside name that `query` may be answered with, or undefined. `question` is the query's own; the result is the question for
- * that name.
- */
-export function findOutsideQuestion(
-  query: ClientQuery,
-  question: Question,
+/** Outside names are answered where the settings want it, and nothing that has to be asked leads back here. */
+export function createOutsideNames(
+  limits: { readonly answersOutsideNames: boolean },
+  loopGuard: Pick<LoopGuard, "isLooping">,
+): OutsideNames {
+  return { mayAnswer: () => limits.answersOutsideNames && !loopGuard.isLooping() };
+}
+
+/** Creates the step. */
+export function createOutsideNameStep(parts: OutsideNameParts): Step {
+  const { cache, outsideNames, flights, known, clock, counters } = parts;
+
+  async function answerOutside(asked: Asked, outside: Question): Promise<Answer> {
+    const answer = await answerWithOutside(asked.question, outside, flights, clock);
+    if (answer !== undefined) counters.outsideAnswers += 1;
+    return answer ?? known.answer(asked.query, clock.nowMs()) ?? flights.askUpstream(asked.question);
+  }
+
+  return {
+    act(asked) {
+      if (!outsideNames.mayAnswer()) return undefined;
+      const nowMs = clock.nowMs();
+      const found = findOutside(asked, parts, cache.match, nowMs);
+      // What was passed by on the way here, for the sake of this step. A client that may not wait is denied the name as ever.
+      if (found === undefined || flights.boundAgainst(asked.client) !== undefined)
+        return known.answer(asked.query, nowMs);
+      // The client will not ask the later steps, so nobody else has their rules checked.
+      for (const { rule, step } of found.reliedOn) parts.denyStep.noteUse(rule, step, nowMs);
+      return flights.lead(asked, () => answerOutside(asked, found.outside));
+    },
+    foresee(asked, assumed) {
+      if (!outsideNames.mayAnswer()) return undefined;
+      const nowMs = clock.nowMs();
+      const found = findOutside(asked, parts, cache.peek, nowMs);
+      if (found === undefined || flights.foreseeLead(asked, assumed) !== undefined)
+        return known.foresee(asked.query, nowMs);
+      const { outside } = found;
+      for (const type of [RrType.A, RrType.AAAA]) {
+        if (cache.findQuestion({ ...outside, type }, nowMs) === undefined)
+          assumed.add(questionKey({ ...outside, type }));
+      }
+      const isCached = cache.findQuestion(outside, nowMs) !== undefined;
+      return { kind: "outsideName", outside: nameToText(outside.name), isCached };
+    },
+  };
+}
+
+interface FoundOutside {
+  /** The question for the outside name. */
+  readonly outside: Question;
+  /** The rules that say that a step is absent. */
+  readonly reliedOn: readonly { readonly rule: InferringRule; readonly step: ClientQuery }[];
+}
+
+/** The outside name that a query may be answered with, or undefined. */
+function findOutside(
+  { query, question }: Asked,
   parts: OutsideNameParts,
+  look: AnswerCache["match"],
   nowMs: number,
-): Question | undefined {
+): FoundOutside | undefined {
   // Signatures of a CNAME that nobody signed would not help; leave validating clients alone. Without RD nobody is asked for more.
   if (!isAddressType(question.type) || question.dnssecOk || !question.recursionDesired) return undefined;
   const steps = parts.laterSteps(question.name);
   if (steps === undefined) return undefined;
-  const reliedOn: { rule: CheckedRule; step: ClientQuery }[] = [];
+  const reliedOn: { rule: InferringRule; step: ClientQuery }[] = [];
   for (const name of [question.name, ...steps.suffixed]) {
     const step = queryForName(query, name);
-    const evidence = evidenceOfAbsence(step, parts, nowMs);
+    const evidence = evidenceOfAbsence(step, look(step, nowMs), parts.absences, nowMs);
     if (evidence === undefined) return undefined;
     if (evidence !== "reply") reliedOn.push({ rule: evidence, step });
   }
-  // The client will not ask the later steps, so nobody else has their rules checked.
-  for (const { rule, step } of reliedOn) parts.noteUse(rule, step, nowMs);
-  return withName(question, steps.outside, query.name.seed);
+  return { outside: withName(question, steps.outside, query.name.seed), reliedOn };
 }
 
 /** Answers `question` with what `outside` has. Undefined when that is not both address types, or neither is data. */
-export async function answerWithOutside(
+async function answerWithOutside(
   question: Question,
   outside: Question,
-  parts: OutsideNameParts,
-  nowMs: () => number,
+  flights: QuestionFlights,
+  clock: Clock,
 ): Promise<Answer | undefined> {
   const otherType = outside.type === RrType.A ? RrType.AAAA : RrType.A;
-  const [own, other] = await Promise.all([parts.obtain(outside), parts.obtain({ ...outside, type: otherType })]);
+  const [own, other] = await Promise.all([
+    flights.answerOwn(outside),
+    flights.answerOwn({ ...outside, type: otherType }),
+  ]);
   if (!exists(own) || !exists(other) || (!hasData(own) && !hasData(other))) return undefined;
   const { entry } = own;
   const target = parseReply(entry.octets.subarray(0, entry.sizeBytes));
   if (typeof target === "number") return undefined;
-  const packet = composeAlias(question, target, ageSecondsOf(entry, nowMs()));
+  const packet = composeAlias(question, target, ageSecondsOf(entry, clock.nowMs()));
   const reply = packet === undefined ? undefined : parseReply(packet);
   if (reply === undefined || typeof reply === "number") return undefined;
   // Not kept: what it is made of is in the cache, and the Service that would come first may appear at any time.
-  const alias = createEntry(question, reply, { kind: "answer", ttlSeconds: 0 }, maxTtlSeconds, false, nowMs());
+  const alias = createEntry(question, reply, { kind: "answer", ttlSeconds: 0 }, maxTtlSeconds, false, clock.nowMs());
   return { kind: "message", entry: alias, fixedTtlSeconds: 0, extendedError: ExtendedError.none, source: "upstream" };
 }
 
@@ -99,11 +169,11 @@ function exists(answer: Answer): answer is Message {
  */
 function evidenceOfAbsence(
   query: ClientQuery,
-  parts: OutsideNameParts,
+  entry: CacheEntry | undefined,
+  absences: Absences,
   nowMs: number,
-): CheckedRule | "reply" | undefined {
-  const entry = parts.cache.match(query, nowMs);
-  if (entry === undefined) return parts.absences.find(query, nowMs)?.rule;
+): InferringRule | "reply" | undefined {
+  if (entry === undefined) return absences.find(query, nowMs)?.rule;
   return entry.type === addressTypes ? "reply" : undefined;
 }
 

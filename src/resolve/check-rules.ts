@@ -4,7 +4,8 @@
  */
 import type { Clock } from "../runtime/clock.ts";
 import type { Absences } from "../search/absences.ts";
-import type { CheckedRule, ZoneKnowledge } from "../search/zone-knowledge.ts";
+import type { InferringRule } from "../search/rules.ts";
+import type { ZoneKnowledge } from "../search/zone-knowledge.ts";
 import type { ExchangeResult } from "../upstream/exchange.ts";
 import { Rcode } from "../wire/codes.ts";
 import type { ClientQuery } from "../wire/query.ts";
@@ -20,20 +21,20 @@ export interface RuleCheckParts {
   /** Keeps what upstream said. */
   keep(question: Question, reply: Reply): void;
   /** Upstream contradicted a rule, for this question: the rule is off for a while. */
-  onRuleOff(rule: CheckedRule, question: Question): void;
+  onRuleOff(rule: InferringRule, question: Question): void;
 }
 
 /**
- * Asks what `rule` has denied. `query` is the caller's own copy. For a learned denial the parent is asked again before it counts as
+ * Asks what `rule` has denied. `query` is the caller's own copy. For the rule of absent parents the parent is asked again before it counts as
  * contradicted: a Service or namespace that has just been created contradicts nobody. Never rejects.
  */
-export async function checkRule(rule: CheckedRule, query: ClientQuery, parts: RuleCheckParts): Promise<void> {
+export async function checkRule(rule: InferringRule, query: ClientQuery, parts: RuleCheckParts): Promise<void> {
   const question = questionOf(query);
   const reply = await verdictOf(question, parts);
   if (reply === undefined) return;
   const hasAgreed = reply.rcode === Rcode.NXDOMAIN;
   if (!hasAgreed) parts.keep(question, reply);
-  if (!hasAgreed && rule === "learned" && !(await isContradicted(query, question, parts))) return;
+  if (!hasAgreed && rule === "absentParent" && !(await isContradicted(query, question, parts))) return;
   if (parts.knowledge.noteCheck(rule, hasAgreed, parts.clock.nowMs())) parts.onRuleOff(rule, question);
 }
 

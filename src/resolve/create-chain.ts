@@ -1,25 +1,50 @@
 /*
- * The one place that joins what a question is answered with: cache, recent failures, what is in flight, the search rules, the
- * resolver that walks them, and the onlooker that tells what it would do.
+ * The one place that joins what a question is answered with: cache, recent failures, what is in flight, the search rules, the steps
+ * of the resolver, and the onlooker that tells what it would do.
  */
 import { type AnswerCache, type CacheLimits, createAnswerCache } from "../cache/answer-cache.ts";
 import { createFailureMemory, type FailureLimits, type FailureMemory } from "../cache/failure-memory.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { type AbsenceLimits, createAbsences } from "../search/absences.ts";
+import { type AbsenceLimits, type Absences, createAbsences } from "../search/absences.ts";
 import { laterSteps } from "../search/outside-name.ts";
+import type { InferringRule } from "../search/rules.ts";
 import { createSearchScope } from "../search/search-scope.ts";
-import {
-  type CheckedRule,
-  createZoneKnowledge,
-  type CheckLimits,
-  type ZoneKnowledge,
-} from "../search/zone-knowledge.ts";
+import { type CheckLimits, createZoneKnowledge, type ZoneKnowledge } from "../search/zone-knowledge.ts";
 import type { ExchangeResult } from "../upstream/exchange.ts";
 import type { Question } from "../wire/question.ts";
-import { createForesight, type Foresee, type RouteTaken } from "./foresee.ts";
+import { createCacheStep } from "./answer-from-cache.ts";
+import { createKnown } from "./answer-from-known.ts";
+import { createOutsideNames, createOutsideNameStep } from "./answer-outside-name.ts";
+import { createParentStep } from "./ask-parent-first.ts";
+import { createUpstreamStep } from "./ask-upstream.ts";
+import { createDenyStep } from "./deny-absent-name.ts";
+import { createSiblingStep } from "./follow-sibling.ts";
+import { createForesight, type Foresee } from "./foresee.ts";
+import { createJoinStep } from "./join-in-flight.ts";
+import { createReplyKeeper, type KeepLimits } from "./keep-reply.ts";
 import { createLoopGuard, type LoopGuard } from "./loop-guard.ts";
-import { createResolver, type Resolver, type ResolverLimits } from "./resolver.ts";
+import { createQuestionFlights } from "./question-flights.ts";
+import { createFailureStep } from "./repeat-failure.ts";
+import {
+  createResolver,
+  createResolverCounters,
+  foresightSteps,
+  type Resolver,
+  type ResolverSteps,
+} from "./resolver.ts";
 import { createSharedQuestions, type SharedQuestions, type WaitLimits } from "./share-in-flight.ts";
+import { createStaleAnswers } from "./stale-answers.ts";
+import type { RouteTaken } from "./step.ts";
+import { createLoopStep } from "./stop-loop.ts";
+
+/** Policy of the resolver (settings: cache, search). */
+export interface ResolverLimits extends KeepLimits {
+  /** When a client is given a stale answer rather than left waiting (RFC 8767 §5: "client response timer"). */
+  readonly staleAfterMs: number;
+  readonly prefetches: boolean;
+  /** Whether a suffix query may be answered with the outside name it was meant for. */
+  readonly answersOutsideNames: boolean;
+}
 
 /** What the settings bound. Each part reads its own at every use, so they may be changed while queries run. */
 export interface ChainLimits {
@@ -44,14 +69,14 @@ export interface ChainOptions {
   /** Keys the hashes of names in the cache. */
   readonly hashSeed: number;
   /** A number from 0 up to 1: which denials are checked. Left out: by chance. */
-  readonly random?: () => number;
+  readonly random?: (() => number) | undefined;
   isTopLevelDomain(label: string): boolean;
   /** Asks upstream. Never rejects. */
   ask(question: Question): Promise<ExchangeResult>;
   /** The zone's SOA is getting old: ask for it. Never rejects. */
   learnZone(): Promise<void>;
   /** Upstream contradicted a rule, for this question: the rule is off for a while. */
-  onRuleOff(rule: CheckedRule, question: Question): void;
+  onRuleOff(rule: InferringRule, question: Question): void;
   /** The route that a name would take. */
   routeOf(name: Uint8Array): RouteTaken;
 }
@@ -67,33 +92,62 @@ export interface Chain {
   /** What would be done with queries, without doing it. */
   readonly foresee: Foresee;
   /** Whether a search rule is in use at this moment. */
-  isRuleOn(rule: CheckedRule, nowMs: number): boolean;
+  readonly isRuleOn: Absences["isOn"];
 }
 
 /** Creates a chain in which nothing was asked yet. */
 export function createChain(options: ChainOptions): Chain {
-  const { limits, zone, suffixes, hashSeed, isTopLevelDomain } = options;
+  const { limits, zone, clock, isTopLevelDomain } = options;
   const cache = createAnswerCache(limits.cache);
   const knowledge = createZoneKnowledge(limits.checks, options.random);
+  const shared = createSharedQuestions(limits.waits);
   const parts = {
     cache,
+    knowledge,
+    shared,
     failures: createFailureMemory(limits.failures),
-    shared: createSharedQuestions(limits.waits),
     loopGuard: createLoopGuard(options.loopSecret),
-    limits: limits.resolver,
-    scope: createSearchScope([zone, ...suffixes]),
-    laterSteps: (name: Uint8Array) => laterSteps(name, zone, suffixes, isTopLevelDomain),
-    absences: createAbsences(zone, limits.absences, knowledge, cache.addressVerdict, isTopLevelDomain),
+    absences: createAbsences({ zone, limits: limits.absences, knowledge, verdicts: cache, isTopLevelDomain }),
   };
+  const counters = createResolverCounters();
+  const steps = createSteps(options, parts, counters);
   return {
     ...parts,
-    knowledge,
-    resolver: createResolver({ ...options, ...parts, knowledge }),
-    foresee: createForesight({ ...parts, hashSeed, routeOf: options.routeOf }),
-    isRuleOn(rule, nowMs) {
-      const { shortCircuit } = limits.absences;
-      const isWanted = shortCircuit === "learned" || (shortCircuit === "certain" && rule === "schema");
-      return isWanted && knowledge.mayUse(rule, nowMs);
-    },
+    resolver: createResolver(steps, clock, counters),
+    foresee: createForesight(foresightSteps(steps), shared, options.hashSeed),
+    isRuleOn: parts.absences.isOn,
+  };
+}
+
+type Parts = Pick<Chain, "cache" | "knowledge" | "shared" | "failures" | "loopGuard"> & { readonly absences: Absences };
+
+/** The steps, joined to what they share. Their order is the resolver's. */
+function createSteps(options: ChainOptions, parts: Parts, counters: Resolver["counters"]): ResolverSteps {
+  const { limits, clock, zone, suffixes, isTopLevelDomain, routeOf, ask } = options;
+  const { cache, shared, failures, loopGuard } = parts;
+  const scope = createSearchScope([zone, ...suffixes]);
+  const stale = createStaleAnswers(cache, clock, limits.resolver);
+  const keeper = createReplyKeeper({ ...parts, scope, stale, zone, clock, limits: limits.resolver, counters });
+  const flights = createQuestionFlights({ ...parts, stale, keeper, clock, counters, ask });
+  const outsideNames = createOutsideNames(limits.resolver, loopGuard);
+  const checks = { ...parts, clock, ask, keep: keeper.keep, onRuleOff: options.onRuleOff };
+  const deny = createDenyStep({ ...parts, clock, outsideNames, checks, counters, learnZone: options.learnZone });
+  const known = createKnown(cache, deny);
+  const shares = { ...parts, flights, known, clock, outsideNames };
+  return {
+    cache: createCacheStep({ cache, flights, outsideNames, limits: limits.resolver }, clock.nowMs),
+    deny,
+    loop: createLoopStep(loopGuard, stale),
+    failure: createFailureStep(failures, stale, clock, counters),
+    join: createJoinStep(shared, flights, stale, counters),
+    outsideName: createOutsideNameStep({
+      ...shares,
+      denyStep: deny,
+      counters,
+      laterSteps: (name) => laterSteps(name, zone, suffixes, isTopLevelDomain),
+    }),
+    sibling: createSiblingStep({ ...shares, scope }),
+    parent: createParentStep({ ...shares, routeOf }),
+    upstream: createUpstreamStep(flights, routeOf),
   };
 }

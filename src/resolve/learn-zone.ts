@@ -29,7 +29,7 @@ export async function learnUntilShown(
   while (!isOver()) {
     const isAnswered = await learnZone(zone, knowledge, ask, clock);
     if (knowledge.hasSchema()) return;
-    await new Promise<void>((resolve) => clock.after(isAnswered ? retryDeniedMs : retryFailedMs, resolve));
+    await clock.pause(isAnswered ? retryDeniedMs : retryFailedMs);
   }
 }
 

@@ -26,10 +26,10 @@ export interface InFlight {
 /** All questions that are on their way, by question key. */
 export interface SharedQuestions {
   find(key: string): InFlight | undefined;
-  /** Whether one more question may go upstream. */
-  hasRoom(): boolean;
-  /** Which bound stands against one more waiter of `client`, whatever it waits for. */
-  boundAgainst(client: string): ShedReason | undefined;
+  /** Whether one more question may go upstream, besides those in flight and `assumedCount` others. */
+  hasRoom(assumedCount?: number): boolean;
+  /** Which bound stands against one more waiter of `client`: for this question or, left out, for a new one. */
+  boundAgainst(client: string, inFlight?: InFlight): ShedReason | undefined;
   /**
    * Registers a question. `answer` is what waiters get; the question counts as in flight until `settled` does, which may be
    * later: a stale answer is given while the fresh one is still awaited. Neither may reject.
@@ -56,14 +56,15 @@ export function createSharedQuestions(limits: WaitLimits): SharedQuestions {
     else waitersByClient.set(client, left);
   }
 
-  function boundAgainst(client: string): ShedReason | undefined {
+  function boundAgainst(client: string, inFlight?: InFlight): ShedReason | undefined {
     if ((waitersByClient.get(client) ?? 0) >= limits.maxWaitersPerClient) return "client";
-    return waiterCount >= limits.maxWaiters ? "waiters" : undefined;
+    const isFull = inFlight !== undefined && inFlight.waiters >= limits.maxWaitersPerQuestion;
+    return isFull || waiterCount >= limits.maxWaiters ? "waiters" : undefined;
   }
 
   return {
     find: (key) => byKey.get(key),
-    hasRoom: () => byKey.size < limits.maxInFlight,
+    hasRoom: (assumedCount = 0) => byKey.size + assumedCount < limits.maxInFlight,
     boundAgainst,
     start(key, answer, settled) {
       const inFlight = { answer, settled, waiters: 0 };
@@ -72,9 +73,8 @@ export function createSharedQuestions(limits: WaitLimits): SharedQuestions {
       return inFlight;
     },
     wait(inFlight, client) {
-      const bound = boundAgainst(client);
+      const bound = boundAgainst(client, inFlight);
       if (bound !== undefined) return bound;
-      if (inFlight.waiters >= limits.maxWaitersPerQuestion) return "waiters";
       inFlight.waiters += 1;
       waiterCount += 1;
       waitersByClient.set(client, (waitersByClient.get(client) ?? 0) + 1);

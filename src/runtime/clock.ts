@@ -11,6 +11,8 @@ export interface Clock {
    * run, does nothing. A pending timer does not keep the process alive: the sockets do that.
    */
   after(delayMs: number, action: () => void): () => void;
+  /** Resolves after `delayMs` milliseconds. For waits that nobody cancels. */
+  pause(delayMs: number): Promise<void>;
 }
 
 /** The process's own monotonic clock: unmoved by changes of the wall clock. */
@@ -21,4 +23,5 @@ export const systemClock: Clock = {
     timer.unref();
     return () => clearTimeout(timer);
   },
+  pause: (delayMs) => new Promise((resolve) => systemClock.after(delayMs, resolve)),
 };

@@ -1,17 +1,22 @@
 /*
- * The search rules behind one question: is this name certainly absent, and who says so? The order is that of certainty: what
- * follows from the name alone, then what was learned a moment ago.
+ * The rules that deny a name of which upstream said nothing, behind one question: is this name absent, and which rule says so? Each
+ * rule has a function in the table below; rules.ts has their order.
  */
-import type { SoaRecord } from "../wire/denial.ts";
 import { RrClass, RrType } from "../wire/codes.ts";
+import type { SoaRecord } from "../wire/denial.ts";
 import type { ClientQuery } from "../wire/query.ts";
 import { isAbsentBySchema, isExempted, type SchemaLimits } from "./absent-by-schema.ts";
-import { isNodeOrBelow, isBelow, ParentLevel, parentOffset, parentToAsk } from "./absent-parent.ts";
+import { isBelow, isNodeOrBelow, ParentLevel, parentOffset, parentToAsk } from "./absent-parent.ts";
 import { type ClusterName, createClusterName, readClusterName } from "./cluster-name.ts";
+import {
+  type InferringRule,
+  inferringRules,
+  isWanted,
+  type SearchRule,
+  searchRules,
+  type ShortCircuit,
+} from "./rules.ts";
 import type { ZoneKnowledge } from "./zone-knowledge.ts";
-
-/** Which rules are used (settings: search.shortCircuit). */
-export type ShortCircuit = "off" | "certain" | "learned";
 
 /** Settings of the rules; may be changed while queries run. */
 export interface AbsenceLimits extends SchemaLimits {
@@ -25,19 +30,35 @@ export type SuffixKind = "namespace" | "svc" | "zone";
 
 /** A denial without a message. One object, valid until the next query is judged. */
 export interface Absence {
-  rule: "schema" | "learned";
+  rule: InferringRule;
   suffix: SuffixKind;
   soa: SoaRecord;
   ttlSeconds: number;
 }
 
-/** How many seconds a name is denied (positive) or known to exist (negative); see AnswerCache.addressVerdict. */
-export type AddressVerdict = (query: ClientQuery, offset: number, nowMs: number) => number;
+/** What the cache knows of the name that a query's folded name ends with, from `offset` on. */
+export interface NameVerdicts {
+  /** For how many whole seconds it is denied for A and AAAA alike; 0 when it is not. */
+  deniedForSeconds(query: ClientQuery, offset: number, nowMs: number): number;
+  /** For how many whole seconds it is known to exist; 0 when it is not. */
+  existsForSeconds(query: ClientQuery, offset: number, nowMs: number): number;
+}
+
+/** What the judge needs. Names are folded, in wire form. */
+export interface AbsenceParts {
+  readonly zone: Uint8Array;
+  readonly limits: AbsenceLimits;
+  readonly knowledge: ZoneKnowledge;
+  readonly verdicts: NameVerdicts;
+  isTopLevelDomain(label: string): boolean;
+}
 
 /** Judges names under the cluster zone. */
 export interface Absences {
-  /** The rule that denies the query's name, for A and AAAA only, or undefined. */
+  /** The rule that denies the query's name, for A and AAAA only, or undefined. Counts and changes nothing. */
   find(query: ClientQuery, nowMs: number): Absence | undefined;
+  /** Whether a rule is in use at this moment: wanted by the settings and, where it infers, backed by what the zone has shown. */
+  isOn(rule: SearchRule, nowMs: number): boolean;
   /**
    * Where in the query's name the parent starts that is to be asked in its place, or undefined: when the name does not look like
    * an outside one, the rule is not in use, or it is known whether the parent exists.
@@ -48,7 +69,7 @@ export interface Absences {
    * minutes: a namespace called `dev` looks like a top-level domain, and asking for it before each of its Services would be waste.
    */
   noteVerdict(name: Uint8Array, exists: boolean, nowMs: number): void;
-  /** Where the parents start that the learned rule goes by: the namespace's and the Service's node, as far as the name has them. */
+  /** Where the parents start that the rule goes by: the namespace's and the Service's node, as far as the name has them. */
   parentsOf(query: ClientQuery): number[];
 }
 
@@ -58,51 +79,63 @@ const maxExistingParents = 4096;
 /** How long a parent that exists is not asked for in the place of what is below it. */
 const parentMemoryMs = 10 * 60_000;
 
-/** Creates the judge of one zone (folded, wire form). */
-export function createAbsences(
-  zone: Uint8Array,
-  limits: AbsenceLimits,
-  knowledge: ZoneKnowledge,
-  addressVerdict: AddressVerdict,
-  isTopLevelDomain: (label: string) => boolean,
-): Absences {
+const levels = [ParentLevel.namespace, ParentLevel.service];
+
+/** Creates the judge of one zone. */
+export function createAbsences({ zone, limits, knowledge, verdicts, isTopLevelDomain }: AbsenceParts): Absences {
   const view = createClusterName();
   // Until when a parent is taken to exist, by the octets of its name, one character each.
   const existingParents = new Map<string, number>();
   let absence: Absence | undefined;
 
+  /** For how many seconds a rule denies the name in `view`; 0 when it does not. */
+  const judges: Record<InferringRule, (query: ClientQuery, nowMs: number) => number> = {
+    absentParent: lifeOfAbsentParent,
+    absentBySchema: () => (isAbsentBySchema(view, limits) ? limits.maxDenialTtlSeconds : 0),
+  };
+
   function find(query: ClientQuery, nowMs: number): Absence | undefined {
     if (limits.shortCircuit === "off" || !isAddressQuery(query)) return undefined;
     readClusterName(query.name.octets, query.name.sizeBytes, zone, view);
     if (view.shape === "elsewhere") return undefined;
-    if (knowledge.mayUse("schema", nowMs) && isAbsentBySchema(view, limits)) {
-      return makeAbsence("schema", limits.maxDenialTtlSeconds, nowMs);
+    for (const rule of inferringRules) {
+      if (!isOn(rule, nowMs)) continue;
+      const lifeSeconds = judges[rule](query, nowMs);
+      if (lifeSeconds > 0) return makeAbsence(rule, lifeSeconds, nowMs);
     }
-    if (limits.shortCircuit !== "learned" || !knowledge.mayUse("learned", nowMs)) return undefined;
+    return undefined;
+  }
+
+  function isOn(rule: SearchRule, nowMs: number): boolean {
+    if (!isWanted(rule, limits.shortCircuit)) return false;
+    return searchRules[rule].evidence === "reply" || knowledge.mayUse(rule as InferringRule, nowMs);
+  }
+
+  function lifeOfAbsentParent(query: ClientQuery, nowMs: number): number {
     const lifeSeconds = Math.max(
       denialAt(ParentLevel.namespace, query, nowMs),
       denialAt(ParentLevel.service, query, nowMs),
     );
-    if (lifeSeconds <= 0 || isExempted(view, limits)) return undefined;
+    if (lifeSeconds <= 0 || isExempted(view, limits)) return 0;
     // Data or NODATA that is still given for the other type: musl throws it away beside NXDOMAIN. What is true now, upstream says.
-    if (addressVerdict(query, 0, nowMs) < 0) return undefined;
-    return makeAbsence("learned", lifeSeconds, nowMs);
+    return verdicts.existsForSeconds(query, 0, nowMs) > 0 ? 0 : lifeSeconds;
   }
 
   function denialAt(level: ParentLevel, query: ClientQuery, nowMs: number): number {
-    return isBelow(view, level) ? addressVerdict(query, parentOffset(view, level), nowMs) : 0;
+    return isBelow(view, level) ? verdicts.deniedForSeconds(query, parentOffset(view, level), nowMs) : 0;
   }
 
   function parentToAskOf(query: ClientQuery, nowMs: number): number | undefined {
-    if (limits.shortCircuit !== "learned" || !isAddressQuery(query) || !knowledge.mayUse("learned", nowMs))
-      return undefined;
+    if (!isAddressQuery(query) || !isOn("absentParent", nowMs)) return undefined;
     readClusterName(query.name.octets, query.name.sizeBytes, zone, view);
     const level = parentToAsk(view, isTopLevelDomain);
     if (level === undefined || isExempted(view, limits)) return undefined;
     const offset = parentOffset(view, level);
     const parent = textOf(query.name.octets.subarray(offset, query.name.sizeBytes));
     if (nowMs < (existingParents.get(parent) ?? 0)) return undefined;
-    return addressVerdict(query, offset, nowMs) === 0 ? offset : undefined;
+    const isKnown =
+      verdicts.deniedForSeconds(query, offset, nowMs) > 0 || verdicts.existsForSeconds(query, offset, nowMs) > 0;
+    return isKnown ? undefined : offset;
   }
 
   function noteVerdict(name: Uint8Array, exists: boolean, nowMs: number): void {
@@ -111,7 +144,7 @@ export function createAbsences(
       existingParents.delete(textOf(name));
       return;
     }
-    for (const level of [ParentLevel.namespace, ParentLevel.service]) {
+    for (const level of levels) {
       if (!isNodeOrBelow(view, level)) continue;
       existingParents.set(textOf(name.subarray(parentOffset(view, level))), nowMs + parentMemoryMs);
       if (existingParents.size > maxExistingParents) forgetOldest(existingParents);
@@ -120,11 +153,10 @@ export function createAbsences(
 
   function parentsOf(query: ClientQuery): number[] {
     readClusterName(query.name.octets, query.name.sizeBytes, zone, view);
-    const levels = [ParentLevel.namespace, ParentLevel.service].filter((level) => isBelow(view, level));
-    return levels.map((level) => parentOffset(view, level));
+    return levels.filter((level) => isBelow(view, level)).map((level) => parentOffset(view, level));
   }
 
-  function makeAbsence(rule: "schema" | "learned", lifeSeconds: number, nowMs: number): Absence | undefined {
+  function makeAbsence(rule: InferringRule, lifeSeconds: number, nowMs: number): Absence | undefined {
     const soa = knowledge.soa();
     if (soa === undefined) return undefined;
     const ttlSeconds = Math.min(lifeSeconds, limits.maxDenialTtlSeconds, knowledge.soaLifeSeconds(nowMs));
@@ -143,7 +175,7 @@ export function createAbsences(
     return parentToAsk(name, isTopLevelDomain) === ParentLevel.namespace ? "svc" : "namespace";
   }
 
-  return { find, parentToAsk: parentToAskOf, noteVerdict, parentsOf };
+  return { find, isOn, parentToAsk: parentToAskOf, noteVerdict, parentsOf };
 }
 
 function textOf(name: Uint8Array): string {

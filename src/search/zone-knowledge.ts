@@ -8,9 +8,7 @@
  *     again, and then looked at more often until it has proved itself.
  */
 import type { SoaRecord } from "../wire/denial.ts";
-
-/** The rules that are checked against upstream. */
-export type CheckedRule = "learned" | "schema";
+import { forEachInferringRule, type InferringRule } from "./rules.ts";
 
 /** Settings of the checks. */
 export interface CheckLimits {
@@ -36,12 +34,12 @@ export interface ZoneKnowledge {
   soaLifeSeconds(nowMs: number): number;
   /** Whether the SOA should be asked for again; true once per half of its life, so that somebody does. */
   takeRefresh(nowMs: number): boolean;
-  mayUse(rule: CheckedRule, nowMs: number): boolean;
+  mayUse(rule: InferringRule, nowMs: number): boolean;
   /** Whether this denial is one of those to check. Counts it. */
-  takeCheck(rule: CheckedRule, nowMs: number): boolean;
+  takeCheck(rule: InferringRule, nowMs: number): boolean;
   /** What a check found. Returns true when this has just switched the rule off. */
-  noteCheck(rule: CheckedRule, hasAgreed: boolean, nowMs: number): boolean;
-  readonly counters: Readonly<Record<CheckedRule, RuleCounters>>;
+  noteCheck(rule: InferringRule, hasAgreed: boolean, nowMs: number): boolean;
+  readonly counters: Readonly<Record<InferringRule, RuleCounters>>;
 }
 
 /** After so long without a denial of the zone its SOA is not used any more. */
@@ -59,7 +57,7 @@ const probationChecks = 64;
  * are checked is left to chance, because clients ask in patterns, and a name must not escape by its place in one.
  */
 export function createZoneKnowledge(limits: CheckLimits, random: () => number = Math.random): ZoneKnowledge {
-  const rules: Record<CheckedRule, RuleState> = { learned: newRuleState(), schema: newRuleState() };
+  const rules = forEachInferringRule(newRuleState);
   let isSchemaShown = false;
   let soa: SoaRecord | undefined;
   let soaLearnedAtMs = 0;
@@ -118,7 +116,7 @@ export function createZoneKnowledge(limits: CheckLimits, random: () => number = 
       state.untilCheck = 1;
       return wasOn;
     },
-    counters: { learned: rules.learned.counters, schema: rules.schema.counters },
+    counters: forEachInferringRule((rule) => rules[rule].counters),
   };
 }
 

@@ -461,6 +461,11 @@ export const settingsSchema = z.strictObject({
 /** The settings as the program uses them: addresses parsed, sizes in bytes, names in lower case, nothing left out. */
 export type Settings = DeepReadonly<z.output<typeof settingsSchema>>;
 
+/** The settings of an empty file, a new object each time. */
+export function defaultSettings(): Settings {
+  return settingsSchema.parse({});
+}
+
 type DeepReadonly<Value> = Value extends object ? { readonly [Key in keyof Value]: DeepReadonly<Value[Key]> } : Value;
 
 /** A setting or a group of them, by its path in the file ("upstream.tcp.maxFlows"). */

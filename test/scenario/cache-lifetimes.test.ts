@@ -3,7 +3,14 @@
  */
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { a, aaaa, cname, Flags, nameBytes, soa, txt, Type, type ReadMessage } from "../support/messages/messages.ts";
-import { createWorld, learn, nxdomain, type TypeName, type UpstreamReply, type World } from "./harness.ts";
+import {
+  createWorld,
+  learn,
+  nxdomain,
+  type TypeName,
+  type UpstreamReply,
+  type World,
+} from "../support/world/create-world.ts";
 
 const name = "www.example";
 

@@ -3,7 +3,14 @@
  */
 import { describe, expect, test } from "vitest";
 import { a, aaaa, cname, soa, txt } from "../support/messages/messages.ts";
-import { createWorld, learn, nxdomain, type TypeName, type UpstreamReply, type World } from "./harness.ts";
+import {
+  createWorld,
+  learn,
+  nxdomain,
+  type TypeName,
+  type UpstreamReply,
+  type World,
+} from "../support/world/create-world.ts";
 
 const inside = "web.default.svc.cluster.local";
 const outside = "www.example.com";

@@ -3,7 +3,7 @@
  */
 import { describe, expect, test } from "vitest";
 import { a, cname, concat, Flags, nameBytes, soa, txt, Type, type TestOpt } from "../support/messages/messages.ts";
-import { createWorld, learn, nxdomain, type UpstreamReply } from "./harness.ts";
+import { createWorld, learn, nxdomain, type UpstreamReply } from "../support/world/create-world.ts";
 
 const name = "www.example";
 const data: UpstreamReply = { answers: [a(name, "192.0.2.1", 300)] };

@@ -3,7 +3,14 @@
  */
 import { describe, expect, test } from "vitest";
 import { a, soa, type ReadMessage } from "../support/messages/messages.ts";
-import { type Asked, createWorld, learn, nxdomain, type UpstreamReply, type World } from "./harness.ts";
+import {
+  type Asked,
+  createWorld,
+  learn,
+  nxdomain,
+  type UpstreamReply,
+  type World,
+} from "../support/world/create-world.ts";
 
 const name = "www.example";
 const servfail = 2;

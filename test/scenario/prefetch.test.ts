@@ -3,7 +3,7 @@
  */
 import { describe, expect, test } from "vitest";
 import { a, Flags, soa } from "../support/messages/messages.ts";
-import { createWorld, learn, nxdomain, type World, type WorldSettings } from "./harness.ts";
+import { createWorld, learn, nxdomain, type World, type WorldSettings } from "../support/world/create-world.ts";
 
 const name = "www.example";
 const servfail = 2;

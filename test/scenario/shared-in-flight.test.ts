@@ -3,7 +3,7 @@
  */
 import { describe, expect, test } from "vitest";
 import { a, Flags, nameBytes } from "../support/messages/messages.ts";
-import { type Asked, createWorld, learn, type World, type WorldSettings } from "./harness.ts";
+import { type Asked, createWorld, learn, type World, type WorldSettings } from "../support/world/create-world.ts";
 
 const name = "www.example";
 const data = { answers: [a(name, "192.0.2.1", 10)] };

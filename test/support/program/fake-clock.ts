@@ -24,13 +24,16 @@ export function createFakeClock(startMs = 1_000_000): FakeClock {
     return best;
   }
 
+  function after(delayMs: number, action: () => void): () => void {
+    const id = sequence++;
+    timers.set(id, { dueMs: nowMs + Math.max(0, delayMs), action });
+    return () => void timers.delete(id);
+  }
+
   return {
     nowMs: () => nowMs,
-    after(delayMs, action) {
-      const id = sequence++;
-      timers.set(id, { dueMs: nowMs + Math.max(0, delayMs), action });
-      return () => void timers.delete(id);
-    },
+    after,
+    pause: (delayMs) => new Promise((resolve) => after(delayMs, resolve)),
     async advance(ms) {
       const limitMs = nowMs + ms;
       for (let id = nextDue(limitMs); id !== undefined; id = nextDue(limitMs)) {

@@ -1,7 +1,13 @@
 import { describe, expect, test } from "vitest";
 import { type AnswerCache, createAnswerCache } from "../../../src/cache/answer-cache.ts";
 import { Type } from "../../support/messages/messages.ts";
-import { addressEntry, denialEntry, nodataEntry, queryFor, type QueryDetails } from "./parsed-messages.ts";
+import {
+  addressEntry,
+  denialEntry,
+  nodataEntry,
+  queryFor,
+  type QueryDetails,
+} from "../../support/messages/parsed-messages.ts";
 
 const parent = "com.svc.cluster.local";
 const child = `baidu.${parent}`;
@@ -10,10 +16,11 @@ function createCache(): AnswerCache {
   return createAnswerCache({ answersSizeBytes: 1_000_000, denialsSizeBytes: 1_000_000, staleSeconds: 3600 });
 }
 
-/** The verdict on the parent, asked through a query for the child. */
+/** Seconds that the parent is denied, or with a minus sign known to exist, asked through a query for the child. */
 function verdict(cache: AnswerCache, nowMs = 0, details: QueryDetails = {}, name = child): number {
-  // Adding 0 makes 0 of -0, which is the same to whoever asks.
-  return cache.addressVerdict(queryFor(name, Type.AAAA, details), "baidu.".length, nowMs) + 0;
+  const query = queryFor(name, Type.AAAA, details);
+  const deniedSeconds = cache.deniedForSeconds(query, "baidu.".length, nowMs);
+  return deniedSeconds > 0 ? deniedSeconds : 0 - cache.existsForSeconds(query, "baidu.".length, nowMs);
 }
 
 test("of a name that nothing is known of is 0", () => {

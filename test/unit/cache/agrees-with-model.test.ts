@@ -11,7 +11,14 @@ import { createQueryView, readQuery, type ClientQuery } from "../../../src/wire/
 import type { Question } from "../../../src/wire/question.ts";
 import { shapeReply } from "../../../src/wire/shape-reply.ts";
 import { a, aaaa, buildQuery, readMessage, soa, txt, Type } from "../../support/messages/messages.ts";
-import { nxdomain, queryFor, questionFor, replyFor, type ReplySpec, wideLimits } from "./parsed-messages.ts";
+import {
+  nxdomain,
+  queryFor,
+  questionFor,
+  replyFor,
+  type ReplySpec,
+  wideLimits,
+} from "../../support/messages/parsed-messages.ts";
 
 const timeBoxed = { numRuns: 300, interruptAfterTimeLimit: 2_000, markInterruptAsFailure: false } as const;
 

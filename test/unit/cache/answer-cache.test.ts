@@ -11,7 +11,7 @@ import {
   queryFor,
   questionFor,
   type QueryDetails,
-} from "./parsed-messages.ts";
+} from "../../support/messages/parsed-messages.ts";
 
 const name = "www.example";
 const roomy: CacheLimits = { answersSizeBytes: 1_000_000, denialsSizeBytes: 1_000_000, staleSeconds: 60 };

@@ -12,7 +12,15 @@ import { addressTypes } from "../../../src/cache/key.ts";
 import { questionKey } from "../../../src/wire/question.ts";
 import { recordCount, ttlOffsetOf, type StoredMessage } from "../../../src/wire/stored-message.ts";
 import { a, cname, nameBytes, soa, Type } from "../../support/messages/messages.ts";
-import { addressEntry, denialEntry, entryFor, nxdomain, queryFor, questionFor, replyFor } from "./parsed-messages.ts";
+import {
+  addressEntry,
+  denialEntry,
+  entryFor,
+  nxdomain,
+  queryFor,
+  questionFor,
+  replyFor,
+} from "../../support/messages/parsed-messages.ts";
 
 function ttlsOf(stored: StoredMessage): number[] {
   const view = new DataView(stored.octets.buffer);

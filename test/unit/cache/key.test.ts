@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { addressTypes, cacheKey } from "../../../src/cache/key.ts";
-import { questionFor } from "./parsed-messages.ts";
+import { questionFor } from "../../support/messages/parsed-messages.ts";
 
 function keyOf(name: string, type: number, rrClass = 1, dnssecOk = false, checkingDisabled = false): number {
   return cacheKey(questionFor(name, type).nameHash, type, rrClass, dnssecOk, checkingDisabled);

@@ -15,7 +15,7 @@ import {
   u16,
 } from "../../support/messages/messages.ts";
 import { parseReply } from "../../../src/wire/reply.ts";
-import { nxdomain, questionFor, replyFor, type ReplySpec, wideLimits } from "./parsed-messages.ts";
+import { nxdomain, questionFor, replyFor, type ReplySpec, wideLimits } from "../../support/messages/parsed-messages.ts";
 import { countingReads } from "../wire/property.ts";
 
 const dname = 39;

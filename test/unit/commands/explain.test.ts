@@ -4,7 +4,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { explain, type ExplainFlags } from "../../../src/commands/explain.ts";
 import { explainPage } from "../../../src/explain/explain-page.ts";
 import { startAdminServer } from "../../../src/observe/admin-server.ts";
-import type { Foresight } from "../../../src/resolve/foresee.ts";
+import type { Foresight } from "../../../src/resolve/step.ts";
 import { createFakeClock } from "../../support/program/fake-clock.ts";
 
 async function run(name: string, flags: Partial<ExplainFlags> = {}, file?: string, hasColours = false) {
@@ -152,12 +152,12 @@ Advice
       {
         type: "A",
         now: { kind: "asksParent", parent: "com.svc.k8s.test", isOnItsWay: false, route: "cluster", transport: "tcp" },
-        later: { kind: "denied", rule: "learned", ttlSeconds: 5 },
+        later: { kind: "denied", rule: "absentParent", ttlSeconds: 5 },
       },
       {
         type: "AAAA",
         now: { kind: "waits", forType: "A" },
-        later: { kind: "denied", rule: "learned", ttlSeconds: 5 },
+        later: { kind: "denied", rule: "absentParent", ttlSeconds: 5 },
       },
     ]);
   });
@@ -213,14 +213,14 @@ test.each([
 
 describe("against a running nodens", () => {
   /** An admin server whose nodens has the zone k8s.test, knows www.example.com, and nothing else. */
-  async function startAdmin(rules = { schema: true, learned: true }): Promise<string> {
+  async function startAdmin(rules = { absentParent: true, absentBySchema: true }): Promise<string> {
     const clock = createFakeClock();
     const foresee = (name: Uint8Array, types: readonly number[]): Foresight[] =>
       types.map(() => {
         if (name.length === 17) return { kind: "cached", verdict: "data", ttlSeconds: 12 };
-        return { kind: "denied", rule: "learned", ttlSeconds: 4 };
+        return { kind: "denied", rule: "absentParent", ttlSeconds: 4 };
       });
-    const state = { clusterDomain: "k8s.test", source: "running", rules, nowMs: 0, foresee } as const;
+    const state = { clusterDomain: "k8s.test", source: "running", rules, foresee } as const;
     const server = await startAdminServer({
       address: { host: "127.0.0.1", port: 0 },
       registry: { contentType: "text/plain; version=0.0.4; charset=utf-8", metrics: async () => "" },
@@ -272,7 +272,9 @@ Queries that reach kube-dns
   });
 
   test("says which rules are not in use", async () => {
-    const { output } = await run("a.test", { against: await startAdmin({ schema: false, learned: false }) });
+    const { output } = await run("a.test", {
+      against: await startAdmin({ absentBySchema: false, absentParent: false }),
+    });
     expect(output).toContain("state of a running nodens; no rule is in use\n");
     expect(output).toContain("Search rules are not all in use");
   });

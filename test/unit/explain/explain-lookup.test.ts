@@ -1,10 +1,13 @@
 import { describe, expect, test } from "vitest";
+import { mutableLimitsOf } from "../../../src/app/parts-of-settings.ts";
 import { explainByRules } from "../../../src/explain/explain-by-rules.ts";
 import { explainLookup, type Explanation, walkOf } from "../../../src/explain/explain-lookup.ts";
 import { podSearchList } from "../../../src/explain/explain-request.ts";
-import type { Foresight } from "../../../src/resolve/foresee.ts";
+import type { Foresight } from "../../../src/resolve/step.ts";
+import { defaultSettings } from "../../../src/settings/settings-table.ts";
 
 const zone = "cluster.local";
+const limits = mutableLimitsOf(defaultSettings());
 const path = { suffixes: podSearchList("default", zone), ndots: 5 };
 
 describe("by the rules: queries without nodens, with it the first time, and for the next name like it", () => {
@@ -17,15 +20,15 @@ describe("by the rules: queries without nodens, with it the first time, and for 
     ["kubernetes.default.svc.cluster.local", 8, 2, 2],
     ["web.shop", 8, 4, 2],
     ["baidu.com.", 2, 2, 2],
-  ])("%s: %i, %i, %i", (name, straight, first, next) => {
-    const walk = walkOf(explainByRules({ name, path }, zone), "glibc");
+  ])("%s: %i, %i, %i", async (name, straight, first, next) => {
+    const walk = walkOf(await explainByRules({ name, path }, zone, limits), "glibc");
     expect([walk.clientQueries, walk.upstreamQueries, walk.laterUpstreamQueries]).toEqual([straight, first, next]);
     expect(walk.end).toBe("data");
   });
 
-  test("host suffixes cost two queries each, and nothing is saved there but the second type", () => {
+  test("host suffixes cost two queries each, and nothing is saved there but the second type", async () => {
     const longer = { ...path, suffixes: [...path.suffixes, "ec2.internal"] };
-    const walk = walkOf(explainByRules({ name: "a.b.example.com", path: longer }, zone), "glibc");
+    const walk = walkOf(await explainByRules({ name: "a.b.example.com", path: longer }, zone, limits), "glibc");
     expect([walk.clientQueries, walk.upstreamQueries]).toEqual([10, 4]);
   });
 });
@@ -42,8 +45,7 @@ describe("against a running nodens", () => {
       {
         clusterDomain: zone,
         source: "running",
-        rules: { schema: true, learned: true },
-        nowMs: 0,
+        rules: { absentParent: true, absentBySchema: true },
         foresee: () => pairs[step++] ?? [forwarded, forwarded],
       },
     );
@@ -86,8 +88,8 @@ describe("against a running nodens", () => {
   });
 });
 
-test("musl's own way through a name with many dots", () => {
-  const explanation = explainByRules({ name: "web.staging", path: { ...path, ndots: 1 } }, zone);
+test("musl's own way through a name with many dots", async () => {
+  const explanation = await explainByRules({ name: "web.staging", path: { ...path, ndots: 1 } }, zone, limits);
   expect(explanation.steps.map(({ suffix, askedBy }) => [suffix, askedBy.join(" ")])).toEqual([
     ["", "glibc musl"],
     ["default.svc.cluster.local", "glibc"],

@@ -1,12 +1,11 @@
 import { expect, test } from "vitest";
 import { explainPage } from "../../../src/explain/explain-page.ts";
-import type { Foresight } from "../../../src/resolve/foresee.ts";
+import type { Foresight } from "../../../src/resolve/step.ts";
 
 const state = {
   clusterDomain: "k8s.test",
   source: "running",
-  rules: { schema: true, learned: true },
-  nowMs: 1,
+  rules: { absentParent: true, absentBySchema: true },
   foresee: (_name: Uint8Array, types: readonly number[]): Foresight[] => types.map(() => ({ kind: "shared" })),
 } as const;
 

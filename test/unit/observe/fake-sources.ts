@@ -1,4 +1,5 @@
 /* Sources of metrics as they are right after the start: real counters, all 0. */
+import { forEachInferringRule, searchRules } from "../../../src/search/rules.ts";
 import { createResolverCounters } from "../../../src/resolve/resolver.ts";
 import { countedTypeNames, createListenCounters, replySourceNames } from "../../../src/listen/listen-counters.ts";
 import type { MetricSources } from "../../../src/observe/metric-sources.ts";
@@ -28,7 +29,13 @@ export function createFakeSources() {
   const resolver = createResolverCounters();
   const sources: MetricSources = {
     build: { version: "0.1.0", revision: "abc", nodeVersion: "v26.10.0" },
-    names: { rcodes: Rcode, requestTypes: countedTypeNames, replySources: replySourceNames, faults: faultNames },
+    names: {
+      rcodes: Rcode,
+      requestTypes: countedTypeNames,
+      replySources: replySourceNames,
+      faults: faultNames,
+      searchRules,
+    },
     listeners: () => [udp, tcp],
     serverCounters: () => [
       { address: kubeDns, counters: cluster },
@@ -36,7 +43,7 @@ export function createFakeSources() {
     ],
     asksWithoutServer: () => 0,
     searchRules: () => ({
-      counters: { learned: { checks: 0, disagreements: 0 }, schema: { checks: 0, disagreements: 0 } },
+      counters: forEachInferringRule(() => ({ checks: 0, disagreements: 0 })),
       isOn: () => true,
     }),
     routes: () => [

@@ -6,7 +6,7 @@ import { nameToText } from "../../../src/wire/name-text.ts";
 import type { Question } from "../../../src/wire/question.ts";
 import { createFakeClock } from "../../support/program/fake-clock.ts";
 import { a, nameBytes, soa, txt, Type } from "../../support/messages/messages.ts";
-import { nxdomain, replyFor, type ReplySpec } from "../cache/parsed-messages.ts";
+import { nxdomain, replyFor, type ReplySpec } from "../../support/messages/parsed-messages.ts";
 
 const zone = nameBytes("cluster.local");
 const versionName = "dns-version.cluster.local";
@@ -49,8 +49,8 @@ test("a zone that shows both opens both rules", async () => {
   const { knowledge, nowMs } = await learn({ txt: shown, a: denied });
   expect(knowledge.hasSchema()).toBe(true);
   expect(knowledge.soa()?.denialTtlSeconds).toBe(30);
-  expect(knowledge.mayUse("schema", nowMs)).toBe(true);
-  expect(knowledge.mayUse("learned", nowMs)).toBe(true);
+  expect(knowledge.mayUse("absentBySchema", nowMs)).toBe(true);
+  expect(knowledge.mayUse("absentParent", nowMs)).toBe(true);
 });
 
 describe("the schema is not shown by", () => {
@@ -62,8 +62,8 @@ describe("the schema is not shown by", () => {
   ])("%s", async (_, said) => {
     const { knowledge, nowMs } = await learn({ txt: said, a: denied });
     expect(knowledge.hasSchema()).toBe(false);
-    expect(knowledge.mayUse("learned", nowMs)).toBe(false);
-    expect(knowledge.mayUse("schema", nowMs)).toBe(false);
+    expect(knowledge.mayUse("absentParent", nowMs)).toBe(false);
+    expect(knowledge.mayUse("absentBySchema", nowMs)).toBe(false);
   });
 
   test.each<[string, Script["txt"]]>([

@@ -3,7 +3,7 @@ import { createLoopGuard } from "../../../src/resolve/loop-guard.ts";
 import { isAtOrBelow } from "../../../src/wire/name.ts";
 import { readMessage, nameBytes, Type } from "../../support/messages/messages.ts";
 import { composeQuery } from "../../../src/wire/question.ts";
-import { questionFor } from "../cache/parsed-messages.ts";
+import { questionFor } from "../../support/messages/parsed-messages.ts";
 
 const secret = "0a1B2c3D4e5f";
 const zone = nameBytes("cluster.local");

@@ -1,82 +1,35 @@
 import { describe, expect, test } from "vitest";
-import { type AnswerCache, createAnswerCache } from "../../../src/cache/answer-cache.ts";
-import { createFailureMemory } from "../../../src/cache/failure-memory.ts";
+import type { AnswerCache } from "../../../src/cache/answer-cache.ts";
 import type { Answer } from "../../../src/resolve/answer.ts";
-import { createLoopGuard } from "../../../src/resolve/loop-guard.ts";
-import { createResolver, type ResolverLimits } from "../../../src/resolve/resolver.ts";
-import { createSharedQuestions, type WaitLimits } from "../../../src/resolve/share-in-flight.ts";
 import type { ExchangeResult } from "../../../src/upstream/exchange.ts";
 import { ExtendedError } from "../../../src/wire/codes.ts";
 import { type Question, questionKey } from "../../../src/wire/question.ts";
-import { createFakeClock } from "../../support/program/fake-clock.ts";
 import { a, soa, Type } from "../../support/messages/messages.ts";
-import { withoutSearchRules } from "./without-search-rules.ts";
 import {
-  nxdomain,
   queryFor,
   queryOf,
   type QueryDetails,
   questionFor,
-  replyFor,
   type ReplySpec,
-} from "../cache/parsed-messages.ts";
+} from "../../support/messages/parsed-messages.ts";
+import { createWorld, nxdomain, type WorldSettings } from "../../support/world/create-world.ts";
 
 const name = "www.example";
 const client = "10.0.0.1";
 const question = questionFor(name, Type.A);
 const servfail = 2;
 
-/** A resolver over real parts, with an upstream that a test settles. */
-function createChain(limits: Partial<ResolverLimits & WaitLimits> = {}) {
-  const clock = createFakeClock();
-  const cache = createAnswerCache({ answersSizeBytes: 1_000_000, denialsSizeBytes: 1_000_000, staleSeconds: 3600 });
-  const failures = createFailureMemory({ firstTtlSeconds: 1, maxTtlSeconds: 5 });
-  const shared = createSharedQuestions({
-    maxInFlight: 100,
-    maxWaiters: 100,
-    maxWaitersPerQuestion: 100,
-    maxWaitersPerClient: 100,
-    ...limits,
-  });
-  const loopGuard = createLoopGuard("5ec2e7");
-  const asked: { question: Question; settle: (result: ExchangeResult) => void }[] = [];
-  const resolver = createResolver({
-    cache,
-    failures,
-    shared,
-    loopGuard,
-    clock,
-    scope: () => false,
-    limits: {
-      maxTtlSeconds: 86_400,
-      maxDenialTtlSeconds: 1800,
-      maxClusterDenialTtlSeconds: 5,
-      staleAfterMs: 1800,
-      prefetches: true,
-      sharesDenials: true,
-      answersOutsideNames: false,
-      ...limits,
-    },
-    ...withoutSearchRules(cache),
-    ask: (wanted) => new Promise((settle) => asked.push({ question: wanted, settle })),
-  });
-
-  /** Settles the question that was asked as number `index`. */
-  async function answer(spec: ReplySpec, index = asked.length - 1): Promise<void> {
-    const open = asked[index];
-    if (open === undefined) throw new Error("nothing was asked");
-    open.settle({ reply: replyFor(open.question, spec) });
-    await clock.advance(0);
-  }
-
+/** A world whose resolver is asked without packets. */
+function createChain(settings: WorldSettings = {}) {
+  const world = createWorld(settings);
   /** Resolves a question that a client's query would ask. */
   function resolve(wanted: Question, asker: string): Answer | Promise<Answer> {
-    return resolver.resolve(queryOf(wanted), asker);
+    return world.resolver.resolve(queryOf(wanted), asker);
   }
-
-  return { resolver, resolve, clock, cache, failures, shared, loopGuard, asked, answer };
+  return { ...world, resolve, answer: world.upstream.answers };
 }
 
+type Failure = Extract<ExchangeResult, { failure: unknown }>["failure"];
 type Chain = ReturnType<typeof createChain>;
 
 /** Resolves the question and answers it: the cache knows it then. */
@@ -128,10 +81,7 @@ describe("lookup", () => {
     await learn(chain, 100);
     await chain.clock.advance(90_000);
     for (let hit = 0; hit < 5; hit += 1) chain.resolver.lookup(queryFor(name, Type.A), chain.clock.nowMs());
-    expect(chain.asked.map((each) => questionKey(each.question))).toEqual([
-      questionKey(question),
-      questionKey(question),
-    ]);
+    expect(chain.asked).toEqual([`${name} A`, `${name} A`]);
     expect(chain.resolver.counters.prefetches).toBe(1);
   });
 
@@ -210,7 +160,7 @@ describe("answers", () => {
     expect(find(chain.cache, chain.clock.nowMs())).toBeUndefined();
   });
 
-  test.each<[string, number]>([
+  test.each<[Failure, number]>([
     ["timeout", ExtendedError.noReachableAuthority],
     ["refused", ExtendedError.networkError],
     ["unreachable", ExtendedError.networkError],
@@ -220,7 +170,7 @@ describe("answers", () => {
   ])("%s is SERVFAIL with extended error %i", async (failure, extendedError) => {
     const chain = createChain();
     const waiting = chain.resolve(question, client);
-    chain.asked[0]?.settle({ failure } as ExchangeResult);
+    await chain.upstream.fails(failure);
     expect(await waiting).toEqual({ kind: "error", rcode: servfail, extendedError });
   });
 
@@ -245,7 +195,7 @@ describe("answers", () => {
 
 describe("a stale answer", () => {
   /** The cache knows the name, expired since a second, and a client asks. */
-  async function staleChain(limits: Partial<ResolverLimits & WaitLimits> = {}) {
+  async function staleChain(limits: WorldSettings = {}) {
     const chain = createChain(limits);
     await learn(chain, 5);
     await chain.clock.advance(6000);

@@ -1,8 +1,9 @@
+import type { ClientQuery } from "../../../src/wire/query.ts";
 import { describe, expect, test } from "vitest";
 import { type AbsenceLimits, createAbsences } from "../../../src/search/absences.ts";
 import { createZoneKnowledge } from "../../../src/search/zone-knowledge.ts";
 import { nameBytes, Type } from "../../support/messages/messages.ts";
-import { queryFor, type QueryDetails } from "../cache/parsed-messages.ts";
+import { queryFor, type QueryDetails } from "../../support/messages/parsed-messages.ts";
 import { fullName, zone } from "./named-views.ts";
 
 const startMs = 1_000_000;
@@ -22,19 +23,22 @@ function createJudge(more: Partial<AbsenceLimits> = {}) {
     maxDenialTtlSeconds: 5,
     ...more,
   };
-  const absences = createAbsences(
+  const secondsOf = (query: ClientQuery, offset: number) => {
+    const rest = query.name.octets.subarray(offset, query.name.sizeBytes);
+    for (const [name, seconds] of verdicts) if (Buffer.from(rest).equals(nameBytes(fullName(name)))) return seconds;
+    return 0;
+  };
+  const absences = createAbsences({
     zone,
     limits,
     knowledge,
-    (query, offset) => {
-      const rest = query.name.octets.subarray(offset, query.name.sizeBytes);
-      for (const [name, seconds] of verdicts) {
-        if (Buffer.from(rest).equals(nameBytes(fullName(name)))) return seconds;
-      }
-      return 0;
+    // Positive: denied for so long. Negative: known to exist.
+    verdicts: {
+      deniedForSeconds: (query, offset) => Math.max(0, secondsOf(query, offset)),
+      existsForSeconds: (query, offset) => Math.max(0, -secondsOf(query, offset)),
     },
     isTopLevelDomain,
-  );
+  });
   const find = (name: string, type: number = Type.A, details: QueryDetails = {}, nowMs = startMs) =>
     absences.find(queryFor(fullName(name), type, details), nowMs);
   const parentToAsk = (name: string, type: number = Type.A, nowMs = startMs) => {
@@ -49,7 +53,7 @@ describe("the schema rule", () => {
   test("denies A and AAAA, with the zone's own SOA", () => {
     const { find } = createJudge();
     for (const type of [Type.A, Type.AAAA]) {
-      expect(find("baidu.com.Z", type)).toEqual({ rule: "schema", suffix: "zone", soa, ttlSeconds: 5 });
+      expect(find("baidu.com.Z", type)).toEqual({ rule: "absentBySchema", suffix: "zone", soa, ttlSeconds: 5 });
     }
   });
 
@@ -65,7 +69,7 @@ describe("the schema rule", () => {
   });
 
   test("folds the question's spelling", () => {
-    expect(createJudge().find("BAIDU.Com.CLUSTER.local")).toMatchObject({ rule: "schema" });
+    expect(createJudge().find("BAIDU.Com.CLUSTER.local")).toMatchObject({ rule: "absentBySchema" });
   });
 
   test.each([
@@ -75,12 +79,12 @@ describe("the schema rule", () => {
     ["a.b.example.com.default.svc.Z", "namespace"],
     ["baidu.default.pod.Z", "namespace"],
   ])("counts %s under the suffix %s", (name, suffix) => {
-    expect(createJudge().find(name)).toMatchObject({ rule: "schema", suffix });
+    expect(createJudge().find(name)).toMatchObject({ rule: "absentBySchema", suffix });
   });
 
   test("is used by the setting `certain` as well", () => {
     const { find, limits } = createJudge({ shortCircuit: "certain" });
-    expect(find("baidu.com.Z")).toMatchObject({ rule: "schema" });
+    expect(find("baidu.com.Z")).toMatchObject({ rule: "absentBySchema" });
     limits.shortCircuit = "off";
     expect(find("baidu.com.Z")).toBeUndefined();
   });
@@ -88,7 +92,7 @@ describe("the schema rule", () => {
   test("is not used for an exempted name", () => {
     const { find } = createJudge({ exemptions: [nameBytes("com.cluster.local")] });
     expect(find("baidu.com.Z")).toBeUndefined();
-    expect(find("baidu.net.Z")).toMatchObject({ rule: "schema" });
+    expect(find("baidu.net.Z")).toMatchObject({ rule: "absentBySchema" });
   });
 });
 
@@ -106,8 +110,8 @@ describe("the learned rule", () => {
     const { find, verdicts } = createJudge();
     expect(find(name)).toBeUndefined();
     verdicts.set(parent, 3);
-    expect(find(name)).toMatchObject({ rule: "learned", ttlSeconds: 3 });
-    expect(find(name, Type.AAAA)).toMatchObject({ rule: "learned", ttlSeconds: 3 });
+    expect(find(name)).toMatchObject({ rule: "absentParent", ttlSeconds: 3 });
+    expect(find(name, Type.AAAA)).toMatchObject({ rule: "absentParent", ttlSeconds: 3 });
   });
 
   test.each([
@@ -158,7 +162,7 @@ describe("the learned rule", () => {
   test("does not deny a name that the other type is still answered for: musl would throw its data away", () => {
     const { find, verdicts } = createJudge();
     verdicts.set("db.shop.svc.Z", 5);
-    expect(find("db-0.db.shop.svc.Z", Type.AAAA)).toMatchObject({ rule: "learned" });
+    expect(find("db-0.db.shop.svc.Z", Type.AAAA)).toMatchObject({ rule: "absentParent" });
     verdicts.set("db-0.db.shop.svc.Z", -20);
     expect(find("db-0.db.shop.svc.Z", Type.AAAA)).toBeUndefined();
   });
@@ -176,7 +180,7 @@ describe("the learned rule", () => {
     const { find, verdicts } = createJudge({ exemptions: [nameBytes("api.v2.default.svc.cluster.local")] });
     verdicts.set("v2.default.svc.Z", 5);
     expect(find("api.v2.default.svc.Z")).toBeUndefined();
-    expect(find("www.v2.default.svc.Z")).toMatchObject({ rule: "learned" });
+    expect(find("www.v2.default.svc.Z")).toMatchObject({ rule: "absentParent" });
   });
 
   test.each([
@@ -186,7 +190,7 @@ describe("the learned rule", () => {
   ])("counts %s under the right suffix", (name, parent, suffix) => {
     const { find, verdicts } = createJudge();
     verdicts.set(parent, 5);
-    expect(find(name)).toMatchObject({ rule: "learned", suffix });
+    expect(find(name)).toMatchObject({ rule: "absentParent", suffix });
   });
 });
 
@@ -258,22 +262,22 @@ describe("a rule that is switched off", () => {
   test("denies nothing, and the other goes on", () => {
     const { find, knowledge, verdicts } = createJudge();
     verdicts.set("com.svc.Z", 5);
-    knowledge.noteCheck("schema", false, startMs);
+    knowledge.noteCheck("absentBySchema", false, startMs);
     expect(find("baidu.com.Z")).toBeUndefined();
-    expect(find("baidu.com.svc.Z")).toMatchObject({ rule: "learned" });
+    expect(find("baidu.com.svc.Z")).toMatchObject({ rule: "absentParent" });
   });
 
   test("makes room for the other where both would deny", () => {
     const { find, knowledge, verdicts } = createJudge();
     verdicts.set("com.default.svc.Z", 5);
-    expect(find("www.baidu.com.default.svc.Z")).toMatchObject({ rule: "schema" });
-    knowledge.noteCheck("schema", false, startMs);
-    expect(find("www.baidu.com.default.svc.Z")).toMatchObject({ rule: "learned" });
+    expect(find("www.baidu.com.default.svc.Z")).toMatchObject({ rule: "absentParent" });
+    knowledge.noteCheck("absentParent", false, startMs);
+    expect(find("www.baidu.com.default.svc.Z")).toMatchObject({ rule: "absentBySchema" });
   });
 
   test("asks no parents when it is the learned one", () => {
     const { parentToAsk, knowledge } = createJudge();
-    knowledge.noteCheck("learned", false, startMs);
+    knowledge.noteCheck("absentParent", false, startMs);
     expect(parentToAsk("www.baidu.com.svc.Z")).toBeUndefined();
   });
 });

@@ -32,30 +32,30 @@ describe("what the rules need", () => {
     const knowledge = createZoneKnowledge({ checkOneIn: 64 });
     knowledge.noteSoa(soaOf(30), startMs);
     expect(knowledge.hasSchema()).toBe(false);
-    expect(knowledge.mayUse("schema", startMs)).toBe(false);
-    expect(knowledge.mayUse("learned", startMs)).toBe(false);
+    expect(knowledge.mayUse("absentBySchema", startMs)).toBe(false);
+    expect(knowledge.mayUse("absentParent", startMs)).toBe(false);
   });
 
   test("nothing is used before an SOA of the zone was seen", () => {
     const knowledge = createZoneKnowledge({ checkOneIn: 64 });
     knowledge.noteSchema(true);
     expect(knowledge.soa()).toBeUndefined();
-    expect(knowledge.mayUse("schema", startMs)).toBe(false);
-    expect(knowledge.mayUse("learned", startMs)).toBe(false);
+    expect(knowledge.mayUse("absentBySchema", startMs)).toBe(false);
+    expect(knowledge.mayUse("absentParent", startMs)).toBe(false);
   });
 
   test("with both, both rules are used", () => {
     const { knowledge } = createShown();
-    expect(knowledge.mayUse("schema", startMs)).toBe(true);
-    expect(knowledge.mayUse("learned", startMs)).toBe(true);
+    expect(knowledge.mayUse("absentBySchema", startMs)).toBe(true);
+    expect(knowledge.mayUse("absentParent", startMs)).toBe(true);
   });
 
   test("not any more once the zone no longer shows its schema, and again when it does", () => {
     const { knowledge } = createShown();
     knowledge.noteSchema(false);
-    expect(knowledge.mayUse("schema", startMs)).toBe(false);
+    expect(knowledge.mayUse("absentBySchema", startMs)).toBe(false);
     knowledge.noteSchema(true);
-    expect(knowledge.mayUse("schema", startMs)).toBe(true);
+    expect(knowledge.mayUse("absentBySchema", startMs)).toBe(true);
   });
 });
 
@@ -76,7 +76,7 @@ describe("the SOA", () => {
     knowledge.noteSchema(true);
     knowledge.noteSoa(soaOf(30), startMs);
     expect(knowledge.soaLifeSeconds(startMs + elapsedMs)).toBe(seconds);
-    expect(knowledge.mayUse("schema", startMs + elapsedMs)).toBe(seconds > 0);
+    expect(knowledge.mayUse("absentBySchema", startMs + elapsedMs)).toBe(seconds > 0);
   });
 
   test("the newest counts, with its own life", () => {
@@ -109,21 +109,25 @@ describe("the SOA", () => {
 describe("the checks", () => {
   test("one in N denials of a rule is checked, whatever the other rule does", () => {
     const { knowledge } = createShown(4);
-    const schema = Array.from({ length: 4000 }, () => knowledge.takeCheck("schema", startMs)).filter(Boolean);
-    const learned = Array.from({ length: 400 }, () => knowledge.takeCheck("learned", startMs)).filter(Boolean);
+    const schema = Array.from({ length: 4000 }, () => knowledge.takeCheck("absentBySchema", startMs)).filter(Boolean);
+    const learned = Array.from({ length: 400 }, () => knowledge.takeCheck("absentParent", startMs)).filter(Boolean);
     expect(schema.length).toBeGreaterThan(900);
     expect(schema.length).toBeLessThan(1100);
     expect(learned.length).toBeGreaterThan(70);
     expect(learned.length).toBeLessThan(130);
-    expect(knowledge.counters.schema.checks).toBe(schema.length);
-    expect(knowledge.counters.learned.checks).toBe(learned.length);
+    expect(knowledge.counters.absentBySchema.checks).toBe(schema.length);
+    expect(knowledge.counters.absentParent.checks).toBe(learned.length);
   });
 
   test("with 1 each is checked, with 0 none", () => {
     const { knowledge, limits } = createShown(1);
-    expect(Array.from({ length: 10 }, () => knowledge.takeCheck("schema", startMs))).toEqual(Array(10).fill(true));
+    expect(Array.from({ length: 10 }, () => knowledge.takeCheck("absentBySchema", startMs))).toEqual(
+      Array(10).fill(true),
+    );
     limits.checkOneIn = 0;
-    expect(Array.from({ length: 10 }, () => knowledge.takeCheck("schema", startMs))).toEqual(Array(10).fill(false));
+    expect(Array.from({ length: 10 }, () => knowledge.takeCheck("absentBySchema", startMs))).toEqual(
+      Array(10).fill(false),
+    );
   });
 
   test("no name escapes them that comes at a fixed place in a repeated pattern", () => {
@@ -131,53 +135,53 @@ describe("the checks", () => {
     const { knowledge } = createShown(64);
     const seen = new Set<number>();
     for (let denial = 0; denial < 64 * 200; denial += 1) {
-      if (knowledge.takeCheck("schema", startMs)) seen.add(denial % 8);
+      if (knowledge.takeCheck("absentBySchema", startMs)) seen.add(denial % 8);
     }
     expect(seen.size).toBe(8);
   });
 
   test("agreement changes nothing", () => {
     const { knowledge } = createShown();
-    expect(knowledge.noteCheck("schema", true, startMs)).toBe(false);
-    expect(knowledge.mayUse("schema", startMs)).toBe(true);
-    expect(knowledge.counters.schema.disagreements).toBe(0);
+    expect(knowledge.noteCheck("absentBySchema", true, startMs)).toBe(false);
+    expect(knowledge.mayUse("absentBySchema", startMs)).toBe(true);
+    expect(knowledge.counters.absentBySchema.disagreements).toBe(0);
   });
 });
 
 describe("a disagreement", () => {
   test("switches its own rule off, and says so once", () => {
     const { knowledge } = createShown();
-    expect(knowledge.noteCheck("schema", false, startMs)).toBe(true);
-    expect(knowledge.mayUse("schema", startMs)).toBe(false);
-    expect(knowledge.mayUse("learned", startMs)).toBe(true);
+    expect(knowledge.noteCheck("absentBySchema", false, startMs)).toBe(true);
+    expect(knowledge.mayUse("absentBySchema", startMs)).toBe(false);
+    expect(knowledge.mayUse("absentParent", startMs)).toBe(true);
     // A check that was under way finds the same.
-    expect(knowledge.noteCheck("schema", false, startMs + 10)).toBe(false);
-    expect(knowledge.counters.schema.disagreements).toBe(2);
+    expect(knowledge.noteCheck("absentBySchema", false, startMs + 10)).toBe(false);
+    expect(knowledge.counters.absentBySchema.disagreements).toBe(2);
   });
 
   test("holds for ten minutes; then the rule is tried again", () => {
     const { knowledge } = createShown();
-    knowledge.noteCheck("learned", false, startMs);
-    expect(knowledge.mayUse("learned", startMs + 10 * minutes - 1)).toBe(false);
-    expect(knowledge.mayUse("learned", startMs + 10 * minutes)).toBe(true);
+    knowledge.noteCheck("absentParent", false, startMs);
+    expect(knowledge.mayUse("absentParent", startMs + 10 * minutes - 1)).toBe(false);
+    expect(knowledge.mayUse("absentParent", startMs + 10 * minutes)).toBe(true);
   });
 
   test("after the pause is a new one: it switches off again, and says so again", () => {
     const { knowledge } = createShown();
-    knowledge.noteCheck("learned", false, startMs);
-    expect(knowledge.noteCheck("learned", false, startMs + 10 * minutes)).toBe(true);
-    expect(knowledge.mayUse("learned", startMs + 10 * minutes)).toBe(false);
+    knowledge.noteCheck("absentParent", false, startMs);
+    expect(knowledge.noteCheck("absentParent", false, startMs + 10 * minutes)).toBe(true);
+    expect(knowledge.mayUse("absentParent", startMs + 10 * minutes)).toBe(false);
   });
 
   test("makes the rule's checks eight times as frequent, until 64 of them agreed", () => {
     const { knowledge } = createShown(64);
-    knowledge.noteCheck("schema", false, startMs);
+    knowledge.noteCheck("absentBySchema", false, startMs);
     const checksIn = (denials: number) =>
-      Array.from({ length: denials }, () => knowledge.takeCheck("schema", startMs)).filter(Boolean).length;
+      Array.from({ length: denials }, () => knowledge.takeCheck("absentBySchema", startMs)).filter(Boolean).length;
     const onProbation = checksIn(8000);
     expect(onProbation).toBeGreaterThan(900);
     expect(onProbation).toBeLessThan(1100);
-    for (let check = 0; check < 64; check += 1) knowledge.noteCheck("schema", true, startMs);
+    for (let check = 0; check < 64; check += 1) knowledge.noteCheck("absentBySchema", true, startMs);
     const trusted = checksIn(64_000);
     expect(trusted).toBeGreaterThan(850);
     expect(trusted).toBeLessThan(1150);
@@ -185,15 +189,15 @@ describe("a disagreement", () => {
 
   test("has the first denial after the pause checked", () => {
     const { knowledge } = createShown(64);
-    knowledge.noteCheck("schema", false, startMs);
-    expect(knowledge.takeCheck("schema", startMs + 10 * minutes)).toBe(true);
+    knowledge.noteCheck("absentBySchema", false, startMs);
+    expect(knowledge.takeCheck("absentBySchema", startMs + 10 * minutes)).toBe(true);
   });
 
   test("leaves the frequent checks on for as long as one of 64 is missing", () => {
     const { knowledge } = createShown(64);
-    knowledge.noteCheck("schema", false, startMs);
-    for (let check = 0; check < 63; check += 1) knowledge.noteCheck("schema", true, startMs);
-    const checks = Array.from({ length: 8000 }, () => knowledge.takeCheck("schema", startMs)).filter(Boolean);
+    knowledge.noteCheck("absentBySchema", false, startMs);
+    for (let check = 0; check < 63; check += 1) knowledge.noteCheck("absentBySchema", true, startMs);
+    const checks = Array.from({ length: 8000 }, () => knowledge.takeCheck("absentBySchema", startMs)).filter(Boolean);
     expect(checks.length).toBeGreaterThan(900);
   });
 });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { a, aaaa, soa, Type } from "../../support/messages/messages.ts";
-import { entryFor, questionFor } from "../cache/parsed-messages.ts";
-import { createSearchChain, denial, nodata, type SearchChain } from "./search-chain.ts";
+import { a, aaaa, soa, Type } from "../support/messages/messages.ts";
+import { entryFor, questionFor } from "../support/messages/parsed-messages.ts";
+import { createWorld, denial, nodata, type World, type WorldSettings } from "../support/world/create-world.ts";
 
 const nxdomain = 3;
 const servfail = 2;
@@ -10,15 +10,20 @@ const suffixed = "baidu.com.default.svc.cluster.local";
 const absentService = "com.default.svc.cluster.local";
 const siblingPatienceMs = 250;
 
+/** A world whose zone has shown its schema. */
+function createSearchWorld(settings: WorldSettings = {}): World {
+  return createWorld({ showsSchema: true, prefetches: false, ...settings });
+}
+
 /** Upstream has denied this name a moment ago. The life of its SOA is by default far longer than that of denials. */
-async function learnDenial(chain: SearchChain, name: string, ttlSeconds = 3600): Promise<void> {
+async function learnDenial(chain: World, name: string, ttlSeconds = 3600): Promise<void> {
   await chain.asks(name);
   await chain.answers(`${name} A`, { rcode: nxdomain, authorities: [soa("cluster.local", ttlSeconds, ttlSeconds)] });
 }
 
 describe("A and AAAA under a search suffix", () => {
   test("NXDOMAIN of the first serves both: the second is never asked", async () => {
-    const chain = createSearchChain();
+    const chain = createSearchWorld();
     const first = await chain.asks(web, "A");
     const second = await chain.asks(web, "AAAA");
     expect(chain.asked).toEqual([`${web} A`]);
@@ -28,7 +33,7 @@ describe("A and AAAA under a search suffix", () => {
   });
 
   test("so does that of AAAA, if AAAA came first", async () => {
-    const chain = createSearchChain();
+    const chain = createSearchWorld();
     const first = await chain.asks(web, "AAAA");
     const second = await chain.asks(web, "A");
     await chain.answers(`${web} AAAA`, denial);
@@ -40,7 +45,7 @@ describe("A and AAAA under a search suffix", () => {
     ["data", { answers: [a(web, "10.96.0.7")] }],
     ["NODATA", nodata],
   ])("%s of the first: the second is asked at once, and gets its own answer", async (_, spec) => {
-    const chain = createSearchChain();
+    const chain = createSearchWorld();
     const first = await chain.asks(web, "A");
     const second = await chain.asks(web, "AAAA");
     await chain.answers(`${web} A`, spec);
@@ -53,7 +58,7 @@ describe("A and AAAA under a search suffix", () => {
   });
 
   test("SERVFAIL of the first: the second is asked at once", async () => {
-    const chain = createSearchChain();
+    const chain = createSearchWorld();
     const first = await chain.asks(web, "A");
     const second = await chain.asks(web, "AAAA");
     await chain.answers(`${web} A`, { rcode: servfail });
@@ -64,7 +69,7 @@ describe("A and AAAA under a search suffix", () => {
   });
 
   test("a first that is slow costs the second only its short wait", async () => {
-    const chain = createSearchChain();
+    const chain = createSearchWorld();
     await chain.asks(web, "A");
     const second = await chain.asks(web, "AAAA");
     await chain.clock.advance(siblingPatienceMs - 1);
@@ -76,7 +81,7 @@ describe("A and AAAA under a search suffix", () => {
   });
 
   test("a first that fails in the end has not delayed the second", async () => {
-    const chain = createSearchChain();
+    const chain = createSearchWorld();
     const first = await chain.asks(web, "A");
     const second = await chain.asks(web, "AAAA");
     await chain.clock.advance(siblingPatienceMs);
@@ -88,7 +93,7 @@ describe("A and AAAA under a search suffix", () => {
   });
 
   test("never wait for each other: a third that waits for the second is not waited for by it", async () => {
-    const chain = createSearchChain();
+    const chain = createSearchWorld();
     const first = await chain.asks(web, "A");
     const second = await chain.asks(web, "AAAA");
     // The first is answered, and may not be kept: it is asked again while the second is on its way.
@@ -104,7 +109,7 @@ describe("A and AAAA under a search suffix", () => {
   });
 
   test("any number of clients of both types share one question", async () => {
-    const chain = createSearchChain();
+    const chain = createSearchWorld();
     const clients = [];
     for (let client = 0; client < 50; client += 1) clients.push(await chain.asks(web, client % 2 === 0 ? "A" : "AAAA"));
     expect(chain.asked).toEqual([`${web} A`]);
@@ -113,7 +118,7 @@ describe("A and AAAA under a search suffix", () => {
   });
 
   test("a denial that may not be kept is not shared: the second is asked", async () => {
-    const chain = createSearchChain();
+    const chain = createSearchWorld();
     await chain.asks(web, "A");
     const second = await chain.asks(web, "AAAA");
     await chain.answers(`${web} A`, { rcode: nxdomain });
@@ -123,7 +128,7 @@ describe("A and AAAA under a search suffix", () => {
   });
 
   test.each(["TXT", "SRV", "HTTPS"] as const)("%s neither waits for A nor is served by its denial", async (type) => {
-    const chain = createSearchChain();
+    const chain = createSearchWorld();
     await chain.asks(web, "A");
     const other = await chain.asks(web, type);
     expect(chain.open()).toEqual([`${web} A`, `${web} ${type}`]);
@@ -132,7 +137,7 @@ describe("A and AAAA under a search suffix", () => {
   });
 
   test("a question with DO does not wait for one without", async () => {
-    const chain = createSearchChain();
+    const chain = createSearchWorld();
     await chain.asks(web, "A");
     await chain.asks(web, "AAAA", { dnssecOk: true });
     expect(chain.open()).toEqual([`${web} A`, `${web} AAAA`]);
@@ -141,7 +146,7 @@ describe("A and AAAA under a search suffix", () => {
 
 describe("outside the cluster zone", () => {
   test("A and AAAA go out together, and are denied each for itself", async () => {
-    const chain = createSearchChain();
+    const chain = createSearchWorld();
     await chain.asks("nope.com", "A");
     const second = await chain.asks("nope.com", "AAAA");
     expect(chain.open()).toEqual(["nope.com A", "nope.com AAAA"]);
@@ -150,7 +155,7 @@ describe("outside the cluster zone", () => {
   });
 
   test("under a further suffix a denied name is denied for both, and no other rule applies", async () => {
-    const chain = createSearchChain({ suffixes: ["ec2.internal"] });
+    const chain = createSearchWorld({ suffixes: ["ec2.internal"] });
     await chain.asks("baidu.com.ec2.internal", "A");
     const second = await chain.asks("baidu.com.ec2.internal", "AAAA");
     expect(chain.asked).toEqual(["baidu.com.ec2.internal A"]);
@@ -162,7 +167,7 @@ describe("outside the cluster zone", () => {
 
 describe("a name that looks like an outside one", () => {
   test("has its parent asked in its place; the parent's denial covers it", async () => {
-    const chain = createSearchChain();
+    const chain = createSearchWorld();
     const client = await chain.asks(suffixed);
     expect(chain.asked).toEqual([`${absentService} A`]);
     await chain.answers(`${absentService} A`, denial);
@@ -172,7 +177,7 @@ describe("a name that looks like an outside one", () => {
   });
 
   test("and every other below the same parent, of both types, without asking", async () => {
-    const chain = createSearchChain();
+    const chain = createSearchWorld();
     await learnDenial(chain, absentService);
     for (const name of ["baidu", "example", "www.example", "a.b"]) {
       for (const type of ["A", "AAAA"] as const) {
@@ -183,7 +188,7 @@ describe("a name that looks like an outside one", () => {
   });
 
   test("A and AAAA of it are one question to the parent", async () => {
-    const chain = createSearchChain();
+    const chain = createSearchWorld();
     const clients = [await chain.asks(suffixed, "A"), await chain.asks(suffixed, "AAAA")];
     expect(chain.asked).toEqual([`${absentService} A`]);
     await chain.answers(`${absentService} A`, denial);
@@ -192,7 +197,7 @@ describe("a name that looks like an outside one", () => {
   });
 
   test("different names of one parent are one question to it", async () => {
-    const chain = createSearchChain();
+    const chain = createSearchWorld();
     const clients = [];
     for (let client = 0; client < 20; client += 1) clients.push(await chain.asks(`n${client}.${absentService}`));
     expect(chain.asked).toEqual([`${absentService} A`]);
@@ -205,7 +210,7 @@ describe("a name that looks like an outside one", () => {
     ["data", { answers: [a(absentService, "10.96.0.7")] }],
     ["NODATA", nodata],
   ])("is asked itself if the parent has %s", async (_, spec) => {
-    const chain = createSearchChain();
+    const chain = createSearchWorld();
     const client = await chain.asks(suffixed);
     await chain.answers(`${absentService} A`, spec);
     expect(chain.open()).toEqual([`${suffixed} A`]);
@@ -214,7 +219,7 @@ describe("a name that looks like an outside one", () => {
   });
 
   test("a parent that exists is not asked again for minutes: it is a Service or namespace with such a name", async () => {
-    const chain = createSearchChain();
+    const chain = createSearchWorld();
     await chain.asks(suffixed);
     await chain.answers(`${absentService} A`, { answers: [a(absentService, "10.96.0.7", 30)] });
     await chain.answers(`${suffixed} A`, { rcode: nxdomain, authorities: [soa("cluster.local", 3600, 3600)] });
@@ -229,7 +234,7 @@ describe("a name that looks like an outside one", () => {
   });
 
   test("a parent that exists is asked again once it was denied", async () => {
-    const chain = createSearchChain();
+    const chain = createSearchWorld();
     await chain.asks(absentService);
     await chain.answers(`${absentService} A`, { answers: [a(absentService, "10.96.0.7", 30)] });
     await chain.clock.advance(31_000);
@@ -241,7 +246,7 @@ describe("a name that looks like an outside one", () => {
   });
 
   test("is asked itself if the parent cannot be asked", async () => {
-    const chain = createSearchChain();
+    const chain = createSearchWorld();
     const client = await chain.asks(suffixed);
     await chain.fails(`${absentService} A`);
     expect(chain.open()).toEqual([`${suffixed} A`]);
@@ -250,7 +255,7 @@ describe("a name that looks like an outside one", () => {
   });
 
   test("is asked itself if the parent's denial may not be kept", async () => {
-    const chain = createSearchChain();
+    const chain = createSearchWorld();
     const client = await chain.asks(suffixed);
     await chain.answers(`${absentService} A`, { rcode: nxdomain });
     expect(chain.open()).toEqual([`${suffixed} A`]);
@@ -259,7 +264,7 @@ describe("a name that looks like an outside one", () => {
   });
 
   test("joins a client's own question for the parent", async () => {
-    const chain = createSearchChain();
+    const chain = createSearchWorld();
     const parent = await chain.asks(absentService);
     const child = await chain.asks(suffixed);
     expect(chain.asked).toEqual([`${absentService} A`]);
@@ -268,7 +273,7 @@ describe("a name that looks like an outside one", () => {
   });
 
   test("that exists is answered from the cache, whatever its parent", async () => {
-    const chain = createSearchChain();
+    const chain = createSearchWorld();
     await chain.asks(suffixed);
     await chain.answers(`${absentService} A`, nodata);
     await chain.answers(`${suffixed} A`, { answers: [a(suffixed, "10.244.0.7", 30)] });
@@ -282,17 +287,17 @@ describe("a name that looks like an outside one", () => {
   });
 
   test("of the type TXT is asked itself", async () => {
-    const chain = createSearchChain();
+    const chain = createSearchWorld();
     await chain.asks(suffixed, "TXT");
     expect(chain.asked).toEqual([`${suffixed} TXT`]);
   });
 
   test("does not go over the bound on questions in flight", async () => {
-    const chain = createSearchChain({ maxInFlight: 2 });
+    const chain = createSearchWorld({ maxInFlight: 2 });
     await chain.asks("one.default.svc.cluster.local");
     await chain.asks("two.default.svc.cluster.local");
     const third = await chain.asks(suffixed);
-    expect(() => third.rcode()).toThrow("inflight");
+    expect(third.isDropped()).toBe(true);
     expect(chain.asked).toHaveLength(2);
   });
 });
@@ -304,14 +309,14 @@ describe("the life of what was learned", () => {
     [3999, 1],
     [4000, 1],
   ])("after %i ms of five seconds it denies for %i s", async (elapsedMs, ttlSeconds) => {
-    const chain = createSearchChain();
+    const chain = createSearchWorld();
     await learnDenial(chain, absentService);
     await chain.clock.advance(elapsedMs);
     expect((await chain.asks(suffixed)).deniedForSeconds()).toBe(ttlSeconds);
   });
 
   test("the last part of a second is not enough: the parent is asked again", async () => {
-    const chain = createSearchChain();
+    const chain = createSearchWorld();
     await learnDenial(chain, absentService);
     await chain.clock.advance(4001);
     const client = await chain.asks(suffixed);
@@ -320,7 +325,7 @@ describe("the life of what was learned", () => {
   });
 
   test("a zone with a shorter SOA denies for no longer than that", async () => {
-    const chain = createSearchChain();
+    const chain = createSearchWorld();
     await learnDenial(chain, absentService, 2);
     expect((await chain.asks(suffixed)).deniedForSeconds()).toBe(2);
     await chain.clock.advance(2000);
@@ -328,14 +333,14 @@ describe("the life of what was learned", () => {
   });
 
   test("a zone with a longer one, for no longer than the setting", async () => {
-    const chain = createSearchChain({ maxClusterDenialTtlSeconds: 3 });
+    const chain = createSearchWorld({ maxClusterDenialTtlSeconds: 3 });
     await learnDenial(chain, absentService, 300);
     expect((await chain.asks(suffixed)).deniedForSeconds()).toBe(3);
     expect((await chain.asks("baidu.com.cluster.local")).deniedForSeconds()).toBe(3);
   });
 
   test("synthesised denials feed no others: the end is that of the denial that was learned", async () => {
-    const chain = createSearchChain();
+    const chain = createSearchWorld();
     await learnDenial(chain, absentService);
     for (let second = 0; second < 4; second += 1) {
       expect((await chain.asks(`n${second}.${absentService}`)).deniedForSeconds()).toBe(5 - second);
@@ -347,7 +352,7 @@ describe("the life of what was learned", () => {
   });
 
   test("data or NODATA of the parent ends it at once", async () => {
-    const chain = createSearchChain();
+    const chain = createSearchWorld();
     await learnDenial(chain, absentService);
     // A check found that it exists, which is the newer word.
     const question = questionFor(absentService, Type.AAAA);
@@ -359,7 +364,7 @@ describe("the life of what was learned", () => {
 
 describe("the counters", () => {
   test("count each denial by its rule and its suffix", async () => {
-    const chain = createSearchChain();
+    const chain = createSearchWorld();
     await chain.asks("baidu.com.cluster.local");
     await chain.asks("baidu.com.cluster.local", "AAAA");
     await chain.asks("a.b.example.com.svc.cluster.local");
@@ -371,22 +376,22 @@ describe("the counters", () => {
     await chain.asks(suffixed, "AAAA");
     await chain.asks(`x.${suffixed}`, "TXT");
     expect(chain.resolver.counters.denials).toEqual({
-      schema: { namespace: 1, svc: 1, zone: 2 },
-      learned: { namespace: 2, svc: 1, zone: 0 },
+      absentBySchema: { namespace: 1, svc: 1, zone: 2 },
+      absentParent: { namespace: 2, svc: 1, zone: 0 },
     });
   });
 
   test("do not count denials that upstream sent", async () => {
-    const chain = createSearchChain();
+    const chain = createSearchWorld();
     await learnDenial(chain, web);
     expect((await chain.asks(web)).isCached()).toBe(true);
-    expect(chain.resolver.counters.denials.learned).toEqual({ namespace: 0, svc: 0, zone: 0 });
+    expect(chain.resolver.counters.denials.absentParent).toEqual({ namespace: 0, svc: 0, zone: 0 });
   });
 });
 
 describe("the settings and the zone", () => {
   test("without the schema version nothing is denied and no parent asked, as with the older kube-dns", async () => {
-    const chain = createSearchChain({ showsSchema: false });
+    const chain = createSearchWorld({ showsSchema: false });
     // It denies namespaces that exist.
     await learnDenial(chain, "default.svc.cluster.local", 60);
     const names = [web, suffixed, "baidu.com.cluster.local", "www.baidu.com.default.svc.cluster.local"];
@@ -397,14 +402,14 @@ describe("the settings and the zone", () => {
   });
 
   test("`certain` denies by schema, and learns nothing", async () => {
-    const chain = createSearchChain({ shortCircuit: "certain" });
+    const chain = createSearchWorld({ shortCircuit: "certain" });
     expect((await chain.asks("baidu.com.cluster.local")).deniedForSeconds()).toBe(5);
     await chain.asks(suffixed);
     expect(chain.asked).toEqual([`${suffixed} A`]);
   });
 
   test("`off` asks for everything, for each type", async () => {
-    const chain = createSearchChain({ shortCircuit: "off" });
+    const chain = createSearchWorld({ shortCircuit: "off" });
     await chain.asks("baidu.com.cluster.local", "A");
     const second = await chain.asks("baidu.com.cluster.local", "AAAA");
     expect(chain.asked).toEqual(["baidu.com.cluster.local A", "baidu.com.cluster.local AAAA"]);
@@ -413,7 +418,7 @@ describe("the settings and the zone", () => {
   });
 
   test("the SOA is asked for again, once, in the second half of its life", async () => {
-    const chain = createSearchChain();
+    const chain = createSearchWorld();
     await learnDenial(chain, absentService, 30);
     await chain.clock.advance(14_000);
     await chain.asks("baidu.com.cluster.local");
@@ -425,7 +430,7 @@ describe("the settings and the zone", () => {
   });
 
   test("an SOA of another zone is no reason to go on", async () => {
-    const chain = createSearchChain();
+    const chain = createSearchWorld();
     await chain.clock.advance(3_600_000);
     await chain.asks(web);
     await chain.answers(`${web} A`, { rcode: nxdomain, authorities: [soa("local", 900, 900)] });
@@ -437,17 +442,17 @@ describe("the self-check", () => {
   const impossible = "baidu.com.cluster.local";
 
   test("asks upstream about one in N denials, after the client was answered", async () => {
-    const chain = createSearchChain({ checkOneIn: 4 });
+    const chain = createSearchWorld({ checkOneIn: 4 });
     const codes = [];
     for (let denied = 0; denied < 16; denied += 1) codes.push((await chain.asks(`n${denied}.cluster.local`)).rcode());
     expect(codes).toEqual(Array(16).fill(nxdomain));
     // The first gap is the longest one there is, 7; then every fourth.
     expect(chain.asked).toEqual(["n6.cluster.local A", "n10.cluster.local A", "n14.cluster.local A"]);
-    expect(chain.knowledge.counters.schema.checks).toBe(3);
+    expect(chain.knowledge.counters.absentBySchema.checks).toBe(3);
   });
 
   test("agreement keeps the rule on, and is not kept as anything new", async () => {
-    const chain = createSearchChain({ checkOneIn: 1 });
+    const chain = createSearchWorld({ checkOneIn: 1 });
     await chain.asks(impossible);
     await chain.answers(`${impossible} A`, denial);
     expect(chain.switchedOff).toEqual([]);
@@ -458,16 +463,16 @@ describe("the self-check", () => {
     ["data", { answers: [a(impossible, "192.0.2.7")] }],
     ["NODATA", nodata],
   ])("%s switches the schema rule off, with one call, and is kept for the next client", async (_, spec) => {
-    const chain = createSearchChain({ checkOneIn: 1 });
+    const chain = createSearchWorld({ checkOneIn: 1 });
     await chain.asks(impossible);
     await chain.asks("other.cluster.local");
     await chain.answers(`${impossible} A`, spec);
-    expect(chain.switchedOff).toEqual([{ rule: "schema", name: `${impossible} A` }]);
+    expect(chain.switchedOff).toEqual([{ rule: "absentBySchema", name: impossible }]);
     expect((await chain.asks(impossible)).isCached()).toBe(true);
     // A second check that was under way finds the same, and says nothing more.
     await chain.answers("other.cluster.local A", { answers: [a("other.cluster.local", "192.0.2.8")] });
     expect(chain.switchedOff).toHaveLength(1);
-    expect(chain.knowledge.counters.schema.disagreements).toBe(2);
+    expect(chain.knowledge.counters.absentBySchema.disagreements).toBe(2);
     await chain.asks("third.cluster.local");
     expect(chain.open()).toEqual(["third.cluster.local A"]);
   });
@@ -476,14 +481,14 @@ describe("the self-check", () => {
     ["SERVFAIL", { rcode: servfail }],
     ["REFUSED", { rcode: 5 }],
   ])("%s is no verdict", async (_, spec) => {
-    const chain = createSearchChain({ checkOneIn: 1 });
+    const chain = createSearchWorld({ checkOneIn: 1 });
     await chain.asks(impossible);
     await chain.answers(`${impossible} A`, spec);
     expect(chain.switchedOff).toEqual([]);
   });
 
   test("silence is no verdict", async () => {
-    const chain = createSearchChain({ checkOneIn: 1 });
+    const chain = createSearchWorld({ checkOneIn: 1 });
     await chain.asks(impossible);
     await chain.fails(`${impossible} A`);
     expect(chain.switchedOff).toEqual([]);
@@ -491,7 +496,7 @@ describe("the self-check", () => {
   });
 
   test("the rule is tried again after ten minutes, and looked at more often", async () => {
-    const chain = createSearchChain({ checkOneIn: 64 });
+    const chain = createSearchWorld({ checkOneIn: 64 });
     for (let denied = 0; denied < 127; denied += 1) await chain.asks(`n${denied}.cluster.local`);
     expect(chain.open()).toEqual(["n126.cluster.local A"]);
     await chain.answers("n126.cluster.local A", { answers: [a("n126.cluster.local", "192.0.2.7")] });
@@ -508,7 +513,7 @@ describe("the self-check", () => {
   });
 
   test("a learned denial that upstream contradicts while it still denies the parent switches the learned rule off", async () => {
-    const chain = createSearchChain({ checkOneIn: 1 });
+    const chain = createSearchWorld({ checkOneIn: 1 });
     await learnDenial(chain, absentService);
     expect((await chain.asks(suffixed)).deniedForSeconds()).toBe(5);
     await chain.answers(`${suffixed} A`, { answers: [a(suffixed, "192.0.2.7")] });
@@ -519,21 +524,21 @@ describe("the self-check", () => {
     // And the name once more: two servers may lag each other.
     expect(chain.switchedOff).toEqual([]);
     await chain.answers(`${suffixed} A`, { answers: [a(suffixed, "192.0.2.7")] });
-    expect(chain.switchedOff).toEqual([{ rule: "learned", name: `${suffixed} A` }]);
+    expect(chain.switchedOff).toEqual([{ rule: "absentParent", name: suffixed }]);
     expect((await chain.asks(suffixed)).isCached()).toBe(true);
     // The other rule goes on.
     expect((await chain.asks(impossible)).rcode()).toBe(nxdomain);
   });
 
   test("a Service that was created meanwhile is no disagreement, and is seen at once", async () => {
-    const chain = createSearchChain({ checkOneIn: 1 });
+    const chain = createSearchWorld({ checkOneIn: 1 });
     await learnDenial(chain, absentService);
     await chain.asks(suffixed);
     await chain.answers(`${suffixed} A`, { answers: [a(suffixed, "10.244.0.7")] });
     await chain.answers("default.svc.cluster.local A", nodata);
     await chain.answers(`${absentService} A`, { answers: [a(absentService, "10.96.0.7")] });
     expect(chain.switchedOff).toEqual([]);
-    expect(chain.knowledge.counters.learned.disagreements).toBe(0);
+    expect(chain.knowledge.counters.absentParent.disagreements).toBe(0);
     // What was found is what clients get from now on.
     expect((await chain.asks(absentService)).isCached()).toBe(true);
     expect((await chain.asks(suffixed)).isCached()).toBe(true);
@@ -542,7 +547,7 @@ describe("the self-check", () => {
   });
 
   test("a namespace that was created meanwhile is no disagreement", async () => {
-    const chain = createSearchChain({ checkOneIn: 1 });
+    const chain = createSearchWorld({ checkOneIn: 1 });
     await learnDenial(chain, "com.svc.cluster.local");
     await chain.asks("baidu.com.svc.cluster.local");
     await chain.answers("baidu.com.svc.cluster.local A", { answers: [a("baidu.com.svc.cluster.local", "10.96.0.7")] });
@@ -551,7 +556,7 @@ describe("the self-check", () => {
   });
 
   test("parents that cannot be asked are no disagreement", async () => {
-    const chain = createSearchChain({ checkOneIn: 1 });
+    const chain = createSearchWorld({ checkOneIn: 1 });
     await learnDenial(chain, absentService);
     await chain.asks(suffixed);
     await chain.answers(`${suffixed} A`, { answers: [a(suffixed, "10.244.0.7")] });

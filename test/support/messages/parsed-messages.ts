@@ -7,7 +7,7 @@ import { nameToText } from "../../../src/wire/name-text.ts";
 import { type ClientQuery, createQueryView, readQuery } from "../../../src/wire/query.ts";
 import { composeQuery, type Question, questionOf } from "../../../src/wire/question.ts";
 import { parseReply, type Reply } from "../../../src/wire/reply.ts";
-import { a, buildQuery, Flags, replyTo, soa, type TestMessage, Type } from "../../support/messages/messages.ts";
+import { a, buildQuery, Flags, replyTo, soa, type TestMessage, Type } from "./messages.ts";
 
 /** What may differ between two queries for the same name and type. */
 export interface QueryDetails {
@@ -26,7 +26,8 @@ export const wideLimits: LifetimeLimits = { maxTtlSeconds: 604_800, maxDenialTtl
 /** NXDOMAIN as the rcode. */
 export const nxdomain = 3;
 
-const hashSeed = 0x5eed;
+/** What names are hashed with in tests. */
+export const hashSeed = 0x5eed;
 
 /** A client's query, read. Each call makes a view of its own. */
 export function queryFor(name: string, type: number, details: QueryDetails = {}): ClientQuery {

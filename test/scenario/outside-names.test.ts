@@ -1,48 +1,54 @@
 import { describe, expect, test } from "vitest";
-import { a, aaaa, cname, nameBytes, soa, txt, Type } from "../../support/messages/messages.ts";
-import { nxdomain, type ReplySpec } from "../cache/parsed-messages.ts";
+import { a, aaaa, cname, nameBytes, soa, txt, Type } from "../support/messages/messages.ts";
 import {
-  type ChainSettings,
-  createSearchChain,
+  type Asked,
+  createWorld,
   denial,
   nodata,
-  type SearchChain,
+  nxdomain,
   type TypeName,
-} from "./search-chain.ts";
+  type UpstreamReply,
+  type World,
+  type WorldSettings,
+} from "../support/world/create-world.ts";
 
 const servfail = 2;
 const outside = "baidu.com";
 const first = `${outside}.default.svc.cluster.local`;
 const absentService = "com.default.svc.cluster.local";
 const absentNamespace = "com.svc.cluster.local";
-const v4: ReplySpec = { answers: [a(outside, "192.0.2.1", 300)] };
-const v6: ReplySpec = { answers: [aaaa(outside, 1, 300)] };
-const noName: ReplySpec = { rcode: nxdomain, authorities: [soa("com", 60, 60)] };
-const noData: ReplySpec = { authorities: [soa("com", 60, 60)] };
+const v4: UpstreamReply = { answers: [a(outside, "192.0.2.1", 300)] };
+const v6: UpstreamReply = { answers: [aaaa(outside, 1, 300)] };
+const noName: UpstreamReply = { rcode: nxdomain, authorities: [soa("com", 60, 60)] };
+const noData: UpstreamReply = { authorities: [soa("com", 60, 60)] };
 const addressTypeNames = ["A", "AAAA"] as const;
 
-/** A chain with the setting on, which knows that no namespace and no Service is named "com". */
-async function createTaughtChain(settings: ChainSettings = {}): Promise<SearchChain> {
-  const chain = createSearchChain({ answersOutsideNames: true, ...settings });
+/** A world whose zone has shown its schema. */
+function createSearchWorld(settings: WorldSettings = {}): World {
+  return createWorld({ showsSchema: true, prefetches: false, ...settings });
+}
+
+/** A world with the setting on, which knows that no namespace and no Service is named "com". */
+async function createTaughtChain(settings: WorldSettings = {}): Promise<World> {
+  const chain = createSearchWorld({ answersOutsideNames: true, ...settings });
   await teach(chain, absentService);
   await teach(chain, absentNamespace);
   chain.asked.length = 0;
   return chain;
 }
 
-async function teach(chain: SearchChain, name: string, spec: ReplySpec = denial): Promise<void> {
+async function teach(chain: World, name: string, spec: UpstreamReply = denial): Promise<void> {
   await chain.asks(name);
   await chain.answers(`${name} A`, spec);
 }
 
 /** Upstream answers for the outside name, both types. */
-async function settleOutside(chain: SearchChain, a4: ReplySpec, a6: ReplySpec): Promise<void> {
+async function settleOutside(chain: World, a4: UpstreamReply, a6: UpstreamReply): Promise<void> {
   await chain.answers(`${outside} A`, a4);
   await chain.answers(`${outside} AAAA`, a6);
 }
 
-const recordsOf = (client: Awaited<ReturnType<SearchChain["asks"]>>) =>
-  client.message().answers.map(({ name, type, data }) => ({ name, type, data }));
+const recordsOf = (client: Asked) => client.reply().answers.map(({ name, type, data }) => ({ name, type, data }));
 
 const aliasTo = { name: first, type: Type.CNAME, data: nameBytes(outside) };
 
@@ -54,7 +60,7 @@ describe("the first suffix query of an outside name", () => {
     await settleOutside(chain, v4, v6);
     const [record] = (type === "A" ? v4 : v6).answers ?? [];
     expect(recordsOf(client)).toEqual([aliasTo, { name: outside, type: Type[type], data: record?.data }]);
-    expect(client.message().questions).toMatchObject([{ name: first, type: Type[type] }]);
+    expect(client.reply().questions).toMatchObject([{ name: first, type: Type[type] }]);
     expect(chain.resolver.counters.outsideAnswers).toBe(1);
   });
 
@@ -76,7 +82,7 @@ describe("the first suffix query of an outside name", () => {
     await chain.clock.advance(2000);
     const clients = [await chain.asks(first, "A"), await chain.asks(first, "AAAA")];
     expect(chain.asked).toEqual([]);
-    const ttls = clients.map((client) => client.message().answers.map(({ ttl }) => ttl));
+    const ttls = clients.map((client) => client.reply().answers.map(({ ttl }) => ttl));
     expect(ttls).toEqual([[5, 298], [2, 2]]); // prettier-ignore
   });
 
@@ -105,14 +111,14 @@ describe("the first suffix query of an outside name", () => {
     await settleOutside(chain, a4, a6);
     expect(client.rcode()).toBe(0);
     expect(recordsOf(client)).toEqual([aliasTo]);
-    expect(client.message().authorities).toMatchObject([{ name: "com", type: Type.SOA }]);
+    expect(client.reply().authorities).toMatchObject([{ name: "com", type: Type.SOA }]);
     const sibling = await chain.asks(first, type === "A" ? "AAAA" : "A");
     expect(sibling.hasData()).toBe(true);
     expect(recordsOf(sibling)).toHaveLength(2);
   });
 
   test("with three labels needs only the namespace's denial: a Service has no place for it", async () => {
-    const chain = createSearchChain({ answersOutsideNames: true });
+    const chain = createSearchWorld({ answersOutsideNames: true });
     await teach(chain, absentNamespace);
     await chain.asks("www.example.com.default.svc.cluster.local");
     expect(chain.open().toSorted()).toEqual(["www.example.com A", "www.example.com AAAA"]);
@@ -132,7 +138,7 @@ describe("the first suffix query of an outside name", () => {
 
 describe("a step that is not known to be absent", () => {
   test("the query's own name: its parent is asked, as without the setting", async () => {
-    const chain = createSearchChain({ answersOutsideNames: true });
+    const chain = createSearchWorld({ answersOutsideNames: true });
     await teach(chain, absentNamespace);
     const client = await chain.asks(first);
     expect(chain.open()).toEqual([`${absentService} A`]);
@@ -141,7 +147,7 @@ describe("a step that is not known to be absent", () => {
   });
 
   test("the second suffix: the first is denied, as without the setting", async () => {
-    const chain = createSearchChain({ answersOutsideNames: true });
+    const chain = createSearchWorld({ answersOutsideNames: true });
     await teach(chain, absentService);
     const clients = [await chain.asks(first, "A"), await chain.asks(first, "AAAA")];
     expect(clients.map((client) => client.deniedForSeconds())).toEqual([5, 5]);
@@ -149,7 +155,7 @@ describe("a step that is not known to be absent", () => {
   });
 
   test("the second suffix, whose denial is over", async () => {
-    const chain = createSearchChain({ answersOutsideNames: true });
+    const chain = createSearchWorld({ answersOutsideNames: true });
     await teach(chain, absentNamespace);
     await chain.clock.advance(3000);
     await teach(chain, absentService);
@@ -179,7 +185,7 @@ describe("a step that is not known to be absent", () => {
     expect(recordsOf(client)[0]).toEqual(aliasTo);
   });
 
-  test.each<[string, ReplySpec]>([
+  test.each<[string, UpstreamReply]>([
     ["has an address", { answers: [a(`${outside}.corp.example`, "192.0.2.9")] }],
     ["exists without one", { authorities: [soa("corp.example")] }],
     [
@@ -200,7 +206,7 @@ describe("a step that is not known to be absent", () => {
 });
 
 describe("an outside name that cannot be given for both types", () => {
-  test.each<[string, ReplySpec, ReplySpec]>([
+  test.each<[string, UpstreamReply, UpstreamReply]>([
     ["is denied", noName, noName],
     ["has data for A and is denied for AAAA", v4, noName],
     ["is denied for A and has data for AAAA", noName, v6],
@@ -259,7 +265,7 @@ describe("left alone", () => {
   });
 
   test("a Service: it is answered with its own address, whatever is outside", async () => {
-    const chain = createSearchChain({ answersOutsideNames: true });
+    const chain = createSearchWorld({ answersOutsideNames: true });
     await teach(chain, absentNamespace);
     await teach(chain, absentService, { answers: [a(absentService, "10.96.0.7")] });
     const client = await chain.asks(first);
@@ -287,7 +293,7 @@ describe("the rules that the answer relies on", () => {
     const steps = [first, `${outside}.svc.cluster.local`, `${outside}.cluster.local`].map((name) => `${name} A`);
     expect(chain.open()).toEqual(expect.arrayContaining(steps));
     await chain.answers(`${outside}.cluster.local A`, { answers: [a(`${outside}.cluster.local`, "192.0.2.9")] });
-    expect(chain.switchedOff).toEqual([{ rule: "schema", name: `${outside}.cluster.local A` }]);
+    expect(chain.switchedOff).toEqual([{ rule: "absentBySchema", name: `${outside}.cluster.local` }]);
   });
 });
 

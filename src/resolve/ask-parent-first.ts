@@ -1,0 +1,62 @@
+/*
+ * Step: for a name that looks like an outside one its parent is asked, whose denial covers this name and many to come. Only if the
+ * parent exists the name is asked itself.
+ */
+import type { FailureMemory } from "../cache/failure-memory.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { Absences } from "../search/absences.ts";
+import { nameToText } from "../wire/name-text.ts";
+import { type Question, questionKey, withName } from "../wire/question.ts";
+import type { Known } from "./answer-from-known.ts";
+import type { QuestionFlights } from "./question-flights.ts";
+import type { Asked, RouteTaken, Step } from "./step.ts";
+
+/** What the step needs. */
+export interface ParentStepParts {
+  readonly absences: Pick<Absences, "parentToAsk">;
+  readonly failures: FailureMemory;
+  readonly flights: QuestionFlights;
+  readonly known: Known;
+  readonly clock: Clock;
+  routeOf(name: Uint8Array): RouteTaken;
+}
+
+/** How long a name waits for its parent before it is asked itself. Longer than for the other type: the parent saves far more. */
+const parentPatienceMs = 500;
+
+/** Creates the step. */
+export function createParentStep(parts: ParentStepParts): Step {
+  const { failures, flights, known, clock } = parts;
+
+  /** The question for the parent, unless it failed a moment ago: then it would only take the client's time. */
+  function parentOf({ query, question }: Asked): { readonly parent: Question; readonly key: string } | undefined {
+    const nowMs = clock.nowMs();
+    const offset = parts.absences.parentToAsk(query, nowMs);
+    if (offset === undefined) return undefined;
+    const parent = withName(question, question.name.subarray(offset), query.name.seed);
+    const key = questionKey(parent);
+    return failures.peek(key, nowMs) === undefined ? { parent, key } : undefined;
+  }
+
+  return {
+    act(asked) {
+      const found = parentOf(asked);
+      if (found === undefined) return undefined;
+      return flights.lead(asked, async () => {
+        const flight = flights.flightOf(found.parent, found.key);
+        await Promise.race([flight.settled, clock.pause(parentPatienceMs)]);
+        return known.answer(asked.query, clock.nowMs()) ?? flights.askUpstream(asked.question);
+      });
+    },
+    foresee(asked, assumed) {
+      const found = parentOf(asked);
+      if (found === undefined) return undefined;
+      const shed = flights.foreseeLead(asked, assumed);
+      if (shed !== undefined) return shed;
+      const { parent, key } = found;
+      const isOnItsWay = assumed.has(key);
+      assumed.add(key);
+      return { kind: "asksParent", parent: nameToText(parent.name), isOnItsWay, ...parts.routeOf(parent.name) };
+    },
+  };
+}

@@ -1,0 +1,74 @@
+/*
+ * Step: names that a search rule knows to be absent. Bytes and integers; the denial is composed for the client and never stored.
+ */
+import type { Clock } from "../runtime/clock.ts";
+import type { Absence, Absences, SuffixKind } from "../search/absences.ts";
+import { forEachInferringRule, type InferringRule } from "../search/rules.ts";
+import type { ZoneKnowledge } from "../search/zone-knowledge.ts";
+import { type ClientQuery, copyQuery } from "../wire/query.ts";
+import type { OutsideNames } from "./answer-outside-name.ts";
+import { checkRule, type RuleCheckParts } from "./check-rules.ts";
+import type { ForeseeStep, Foresight } from "./step.ts";
+
+/** Denials that were not asked for, by rule and by the suffix that the query probably came with. */
+export type DenialCounters = Record<InferringRule, Record<SuffixKind, number>>;
+
+/** What the step needs. */
+export interface DenyStepParts {
+  readonly absences: Absences;
+  readonly knowledge: ZoneKnowledge;
+  readonly clock: Clock;
+  readonly outsideNames: OutsideNames;
+  readonly checks: RuleCheckParts;
+  readonly counters: { readonly denials: DenialCounters };
+  /** The zone's SOA is getting old: ask for it. Never rejects. */
+  learnZone(): Promise<void>;
+}
+
+/** The two faces of the step, and what later steps take from it. */
+export interface DenyStep {
+  /** The rule that says, without asking, that the query's name is absent. Valid until the next call; never stored. */
+  deny(query: ClientQuery, nowMs: number): Absence | undefined;
+  readonly foresee: ForeseeStep;
+  /** The same for a query that was passed by for the sake of its outside name. */
+  denyAfterAll(query: ClientQuery, nowMs: number): Absence | undefined;
+  foreseeAfterAll(query: ClientQuery, nowMs: number): Foresight | undefined;
+  /** A rule was relied on for this query: now and then it is checked. */
+  noteUse(rule: InferringRule, query: ClientQuery, nowMs: number): void;
+}
+
+/** Counters that are all 0. */
+export function createDenialCounters(): DenialCounters {
+  return forEachInferringRule(() => ({ namespace: 0, svc: 0, zone: 0 }));
+}
+
+/** Creates the step. */
+export function createDenyStep(parts: DenyStepParts): DenyStep {
+  const { absences, knowledge, outsideNames, counters } = parts;
+
+  function noteUse(rule: InferringRule, query: ClientQuery, nowMs: number): void {
+    if (knowledge.takeCheck(rule, nowMs)) void checkRule(rule, copyQuery(query), parts.checks);
+    if (knowledge.takeRefresh(nowMs)) void parts.learnZone();
+  }
+
+  function denyAfterAll(query: ClientQuery, nowMs: number): Absence | undefined {
+    const absence = absences.find(query, nowMs);
+    if (absence === undefined) return undefined;
+    counters.denials[absence.rule][absence.suffix] += 1;
+    noteUse(absence.rule, query, nowMs);
+    return absence;
+  }
+
+  function foreseeAfterAll(query: ClientQuery, nowMs: number): Foresight | undefined {
+    const absence = absences.find(query, nowMs);
+    return absence === undefined ? undefined : { kind: "denied", rule: absence.rule, ttlSeconds: absence.ttlSeconds };
+  }
+
+  return {
+    deny: (query, nowMs) => (outsideNames.mayAnswer() ? undefined : denyAfterAll(query, nowMs)),
+    foresee: ({ query }) => (outsideNames.mayAnswer() ? undefined : foreseeAfterAll(query, parts.clock.nowMs())),
+    denyAfterAll,
+    foreseeAfterAll,
+    noteUse,
+  };
+}

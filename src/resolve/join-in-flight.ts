@@ -1,0 +1,30 @@
+/*
+ * Step: one question upstream for all who ask it at the same time.
+ */
+import type { QuestionFlights } from "./question-flights.ts";
+import type { SharedQuestions } from "./share-in-flight.ts";
+import type { StaleAnswers } from "./stale-answers.ts";
+import type { Step } from "./step.ts";
+
+/** Creates the step. */
+export function createJoinStep(
+  shared: SharedQuestions,
+  flights: QuestionFlights,
+  stale: StaleAnswers,
+  counters: { coalesced: number },
+): Step {
+  return {
+    act(asked) {
+      const flight = shared.find(asked.key);
+      if (flight === undefined) return undefined;
+      const answer = flights.join(asked, flight);
+      if (answer instanceof Promise) counters.coalesced += 1;
+      return answer;
+    },
+    foresee({ question, key, client }, assumed) {
+      if (!assumed.has(key)) return undefined;
+      const bound = shared.boundAgainst(client, shared.find(key));
+      return bound === undefined ? { kind: "shared" } : { kind: "shed", hasStale: stale.has(question) };
+    },
+  };
+}

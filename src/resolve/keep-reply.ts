@@ -1,0 +1,140 @@
+/*
+ * What upstream said, as an answer: kept where it may be kept, with what it teaches about the zone, or remembered as a failure.
+ */
+import type { AnswerCache } from "../cache/answer-cache.ts";
+import { type CacheEntry, createEntry, isAddressType } from "../cache/entry.ts";
+import type { FailureMemory } from "../cache/failure-memory.ts";
+import { judgeLifetime } from "../cache/lifetime.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { Absences } from "../search/absences.ts";
+import type { SearchScope } from "../search/search-scope.ts";
+import type { ZoneKnowledge } from "../search/zone-knowledge.ts";
+import type { ExchangeResult } from "../upstream/exchange.ts";
+import { ExtendedError, Rcode } from "../wire/codes.ts";
+import { soaOf } from "../wire/denial.ts";
+import { Flag } from "../wire/header.ts";
+import { equalOctets } from "../wire/name.ts";
+import { type Question, questionKey } from "../wire/question.ts";
+import type { Reply } from "../wire/reply.ts";
+import type { Answer } from "./answer.ts";
+import { type StaleAnswers, staleTtlSeconds } from "./stale-answers.ts";
+
+/** Bounds on lifetimes (settings: cache). */
+export interface KeepLimits {
+  readonly maxTtlSeconds: number;
+  readonly maxDenialTtlSeconds: number;
+  /** Inside the cluster zone: people create Services and expect them. */
+  readonly maxClusterDenialTtlSeconds: number;
+}
+
+/** What keeping a reply reads and writes. */
+export interface KeepParts {
+  readonly cache: AnswerCache;
+  readonly failures: FailureMemory;
+  readonly absences: Absences;
+  readonly knowledge: ZoneKnowledge;
+  readonly scope: SearchScope;
+  readonly stale: StaleAnswers;
+  /** The cluster zone (folded, wire form). */
+  readonly zone: Uint8Array;
+  readonly clock: Clock;
+  readonly limits: KeepLimits;
+  readonly counters: { unkeptReplies: number };
+}
+
+/** Turns what came of a question into the answer for whoever waits for it. */
+export interface ReplyKeeper {
+  /** What an exchange ended with: an answer or, from a failure, an error that is remembered. */
+  keepResult(question: Question, result: ExchangeResult): Answer;
+  /** A reply that is an answer: stores what may be stored. */
+  keep(question: Question, reply: Reply): Answer;
+}
+
+/** Creates a keeper over these parts. */
+export function createReplyKeeper(parts: KeepParts): ReplyKeeper {
+  const { cache, failures, absences, clock, limits } = parts;
+
+  function keepResult(question: Question, result: ExchangeResult): Answer {
+    if ("failure" in result) {
+      const isSilent = result.failure === "timeout";
+      return fail(question, Rcode.SERVFAIL, isSilent ? ExtendedError.noReachableAuthority : ExtendedError.networkError);
+    }
+    const rcode = failureRcode(result.reply);
+    if (rcode !== undefined) return fail(question, rcode, ExtendedError.none);
+    failures.forget(questionKey(question));
+    return keep(question, result.reply);
+  }
+
+  function fail(question: Question, rcode: number, extendedError: number): Answer {
+    // With a stale answer to give there is no hurry to ask again (RFC 8767 §5: "failure recheck timer").
+    const minTtlSeconds = parts.stale.has(question) ? staleTtlSeconds : 0;
+    failures.remember(questionKey(question), rcode, minTtlSeconds, clock.nowMs());
+    return { kind: "error", rcode, extendedError };
+  }
+
+  function keep(question: Question, reply: Reply): Answer {
+    const nowMs = clock.nowMs();
+    const isInScope = parts.scope(question.name);
+    if (isInScope) learnFrom(question, reply, nowMs);
+    const { maxTtlSeconds } = limits;
+    const lifetime = judgeLifetime(reply, question, {
+      maxTtlSeconds,
+      maxDenialTtlSeconds: isInScope
+        ? Math.min(limits.maxClusterDenialTtlSeconds, limits.maxDenialTtlSeconds)
+        : limits.maxDenialTtlSeconds,
+    });
+    const isSharedDenial = isInScope && absences.isOn("deniedName", nowMs) && isWholeNameDenied(question, reply);
+    const entry = createEntry(question, reply, lifetime, maxTtlSeconds, isSharedDenial, nowMs);
+    store(entry, question, reply, lifetime.ttlSeconds > 0);
+    return freshAnswer(entry);
+  }
+
+  function store(entry: CacheEntry, question: Question, reply: Reply, mayBeKept: boolean): void {
+    if (mayBeKept && question.recursionDesired) {
+      cache.store(entry);
+      return;
+    }
+    parts.counters.unkeptReplies += 1;
+    const isWholeAnswer = (reply.flags & Flag.TC) === 0 && question.recursionDesired;
+    if (isWholeAnswer) cache.withdraw(entry);
+  }
+
+  /** What a reply about a name under the search suffixes says of the name and of the zone. */
+  function learnFrom(question: Question, reply: Reply, nowMs: number): void {
+    if (isAddressType(question.type)) absences.noteVerdict(question.name, reply.rcode === Rcode.NOERROR, nowMs);
+    if (reply.rcode !== Rcode.NXDOMAIN) return;
+    // Any denial of the zone brings its SOA along.
+    const soa = soaOf(reply);
+    if (soa !== undefined && equalOctets(soa.octets.subarray(0, parts.zone.length), 0, parts.zone))
+      parts.knowledge.noteSoa(soa, nowMs);
+  }
+
+  return { keepResult, keep };
+}
+
+/** The answer that a fresh entry is. */
+export function freshAnswer(entry: CacheEntry): Answer {
+  return { kind: "message", entry, fixedTtlSeconds: 0, extendedError: ExtendedError.none, source: "upstream" };
+}
+
+/** NXDOMAIN of the name itself, for A or AAAA: inside the search scope it holds for both. */
+function isWholeNameDenied(question: Question, reply: Reply): boolean {
+  return reply.rcode === Rcode.NXDOMAIN && reply.answers.length === 0 && isAddressType(question.type);
+}
+
+/**
+ * The code that clients are told when a reply is no answer, or undefined. An upstream's REFUSED becomes SERVFAIL: it is mostly
+ * the upstream's own overload, and REFUSED costs musl and glibc more than SERVFAIL does.
+ */
+function failureRcode(reply: Reply): number | undefined {
+  switch (reply.rcode) {
+    case Rcode.NOERROR:
+    case Rcode.NXDOMAIN:
+      return undefined;
+    case Rcode.FORMERR:
+    case Rcode.NOTIMP:
+      return reply.rcode;
+    default:
+      return Rcode.SERVFAIL;
+  }
+}
