@@ -8,6 +8,7 @@ import type { BuildInfo, MetricSources, ReloadCounters } from "../observe/metric
 import { countReceiveDrops } from "../observe/receive-drops.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { searchRules } from "../search/rules.ts";
+import { transportNames } from "../upstream/transport.ts";
 import { Rcode } from "../wire/codes.ts";
 import { faultNames } from "../wire/fault.ts";
 
@@ -30,6 +31,7 @@ export function metricSourcesOf(
       replySources: replySourceNames,
       faults: faultNames,
       searchRules,
+      transports: transportNames,
     },
     listeners: counters,
     serverCounters: app.serverCounters,

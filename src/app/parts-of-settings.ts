@@ -23,7 +23,7 @@ export function upstreamOptionsOf({ cluster, upstream }: Settings, clusterServer
       outsideTransport,
     }),
     exchange: { maxSends, deadlineMs, retransmitMs: { udp: udp.retransmitMs, tcp: tcp.queryTimeoutMs } },
-    server: { tcp, udp, health, probeTimeoutMs: Math.max(udp.retransmitMs, tcp.queryTimeoutMs) },
+    server: { transports: { tcp, udp }, health, probeTimeoutMs: Math.max(udp.retransmitMs, tcp.queryTimeoutMs) },
   };
 }
 

@@ -40,6 +40,7 @@ import { hostSuffixes } from "../settings/host-suffixes.ts";
 import { virtualAddressesOf } from "../settings/virtual-addresses.ts";
 import type { Settings } from "../settings/settings-table.ts";
 import { createServerCounters, type ServerCounters } from "../upstream/server-counters.ts";
+import { transports } from "../upstream/transport.ts";
 import { createUpstream, routeChooser, type Upstream } from "../upstream/upstream.ts";
 import { RrType } from "../wire/codes.ts";
 import { nameFromText, nameToText } from "../wire/name-text.ts";
@@ -401,7 +402,7 @@ export function describeServers(upstream: Upstream): string {
   return upstream.routes
     .map(({ name, servers, transport }) => {
       const addresses = servers.map(({ address }) => formatServerAddress(address)).join(", ");
-      return `${name} -> ${addresses} (${transport.toUpperCase()})`;
+      return `${name} -> ${addresses} (${transports[transport].label})`;
     })
     .join("; ");
 }

@@ -2,7 +2,7 @@
  * Asks a running nodens, through its admin address, what it would do with a lookup.
  */
 import * as z from "zod";
-import type { Foresight } from "../resolve/step.ts";
+import type { Foresight, RouteTaken } from "../resolve/step.ts";
 import { forEachInferringRule, inferringRules } from "../search/rules.ts";
 import { formatServerAddress, type ServerAddress } from "../runtime/server-address.ts";
 import { askedTypes, clientLibraries } from "./lookup-plan.ts";
@@ -19,7 +19,8 @@ const maxReplySizeBytes = 1024 * 1024;
 /** Names come from another process and go to a terminal. */
 const text = z.string().regex(/^[ -~]*$/);
 const seconds = z.number();
-const way = { route: text, transport: z.enum(["tcp", "udp"]) };
+const transports: { readonly [T in RouteTaken["transport"]]: T } = { udp: "udp", tcp: "tcp" };
+const way = { route: text, transport: z.enum(transports) };
 
 const foresight = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("refused") }),

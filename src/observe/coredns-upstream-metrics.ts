@@ -9,7 +9,6 @@ import { countOf, rcodeLabel, rcodeLabels } from "./metric-labels.ts";
 import type { MetricSources } from "./metric-sources.ts";
 
 const proxy = ["proxy_name", "to"] as const;
-const protocols = ["udp", "tcp"] as const;
 
 /** What CoreDNS tells of the servers that it asks. */
 export const corednsUpstreamMetrics: readonly Metric[] = [
@@ -35,7 +34,7 @@ export const corednsUpstreamMetrics: readonly Metric[] = [
     "Sends on a flow that was open already.",
     (sources, add) => {
       for (const { to, counters } of upstreamServers(sources)) {
-        for (const proto of protocols) add({ ...proxyLabels(to), proto }, counters.reusedFlows[proto]);
+        for (const proto of sources.names.transports) add({ ...proxyLabels(to), proto }, counters.reusedFlows[proto]);
       }
     },
   ),
@@ -45,7 +44,7 @@ export const corednsUpstreamMetrics: readonly Metric[] = [
     "Flows that had to be opened.",
     (sources, add) => {
       for (const { to, counters } of upstreamServers(sources)) {
-        for (const proto of protocols) add({ ...proxyLabels(to), proto }, counters.openedFlows[proto]);
+        for (const proto of sources.names.transports) add({ ...proxyLabels(to), proto }, counters.openedFlows[proto]);
       }
     },
   ),

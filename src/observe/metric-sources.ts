@@ -13,6 +13,7 @@ import type { ServerAddress } from "../runtime/server-address.ts";
 import type { InferringRule, searchRules } from "../search/rules.ts";
 import type { ZoneKnowledge } from "../search/zone-knowledge.ts";
 import type { ServerCounters } from "../upstream/server-counters.ts";
+import type { Transport } from "../upstream/transport.ts";
 
 /** Everything that metrics read. What counts must never fall while the process lives, whatever a reload replaces. */
 export interface MetricSources {
@@ -75,6 +76,8 @@ export interface MetricNames {
   readonly faults: readonly string[];
   /** The search rules, by the names that the counters have. */
   readonly searchRules: typeof searchRules;
+  /** Over which a server may be asked. */
+  readonly transports: readonly Transport[];
 }
 
 /** The part of an upstream server that says whether it is up. */

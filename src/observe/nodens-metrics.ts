@@ -10,7 +10,6 @@ import { type AddNumber, counter, distribution, gauge, type Metric } from "./met
 import { wordLabel } from "./metric-labels.ts";
 import type { MetricSources } from "./metric-sources.ts";
 
-const protocols = ["udp", "tcp"] as const;
 const lifeStates: readonly LifeState[] = ["starting", "ready", "draining", "gone"];
 
 /** Losses that say a flow could not be had at all. */
@@ -192,7 +191,9 @@ export const nodensMetrics: readonly Metric[] = [
     ["to", "proto"],
     "Queries sent to a server, repetitions and probes included.",
     (sources, add) =>
-      forServers(sources, (to, { sends }) => protocols.forEach((proto) => add({ to, proto }, sends[proto]))),
+      forServers(sources, (to, { sends }) =>
+        sources.names.transports.forEach((proto) => add({ to, proto }, sends[proto])),
+      ),
   ),
   counter(
     "nodens_upstream_connect_errors_total",
@@ -222,10 +223,14 @@ export const nodensMetrics: readonly Metric[] = [
     ["to", "proto"],
     "Flows to a server, now. Each is one conntrack entry.",
     (sources, add) =>
-      forServers(sources, (to, { openFlows }) => protocols.forEach((proto) => add({ to, proto }, openFlows[proto]))),
+      forServers(sources, (to, { openFlows }) =>
+        sources.names.transports.forEach((proto) => add({ to, proto }, openFlows[proto])),
+      ),
   ),
   counter("nodens_upstream_flows_opened_total", ["to", "proto"], "Flows opened to a server.", (sources, add) =>
-    forServers(sources, (to, { openedFlows }) => protocols.forEach((proto) => add({ to, proto }, openedFlows[proto]))),
+    forServers(sources, (to, { openedFlows }) =>
+      sources.names.transports.forEach((proto) => add({ to, proto }, openedFlows[proto])),
+    ),
   ),
 
   distribution(

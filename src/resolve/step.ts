@@ -2,7 +2,7 @@
  * What a step of the chain is: two faces on one matter, side by side in one file, so that what is foreseen cannot drift from what is
  * done.
  */
-import type { Transport } from "../upstream/server-counters.ts";
+import type { Transport } from "../upstream/transport.ts";
 import type { InferringRule } from "../search/rules.ts";
 import type { ClientQuery } from "../wire/query.ts";
 import type { Question } from "../wire/question.ts";

@@ -17,7 +17,7 @@ import { composeQuery, type Question } from "../wire/question.ts";
 import type { Reply } from "../wire/reply.ts";
 import type { Cancel, LossReason } from "./flow.ts";
 import type { Server } from "./server.ts";
-import type { Transport } from "./server-counters.ts";
+import { type Transport, transports } from "./transport.ts";
 
 /** What came of a question: a reply that repeats it, or why there is none. */
 export type ExchangeResult = { readonly reply: Reply } | { readonly failure: LossReason };
@@ -117,15 +117,15 @@ export function exchange(
         return;
       }
       const next = nextServer(servers, asked, server);
-      if (reason === "forgery") sendAgain("tcp", server, query);
+      if (reason === "forgery") sendAgain(transports[via].fallback, server, query);
       else if (next !== server || reason === "closed" || reason === "timeout") sendToNext(via, next, server, query);
       else cancels.add(clock.after(sameServerPauseMs * sends, () => sendAgain(via, next, query)));
     }
 
     function onReply(reply: Reply, via: Transport, server: Server, query: Uint8Array): void {
-      if ((reply.flags & Flag.TC) !== 0 && via === "udp") {
+      if ((reply.flags & Flag.TC) !== 0 && transports[via].mayTruncate) {
         fallback = reply;
-        sendAgain("tcp", server, query);
+        sendAgain(transports[via].fallback, server, query);
       } else if (reply.rcode === Rcode.FORMERR && !reply.hasEdns && query === packet) {
         fallback = reply;
         sendAgain(via, server, withoutEdns(packet));

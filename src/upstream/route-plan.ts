@@ -3,7 +3,7 @@
  */
 import type { ServerAddress } from "../runtime/server-address.ts";
 import { nameFromText } from "../wire/name-text.ts";
-import type { Transport } from "./server-counters.ts";
+import type { Transport } from "./transport.ts";
 import type { RouteDefinition } from "./upstream.ts";
 
 /** What decides about routes (settings: cluster and upstream). Zones are in presentation form. */

@@ -3,10 +3,8 @@
  */
 import { createHistogram, type Histogram, timeBoundsSeconds } from "../runtime/histogram.ts";
 import type { LossReason } from "./flow.ts";
+import type { Transport } from "./transport.ts";
 import type { MatchResult } from "./waiting-attempts.ts";
-
-/** Transports towards a server. */
-export type Transport = "udp" | "tcp";
 
 /** Counters of one server. Numbers only grow, except the gauges. */
 export interface ServerCounters {

@@ -6,15 +6,13 @@ import type { ServerAddress } from "../runtime/server-address.ts";
 import { observe } from "../runtime/histogram.ts";
 import { composeQuery, type Question } from "../wire/question.ts";
 import type { Attempt, Cancel } from "./flow.ts";
-import { durationsFor, type ServerCounters, type Transport } from "./server-counters.ts";
+import { durationsFor, type ServerCounters } from "./server-counters.ts";
 import { type HealthLimits, type ServerHealth, watchServerHealth } from "./server-health.ts";
-import { createTcpPool, type TcpPoolLimits } from "./tcp-pool.ts";
-import { createUdpPool, type UdpPoolLimits } from "./udp-pool.ts";
+import { perTransport, type Transport, type TransportLimits, transports } from "./transport.ts";
 
 /** How a server is spoken to. */
 export interface ServerLimits {
-  readonly tcp: TcpPoolLimits;
-  readonly udp: UdpPoolLimits;
+  readonly transports: TransportLimits;
   readonly health: HealthLimits;
   /** How long a probe may take. */
   readonly probeTimeoutMs: number;
@@ -50,8 +48,7 @@ export interface ServerOptions {
 /** Creates a server. It is asked nothing until the first `send` or `probe`. */
 export function createServer(options: ServerOptions): Server {
   const { address, transport, probeQuestion, limits, clock, counters } = options;
-  const tcp = createTcpPool(address, limits.tcp, clock, counters);
-  const udp = createUdpPool(address, limits.udp, clock, counters);
+  const pools = perTransport((name) => transports[name].createPool(address, limits.transports, clock, counters));
   const health = watchServerHealth(limits.health, clock, probe, options.onHealthChange);
 
   function send(attempt: Attempt, via: Transport): Cancel {
@@ -70,13 +67,13 @@ export function createServer(options: ServerOptions): Server {
         attempt.onLost(reason);
       },
     };
-    return via === "tcp" ? tcp.send(watched) : udp.send(watched);
+    return pools[via].send(watched);
   }
 
   function noteTimeout(via: Transport, sentAtMs: number): void {
     counters.losses.timeout += 1;
     health.noteLoss("timeout", sentAtMs);
-    if (via === "tcp") tcp.suspect(sentAtMs);
+    pools[via].suspect(sentAtMs);
   }
 
   function probe(): Promise<boolean> {
@@ -111,8 +108,7 @@ export function createServer(options: ServerOptions): Server {
     probe,
     close() {
       health.close();
-      tcp.close();
-      udp.close();
+      for (const pool of Object.values(pools)) pool.close();
     },
   };
 }

@@ -20,6 +20,8 @@ export interface UdpPoolLimits {
 /** Sends attempts to one server over UDP. */
 export interface UdpPool {
   send(attempt: Attempt): Cancel;
+  /** Does nothing: one socket says nothing of the others. */
+  suspect(): void;
   close(): void;
 }
 
@@ -92,6 +94,7 @@ export function createUdpPool(
       attempt.onLost("stopped");
       return () => {};
     },
+    suspect() {},
     close() {
       isClosed = true;
       for (const flow of openFlows) flow.close("stopped");

@@ -9,7 +9,8 @@ import { isAtOrBelow } from "../wire/name.ts";
 import { ownQuestion, type Question } from "../wire/question.ts";
 import { exchange, type ExchangeLimits, type ExchangeResult } from "./exchange.ts";
 import { createServer, type Server, type ServerLimits } from "./server.ts";
-import type { ServerCounters, Transport } from "./server-counters.ts";
+import type { ServerCounters } from "./server-counters.ts";
+import type { Transport } from "./transport.ts";
 
 /** One way out: the names at or below `zones` go to `servers`, the first that is up first. */
 export interface RouteDefinition {

@@ -6,6 +6,7 @@ import type { MetricSources } from "../../../src/observe/metric-sources.ts";
 import { createHistogram, timeBoundsSeconds } from "../../../src/runtime/histogram.ts";
 import type { ServerAddress } from "../../../src/runtime/server-address.ts";
 import { createServerCounters } from "../../../src/upstream/server-counters.ts";
+import { transportNames } from "../../../src/upstream/transport.ts";
 import { Rcode } from "../../../src/wire/codes.ts";
 import { faultNames } from "../../../src/wire/fault.ts";
 
@@ -35,6 +36,7 @@ export function createFakeSources() {
       replySources: replySourceNames,
       faults: faultNames,
       searchRules,
+      transports: transportNames,
     },
     listeners: () => [udp, tcp],
     serverCounters: () => [

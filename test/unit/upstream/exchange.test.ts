@@ -2,7 +2,8 @@ import { createSocket } from "node:dgram";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { exchange, type ExchangeLimits, type ExchangeResult } from "../../../src/upstream/exchange.ts";
 import { createServer, type Server, type ServerLimits } from "../../../src/upstream/server.ts";
-import { createServerCounters, type Transport } from "../../../src/upstream/server-counters.ts";
+import { createServerCounters } from "../../../src/upstream/server-counters.ts";
+import type { Transport } from "../../../src/upstream/transport.ts";
 import { createFakeClock, type FakeClock } from "../../support/program/fake-clock.ts";
 import { a, Flags, readMessage, replyTo, u16 } from "../../support/messages/messages.ts";
 import {
@@ -387,7 +388,9 @@ describe("UDP gives way to TCP", () => {
         return forged;
       });
     });
-    const { ask } = setUp([server.port], { udp: { ...serverLimits.udp, maxFlows: 1 } });
+    const { ask } = setUp([server.port], {
+      transports: { ...serverLimits.transports, udp: { ...serverLimits.transports.udp, maxFlows: 1 } },
+    });
     const asked = ["a.test", "b.test"].map((name) => ask(name, "udp"));
     await until("both are answered", () => asked.every((each) => each.isDone()));
     expect(asked.map((each) => each.address())).toStrictEqual(["10.0.0.1", "10.0.0.1"]);

@@ -175,8 +175,7 @@ export const udpLimits: UdpPoolLimits = { maxFlows: 2, maxAgeSeconds: 60, maxQue
 
 /** Limits as the settings have them by default. */
 export const serverLimits: ServerLimits = {
-  tcp: tcpLimits,
-  udp: udpLimits,
+  transports: { tcp: tcpLimits, udp: udpLimits },
   health: { failuresUntilDown: 3, probeIntervalMs: 500, maxBackoffMs: 5000 },
   probeTimeoutMs: 1000,
 };
