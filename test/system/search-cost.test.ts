@@ -33,7 +33,12 @@ async function measure(upstream: string, client: string): Promise<Row[]> {
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   const json = join(folder, "rows.json");
   const filters = ["--upstream", upstream, "--client", client, "--suffixes", "3"];
-  await promisify(execFile)(process.execPath, [join(projectFolder, "bench", "search.ts"), ...filters, "--json", json]);
+  await promisify(execFile)(process.execPath, [
+    join(projectFolder, "bench", "whole", "search.ts"),
+    ...filters,
+    "--json",
+    json,
+  ]);
   return JSON.parse(readFileSync(json, "utf8")) as Row[];
 }
 

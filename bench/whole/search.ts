@@ -2,18 +2,18 @@
  * What the search suffixes of pods cost: how many queries getaddrinfo of musl and of glibc sends for one lookup, and how many of
  * them reach upstream, straight and through nodens. Each row has a cold nodens of its own.
  *
- *     bench/search.ts [--upstream embedded|named|unbound] [--client musl|glibc] [--suffixes 3|5] [--json FILE]
+ *     bench/whole/search.ts [--upstream embedded|named|unbound] [--client musl|glibc] [--suffixes 3|5] [--json FILE]
  */
 import { execFile } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs, promisify } from "node:util";
-import { type CompiledClient, compileClient } from "../test/support/program/compile-client.ts";
-import { metricSum } from "../test/support/program/metric-sums.ts";
-import { writeResolvConf } from "../test/support/node/pod-lookups.ts";
-import { findCommand, missingRequirements } from "../test/support/program/requirements.ts";
-import { runNodens } from "../test/support/program/run-nodens.ts";
-import { podSearchList } from "../test/support/servers/search-zone.ts";
+import { type CompiledClient, compileClient } from "../../test/support/program/compile-client.ts";
+import { metricSum } from "../../test/support/program/metric-sums.ts";
+import { writeResolvConf } from "../../test/support/node/pod-lookups.ts";
+import { findCommand, missingRequirements } from "../../test/support/program/requirements.ts";
+import { runNodens } from "../../test/support/program/run-nodens.ts";
+import { podSearchList } from "../../test/support/servers/search-zone.ts";
 import { type CountedUpstream, startCountedUpstream, type UpstreamKind } from "./search-upstreams.ts";
 
 const run = promisify(execFile);
@@ -89,7 +89,7 @@ async function main(): Promise<number> {
     for (const kind of upstreamKinds()) rows.push(...(await measureUpstream(clients, kind)));
     printTable(rows);
     if (flags.json !== undefined) writeFileSync(flags.json, `${JSON.stringify(rows, undefined, 2)}\n`);
-    if (rows.length === 0) console.error("bench:search: nothing is like that; see the head of bench/search.ts");
+    if (rows.length === 0) console.error("bench:search: nothing is like that; see the head of bench/whole/search.ts");
     return rows.length === 0 || rows.some(({ isOverTarget }) => isOverTarget) ? 1 : 0;
   } finally {
     for (const client of Object.values(clients)) client.remove();

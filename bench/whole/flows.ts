@@ -4,12 +4,12 @@
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { type CompiledClient, compileClient } from "../test/support/program/compile-client.ts";
-import { countFlows, type FlowCount, lookUpFromAllPods } from "../test/support/program/count-flows.ts";
-import { bedAddress, createNodeBed, type NodeBed } from "../test/support/node/node-bed.ts";
-import type { ProxyStyle } from "../test/support/node/node-bed-proxy.ts";
-import { type AttachMode, startNodensOnNode } from "../test/support/node/nodens-on-node.ts";
-import { missingRequirements } from "../test/support/program/requirements.ts";
+import { type CompiledClient, compileClient } from "../../test/support/program/compile-client.ts";
+import { countFlows, type FlowCount, lookUpFromAllPods } from "../../test/support/program/count-flows.ts";
+import { bedAddress, createNodeBed, type NodeBed } from "../../test/support/node/node-bed.ts";
+import type { ProxyStyle } from "../../test/support/node/node-bed-proxy.ts";
+import { type AttachMode, startNodensOnNode } from "../../test/support/node/nodens-on-node.ts";
+import { missingRequirements } from "../../test/support/program/requirements.ts";
 import { type Bar, drawBars, drawSvg } from "./draw-bars.ts";
 
 const usage = `npm run bench:flows -- [flags]

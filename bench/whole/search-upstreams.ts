@@ -2,12 +2,12 @@
  * The upstreams of the search benchmark: the embedded cluster DNS, and a real server with the same names in zone files. Both
  * listen on port 53 of an address of their own, where clients can ask them too, and count what they are asked.
  */
-import { startClusterDns } from "../src/cluster-dns/cluster-dns-server.ts";
-import { createClusterZone } from "../src/cluster-dns/cluster-zone.ts";
-import { startNamed, startUnbound, type Zones } from "../test/support/servers/real-servers.ts";
-import { isProbe } from "../test/support/servers/scripted-upstream.ts";
-import { searchZone } from "../test/support/servers/search-zone.ts";
-import { Type } from "../test/support/messages/messages.ts";
+import { startClusterDns } from "../../src/cluster-dns/cluster-dns-server.ts";
+import { createClusterZone } from "../../src/cluster-dns/cluster-zone.ts";
+import { startNamed, startUnbound, type Zones } from "../../test/support/servers/real-servers.ts";
+import { isProbe } from "../../test/support/servers/scripted-upstream.ts";
+import { searchZone } from "../../test/support/servers/search-zone.ts";
+import { Type } from "../../test/support/messages/messages.ts";
 import { startCountingRelay } from "./counting-relay.ts";
 
 /** An upstream that counts. */

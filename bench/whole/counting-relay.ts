@@ -4,7 +4,7 @@
 import { createSocket, type Socket as UdpSocket } from "node:dgram";
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
-import { readMessage } from "../test/support/messages/messages.ts";
+import { readMessage } from "../../test/support/messages/messages.ts";
 
 /** Where something listens. */
 interface Place {

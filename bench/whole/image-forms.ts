@@ -7,7 +7,7 @@
  * dnsperf that fill both stores of the cache to their budgets: what V8 does not collect in time counts like what is in use.
  * CPU per query is that of these questions (seven in ten go upstream), then that of hits alone.
  *
- *     bench/image-forms.ts [--rounds 5] [--flags="--max-semi-space-size=2 …"]…
+ *     bench/whole/image-forms.ts [--rounds 5] [--flags="--max-semi-space-size=2 …"]…
  */
 import { execFileSync, spawn } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
@@ -15,10 +15,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { findFreePort } from "../test/support/servers/free-port.ts";
-import { type RealServer, startUnbound } from "../test/support/servers/real-servers.ts";
-import { missingRequirements } from "../test/support/program/requirements.ts";
-import { projectFolder } from "../test/support/program/run-nodens.ts";
+import { findFreePort } from "../../test/support/servers/free-port.ts";
+import { type RealServer, startUnbound } from "../../test/support/servers/real-servers.ts";
+import { missingRequirements } from "../../test/support/program/requirements.ts";
+import { projectFolder } from "../../test/support/program/run-nodens.ts";
 
 const { values } = parseArgs({
   options: {
