@@ -6,7 +6,7 @@ import type { AllowedRange } from "../listen/access-list.ts";
 import { formatServerAddress, type ServerAddress } from "../runtime/server-address.ts";
 import type { Settings } from "../settings/settings-table.ts";
 import { planRoutes } from "../upstream/route-plan.ts";
-import { nameFromText } from "../wire/name-text.ts";
+import { wireName } from "../wire/name-text.ts";
 
 /** Routes and bounds of the upstream, with the servers of the cluster: those of the settings or the embedded one. */
 export function upstreamOptionsOf({ cluster, upstream }: Settings, clusterServers: readonly ServerAddress[]) {
@@ -54,13 +54,6 @@ export function mutableLimitsOf({ cache, limits, search }: Settings) {
       answersOutsideNames: search.answerOutsideName,
     },
   };
-}
-
-/** Settings have checked the name: one that cannot be written here is our own mistake. */
-export function wireName(text: string): Uint8Array {
-  const name = nameFromText(text);
-  if (name === undefined) throw new Error(`"${text}" is no domain name`);
-  return name;
 }
 
 /** Who may ask: the configured ranges, and nodens itself, which asks its own sockets whether they answer. */

@@ -6,7 +6,8 @@ import { isIPv6 } from "node:net";
 import { formatServerAddress, type ServerAddress } from "../runtime/server-address.ts";
 import type { Front } from "./answer-query.ts";
 import { listenTcp, type TcpListenLimits } from "./tcp-listener.ts";
-import { listenUdp, type Listener } from "./udp-listener.ts";
+import type { Listener } from "./listener.ts";
+import { listenUdp } from "./udp-listener.ts";
 
 /** An address that could not be opened. The message is for the person who chose it. */
 export class ListenError extends Error {

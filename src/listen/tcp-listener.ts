@@ -7,7 +7,7 @@ import { bindSharedSocket, type SharedSocket } from "../runtime/shared-socket.ts
 import { createQueryAnswerer, type Front } from "./answer-query.ts";
 import { createListenCounters } from "./listen-counters.ts";
 import { type ClientConnection, type ConnectionLimits, serveConnection } from "./tcp-connection.ts";
-import type { Listener } from "./udp-listener.ts";
+import type { Listener } from "./listener.ts";
 
 /** Limits of a listener (settings: listen.tcp). */
 export interface TcpListenLimits extends ConnectionLimits {

@@ -8,25 +8,8 @@ import type { ServerAddress } from "../runtime/server-address.ts";
 import { bindSharedSocket, type SharedSocket } from "../runtime/shared-socket.ts";
 import { maxMessageSizeBytes } from "../wire/header.ts";
 import { createQueryAnswerer, type Front, noReply, replyLater } from "./answer-query.ts";
-import { createListenCounters, type ListenCounters } from "./listen-counters.ts";
-
-/** A socket that answers. */
-export interface Listener {
-  /** With the port that was really bound. */
-  readonly address: ServerAddress;
-  readonly protocol: "udp" | "tcp";
-  readonly counters: ListenCounters;
-  /** Whether another process of this user answers on the address too. */
-  readonly isShared: boolean;
-  /** How many datagrams or connections were taken from the kernel. */
-  takenCount(): number;
-  /** Lets new datagrams and connections go to other processes on the address. What the kernel queued for us still comes. */
-  leave(): void;
-  /** Takes no new queries; those that wait are still answered. */
-  drain(): void;
-  /** Closes the socket. What waits gets no reply. */
-  close(): Promise<void>;
-}
+import { createListenCounters } from "./listen-counters.ts";
+import type { Listener } from "./listener.ts";
 
 /** What the kernel is asked to queue for us: a burst of some thousand queries. It grants what net.core.rmem_max allows. */
 const receiveBufferSizeBytes = 4 * 1024 * 1024;

@@ -2,7 +2,7 @@
  * Which names go where, from what people write in the settings.
  */
 import type { ServerAddress } from "../runtime/server-address.ts";
-import { nameFromText } from "../wire/name-text.ts";
+import { wireName } from "../wire/name-text.ts";
 import type { Transport } from "./transport.ts";
 import type { RouteDefinition } from "./upstream.ts";
 
@@ -37,11 +37,4 @@ export function planRoutes(plan: RoutePlan): RouteDefinition[] {
     ...stubs,
     { name: "outside", zones: [Uint8Array.of(0)], servers: outsideServers, transport: plan.outsideTransport },
   ];
-}
-
-/** Settings have checked the name: one that cannot be written here is our own mistake. */
-function wireName(zone: string): Uint8Array {
-  const name = nameFromText(zone);
-  if (name === undefined) throw new Error(`"${zone}" is no domain name`);
-  return name;
 }

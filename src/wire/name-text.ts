@@ -48,3 +48,10 @@ function octetToText(octet: number): string {
   if (octet > 0x20 && octet < 0x7f) return String.fromCharCode(octet);
   return `\\${String(octet).padStart(3, "0")}`;
 }
+
+/** The same for a name that was checked before: one that cannot be written is a bug in nodens, and throws. */
+export function wireName(text: string): Uint8Array {
+  const name = nameFromText(text);
+  if (name === undefined) throw new Error(`a bug in nodens: "${text}" is not a domain name`);
+  return name;
+}

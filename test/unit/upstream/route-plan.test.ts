@@ -56,7 +56,7 @@ describe("a plan", () => {
 
   test("of a domain that is none is a mistake that names it", () => {
     expect(() => planRoutes({ ...plan, clusterDomain: "cluster..local" })).toThrow(
-      '"cluster..local" is no domain name',
+      '"cluster..local" is not a domain name',
     );
   });
 

@@ -1,0 +1,25 @@
+/* What a person wants to know right after the start. */
+import { formatServerAddress } from "../runtime/server-address.ts";
+import { transports } from "../upstream/transport.ts";
+import { addressesOf } from "./live-upstream.ts";
+import type { App } from "./start-app.ts";
+
+/** A few lines: where it listens, what it is attached to, where it forwards, and what to try. Without a line end. */
+export function describeApp({ sockets, upstream, attachment, admin, reload }: App, version: string): string {
+  const { attach, cluster } = reload.inForce();
+  const addresses = sockets.listeners.filter(({ protocol }) => protocol === "udp").map(({ address }) => address);
+  const [first = { host: "127.0.0.1", port: 53 }] = addresses;
+  const embedded = upstream.clusterDnsAddress() === undefined ? "" : ", the embedded cluster DNS";
+  const routes = upstream
+    .routes()
+    .map((route) => `${route.name} names to ${addressesOf(route)} over ${transports[route.transport].label}`);
+  const attached = `  attached    ${attach.mode}${attachment.isComplete() ? "" : ", not complete yet"}`;
+  return [
+    `nodens ${version}`,
+    `  listening   ${addresses.map(formatServerAddress).join(", ")} (UDP and TCP)`,
+    ...(attach.mode === "none" ? [] : [attached]),
+    `  forwarding  ${routes.join("; ")}${embedded}`,
+    `  metrics     http://${formatServerAddress(admin.address)}/metrics`,
+    `  try         dig @${first.host} -p ${first.port} kubernetes.default.svc.${cluster.domain}`,
+  ].join("\n");
+}

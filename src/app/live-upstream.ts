@@ -1,0 +1,130 @@
+/*
+ * The upstream in force through reloads: the servers of the settings or the embedded cluster DNS, those that a reload replaced and
+ * that still have questions under way, and the counters that outlive both.
+ */
+import { type ClusterDns, startClusterDns } from "../cluster-dns/cluster-dns-server.ts";
+import { createClusterZone } from "../cluster-dns/cluster-zone.ts";
+import { readZoneFile } from "../cluster-dns/zone-file.ts";
+import type { RouteTaken } from "../resolve/step.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { formatServerAddress, type ServerAddress } from "../runtime/server-address.ts";
+import type { Settings } from "../settings/settings-table.ts";
+import type { ExchangeResult } from "../upstream/exchange.ts";
+import { createServerCounters, type ServerCounters } from "../upstream/server-counters.ts";
+import { transports } from "../upstream/transport.ts";
+import { createUpstream, type Route, routeChooser, type Upstream } from "../upstream/upstream.ts";
+import type { Question } from "../wire/question.ts";
+import { upstreamOptionsOf } from "./parts-of-settings.ts";
+
+/** The counters of one server of one route. */
+export interface CountedServer {
+  readonly address: ServerAddress;
+  readonly counters: ServerCounters;
+}
+
+/** What the rest of nodens asks. */
+export interface LiveUpstream {
+  /** Asks the upstream in force. Never rejects. */
+  ask(question: Question): Promise<ExchangeResult>;
+  /** The route that a folded name would take. */
+  routeOf(name: Uint8Array): RouteTaken;
+  routes(): readonly Route[];
+  /** The present one: a reload may replace it. */
+  inForce(): Upstream;
+  /** Puts the upstream of new settings in force. Questions under way may still be answered by the old one. */
+  replace(settings: Settings): Promise<void>;
+  /** Of every server since the start, those that a reload removed included. */
+  serverCounters(): Iterable<CountedServer>;
+  /** How many questions went upstream while no server of their route was up. */
+  asksWithoutServer(): number;
+  /** Where the embedded cluster DNS answers, if it runs. */
+  clusterDnsAddress(): ServerAddress | undefined;
+  close(): Promise<void>;
+}
+
+/** Called when a server goes down or comes back. */
+export type OnHealthChange = (route: string, server: ServerAddress, isUp: boolean) => void;
+
+/** Creates the upstream of `settings`. Rejects when the embedded cluster DNS cannot be started. */
+export async function createLiveUpstream(
+  settings: Settings,
+  clock: Clock,
+  onHealthChange: OnHealthChange,
+): Promise<LiveUpstream> {
+  const counted = new Map<string, CountedServer>();
+  const replaced = new Set<Upstream>();
+  let asksWithoutServer = 0;
+  let clusterDns: ClusterDns | undefined;
+  let upstream = await createUpstreamOf(settings);
+  let { deadlineMs } = settings.upstream;
+
+  /** Servers as configured or, where there are none, the embedded cluster DNS, started if it does not run yet. */
+  async function createUpstreamOf(wanted: Settings): Promise<Upstream> {
+    const { servers } = wanted.upstream;
+    const clusterServers = servers.length > 0 ? servers : [await embeddedServer(wanted)];
+    return createUpstream({
+      ...upstreamOptionsOf(wanted, clusterServers),
+      clock,
+      countersFor,
+      onAllDown: () => void (asksWithoutServer += 1),
+      onHealthChange,
+    });
+  }
+
+  async function embeddedServer({ cluster, listen, upstream: chosen }: Settings): Promise<ServerAddress> {
+    clusterDns ??= await startClusterDns({
+      address: { host: "127.0.0.1", port: 0 },
+      zone: createClusterZone({ ...readZoneFile(), zone: cluster.domain }),
+      ownAddresses: listen.addresses,
+      outside: chosen.embeddedOutside,
+      clock,
+    });
+    return clusterDns.address;
+  }
+
+  function countersFor(route: string, address: ServerAddress): ServerCounters {
+    const key = `${route} ${formatServerAddress(address)}`;
+    const known = counted.get(key) ?? { address, counters: createServerCounters() };
+    counted.set(key, known);
+    return known.counters;
+  }
+
+  return {
+    ask: (question) => upstream.ask(question),
+    routeOf(name) {
+      const { name: route, transport } = routeChooser(upstream.routes)(name);
+      return { route, transport };
+    },
+    routes: () => upstream.routes,
+    inForce: () => upstream,
+    async replace(wanted) {
+      const old = upstream;
+      upstream = await createUpstreamOf(wanted);
+      replaced.add(old);
+      clock.after(deadlineMs, () => {
+        replaced.delete(old);
+        old.close();
+      });
+      ({ deadlineMs } = wanted.upstream);
+    },
+    serverCounters: () => counted.values(),
+    asksWithoutServer: () => asksWithoutServer,
+    clusterDnsAddress: () => clusterDns?.address,
+    async close() {
+      for (const each of [upstream, ...replaced]) each.close();
+      await clusterDns?.close();
+    },
+  };
+}
+
+/** The servers by route, for people. */
+export function describeServers(routes: readonly Route[]): string {
+  return routes
+    .map((route) => `${route.name} -> ${addressesOf(route)} (${transports[route.transport].label})`)
+    .join("; ");
+}
+
+/** The addresses of a route's servers, for people. */
+export function addressesOf({ servers }: Route): string {
+  return servers.map(({ address }) => formatServerAddress(address)).join(", ");
+}

@@ -1,0 +1,91 @@
+/*
+ * nodens's own sockets towards pods: those of the settings, those that the attachment opens beside them, and how they are left
+ * without losing what the kernel has queued.
+ */
+import type { Front } from "../listen/answer-query.ts";
+import type { Listener } from "../listen/listener.ts";
+import { openListeners } from "../listen/open-listeners.ts";
+import { askOwnSocket } from "../listen/self-query.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { Log } from "../runtime/log.ts";
+import { formatServerAddress, type ServerAddress } from "../runtime/server-address.ts";
+import type { Settings } from "../settings/settings-table.ts";
+import { RrType } from "../wire/codes.ts";
+import { ownQuestion } from "../wire/question.ts";
+import { isSameAddress, ownAddresses } from "./parts-of-settings.ts";
+
+/** All sockets towards pods. */
+export interface OwnSockets {
+  /** Those of the settings first. */
+  readonly listeners: readonly Listener[];
+  /** Opens UDP and TCP on an address, unless they are open. Rejects with a message for people. */
+  open(address: ServerAddress): Promise<void>;
+  /** Whether a question of our own to this address is answered. */
+  answers(address: ServerAddress, protocol: "udp" | "tcp"): Promise<boolean>;
+  /** Whether the first of them answers over UDP. False where there is none. */
+  firstAnswers(): Promise<boolean>;
+  /** Takes nothing new, and answers what the kernel had queued, for a second at most. */
+  leave(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** A SYN that is lost is sent again after a second, so TCP has more. */
+const selfQueryTimeoutMs = { udp: 1000, tcp: 2500 };
+const drainPollMs = 20;
+const emptyQueuesMs = 1000;
+
+/** Opens the addresses of the settings. Rejects with a ListenError, with nothing left open, when one cannot be opened. */
+export async function openOwnSockets(
+  settings: Settings,
+  zone: Uint8Array,
+  front: Front,
+  clock: Clock,
+  log: Log,
+): Promise<OwnSockets> {
+  const listeners: Listener[] = [];
+  await openAll(ownAddresses(settings));
+
+  async function openAll(addresses: readonly ServerAddress[]): Promise<void> {
+    const opened = await openListeners(addresses, front, settings.listen.tcp);
+    listeners.push(...opened);
+    for (const { address, protocol, isShared } of opened) {
+      if (!isShared || protocol !== "udp") continue;
+      const message = "another process of this user answers here too, as in a rolling update; both get queries";
+      log.info({ address: formatServerAddress(address) }, message);
+    }
+  }
+
+  function answers(address: ServerAddress, protocol: "udp" | "tcp"): Promise<boolean> {
+    const question = ownQuestion(zone, RrType.SOA);
+    return askOwnSocket(address, question, { protocol, timeoutMs: selfQueryTimeoutMs[protocol] }, clock);
+  }
+
+  /** Waits until nothing more comes out of what the kernel had queued. */
+  async function emptyQueues(): Promise<void> {
+    const giveUpAtMs = clock.nowMs() + emptyQueuesMs;
+    const takenCount = () => listeners.reduce((sum, listener) => sum + listener.takenCount(), 0);
+    for (let before = -1; before !== takenCount() && clock.nowMs() < giveUpAtMs; await clock.pause(drainPollMs)) {
+      before = takenCount();
+    }
+  }
+
+  return {
+    listeners,
+    async open(address) {
+      if (!listeners.some((listener) => isSameAddress(listener.address, address))) await openAll([address]);
+    },
+    answers,
+    async firstAnswers() {
+      const [first] = listeners;
+      return first !== undefined && (await answers(first.address, "udp"));
+    },
+    async leave() {
+      for (const listener of listeners) listener.leave();
+      await emptyQueues();
+      for (const listener of listeners) listener.drain();
+    },
+    async close() {
+      await Promise.all(listeners.map((listener) => listener.close()));
+    },
+  };
+}

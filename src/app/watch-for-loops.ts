@@ -1,0 +1,57 @@
+/*
+ * Finds out whether what is forwarded comes back: every route is asked a question that only we can know, and again for as long as
+ * it does.
+ */
+import type { LoopGuard } from "../resolve/loop-guard.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { LifeCycle } from "../runtime/life-cycle.ts";
+import type { Log } from "../runtime/log.ts";
+import { describeServers, type LiveUpstream } from "./live-upstream.ts";
+
+/** What is watched, and what it takes. */
+export interface LoopWatchParts {
+  readonly upstream: LiveUpstream;
+  readonly loopGuard: LoopGuard;
+  readonly lifeCycle: LifeCycle;
+  /** The cluster zone (folded, wire form). */
+  readonly zone: Uint8Array;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+const roundMs = 10_000;
+
+/** Creates a watch. Each call looks once, and goes on while there is a loop; a call while it looks does nothing. Never rejects. */
+export function createLoopWatch({
+  upstream,
+  loopGuard,
+  lifeCycle,
+  zone,
+  clock,
+  log,
+}: LoopWatchParts): () => Promise<void> {
+  let isWatching = false;
+
+  async function look(): Promise<void> {
+    const wasLooping = loopGuard.isLooping();
+    loopGuard.startRound();
+    const { routes, ask } = upstream.inForce();
+    await Promise.all(routes.map(({ zones: [first = zone] }) => ask(loopGuard.probeFor(first))));
+    loopGuard.endRound();
+    if (loopGuard.isLooping() && !wasLooping)
+      log.error({ upstream: describeServers(routes) }, "the upstream leads back to nodens; nothing is forwarded");
+    if (wasLooping && !loopGuard.isLooping()) log.info({}, "the upstream no longer leads back to nodens");
+  }
+
+  return async () => {
+    if (isWatching) return;
+    isWatching = true;
+    while (lifeCycle.state() === "starting" || lifeCycle.state() === "ready") {
+      const asked = upstream.inForce();
+      await look();
+      if (!loopGuard.isLooping() && asked === upstream.inForce()) break;
+      await clock.pause(roundMs);
+    }
+    isWatching = false;
+  };
+}
