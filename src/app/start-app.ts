@@ -4,7 +4,7 @@
 import { randomBytes, randomInt } from "node:crypto";
 import { type Attachment, attach } from "../attach/attachment.ts";
 import { isTrackingInUse } from "../attach/conntrack-use.ts";
-import { openNftSession } from "../attach/nft-session.ts";
+import { nftSessionsOn } from "../attach/nft-session.ts";
 import { runProgram } from "../attach/run-program.ts";
 import { createAccessList } from "../listen/access-list.ts";
 import type { Front } from "../listen/answer-query.ts";
@@ -103,7 +103,7 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
     clock,
     log,
     run: runProgram,
-    openSession: openNftSession,
+    openSession: nftSessionsOn(clock),
     isTrackingInUse,
     listen: sockets.open,
     answers: sockets.answers,

@@ -3,6 +3,7 @@
  * ends, hence with nodens, however nodens ends; so nobody else may hold that pipe.
  */
 import { type ChildProcess, spawn } from "node:child_process";
+import type { Clock } from "../runtime/clock.ts";
 
 /** A running nft. */
 export interface NftSession {
@@ -23,8 +24,12 @@ const timeoutMs = 10_000;
 /** How long it may take to end. */
 const endTimeoutMs = 1000;
 
-/** Starts nft. Where it cannot be started, every command gets the reason as its complaint. */
-export const openNftSession: OpenNftSession = (onEnd) => {
+/** Starts nft for each session. Where it cannot be started, every command gets the reason as its complaint. */
+export function nftSessionsOn(clock: Clock): OpenNftSession {
+  return (onEnd) => openNftSession(clock, onEnd);
+}
+
+function openNftSession(clock: Clock, onEnd: (reason: string) => void): NftSession {
   // It would write all that it was told to a file in its home, and read that at the next start.
   const env = { ...process.env, HOME: "/dev/null" };
   const child: ChildProcess = spawn("nft", ["-i"], { stdio: ["pipe", "ignore", "pipe"], env });
@@ -80,11 +85,11 @@ export const openNftSession: OpenNftSession = (onEnd) => {
       lastMarker += 1;
       const marker = `nodens_marker_${lastMarker}`;
       return new Promise((resolve) => {
-        const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
+        const cancelKill = clock.after(timeoutMs, () => void child.kill("SIGKILL"));
         waiting.push({
           marker,
           resolve(complaint) {
-            clearTimeout(timer);
+            cancelKill();
             resolve(complaint);
           },
         });
@@ -94,8 +99,8 @@ export const openNftSession: OpenNftSession = (onEnd) => {
     close() {
       isClosing = true;
       child.stdin?.end();
-      const timer = setTimeout(() => child.kill("SIGKILL"), endTimeoutMs);
-      return ended.finally(() => clearTimeout(timer));
+      const cancelKill = clock.after(endTimeoutMs, () => void child.kill("SIGKILL"));
+      return ended.finally(cancelKill);
     },
   };
-};
+}

@@ -3,7 +3,7 @@
  * commands do is passed in.
  */
 import { Command, CommanderError, Option } from "commander";
-import { nearestName } from "../settings/nearest-name.ts";
+import { nearestName } from "../runtime/nearest-name.ts";
 import type { FlagValues } from "../settings/load-settings.ts";
 import { ExitCode } from "./exit-code.ts";
 import type { ExplainFlags } from "./explain.ts";

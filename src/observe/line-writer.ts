@@ -3,6 +3,7 @@
  * lines, and must not hold up answers or the end of the process. (The logger's own writer waits for a full disk for ever.)
  */
 import { write, writeSync } from "node:fs";
+import { type Clock, systemClock } from "../runtime/clock.ts";
 
 /** Takes lines, each with its line end. */
 export interface LineWriter {
@@ -20,7 +21,7 @@ const exitTries = 50;
 const exitRetryMs = 10;
 
 /** Creates a writer to an open descriptor, which stays the caller's. What waits when the process exits is written then. */
-export function createLineWriter(descriptor: number): LineWriter {
+export function createLineWriter(descriptor: number, clock: Clock = systemClock): LineWriter {
   let waiting = "";
   let isWriting = false;
   // What the descriptor did not take, until it is tried again.
@@ -38,7 +39,7 @@ export function createLineWriter(descriptor: number): LineWriter {
     write(descriptor, octets, (error, writtenBytes) => {
       if (error?.code === "EAGAIN") {
         refused = octets;
-        setTimeout(sendRefused, retryMs).unref();
+        clock.after(retryMs, sendRefused);
       } else if (error === null && writtenBytes < octets.length) send(octets.subarray(writtenBytes));
       else next();
     });

@@ -4,7 +4,7 @@
  */
 import { mkdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Clock } from "../runtime/clock.ts";
+import { type Clock, wallTime } from "../runtime/clock.ts";
 
 /** Where the files are, and what they tell. */
 export interface ProbeFileOptions {
@@ -59,7 +59,7 @@ export function keepProbeFiles({ directory, isReady, answers, clock, onError }: 
 }
 
 function touch(path: string): void {
-  const now = new Date();
+  const now = wallTime();
   try {
     utimesSync(path, now, now);
   } catch {

@@ -25,3 +25,13 @@ export const systemClock: Clock = {
   },
   pause: (delayMs) => new Promise((resolve) => systemClock.after(delayMs, resolve)),
 };
+
+/** Resolves after `delayMs` milliseconds, and keeps the process alive until then. For commands, which have no sockets to do that. */
+export function pauseAwake(delayMs: number): Promise<void> {
+  return new Promise((resolve) => void setTimeout(resolve, delayMs));
+}
+
+/** The wall clock, for what others read. Nothing is decided by it: it may be set back. */
+export function wallTime(): Date {
+  return new Date();
+}

@@ -6,7 +6,7 @@ import { getSystemErrorMessage } from "node:util";
 import type { z } from "zod";
 import { findContradictions, findDoubts, type Contradiction } from "./contradictions.ts";
 import type { Environment } from "./expand-variables.ts";
-import { nearestName } from "./nearest-name.ts";
+import { nearestName } from "../runtime/nearest-name.ts";
 import { formatPath, inReadingOrder, showValue, type Place, type Problem } from "./problem.ts";
 import { settingsSchema, tableEntries, type Settings, type TableEntry } from "./settings-table.ts";
 import { readYaml, type ValuePath, type YamlFile } from "./yaml-file.ts";

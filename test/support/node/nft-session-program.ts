@@ -3,8 +3,11 @@
  * meanwhile, and what is left afterwards: after closing it, and after nft was killed. Beside it is a large set of somebody else.
  */
 import { readdirSync, readFileSync } from "node:fs";
-import { openNftSession } from "../../../src/attach/nft-session.ts";
+import { nftSessionsOn } from "../../../src/attach/nft-session.ts";
 import { runProgram } from "../../../src/attach/run-program.ts";
+import { systemClock } from "../../../src/runtime/clock.ts";
+
+const openNftSession = nftSessionsOn(systemClock);
 
 const elements = Array.from({ length: 10_000 }, (_, index) => `10.${index >> 8}.${index & 255}.1`);
 const foreign = `table ip other { set s { type ipv4_addr; elements = { ${elements.join(", ")} }; }; }`;

@@ -1,6 +1,9 @@
 import { describe, expect, onTestFinished, test, vi } from "vitest";
-import { openNftSession } from "../../../src/attach/nft-session.ts";
+import { nftSessionsOn } from "../../../src/attach/nft-session.ts";
+import { systemClock } from "../../../src/runtime/clock.ts";
 import { deafNft, installNft, obedientNft } from "../../support/node/fake-nft.ts";
+
+const openNftSession = nftSessionsOn(systemClock);
 
 function open(script: string | undefined) {
   installNft(script);

@@ -31,14 +31,15 @@ describe("running a program", () => {
     const outcomes = await withoutDescriptors(`
       const clock = (await import(${JSON.stringify(source("runtime/clock.ts"))})).systemClock;
       const { runProgram } = await import(${JSON.stringify(source("attach/run-program.ts"))});
-      const { openNftSession } = await import(${JSON.stringify(source("attach/nft-session.ts"))});
+      const { systemClock } = await import(${JSON.stringify(source("runtime/clock.ts"))});
+      const { nftSessionsOn } = await import(${JSON.stringify(source("attach/nft-session.ts"))});
       const { askOwnSocket } = await import(${JSON.stringify(source("listen/self-query.ts"))});
       const { ownQuestion } = await import(${JSON.stringify(source("wire/question.ts"))});
       const question = ownQuestion(Uint8Array.of(0), 6);
       const ask = (protocol) => askOwnSocket({ host: "127.0.0.1", port: 9 }, question, { protocol, timeoutMs: 1000 }, clock);
       exhaust();
       const reasons = [];
-      const session = openNftSession((reason) => reasons.push(reason));
+      const session = nftSessionsOn(systemClock)((reason) => reasons.push(reason));
       const outcomes = [await session.run("x"), await runProgram("true", []), await ask("udp"), await ask("tcp"), reasons];
     `);
     const cannotStart = "nft cannot be started (spawn nft EMFILE)";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { nearestName } from "../../../src/settings/nearest-name.ts";
+import { nearestName } from "../../../src/runtime/nearest-name.ts";
 
 const names = ["addresses", "allow", "maxUdpReplyBytes", "tcp"];
 

@@ -1,0 +1,101 @@
+/*
+ * What a person wants to ask, from the words of the command line.
+ */
+import { isIP } from "node:net";
+import { domainToASCII } from "node:url";
+import { Packet } from "dns2";
+import { nearestName } from "../runtime/nearest-name.ts";
+import { parseServerAddress, type ServerAddress } from "../runtime/server-address.ts";
+import { RrType, typeFromName } from "../wire/codes.ts";
+import { nameFromText } from "../wire/name-text.ts";
+
+/** The flags of `query`, as the command line has them. */
+export interface RequestFlags {
+  /** "ADDR:PORT", or an address alone, which means port 53. */
+  readonly server: string;
+  /** A whole number of milliseconds, 1 to 600000. */
+  readonly timeoutMs: string;
+  readonly tcp?: boolean | undefined;
+  readonly dnssec?: boolean | undefined;
+  /** True unless the query shall have no OPT record. */
+  readonly edns?: boolean | undefined;
+}
+
+/** A question, and whom to ask. */
+export interface Request {
+  readonly server: ServerAddress;
+  readonly timeoutMs: number;
+  /** The name folded, in wire form, and the same with its letters as they were typed. */
+  readonly name: Uint8Array;
+  readonly spelledName: Uint8Array;
+  readonly type: number;
+  readonly startsOverTcp: boolean;
+  readonly hasEdns: boolean;
+  readonly dnssecOk: boolean;
+  readonly remarks: readonly string[];
+}
+
+/** What of the words cannot be used. */
+type Wrong = { readonly wrong: string };
+
+/** Reads the words. A name that is an address is asked for as its reverse name, unless a type says otherwise. */
+export function readRequest(nameText: string, typeText: string | undefined, flags: RequestFlags): Request | Wrong {
+  const server = parseServerAddress(flags.server, 53);
+  if (server === undefined || server.port === 0) {
+    return { wrong: `'${flags.server}' is no server: it must be an IP address and a port, as in 127.0.0.1:5353` };
+  }
+  const timeoutMs = /^\d{1,6}$/.test(flags.timeoutMs) ? Number(flags.timeoutMs) : 0;
+  if (timeoutMs < 1 || timeoutMs > 600_000) {
+    return { wrong: `'${flags.timeoutMs}' is no time-out: it must be 1 to 600000 milliseconds` };
+  }
+  const isAddress = isIP(nameText) !== 0;
+  const type = typeText === undefined ? RrType[isAddress ? "PTR" : "A"] : typeFromName(typeText);
+  if (type === undefined) return { wrong: explainType(typeText ?? "") };
+  // With another type the digits are asked for as they are: programs do look up addresses as if they were names.
+  const isReverse = isAddress && type === RrType.PTR;
+  const asked = isReverse ? reverseName(nameText) : nameText;
+  const name = /^[!-~]+$/.test(asked) ? nameFromText(asked) : undefined;
+  if (name === undefined) return { wrong: explainName(asked) };
+  return {
+    server,
+    timeoutMs,
+    name,
+    spelledName: spellName(name, asked),
+    type,
+    startsOverTcp: flags.tcp === true,
+    hasEdns: flags.edns !== false,
+    dnssecOk: flags.dnssec === true,
+    remarks: isReverse ? [`${nameText} is an address: asked for the PTR record of its reverse name`] : [],
+  };
+}
+
+function explainType(text: string): string {
+  const nearest = nearestName(text, Object.keys(RrType));
+  const hint = nearest === undefined ? "write TYPE and its number, as in TYPE65" : `did you mean ${nearest}?`;
+  return `'${text}' is no record type known here (${hint})`;
+}
+
+function explainName(text: string): string {
+  const ascii = /[^ -~]/.test(text) ? domainToASCII(text) : "";
+  if (ascii !== "") return `'${text}' is not ASCII: ask for ${ascii}`;
+  return `'${text}' is no domain name: labels have 1 to 63 octets, the whole at most 255, spaces are written \\032`;
+}
+
+/** The name under in-addr.arpa (RFC 1035 §3.5) or ip6.arpa (RFC 3596 §2.5) of an IP literal; a zone index is left out. */
+function reverseName(address: string): string {
+  const bare = address.replace(/%.*$/, "");
+  if (isIP(bare) === 4) return `${bare.split(".").toReversed().join(".")}.in-addr.arpa`;
+  // URL writes every form of an address the same way, embedded IPv4 included, which dns2 cannot read.
+  const groups = Packet.fromIPv6(new URL(`http://[${bare}]`).hostname.slice(1, -1));
+  const nibbles = groups.map((group) => group.padStart(4, "0")).join("");
+  return `${nibbles.split("").toReversed().join(".")}.ip6.arpa`;
+}
+
+/** Puts the typed upper case back, to see whether it comes back; a name with escapes stays folded. */
+function spellName(folded: Uint8Array, text: string): Uint8Array {
+  const spelled = folded.slice();
+  if (text.includes("\\")) return spelled;
+  // A character is one octet further in wire form: the first length comes before it, the others stand for the dots.
+  for (const match of text.matchAll(/[A-Z]/g)) spelled[match.index + 1] = match[0].charCodeAt(0);
+  return spelled;
+}
