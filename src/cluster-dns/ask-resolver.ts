@@ -1,8 +1,7 @@
 /*
- * One question to one resolver, over a socket of its own: bytes out, bytes in, nothing decoded.
+ * One question to one resolver: octets out, octets in, nothing decoded.
  */
-import { createSocket } from "node:dgram";
-import { connect, isIPv6 } from "node:net";
+import { askOnce } from "../runtime/ask-once.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { ServerAddress } from "../runtime/server-address.ts";
 import type { Protocol, Query } from "./dns-message.ts";
@@ -21,68 +20,10 @@ export interface Exchange {
  * Sends `message`, whose question is that of `query` and whose ID is fresh, and waits for the reply that matches it in ID and
  * question; the name is compared in any case (RFC 5452 §9.1). Undefined when none came in time. The reply is the caller's.
  */
-export function askResolver(message: Buffer, query: Query, exchange: Exchange): Promise<Buffer | undefined> {
-  const { resolver, protocol, timeoutMs, clock, signal } = exchange;
-  const { promise, resolve } = Promise.withResolvers<Buffer | undefined>();
-  const receive = (reply: Buffer) => {
-    if (isReplyTo(message, query, reply)) finish(reply);
-  };
-  const close =
-    protocol === "udp"
-      ? askOverUdp(message, resolver, receive, () => finish(undefined))
-      : askOverTcp(message, resolver, receive, () => finish(undefined));
-  const cancelTimeout = clock.after(timeoutMs, () => finish(undefined));
-  const abort = () => finish(undefined);
-  signal.addEventListener("abort", abort, { once: true });
-
-  function finish(reply: Buffer | undefined): void {
-    cancelTimeout();
-    signal.removeEventListener("abort", abort);
-    close();
-    resolve(reply);
-  }
-  return promise;
-}
-
-type Receive = (reply: Buffer) => void;
-
-/** The socket is connected, so that the kernel drops what comes from elsewhere and reports a closed port. */
-function askOverUdp(message: Buffer, resolver: ServerAddress, receive: Receive, fail: () => void): () => void {
-  const socket = createSocket(isIPv6(resolver.host) ? "udp6" : "udp4");
-  let isOpen = true;
-  socket.on("message", receive);
-  socket.on("error", fail);
-  // Where there is no route, the callback gets an error and no event is emitted.
-  socket.connect(resolver.port, resolver.host, (error?: Error) => {
-    if (error !== undefined) fail();
-    else if (isOpen) socket.send(message);
-  });
-  return () => {
-    if (isOpen) socket.close();
-    isOpen = false;
-  };
-}
-
-function askOverTcp(message: Buffer, resolver: ServerAddress, receive: Receive, fail: () => void): () => void {
-  const socket = connect(resolver.port, resolver.host);
-  let received = Buffer.alloc(0);
-  socket.on("data", (chunk: Buffer) => {
-    received = Buffer.concat([received, chunk]);
-    if (received.length < 2 || received.length < 2 + received.readUInt16BE(0)) return;
-    receive(received.subarray(2, 2 + received.readUInt16BE(0)));
-  });
-  socket.on("error", fail);
-  socket.on("end", fail);
-  socket.write(frame(message));
-  return () => void socket.destroy();
-}
-
-/** A message with its length before it, as a stream carries it (RFC 1035 §4.2.2). */
-export function frame(message: Buffer): Buffer {
-  const framed = Buffer.allocUnsafe(2 + message.length);
-  framed.writeUInt16BE(message.length, 0);
-  message.copy(framed, 2);
-  return framed;
+export async function askResolver(message: Buffer, query: Query, exchange: Exchange): Promise<Buffer | undefined> {
+  const { resolver: server, ...how } = exchange;
+  const outcome = await askOnce(message, { ...how, server, isReply: (reply) => isReplyTo(message, query, reply) });
+  return "message" in outcome ? outcome.message : undefined;
 }
 
 function isReplyTo(message: Buffer, query: Query, reply: Buffer): boolean {

@@ -12,7 +12,7 @@ import { systemClock } from "../runtime/clock.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { formatServerAddress } from "../runtime/server-address.ts";
 import type { ServerAddress } from "../runtime/server-address.ts";
-import { frame } from "./ask-resolver.ts";
+import { withLength } from "../runtime/ask-once.ts";
 import { createClusterZone } from "./cluster-zone.ts";
 import type { ClusterZone, ZoneAnswer } from "./cluster-zone.ts";
 import { composeFault, composeReply, emptyReply, parseQuery } from "./dns-message.ts";
@@ -151,7 +151,7 @@ async function serveConnection(
         if (length < shortestMessageBytes) return;
         const bytes = await reply(received.subarray(2, 2 + length));
         received = received.subarray(2 + length);
-        if (bytes !== undefined) await write(connection, frame(bytes));
+        if (bytes !== undefined) await write(connection, withLength(bytes));
         cancelTimeout = clock.after(idleTimeoutMs, () => connection.destroy());
       }
     }

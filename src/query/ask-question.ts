@@ -3,13 +3,13 @@
  */
 import { randomInt } from "node:crypto";
 import { Packet } from "dns2";
+import { askOnce } from "../runtime/ask-once.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { formatServerAddress } from "../runtime/server-address.ts";
 import { RrClass } from "../wire/codes.ts";
 import { ourUdpSizeBytes } from "../wire/edns.ts";
 import { Flag, HeaderOffset, headerSizeBytes, rcodeMask } from "../wire/header.ts";
 import { repeatsQuestion } from "../wire/reply.ts";
-import { askServer, type Exchange } from "./ask-server.ts";
 import type { Reception } from "./print-reply.ts";
 import type { Request } from "./read-request.ts";
 import { readReply } from "./read-reply.ts";
@@ -29,15 +29,20 @@ export async function askQuestion(request: Request, clock: Clock): Promise<Recep
 }
 
 async function askOver(
-  protocol: Exchange["protocol"],
+  protocol: Reception["protocol"],
   request: Request,
   clock: Clock,
 ): Promise<Reception | { readonly failure: string }> {
   const { server, timeoutMs, remarks } = request;
   const id = randomInt(0x1_0000);
   const isReply = (message: Buffer): boolean => isReplyTo(message, id, request);
-  const outcome = await askServer(composeQuery(id, request), { server, protocol, timeoutMs, clock, isReply });
-  if ("failure" in outcome) return outcome;
+  const transport = protocol === "UDP" ? "udp" : "tcp";
+  const outcome = await askOnce(composeQuery(id, request), { server, protocol: transport, timeoutMs, clock, isReply });
+  if ("failure" in outcome) {
+    const others =
+      outcome.ignoredCount === 0 ? "" : `, except for ${outcome.ignoredCount} that did not fit the question`;
+    return { failure: `no reply from ${formatServerAddress(server)} over ${protocol}: ${outcome.failure}${others}` };
+  }
   const { message, elapsedMs, ignoredCount } = outcome;
   const ignored = `ignored before the reply: ${ignoredCount} that did not fit the question`;
   return {

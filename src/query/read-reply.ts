@@ -3,7 +3,7 @@
  * types that it does not know is shown as octets (RFC 3597 §5).
  */
 import { type EdeOption, Packet, type Resource } from "dns2";
-import { RrClass, RrType, typeName } from "../wire/codes.ts";
+import { rcodeName, RrClass, RrType, typeName } from "../wire/codes.ts";
 import { Flag } from "../wire/header.ts";
 
 /** One record in presentation form: names with their final dot, unprintable octets as \DDD (RFC 1035 §5.1). */
@@ -149,10 +149,6 @@ function escapeOctets(octets: Buffer, lowest: number): string {
     return octet >= lowest && octet < 0x7f ? character : `\\${String(octet).padStart(3, "0")}`;
   });
   return parts.join("");
-}
-
-function rcodeName(rcode: number): string {
-  return Object.entries(Packet.RCODE).find(([, code]) => code === rcode)?.[0] ?? `RCODE${rcode}`;
 }
 
 function className(rrClass: number): string {

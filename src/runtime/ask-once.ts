@@ -1,0 +1,126 @@
+/*
+ * One message to one server over a socket of its own, and the wait for a reply: octets out, octets in, nothing decoded. For whoever asks
+ * now and then; what forwards has flows.
+ */
+import { createSocket } from "node:dgram";
+import { connect, isIPv6 } from "node:net";
+import { getSystemErrorMessage } from "node:util";
+import type { Clock } from "./clock.ts";
+import type { ServerAddress } from "./server-address.ts";
+
+/** Where and how to ask. */
+export interface OneShot {
+  readonly server: ServerAddress;
+  readonly protocol: "udp" | "tcp";
+  readonly timeoutMs: number;
+  readonly clock: Clock;
+  /** Gives up at once when it is aborted. */
+  readonly signal?: AbortSignal;
+  /** Whether a message from the server is the reply. Others are counted and waited past. */
+  isReply(message: Buffer): boolean;
+}
+
+/** The reply, owned by the caller, or in words why there is none. */
+export type OneShotOutcome =
+  | { readonly message: Buffer; readonly elapsedMs: number; readonly ignoredCount: number }
+  | { readonly failure: string; readonly ignoredCount: number };
+
+/** Sends `message` and waits for its reply. The time is counted from sending, without the opening of a TCP connection. Never rejects. */
+export function askOnce(message: Uint8Array, oneShot: OneShot): Promise<OneShotOutcome> {
+  const { server, protocol, timeoutMs, clock, signal, isReply } = oneShot;
+  const { promise, resolve } = Promise.withResolvers<OneShotOutcome>();
+  let ignoredCount = 0;
+  let sentMs = clock.nowMs();
+  const fail = (failure: string) => finish({ failure, ignoredCount });
+  const close = (protocol === "udp" ? openUdp : openTcp)(message, server, {
+    sent: () => void (sentMs = clock.nowMs()),
+    received(reply) {
+      if (isReply(reply)) finish({ message: reply, elapsedMs: clock.nowMs() - sentMs, ignoredCount });
+      else ignoredCount += 1;
+    },
+    failed: fail,
+  });
+  const cancelTimeout = clock.after(timeoutMs, () => fail(`nothing within ${timeoutMs} ms`));
+  const abort = () => fail("no longer wanted");
+  signal?.addEventListener("abort", abort, { once: true });
+
+  function finish(outcome: OneShotOutcome): void {
+    cancelTimeout();
+    signal?.removeEventListener("abort", abort);
+    close();
+    resolve(outcome);
+  }
+  return promise;
+}
+
+/** A message with its length before it, as a stream carries it (RFC 1035 §4.2.2): a new buffer. */
+export function withLength(message: Uint8Array): Buffer {
+  const framed = Buffer.allocUnsafe(2 + message.length);
+  framed.writeUInt16BE(message.length, 0);
+  framed.set(message, 2);
+  return framed;
+}
+
+/** What a socket tells. Nothing is told before the function that opened it has returned, nor after it was closed. */
+interface Events {
+  sent(): void;
+  /** The message is the receiver's to keep. */
+  received(message: Buffer): void;
+  failed(reason: string): void;
+}
+
+/** The socket is connected, so that the kernel drops what others send and reports a closed port. Returns what closes it. */
+function openUdp(message: Uint8Array, server: ServerAddress, events: Events): () => void {
+  const socket = createSocket(isIPv6(server.host) ? "udp6" : "udp4");
+  let isOpen = true;
+  socket.on("error", (error) => {
+    if (isOpen) events.failed(describeError(error));
+  });
+  socket.on("message", (reply) => {
+    if (isOpen) events.received(reply);
+  });
+  socket.on("connect", () => {
+    if (!isOpen) return;
+    events.sent();
+    socket.send(message);
+  });
+  socket.connect(server.port, server.host);
+  return () => {
+    if (isOpen) socket.close();
+    isOpen = false;
+  };
+}
+
+function openTcp(message: Uint8Array, server: ServerAddress, events: Events): () => void {
+  const socket = connect(server.port, server.host);
+  let unread = Buffer.alloc(0);
+  let isOpen = true;
+  socket.on("error", (error) => {
+    if (isOpen) events.failed(describeError(error));
+  });
+  socket.on("connect", () => {
+    events.sent();
+    socket.write(withLength(message));
+  });
+  socket.on("data", (chunk: Buffer) => {
+    unread = Buffer.concat([unread, chunk]);
+    while (isOpen && unread.length >= 2 && unread.length >= 2 + unread.readUInt16BE(0)) {
+      const end = 2 + unread.readUInt16BE(0);
+      const reply = Buffer.from(unread.subarray(2, end));
+      unread = unread.subarray(end);
+      events.received(reply);
+    }
+  });
+  socket.on("end", () => {
+    const where = unread.length > 0 ? " inside a message" : "";
+    if (isOpen) events.failed(`the server closed the connection${where}`);
+  });
+  return () => {
+    isOpen = false;
+    socket.destroy();
+  };
+}
+
+function describeError(error: NodeJS.ErrnoException): string {
+  return error.errno === undefined ? error.message : `${getSystemErrorMessage(error.errno)} (${error.code})`;
+}
