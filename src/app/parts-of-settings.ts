@@ -28,7 +28,7 @@ export function upstreamOptionsOf({ cluster, upstream }: Settings, clusterServer
 }
 
 /** Limits that a reload changes in place: the parts read them at every use. */
-export function mutableLimitsOf({ cache, limits, search }: Settings) {
+export function mutableLimitsOf({ cache, limits, search, upstream }: Settings) {
   const cacheLimits: CacheLimits = {
     answersSizeBytes: cache.answersBytes,
     denialsSizeBytes: cache.denialsBytes,
@@ -41,7 +41,8 @@ export function mutableLimitsOf({ cache, limits, search }: Settings) {
     checks: { checkOneIn: search.checkOneIn },
     absences: {
       shortCircuit: search.shortCircuit,
-      exemptions: search.exemptions.map(wireName),
+      // A stub domain below the cluster zone has servers of its own: the zone's schema says nothing of its names.
+      exemptions: [...search.exemptions, ...Object.keys(upstream.stubDomains)].map(wireName),
       isMulticluster: search.multicluster,
       maxDenialTtlSeconds: Math.min(cache.maxClusterDenialTtlSeconds, cache.maxDenialTtlSeconds),
     },

@@ -3,12 +3,12 @@
  * Expiry is ours, by one comparison with the caller's `nowMs`; lru-cache keeps the order and the sizes.
  */
 import { LRUCache } from "lru-cache";
-import { RrType } from "../wire/codes.ts";
+import { isAddressType, isHostType, RrType } from "../wire/codes.ts";
 import { Flag } from "../wire/header.ts";
 import { hashName } from "../wire/name.ts";
 import type { ClientQuery } from "../wire/query.ts";
 import type { Question } from "../wire/question.ts";
-import { answersQuery, askedType, type CacheEntry, entrySizeBytes, hasName, isAddressType } from "./entry.ts";
+import { answersQuery, askedType, type CacheEntry, entrySizeBytes, hasName } from "./entry.ts";
 import { addressTypes, cacheKey } from "./key.ts";
 
 /** Budgets. A stale answer is kept `staleSeconds` after it expired, if there is room for so long. */
@@ -22,7 +22,7 @@ export interface CacheLimits {
 export interface CacheCounters {
   answerHits: number;
   denialHits: number;
-  /** Of the denial hits, those whose denial came for the other address type. */
+  /** Of the denial hits, those whose denial came for another type. */
   sharedDenialHits: number;
   misses: number;
   answerEvictions: number;
@@ -103,7 +103,7 @@ export function createAnswerCache(limits: CacheLimits): AnswerCache {
   }
 
   function findSharedDenial(query: ClientQuery, checkingDisabled: boolean, touches: boolean): CacheEntry | undefined {
-    if (!isAddressType(query.type)) return undefined;
+    if (!isHostType(query.type)) return undefined;
     const key = cacheKey(query.name.hash, addressTypes, query.class, query.dnssecOk, checkingDisabled);
     return read(denials, key, touches);
   }

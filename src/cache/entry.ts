@@ -9,7 +9,7 @@ import type { Reply } from "../wire/reply.ts";
 import { type StoredMessage, storeMessage } from "../wire/stored-message.ts";
 import { addressTypes, cacheKey } from "./key.ts";
 import type { Lifetime } from "./lifetime.ts";
-import { RrType } from "../wire/codes.ts";
+import { isHostType } from "../wire/codes.ts";
 
 /** An entry. Its octets hold the question's name folded, so that they are also what a lookup compares with. */
 export interface CacheEntry extends StoredMessage {
@@ -17,7 +17,7 @@ export interface CacheEntry extends StoredMessage {
   readonly key: number;
   readonly nameHash: number;
   readonly nameSizeBytes: number;
-  /** The question's type, or `addressTypes` for a denial that holds for A and AAAA alike. */
+  /** The question's type, or `addressTypes` for a denial of the whole name, which holds for every host type (wire/codes). */
   readonly type: number;
   readonly class: number;
   readonly dnssecOk: boolean;
@@ -69,9 +69,9 @@ export function entrySizeBytes(entry: CacheEntry): number {
   return entry.octets.length + overheadSizeBytes;
 }
 
-/** Whether the entry answers the query: the same folded name, type (or both address types), class, DO and CD. */
+/** Whether the entry answers the query: the same folded name, type (or any host type), class, DO and CD. */
 export function answersQuery(entry: CacheEntry, query: ClientQuery): boolean {
-  const isType = entry.type === query.type || (entry.type === addressTypes && isAddressType(query.type));
+  const isType = entry.type === query.type || (entry.type === addressTypes && isHostType(query.type));
   if (!isType || entry.class !== query.class || entry.dnssecOk !== query.dnssecOk) return false;
   if (entry.checkingDisabled !== ((query.flags & Flag.CD) !== 0)) return false;
   return hasName(entry, query.name.octets, query.name.sizeBytes);
@@ -107,9 +107,4 @@ export function questionOfEntry(entry: CacheEntry): Question {
     checkingDisabled: entry.checkingDisabled,
     recursionDesired: true,
   };
-}
-
-/** Whether a type is one of the two that a denied name is shared between. */
-export function isAddressType(type: number): boolean {
-  return type === RrType.A || type === RrType.AAAA;
 }

@@ -6,12 +6,12 @@
  *   - A and AAAA of the outside name are both known, and neither is denied: never one type answered and the other not.
  */
 import type { AnswerCache } from "../cache/answer-cache.ts";
-import { ageSecondsOf, type CacheEntry, createEntry, isAddressType } from "../cache/entry.ts";
+import { ageSecondsOf, type CacheEntry, createEntry } from "../cache/entry.ts";
 import { addressTypes } from "../cache/key.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Absences } from "../search/absences.ts";
 import type { InferringRule } from "../search/rules.ts";
-import { ExtendedError, Rcode, RrType } from "../wire/codes.ts";
+import { ExtendedError, isAddressType, Rcode, RrType } from "../wire/codes.ts";
 import { composeAlias } from "../wire/alias-reply.ts";
 import { HeaderOffset, rcodeMask } from "../wire/header.ts";
 import { hashName } from "../wire/name.ts";

@@ -5,6 +5,7 @@
 import type { FailureMemory } from "../cache/failure-memory.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Absences } from "../search/absences.ts";
+import { isAddressType, RrType } from "../wire/codes.ts";
 import { nameToText } from "../wire/name-text.ts";
 import { type Question, questionKey, withName } from "../wire/question.ts";
 import type { Known } from "./answer-from-known.ts";
@@ -33,7 +34,9 @@ export function createParentStep(parts: ParentStepParts): Step {
     const nowMs = clock.nowMs();
     const offset = parts.absences.parentToAsk(query, nowMs);
     if (offset === undefined) return undefined;
-    const parent = withName(question, question.name.subarray(offset), query.name.seed);
+    // For an address: what is denied for one of those is denied as a name.
+    const type = isAddressType(question.type) ? question.type : RrType.A;
+    const parent = { ...withName(question, question.name.subarray(offset), query.name.seed), type };
     const key = questionKey(parent);
     return failures.peek(key, nowMs) === undefined ? { parent, key } : undefined;
   }

@@ -1,12 +1,11 @@
 /*
- * Step: under a search suffix the second of A and AAAA waits for the first: NXDOMAIN serves both, and anything else costs the second
- * no more than that wait. It is short, because a client needs both answers.
+ * Step: under a search suffix the second of A and AAAA waits for the first, and other host types wait for either: NXDOMAIN serves
+ * all, and anything else costs no more than that wait. It is short, because a client needs all answers.
  */
-import { isAddressType } from "../cache/entry.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Absences } from "../search/absences.ts";
 import type { SearchScope } from "../search/search-scope.ts";
-import { RrType } from "../wire/codes.ts";
+import { isHostType, RrType } from "../wire/codes.ts";
 import { type Question, questionKey } from "../wire/question.ts";
 import type { Known } from "./answer-from-known.ts";
 import type { QuestionFlights } from "./question-flights.ts";
@@ -30,17 +29,20 @@ const siblingPatienceMs = 250;
 export function createSiblingStep(parts: SiblingStepParts): Step {
   const { shared, flights, known, clock } = parts;
 
-  /** The question for the other address type, where one denial serves both. */
-  function siblingOf(question: Question): Question | undefined {
-    if (!isAddressType(question.type) || !parts.absences.isOn("deniedName", clock.nowMs())) return undefined;
+  /** The question for another address type that is on its way, where one denial serves both. */
+  function siblingOf(question: Question, isOnItsWay: (key: string) => boolean): Question | undefined {
+    if (!isHostType(question.type) || !parts.absences.isOn("deniedName", clock.nowMs())) return undefined;
     if (!parts.scope(question.name)) return undefined;
-    return { ...question, type: question.type === RrType.A ? RrType.AAAA : RrType.A };
+    return [RrType.A, RrType.AAAA]
+      .filter((type) => type !== question.type)
+      .map((type) => ({ ...question, type }))
+      .find((sibling) => isOnItsWay(questionKey(sibling)));
   }
 
   return {
     act(asked) {
       const { query, question } = asked;
-      const sibling = siblingOf(question);
+      const sibling = siblingOf(question, (key) => shared.find(key) !== undefined);
       const flight = sibling && shared.find(questionKey(sibling));
       if (flight === undefined) return undefined;
       return flights.lead(asked, async () => {
@@ -49,8 +51,8 @@ export function createSiblingStep(parts: SiblingStepParts): Step {
       });
     },
     foresee(asked, assumed) {
-      const sibling = siblingOf(asked.question);
-      if (sibling === undefined || !assumed.has(questionKey(sibling))) return undefined;
+      const sibling = siblingOf(asked.question, assumed.has);
+      if (sibling === undefined) return undefined;
       const forType = sibling.type === RrType.A ? "A" : "AAAA";
       return flights.foreseeLead(asked, assumed) ?? { kind: "waits", forType };
     },

@@ -2,7 +2,7 @@
  * What upstream said, as an answer: kept where it may be kept, with what it teaches about the zone, or remembered as a failure.
  */
 import type { AnswerCache } from "../cache/answer-cache.ts";
-import { type CacheEntry, createEntry, isAddressType } from "../cache/entry.ts";
+import { type CacheEntry, createEntry } from "../cache/entry.ts";
 import type { FailureMemory } from "../cache/failure-memory.ts";
 import { judgeLifetime } from "../cache/lifetime.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -10,7 +10,7 @@ import type { Absences } from "../search/absences.ts";
 import type { SearchScope } from "../search/search-scope.ts";
 import type { ZoneKnowledge } from "../search/zone-knowledge.ts";
 import type { ExchangeResult } from "../upstream/exchange.ts";
-import { ExtendedError, Rcode } from "../wire/codes.ts";
+import { ExtendedError, isAddressType, Rcode } from "../wire/codes.ts";
 import { soaOf } from "../wire/denial.ts";
 import { Flag } from "../wire/header.ts";
 import { equalOctets } from "../wire/name.ts";

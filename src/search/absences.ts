@@ -2,7 +2,7 @@
  * The rules that deny a name of which upstream said nothing, behind one question: is this name absent, and which rule says so? Each
  * rule has a function in the table below; rules.ts has their order.
  */
-import { RrClass, RrType } from "../wire/codes.ts";
+import { isHostType, RrClass } from "../wire/codes.ts";
 import type { SoaRecord } from "../wire/denial.ts";
 import type { ClientQuery } from "../wire/query.ts";
 import { isAbsentBySchema, isExempted, type SchemaLimits } from "./absent-by-schema.ts";
@@ -55,7 +55,7 @@ export interface AbsenceParts {
 
 /** Judges names under the cluster zone. */
 export interface Absences {
-  /** The rule that denies the query's name, for A and AAAA only, or undefined. Counts and changes nothing. */
+  /** The rule that denies the query's name, for host types only (wire/codes), or undefined. Counts and changes nothing. */
   find(query: ClientQuery, nowMs: number): Absence | undefined;
   /** Whether a rule is in use at this moment: wanted by the settings and, where it infers, backed by what the zone has shown. */
   isOn(rule: SearchRule, nowMs: number): boolean;
@@ -86,16 +86,23 @@ export function createAbsences({ zone, limits, knowledge, verdicts, isTopLevelDo
   const view = createClusterName();
   // Until when a parent is taken to exist, by the octets of its name, one character each.
   const existingParents = new Map<string, number>();
+  // Programs ask for `web.default.svc.cluster.local` without the final dot, and so with every suffix.
+  const ownLastLabel = lastLabelOf(zone);
   let absence: Absence | undefined;
 
   /** For how many seconds a rule denies the name in `view`; 0 when it does not. */
   const judges: Record<InferringRule, (query: ClientQuery, nowMs: number) => number> = {
     absentParent: lifeOfAbsentParent,
-    absentBySchema: () => (isAbsentBySchema(view, limits) ? limits.maxDenialTtlSeconds : 0),
+    absentBySchema: () => (isAbsentBySchema(view, limits, endsSearchedName) ? limits.maxDenialTtlSeconds : 0),
   };
 
+  /** Whether a label ends names that go through a search list without being meant for the zone: `com`, and `local` of a whole name. */
+  function endsSearchedName(label: string): boolean {
+    return label === ownLastLabel || isTopLevelDomain(label);
+  }
+
   function find(query: ClientQuery, nowMs: number): Absence | undefined {
-    if (limits.shortCircuit === "off" || !isAddressQuery(query)) return undefined;
+    if (limits.shortCircuit === "off" || !mayBeJudged(query)) return undefined;
     readClusterName(query.name.octets, query.name.sizeBytes, zone, view);
     if (view.shape === "elsewhere") return undefined;
     for (const rule of inferringRules) {
@@ -126,7 +133,7 @@ export function createAbsences({ zone, limits, knowledge, verdicts, isTopLevelDo
   }
 
   function parentToAskOf(query: ClientQuery, nowMs: number): number | undefined {
-    if (!isAddressQuery(query) || !isOn("absentParent", nowMs)) return undefined;
+    if (!mayBeJudged(query) || !isOn("absentParent", nowMs)) return undefined;
     readClusterName(query.name.octets, query.name.sizeBytes, zone, view);
     const level = parentToAsk(view, isTopLevelDomain);
     if (level === undefined || isExempted(view, limits)) return undefined;
@@ -178,6 +185,14 @@ export function createAbsences({ zone, limits, knowledge, verdicts, isTopLevelDo
   return { find, isOn, parentToAsk: parentToAskOf, noteVerdict, parentsOf };
 }
 
+/** The label before the root, "" for the root itself. */
+function lastLabelOf(name: Uint8Array): string {
+  let last = "";
+  for (let at = 0; (name[at] ?? 0) > 0; at += 1 + (name[at] as number))
+    last = textOf(name.subarray(at + 1, at + 1 + (name[at] as number)));
+  return last;
+}
+
 function textOf(name: Uint8Array): string {
   return String.fromCharCode(...name);
 }
@@ -189,6 +204,7 @@ function forgetOldest(texts: Map<string, number>): void {
   }
 }
 
-function isAddressQuery(query: ClientQuery): boolean {
-  return query.class === RrClass.IN && (query.type === RrType.A || query.type === RrType.AAAA);
+/** TXT and SRV have rules of their own in CoreDNS, and what nobody asks for hosts is not worth a judgement. */
+function mayBeJudged(query: ClientQuery): boolean {
+  return query.class === RrClass.IN && isHostType(query.type);
 }

@@ -5,10 +5,12 @@
  *   - a name with a label that begins with "_": ports, and the zonal names of newer CoreDNS;
  *   - `dns.Z` and `dns-version.Z` and what is below them: names of the zone's own;
  *   - names at or below an exempted name (settings): whatever a `hosts`, `rewrite` or `template` line adds;
- *   - `x.y.service.namespace.svc.Z` in a multicluster zone, where y is a cluster.
- *
- * Matching is done for A and AAAA only: TXT and others have rules of their own in CoreDNS.
+ *   - `x.y.service.namespace.svc.Z` in a multicluster zone, where y is a cluster;
+ *   - a name that does not look like an outside one. `registry.Z` is nothing that CoreDNS makes of a Service either, but a `hosts`,
+ *     `template` or `rewrite` line may: it is asked once, like any name. A name that comes from a search list ends, before the suffix,
+ *     in a public top-level domain.
  */
+import { looksLikeOutsideName } from "./absent-parent.ts";
 import { isAtOrBelow } from "../wire/name.ts";
 import { readU8 } from "../wire/octets.ts";
 import {
@@ -27,10 +29,14 @@ export interface SchemaLimits {
   readonly isMulticluster: boolean;
 }
 
-/** Whether the zone cannot hold an A or AAAA record at this name, nor at any name below it that was asked. */
-export function isAbsentBySchema(view: ClusterName, limits: SchemaLimits): boolean {
+/** Whether the zone cannot hold records of a host at this name, and the name looks like one that a search list made. */
+export function isAbsentBySchema(
+  view: ClusterName,
+  limits: SchemaLimits,
+  isTopLevelDomain: (label: string) => boolean,
+): boolean {
   if (!isImpossibleShape(view, limits.isMulticluster) || hasUnderscoreLabel(view)) return false;
-  return !isExempted(view, limits);
+  return looksLikeOutsideName(view, isTopLevelDomain) && !isExempted(view, limits);
 }
 
 /** Whether the name is at or below an exempted one: no rule may deny it. */

@@ -43,6 +43,12 @@ export function parentToAsk(view: ClusterName, isTopLevelDomain: (label: string)
   return undefined;
 }
 
+/** Whether the last label before one of the three usual suffixes is a top-level domain: Z itself, `svc.Z`, or `ns.svc.Z`. */
+export function looksLikeOutsideName(view: ClusterName, isTopLevelDomain: (label: string) => boolean): boolean {
+  if (view.shape === "foreign") return isTopLevelDomain(labelText(view, labelOffset(view, 1)));
+  return parentToAsk(view, isTopLevelDomain) !== undefined;
+}
+
 function isUnderServices(view: ClusterName): boolean {
   // "svc" and "pod" are the only labels that lead to these shapes, and they differ in the first letter.
   return readU8(view.octets, labelOffset(view, 1) + 1) === 0x73;

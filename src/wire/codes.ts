@@ -78,3 +78,16 @@ export function typeFromName(name: string): number | undefined {
 export function rcodeName(rcode: number): string {
   return rcodeNames.get(rcode) ?? `RCODE${rcode}`;
 }
+
+/** Whether a type is A or AAAA. */
+export function isAddressType(type: number): boolean {
+  return type === RrType.A || type === RrType.AAAA;
+}
+
+/**
+ * Whether a type is one of those that programs ask for the name of a host: the addresses and, beside them, CNAME (Netty), HTTPS and SVCB
+ * (browsers; RFC 9460). Of these a CoreDNS zone says NXDOMAIN only where it has no such name at all.
+ */
+export function isHostType(type: number): boolean {
+  return isAddressType(type) || type === RrType.CNAME || type === RrType.HTTPS || type === RrType.SVCB;
+}

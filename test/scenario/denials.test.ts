@@ -36,16 +36,25 @@ describe("inside the cluster zone", () => {
     expect(world.upstream.received).toHaveLength(1);
   });
 
-  test.each<TypeName>(["SRV", "TXT", "ANY", "HTTPS", "CNAME"])("C10: and not %s", async (type) => {
+  test.each<TypeName>(["HTTPS", "CNAME", "SVCB"])(
+    "C10, P2: and %s, which programs ask for the same host",
+    async (type) => {
+      const world = createWorld();
+      await learn(world, inside, "A", deniedInside);
+      expect(await fate(world, inside, type)).toBe(nxdomain);
+    },
+  );
+
+  test.each<TypeName>(["SRV", "TXT", "ANY"])("C10: and not %s", async (type) => {
     const world = createWorld();
     await learn(world, inside, "A", deniedInside);
     expect(await fate(world, inside, type)).toBe("asked");
   });
 
-  test("C10: NXDOMAIN for another type denies no address", async () => {
+  test.each<TypeName>(["SRV", "HTTPS"])("C10: NXDOMAIN for %s denies no address", async (type) => {
     const world = createWorld();
-    await learn(world, inside, "SRV", deniedInside);
-    expect(await fate(world, inside, "SRV")).toBe(nxdomain);
+    await learn(world, inside, type, deniedInside);
+    expect(await fate(world, inside, type)).toBe(nxdomain);
     expect(await fate(world, inside, "A")).toBe("asked");
   });
 

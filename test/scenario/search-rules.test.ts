@@ -127,7 +127,62 @@ describe("A and AAAA under a search suffix", () => {
     expect(second.rcode()).toBe(nxdomain);
   });
 
-  test.each(["TXT", "SRV", "HTTPS"] as const)("%s neither waits for A nor is served by its denial", async (type) => {
+  test.each(["CNAME", "HTTPS", "SVCB"] as const)(
+    "%s of a client that asks it beside A is served by A's denial",
+    async (type) => {
+      const chain = createSearchWorld();
+      await chain.asks(web, "A");
+      const other = await chain.asks(web, type);
+      await chain.answers(`${web} A`, denial);
+      expect(other.rcode()).toBe(nxdomain);
+      expect(chain.asked).toEqual([`${web} A`]);
+    },
+  );
+
+  test.each(["CNAME", "HTTPS", "SVCB"] as const)("%s is asked at once when A has data", async (type) => {
+    const chain = createSearchWorld();
+    await chain.asks(web, "A");
+    const other = await chain.asks(web, type);
+    await chain.answers(`${web} A`, { answers: [a(web, "10.96.0.7")] });
+    expect(other.isWaiting()).toBe(true);
+    expect(chain.open()).toEqual([`${web} ${type}`]);
+  });
+
+  test.each(["CNAME", "HTTPS", "SVCB"] as const)(
+    "%s of an outside name has its parent asked for an address",
+    async (type) => {
+      const chain = createSearchWorld();
+      const client = await chain.asks(suffixed, type);
+      expect(chain.asked).toEqual([`${absentService} A`]);
+      await chain.answers(`${absentService} A`, denial);
+      expect(client.rcode()).toBe(nxdomain);
+      expect(chain.asked).toHaveLength(1);
+    },
+  );
+
+  test("a name that does not look like an outside one is asked, though no Service can have it", async () => {
+    const registry = "registry.cluster.local";
+    const chain = createSearchWorld();
+    const client = await chain.asks(registry);
+    await chain.answers(`${registry} A`, { answers: [a(registry, "10.1.2.3")] });
+    expect(client.hasData()).toBe(true);
+  });
+
+  test("a whole name of the zone without its final dot costs nothing under the suffixes", async () => {
+    const chain = createSearchWorld();
+    for (const suffix of ["default.svc.cluster.local", "svc.cluster.local", "cluster.local"])
+      expect((await chain.asks(`${web}.${suffix}`)).rcode()).toBe(nxdomain);
+    expect(chain.asked).toEqual([]);
+  });
+
+  test("names of a stub domain below the zone are asked, whatever the zone could hold and whatever parent it denied", async () => {
+    const chain = createSearchWorld({ stubDomains: ["corp.cluster.local", "com.lab.svc.cluster.local"] });
+    await learnDenial(chain, "lab.svc.cluster.local");
+    for (const name of ["www.com.corp.cluster.local", "host.com.lab.svc.cluster.local"])
+      expect((await chain.asks(name)).isWaiting(), name).toBe(true);
+  });
+
+  test.each(["TXT", "SRV"] as const)("%s neither waits for A nor is served by its denial", async (type) => {
     const chain = createSearchWorld();
     await chain.asks(web, "A");
     const other = await chain.asks(web, type);
@@ -444,10 +499,11 @@ describe("the self-check", () => {
   test("asks upstream about one in N denials, after the client was answered", async () => {
     const chain = createSearchWorld({ checkOneIn: 4 });
     const codes = [];
-    for (let denied = 0; denied < 16; denied += 1) codes.push((await chain.asks(`n${denied}.cluster.local`)).rcode());
+    for (let denied = 0; denied < 16; denied += 1)
+      codes.push((await chain.asks(`n${denied}.com.cluster.local`)).rcode());
     expect(codes).toEqual(Array(16).fill(nxdomain));
     // The first gap is the longest one there is, 7; then every fourth.
-    expect(chain.asked).toEqual(["n6.cluster.local A", "n10.cluster.local A", "n14.cluster.local A"]);
+    expect(chain.asked).toEqual(["n6.com.cluster.local A", "n10.com.cluster.local A", "n14.com.cluster.local A"]);
     expect(chain.knowledge.counters.absentBySchema.checks).toBe(3);
   });
 
@@ -465,16 +521,16 @@ describe("the self-check", () => {
   ])("%s switches the schema rule off, with one call, and is kept for the next client", async (_, spec) => {
     const chain = createSearchWorld({ checkOneIn: 1 });
     await chain.asks(impossible);
-    await chain.asks("other.cluster.local");
+    await chain.asks("other.com.cluster.local");
     await chain.answers(`${impossible} A`, spec);
     expect(chain.switchedOff).toEqual([{ rule: "absentBySchema", name: impossible }]);
     expect((await chain.asks(impossible)).isCached()).toBe(true);
     // A second check that was under way finds the same, and says nothing more.
-    await chain.answers("other.cluster.local A", { answers: [a("other.cluster.local", "192.0.2.8")] });
+    await chain.answers("other.com.cluster.local A", { answers: [a("other.com.cluster.local", "192.0.2.8")] });
     expect(chain.switchedOff).toHaveLength(1);
     expect(chain.knowledge.counters.absentBySchema.disagreements).toBe(2);
-    await chain.asks("third.cluster.local");
-    expect(chain.open()).toEqual(["third.cluster.local A"]);
+    await chain.asks("third.com.cluster.local");
+    expect(chain.open()).toEqual(["third.com.cluster.local A"]);
   });
 
   test.each([
@@ -497,16 +553,16 @@ describe("the self-check", () => {
 
   test("the rule is tried again after ten minutes, and looked at more often", async () => {
     const chain = createSearchWorld({ checkOneIn: 64 });
-    for (let denied = 0; denied < 127; denied += 1) await chain.asks(`n${denied}.cluster.local`);
-    expect(chain.open()).toEqual(["n126.cluster.local A"]);
-    await chain.answers("n126.cluster.local A", { answers: [a("n126.cluster.local", "192.0.2.7")] });
+    for (let denied = 0; denied < 127; denied += 1) await chain.asks(`n${denied}.com.cluster.local`);
+    expect(chain.open()).toEqual(["n126.com.cluster.local A"]);
+    await chain.answers("n126.com.cluster.local A", { answers: [a("n126.com.cluster.local", "192.0.2.7")] });
     await chain.clock.advance(10 * 60_000 - 1);
-    await chain.asks("early.cluster.local");
-    expect(chain.open()).toEqual(["early.cluster.local A"]);
-    await chain.answers("early.cluster.local A", denial);
+    await chain.asks("early.com.cluster.local");
+    expect(chain.open()).toEqual(["early.com.cluster.local A"]);
+    await chain.answers("early.com.cluster.local A", denial);
     await chain.clock.advance(1);
     for (let denied = 0; denied < 64; denied += 1) {
-      expect((await chain.asks(`m${denied}.cluster.local`)).rcode()).toBe(nxdomain);
+      expect((await chain.asks(`m${denied}.com.cluster.local`)).rcode()).toBe(nxdomain);
     }
     // The first, and then one in eight instead of one in 64.
     expect(chain.open()).toHaveLength(8);

@@ -8,7 +8,7 @@ export const Flags = { QR: 0x8000, AA: 0x0400, TC: 0x0200, RD: 0x0100, RA: 0x008
 /** Types that tests use. */
 export const Type = {
   A: 1, NS: 2, CNAME: 5, SOA: 6, PTR: 12, HINFO: 13, MX: 15, TXT: 16, AAAA: 28, SRV: 33, OPT: 41, RRSIG: 46,
-  HTTPS: 65, TKEY: 249, TSIG: 250, IXFR: 251, AXFR: 252, ANY: 255, CAA: 257, PRIVATE: 65280,
+  SVCB: 64, HTTPS: 65, TKEY: 249, TSIG: 250, IXFR: 251, AXFR: 252, ANY: 255, CAA: 257, PRIVATE: 65280,
 }; // prettier-ignore
 
 /** A record to build, or one that was read. `data` is the raw record data. */

@@ -97,6 +97,8 @@ export interface WorldSettings {
   readonly checkOneIn?: number;
   /** Suffixes beside the cluster zone. */
   readonly suffixes?: readonly string[];
+  /** Domains below the zone that have servers of their own. */
+  readonly stubDomains?: readonly string[];
   /** Whether the zone has shown that it is a CoreDNS zone, with an SOA that lives for an hour. False if left out. */
   readonly showsSchema?: boolean;
 }
@@ -350,34 +352,41 @@ function soaOfZone() {
 
 /** The default settings with what a test wants otherwise. */
 function settingsOf(wanted: WorldSettings): Settings {
-  const { cache, limits, search, ...rest } = defaultSettings();
+  const { cache, limits, search, upstream, ...rest } = defaultSettings();
+  const { stubDomains = [], answersOutsideNames = false, checkOneIn = 0 } = wanted;
+  const stubServers = [{ host: "192.0.2.53", port: 53 }];
   return {
     ...rest,
-    cache: {
-      ...cache,
-      answersBytes: wanted.answersSizeBytes ?? cache.answersBytes,
-      denialsBytes: wanted.denialsSizeBytes ?? cache.denialsBytes,
-      maxTtlSeconds: wanted.maxTtlSeconds ?? cache.maxTtlSeconds,
-      maxDenialTtlSeconds: wanted.maxDenialTtlSeconds ?? cache.maxDenialTtlSeconds,
-      maxClusterDenialTtlSeconds: wanted.maxClusterDenialTtlSeconds ?? cache.maxClusterDenialTtlSeconds,
-      staleSeconds: wanted.staleSeconds ?? cache.staleSeconds,
-      staleAfterMs: wanted.staleAfterMs ?? cache.staleAfterMs,
-      prefetch: wanted.prefetches ?? cache.prefetch,
-    },
-    limits: {
-      ...limits,
-      maxInFlight: wanted.maxInFlight ?? limits.maxInFlight,
-      maxWaiters: wanted.maxWaiters ?? limits.maxWaiters,
-      maxWaitersPerQuestion: wanted.maxWaitersPerQuestion ?? limits.maxWaitersPerQuestion,
-      maxWaitersPerClient: wanted.maxWaitersPerClient ?? limits.maxWaitersPerClient,
-    },
-    search: {
-      ...search,
-      shortCircuit: wanted.shortCircuit ?? search.shortCircuit,
-      answerOutsideName: wanted.answersOutsideNames ?? false,
-      checkOneIn: wanted.checkOneIn ?? 0,
-    },
+    upstream: { ...upstream, stubDomains: Object.fromEntries(stubDomains.map((domain) => [domain, stubServers])) },
+    cache: override(cache, {
+      answersBytes: wanted.answersSizeBytes,
+      denialsBytes: wanted.denialsSizeBytes,
+      maxTtlSeconds: wanted.maxTtlSeconds,
+      maxDenialTtlSeconds: wanted.maxDenialTtlSeconds,
+      maxClusterDenialTtlSeconds: wanted.maxClusterDenialTtlSeconds,
+      staleSeconds: wanted.staleSeconds,
+      staleAfterMs: wanted.staleAfterMs,
+      prefetch: wanted.prefetches,
+    }),
+    limits: override(limits, {
+      maxInFlight: wanted.maxInFlight,
+      maxWaiters: wanted.maxWaiters,
+      maxWaitersPerQuestion: wanted.maxWaitersPerQuestion,
+      maxWaitersPerClient: wanted.maxWaitersPerClient,
+    }),
+    search: override(
+      { ...search, answerOutsideName: answersOutsideNames, checkOneIn },
+      { shortCircuit: wanted.shortCircuit },
+    ),
   };
+}
+
+/** A group of settings with those values that are given. */
+function override<Group extends object>(
+  group: Group,
+  values: { [Key in keyof Group]?: Group[Key] | undefined },
+): Group {
+  return { ...group, ...Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) };
 }
 
 /** Asks, and has the upstream answer at once: what a test starts from. */

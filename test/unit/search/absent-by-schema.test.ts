@@ -5,20 +5,27 @@ import { nameBytes, Type } from "../../support/messages/messages.ts";
 import { fullName, viewOf } from "./named-views.ts";
 
 const plain = { exemptions: [], isMulticluster: false };
+const endsOutsideName = (label: string) => label === "com" || label === "local";
 
-/** Names that no zone of CoreDNS's kubernetes plugin holds. */
+/** Names that no zone of CoreDNS's kubernetes plugin holds, and that a search list makes. */
 const absent = [
   ["baidu.com.Z", "the last label is neither svc nor pod"],
-  ["redis.Z", "the same, one label"],
-  ["a.b.c.d.e.f.g.Z", "the same, many labels"],
-  ["svc.svcs.Z", "the same, with svc further left"],
   ["www.baidu.com.default.svc.Z", "the protocol baidu"],
-  ["p.q.c.default.svc.Z", "the protocol q"],
-  ["http.tcpx.web.default.svc.Z", "a protocol that begins like one"],
-  ["http.icmp.web.default.svc.Z", "a protocol that Services do not have"],
   ["a.b.example.com.svc.Z", "the protocol b"],
   ["a.b.example.com.default.svc.Z", "three labels left of the Service"],
   ["a.tcp.b.example.com.default.svc.Z", "four labels left of the Service"],
+  ["web.default.svc.cluster.local.default.svc.Z", "a whole name of the zone"],
+  ["web.default.svc.cluster.local.Z", "the same, with the last suffix"],
+] as const;
+
+/** Names that it does not hold either, but that a line of the cluster's own may: they do not look like outside names. */
+const unlikely = [
+  ["redis.Z", "the same, one label"],
+  ["a.b.c.d.e.f.g.Z", "the same, many labels"],
+  ["svc.svcs.Z", "the same, with svc further left"],
+  ["p.q.c.default.svc.Z", "the protocol q"],
+  ["http.tcpx.web.default.svc.Z", "a protocol that begins like one"],
+  ["http.icmp.web.default.svc.Z", "a protocol that Services do not have"],
   ["baidu.default.pod.Z", "a pod that is no address"],
   ["a.b.baidu.default.pod.Z", "the same, with the labels that are ignored"],
   ["1-2.default.pod.Z", "too few parts of an address"],
@@ -63,34 +70,43 @@ const possible = [
 
 describe("isAbsentBySchema", () => {
   test.each(absent)("denies %s: %s", (name) => {
-    expect(isAbsentBySchema(viewOf(name), plain)).toBe(true);
+    expect(isAbsentBySchema(viewOf(name), plain, endsOutsideName)).toBe(true);
+  });
+
+  test.each(unlikely)("leaves %s to the zone's own server: %s", (name) => {
+    expect(isAbsentBySchema(viewOf(name), plain, endsOutsideName)).toBe(false);
+    expect(isAbsentBySchema(viewOf(name), plain, () => true)).toBe(!name.endsWith(".pod.Z"));
   });
 
   test.each(possible)("does not deny %s: %s", (name) => {
-    expect(isAbsentBySchema(viewOf(name), plain)).toBe(false);
+    expect(isAbsentBySchema(viewOf(name), plain, endsOutsideName)).toBe(false);
   });
 
-  test.each(absent)("agrees with the stand-in for CoreDNS, whatever the cluster holds: %s", (name) => {
-    const everything = createClusterZone({
-      zone: "cluster.local",
-      namespaces: {
-        default: {
-          services: Object.fromEntries(["com", "c", "web", "baidu", "b"].map((label) => [label, anyService])),
+  test.each([...absent, ...unlikely])(
+    "agrees with the stand-in for CoreDNS, whatever the cluster holds: %s",
+    (name) => {
+      const everything = createClusterZone({
+        zone: "cluster.local",
+        namespaces: {
+          default: {
+            services: Object.fromEntries(["com", "c", "web", "baidu", "b"].map((label) => [label, anyService])),
+          },
+          com: { services: { example: anyService, baidu: anyService } },
         },
-        com: { services: { example: anyService, baidu: anyService } },
-      },
-    });
-    for (const type of [Type.A, Type.AAAA]) {
-      expect(everything.answer({ name: fullName(name), type })?.rcode, `type ${type}`).toBe(3);
-    }
-  });
+      });
+      for (const type of [Type.A, Type.AAAA]) {
+        expect(everything.answer({ name: fullName(name), type })?.rcode, `type ${type}`).toBe(3);
+      }
+    },
+  );
 
   test("leaves the protocol alone in a multicluster zone, where it may be a cluster", () => {
     const multicluster = { ...plain, isMulticluster: true };
-    expect(isAbsentBySchema(viewOf("ep.west.web.default.svc.Z"), multicluster)).toBe(false);
-    expect(isAbsentBySchema(viewOf("west.web.default.svc.Z"), multicluster)).toBe(false);
-    expect(isAbsentBySchema(viewOf("baidu.com.Z"), multicluster)).toBe(true);
-    expect(isAbsentBySchema(viewOf("a.b.c.web.default.svc.Z"), multicluster)).toBe(true);
+    const isAbsent = (name: string) => isAbsentBySchema(viewOf(name), multicluster, () => true);
+    expect(isAbsent("ep.west.web.default.svc.Z")).toBe(false);
+    expect(isAbsent("west.web.default.svc.Z")).toBe(false);
+    expect(isAbsent("baidu.com.Z")).toBe(true);
+    expect(isAbsent("a.b.c.web.default.svc.Z")).toBe(true);
   });
 
   const anyService = {
@@ -121,11 +137,13 @@ describe("exemptions", () => {
   });
 
   test("keep a name from being denied, and no other", () => {
-    expect(isAbsentBySchema(viewOf("db.internal.Z"), exempted)).toBe(false);
-    expect(isAbsentBySchema(viewOf("db.external.Z"), exempted)).toBe(true);
+    expect(isAbsentBySchema(viewOf("db.internal.Z"), exempted, () => true)).toBe(false);
+    expect(isAbsentBySchema(viewOf("db.external.Z"), exempted, () => true)).toBe(true);
   });
 
   test("of the zone keep everything from being denied", () => {
-    expect(isAbsentBySchema(viewOf("baidu.com.Z"), { ...plain, exemptions: [nameBytes("cluster.local")] })).toBe(false);
+    expect(
+      isAbsentBySchema(viewOf("baidu.com.Z"), { ...plain, exemptions: [nameBytes("cluster.local")] }, () => true),
+    ).toBe(false);
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { rcodeName, RrType, typeFromName, typeName } from "../../../src/wire/codes.ts";
+import { isAddressType, isHostType, rcodeName, RrType, typeFromName, typeName } from "../../../src/wire/codes.ts";
 
 describe("typeName", () => {
   test.each([
@@ -49,4 +49,15 @@ describe("rcodeName", () => {
   ])("response code %i is called %s", (code, name) => {
     expect(rcodeName(code)).toBe(name);
   });
+});
+
+test("A and AAAA are the address types, and with what is asked beside them the host types", () => {
+  expect(Object.values(RrType).filter(isAddressType)).toEqual([RrType.A, RrType.AAAA]);
+  expect(Object.values(RrType).filter(isHostType)).toEqual([
+    RrType.A,
+    RrType.CNAME,
+    RrType.AAAA,
+    RrType.SVCB,
+    RrType.HTTPS,
+  ]);
 });
