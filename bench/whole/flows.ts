@@ -33,7 +33,7 @@ interface Way {
 
 const ways: readonly Way[] = [
   { name: "straight to kube-dns", mode: undefined, nameserver: bedAddress.service },
-  { name: "nodens, mode none", mode: "none", nameserver: bedAddress.node },
+  { name: "nodens, mode host-ip", mode: "host-ip", nameserver: bedAddress.node },
   { name: "nodens, mode link-local", mode: "link-local", nameserver: bedAddress.own },
   { name: "nodens, mode intercept", mode: "intercept", nameserver: bedAddress.service },
 ];

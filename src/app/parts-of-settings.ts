@@ -1,6 +1,7 @@
 /*
  * What each part takes from the settings.
  */
+import { attachModes } from "../attach/modes.ts";
 import type { CacheLimits } from "../cache/answer-cache.ts";
 import type { AllowedRange } from "../listen/access-list.ts";
 import { formatServerAddress, type ServerAddress } from "../runtime/server-address.ts";
@@ -59,14 +60,14 @@ export function mutableLimitsOf({ cache, limits, search, upstream }: Settings) {
 
 /** Who may ask: the configured ranges, and nodens itself, which asks its own sockets whether they answer. */
 export function rangesOf({ listen, attach: { mode, addresses } }: Settings): AllowedRange[] {
-  const hosts = [...listen.addresses.map(({ host }) => host), ...(mode === "none" ? [] : addresses)];
+  const hosts = [...listen.addresses.map(({ host }) => host), ...(attachModes[mode].placesAddresses ? addresses : [])];
   const own = hosts.map((host) => ({ address: host, prefixLength: host.includes(":") ? 128 : 32 }));
   return [...listen.allow, ...own];
 }
 
 /** What to listen on whatever comes: not what the attachment has to put on the node first. */
 export function ownAddresses({ listen, attach: { mode, addresses } }: Settings): ServerAddress[] {
-  const attached = mode === "none" ? [] : addresses.map((host) => ({ host, port: 53 }));
+  const attached = attachModes[mode].placesAddresses ? addresses.map((host) => ({ host, port: 53 })) : [];
   return listen.addresses.filter((address) => !attached.some((other) => isSameAddress(other, address)));
 }
 

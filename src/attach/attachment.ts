@@ -8,6 +8,7 @@ import { formatServerAddress, type ServerAddress } from "../runtime/server-addre
 import { type Interception, startInterception } from "./interception.ts";
 import type { InterceptTarget } from "./intercept-table.ts";
 import { ensureAddresses } from "./local-addresses.ts";
+import { type AttachMode, attachModes } from "./modes.ts";
 import type { OpenNftSession } from "./nft-session.ts";
 import type { RunProgram } from "./run-program.ts";
 import { type SetupProblem, type SetupProblemKind, setupProblemKinds, trackedProblem } from "./setup-problem.ts";
@@ -15,7 +16,7 @@ import { keepUntrackedTable } from "./untracked-table.ts";
 
 /** What is wanted (settings: attach), and what it takes. */
 export interface AttachmentOptions {
-  readonly mode: "none" | "link-local" | "intercept";
+  readonly mode: AttachMode;
   readonly addresses: readonly string[];
   readonly virtualAddresses: readonly string[];
   readonly interceptPort: number;
@@ -39,7 +40,7 @@ export interface AttachmentOptions {
 
 /** A place on the node. */
 export interface Attachment {
-  /** Whether all that the mode asks for is in place. Always, for the mode `none`. */
+  /** Whether all that the mode asks for is in place. Always, for a mode that puts nothing on the node. */
   isComplete(): boolean;
   /** Whether all sockets on the addresses are open. */
   areSocketsOpen(): boolean;
@@ -61,22 +62,23 @@ const retryMs = 5000;
 /** Puts everything in place that can be, once, and keeps it there. Resolves after the first try, whatever came of it. */
 export async function attach(options: AttachmentOptions): Promise<Attachment> {
   const { mode, addresses, notrack, clock, run, log } = options;
+  const { placesAddresses, intercepts } = attachModes[mode];
   const counts = Object.fromEntries(setupProblemKinds.map((kind) => [kind, 0])) as Record<SetupProblemKind, number>;
-  const targets = mode === "intercept" ? targetsOf(options) : [];
+  const targets = intercepts ? targetsOf(options) : [];
   const countsTracked = options.isTrackingInUse();
   const table = keepUntrackedTable(addresses, run, notrack, countsTracked);
   let nodeProblems: readonly SetupProblem[] = [];
   let interceptProblems: readonly SetupProblem[] = [];
   let interception: Interception | undefined;
-  let isPlaced = mode === "none";
+  let isPlaced = !placesAddresses;
   /** Whether what was put in place has been seen to work since. */
   let isSeenToWork = false;
   let isReleased = false;
   let cancelCheck = () => {};
 
-  if (mode !== "none") {
+  if (placesAddresses) {
     await check();
-    if (mode === "intercept") interception = intercept();
+    if (intercepts) interception = intercept();
   }
 
   async function check(): Promise<void> {

@@ -76,7 +76,7 @@ function listenAddressesOf({ listen, attach }: Settings): PlacedAddress[] {
   const listening = listen.addresses.map((address, position): PlacedAddress => {
     return { path: ["listen", "addresses", position], address };
   });
-  if (attach.mode === "none") return listening;
+  if (!usesOwnAddresses(attach.mode)) return listening;
   const attached = attach.addresses.map((host, position): PlacedAddress => {
     return { path: ["attach", "addresses", position], address: { host, port: 53 } };
   });
@@ -96,7 +96,7 @@ function nowhere(settings: Settings): Contradiction[] {
 
 /** What the kernel could not be told about `attach.addresses` and the Service addresses. */
 function attachAddresses({ attach, upstream }: Settings): Contradiction[] {
-  if (attach.mode === "none") return [];
+  if (!usesOwnAddresses(attach.mode)) return [];
   const findings: Contradiction[] = [];
   const ownOf = (family: number) => attach.addresses.filter((address) => isIP(address) === family);
   for (const family of [4, 6]) {
@@ -244,4 +244,9 @@ function canonicalHost(host: string): string {
   const [address = "", interfaceName] = host.split("%");
   const canonical = new SocketAddress({ address, family: "ipv6" }).address;
   return interfaceName === undefined ? canonical : `${canonical}%${interfaceName}`;
+}
+
+/** Whether `attach.addresses` mean anything with a mode. */
+export function usesOwnAddresses(mode: Settings["attach"]["mode"]): boolean {
+  return mode === "link-local" || mode === "intercept";
 }

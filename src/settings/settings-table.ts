@@ -33,7 +33,7 @@ const listen = group("Where pods reach nodens, and who may ask.", {
     default: ["127.0.0.1:5353"],
     reload: "restart",
     flag: "--listen",
-    help: "Addresses to answer on, over UDP and TCP. `0.0.0.0` and `[::]` mean every address the machine has at start. Port 0 takes any free port. May be empty when `attach.mode` is not `none`.",
+    help: "Addresses to answer on, over UDP and TCP. `0.0.0.0` and `[::]` mean every address the machine has at start. Port 0 takes any free port. May be empty when `attach.mode` is `link-local` or `intercept`.",
   }),
   allow: addressRanges({
     default: nearbyClients,
@@ -75,10 +75,10 @@ const listen = group("Where pods reach nodens, and who may ask.", {
 });
 
 const attach = group("How pods reach nodens on this node, apart from `listen.addresses`.", {
-  mode: oneOf(["none", "link-local", "intercept"], {
+  mode: oneOf(["host-ip", "link-local", "intercept", "none"], {
     default: "none",
     reload: "restart",
-    help: "Who brings pods here. `none`: nobody, they find nodens only through `listen.addresses`. `link-local`: `attach.addresses` are put on `lo`, answered on port 53 and kept out of connection tracking. `intercept`: also, what pods send to the kube-dns Service is redirected to nodens while it answers; pods need no change. The last two need root, NET_ADMIN and the programs `ip` and `nft`.",
+    help: "How pods reach nodens. `host-ip`: they ask the node's own address, which stands in `listen.addresses`. `link-local`: `attach.addresses` are put on `lo`, answered on port 53 and kept out of connection tracking. `intercept`: also, what pods send to the kube-dns Service is redirected to nodens while it answers; pods need no change. `none`: nothing on the node is touched, and pods are pointed here by other means, such as a Service. `link-local` and `intercept` need root, NET_ADMIN and the programs `ip` and `nft`.",
   }),
   addresses: ipAddresses({
     default: ["169.254.20.10"],

@@ -76,7 +76,7 @@ describeWith(renderers, "the chart", () => {
     expect(dataOf(objects, "nodens-inject")).toMatchObject({ nameservers: "10.96.0.53" });
   });
 
-  test.each(["none", "service", "cilium-local-redirect"])("does not guess what to inject with mode %s", (mode) => {
+  test.each(["host-ip", "service", "cilium-local-redirect"])("does not guess what to inject with mode %s", (mode) => {
     expect(() => renderChart({ mode, inject: { enabled: true } })).toThrow(/inject\.nameservers is needed/);
   });
 
@@ -121,7 +121,7 @@ describeWith(renderers, "what helm says after the installation", () => {
   const injected = { enabled: true, nameservers: "192.0.2.53" };
 
   test.each([
-    ["none", {}, /answers on port 53 of each node's own address/],
+    ["host-ip", {}, /answers on port 53 of each node's own address/],
     ["link-local", {}, /answers on 169\.254\.20\.10 of every node.*kubelet names.*, or inject\.enabled is true\./s],
     ["link-local", injected, /or its namespace has the label below\..*get 192\.0\.2\.53 as nameserver/s],
     ["intercept", {}, /What pods ask 10\.96\.0\.10 is answered by it.*nodens_failopen/s],

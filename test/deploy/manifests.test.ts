@@ -1,3 +1,4 @@
+import { attachModes } from "../../src/attach/modes.ts";
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -20,7 +21,7 @@ import {
 import { describeWith } from "../support/program/requirements.ts";
 import { projectFolder } from "../support/program/run-nodens.ts";
 
-const onHostNetwork = variants.filter(({ mode }) => ["none", "link-local", "intercept"].includes(mode));
+const onHostNetwork = variants.filter(({ mode }) => ["host-ip", "link-local", "intercept"].includes(mode));
 const onPodNetwork = variants.filter((variant) => !onHostNetwork.includes(variant));
 
 describeWith(renderers, "every variant", () => {
@@ -178,10 +179,10 @@ describeWith(renderers, "the settings in the ConfigMap", () => {
   test.each(variants)("$name: are those of the mode, in front of the cluster's DNS", ({ name, kustomize, mode }) => {
     const { attach, listen, upstream, cluster } = settingsOf(kustomize());
     const host = name.includes("managed-cluster") ? "172.20.0.10" : "10.96.0.10";
-    expect(attach.mode).toBe(mode === "link-local" || mode === "intercept" ? mode : "none");
+    expect(attach.mode).toBe(mode in attachModes ? mode : "none");
     expect(upstream.servers).toEqual([{ host, port: 53 }]);
     expect(cluster.domain).toBe("cluster.local");
-    if (mode === "none") expect(listen.addresses).toEqual([{ host: "10.1.2.3", port: 53 }]);
+    if (mode === "host-ip") expect(listen.addresses).toEqual([{ host: "10.1.2.3", port: 53 }]);
   });
 
   test.each(variants)("$name: leave the time between SIGTERM and the end that they need", ({ kustomize }) => {

@@ -56,10 +56,10 @@ for (const proxy of ["iptables", "nftables"] as const) {
     // What kube-proxy writes makes no difference to it.
     if (proxy === "iptables") {
       test(
-        "with attach.mode none they are as many entries, which takes NET_ADMIN to prevent, but at most 16 take a port of the node",
+        "with attach.mode host-ip they are as many entries, which takes NET_ADMIN to prevent, but at most 16 take a port of the node",
         { timeout: 180_000 },
         async () => {
-          const nodens = await startNodensOnNode(bed, { mode: "none" });
+          const nodens = await startNodensOnNode(bed, { mode: "host-ip" });
           try {
             const { entriesOfPods, translated, sourcePorts } = await count(bedAddress.node);
             expect(entriesOfPods).toBeGreaterThan(20_000);

@@ -36,7 +36,7 @@ interface Row {
 }
 
 const rows: readonly Row[] = [
-  { mode: "none", proxy: "iptables", asked: [bedAddress.node] },
+  { mode: "host-ip", proxy: "iptables", asked: [bedAddress.node] },
   { mode: "link-local", proxy: "iptables", asked: [bedAddress.own, bedAddress.own6] },
   { mode: "link-local", proxy: "nftables", addresses: [bedAddress.node], asked: [bedAddress.node] },
   ...(["iptables", "nftables"] as const).map((proxy): Row => ({
@@ -130,7 +130,7 @@ for (const { mode, proxy, notrack = true, addresses = ownAddresses, asked } of r
       });
     }
 
-    if (mode !== "none" && notrack) {
+    if (mode !== "host-ip" && notrack) {
       test("no conntrack entry is made for what pods and nodens say to each other", async () => {
         for (const address of asked) {
           for (const transport of ["+notcp", "+tcp"]) {
@@ -140,7 +140,7 @@ for (const { mode, proxy, notrack = true, addresses = ownAddresses, asked } of r
         expect(await trackedFlowsOfPods()).toEqual([]);
       });
     } else {
-      test(`what pods ask is tracked (${mode === "none" ? "nobody may keep it out" : "as wanted"}), but nothing of it is translated`, async () => {
+      test(`what pods ask is tracked (${mode === "host-ip" ? "nobody may keep it out" : "as wanted"}), but nothing of it is translated`, async () => {
         const { stdout: before } = await pod(0).run("dig", ["+tries=1", "+time=3", `@${asked[0]}`, web]);
         expect(before).toContain("NOERROR");
         const flows = await trackedFlowsOfPods();

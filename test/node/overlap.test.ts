@@ -22,7 +22,7 @@ const uncached = "x%.example.com";
 const holdMs = 300;
 
 const rows: readonly [AttachMode, ProxyStyle, string][] = [
-  ["none", "iptables", bedAddress.node],
+  ["host-ip", "iptables", bedAddress.node],
   ["link-local", "nftables", bedAddress.own],
   ["intercept", "iptables", bedAddress.service],
   ["intercept", "nftables", bedAddress.service6],

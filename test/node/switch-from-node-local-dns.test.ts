@@ -68,7 +68,7 @@ async function startNodeLocal(bed: NodeBed, addresses: readonly string[]): Promi
   await node.run("ip", ["link", "set", "nodelocaldns", "up"]);
   expect(await node.run("iptables-restore", ["--noflush"], rawRules("-A", addresses))).toMatchObject({ code: 0 });
   const nodeLocal = await startNodensOnNode(bed, {
-    mode: "none",
+    mode: "host-ip",
     adminPort: metricsPort,
     settings: {
       listen: { addresses: addresses.map((address) => `${address}:53`) },

@@ -1,13 +1,14 @@
 /*
  * Every way in which the manifests are meant to be put together, by kustomize and by helm alike.
  */
+import type { AttachMode } from "../../../src/attach/modes.ts";
 import { buildFolder, buildWith, renderChart, type KubernetesObject } from "./manifests.ts";
 
 /** One of them. */
 export interface Variant {
   readonly name: string;
   /** How pods reach nodens: the chart's `mode`. */
-  readonly mode: "none" | "link-local" | "intercept" | "service" | "cilium-local-redirect";
+  readonly mode: Exclude<AttachMode, "none"> | "service" | "cilium-local-redirect";
   kustomize(): KubernetesObject[];
   helm(): KubernetesObject[];
 }
@@ -18,7 +19,7 @@ const eksAddress = { clusterDNS: { serviceIP: "172.20.0.10" } };
 
 /** The overlays, and combinations of components that the documents name. */
 export const variants: readonly Variant[] = [
-  overlay("host-ip", "none", {}),
+  overlay("host-ip", "host-ip", {}),
   overlay("link-local", "link-local", {}),
   overlay("intercept", "intercept", {}),
   overlay("managed-cluster", "link-local", { ...inject, ...eksAddress }),

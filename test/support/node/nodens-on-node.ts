@@ -1,6 +1,7 @@
 /*
  * nodens in the node's namespace of a bed, and what it says of itself.
  */
+import type { AttachMode as AnyMode } from "../../../src/attach/modes.ts";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -23,7 +24,7 @@ export interface NodensOnNode {
 }
 
 /** Three ways of being on a node. */
-export type AttachMode = "none" | "link-local" | "intercept";
+export type AttachMode = Exclude<AnyMode, "none">;
 
 /** Which nodens. Settings come on top of what the mode needs. */
 export interface NodensOnNodeOptions {
@@ -111,7 +112,7 @@ function settingsOf(
   folder: string,
 ): Record<string, unknown> {
   const base: Record<string, Record<string, unknown>> = {
-    listen: { addresses: mode === "none" ? [`${bedAddress.node}:53`] : [] },
+    listen: { addresses: mode === "host-ip" ? [`${bedAddress.node}:53`] : [] },
     attach: { mode },
     upstream: { servers: [bedAddress.service] },
     admin: { address: `127.0.0.1:${adminPort}` },

@@ -28,7 +28,7 @@ k8s-app: node-local-dns
 {{/* The settings file: that of the mode, as the kustomize components have it, with the values laid over it. */}}
 {{- define "nodens.settings" -}}
 {{- $folder := printf "components/%s" .Values.mode }}
-{{- if eq .Values.mode "none" }}
+{{- if eq .Values.mode "host-ip" }}
 {{- $folder = "base" }}
 {{- else if not (include "nodens.hostNetwork" .) }}
 {{- $folder = "components/pod-network" }}
