@@ -1,11 +1,12 @@
 /* docs/settings.md and docs/settings.schema.json, both written from the table of settings. */
 import { z } from "zod";
 import { settingNotes, type SettingNotes } from "../src/settings/setting-kinds.ts";
-import { settingsSchema, tableEntries, type TableEntry } from "../src/settings/settings-table.ts";
+import { settingsSchema } from "../src/settings/settings-table.ts";
+import { tableEntries, type TableEntry } from "../src/settings/table-entries.ts";
 
 const lead = `# Settings
 
-This page is generated from the table in \`src/settings/settings-table.ts\` (\`npm run docs\`).
+This page is generated from the table of settings in \`src/settings/\` (\`npm run docs\`).
 
 nodens reads one YAML file, named with \`--config FILE\`. Every setting has a default, so the file may be empty or absent.
 Command-line flags go before the file, the file before the defaults.
@@ -53,7 +54,7 @@ export function settingsJsonSchema(): string {
     io: "input",
     override({ zodSchema, jsonSchema }) {
       const notes = settingNotes.get(zodSchema);
-      if (notes !== undefined) jsonSchema.description = `${notes.description} Allowed: ${notes.allowed}.`;
+      if (notes !== undefined) jsonSchema.description = `${notes.help} Allowed: ${notes.allowed}.`;
       // Variables are replaced before the check, so that an editor sees text where a number or a word will be.
       if (notes !== undefined && jsonSchema.type !== "array" && jsonSchema.type !== "object")
         allowVariables(jsonSchema);
@@ -82,9 +83,9 @@ function renderEntry({ path, notes, groupHelp }: TableEntry): string {
   return path.includes(".") ? "" : `\n## ${path}\n\n${groupHelp}\n${tableHead}`;
 }
 
-function renderRow(path: string, { default: written, allowed, unit, reload, flag, description }: SettingNotes): string {
-  const help = flag === undefined ? description : `${description} Flag: \`${flag}\`.`;
-  const cells = [`\`${path}\``, renderDefault(written), allowed, unit, reload, help];
+function renderRow(path: string, { default: written, allowed, unit, effect, flag, help }: SettingNotes): string {
+  const sentences = flag === undefined ? help : `${help} Flag: \`${flag.name}\`.`;
+  const cells = [`\`${path}\``, renderDefault(written), allowed, unit, effect, sentences];
   return `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |\n`;
 }
 

@@ -4,7 +4,11 @@
  */
 import { Command, CommanderError, Option } from "commander";
 import { nearestName } from "../runtime/nearest-name.ts";
+import { formatServerAddress } from "../runtime/server-address.ts";
 import type { FlagValues } from "../settings/load-settings.ts";
+import type { SettingNotes } from "../settings/setting-kinds.ts";
+import { defaultSettings } from "../settings/settings-table.ts";
+import { tableEntries } from "../settings/table-entries.ts";
 import { ExitCode } from "./exit-code.ts";
 import type { ExplainFlags } from "./explain.ts";
 import type { QueryFlags } from "./query.ts";
@@ -71,6 +75,9 @@ const exitCodeMeanings: Readonly<Record<keyof typeof ExitCode, string>> = {
   configuration: "settings or a file that are wrong or cannot be read, or a Node.js that is too old",
 };
 
+const { listen, cluster } = defaultSettings();
+const [ownServer = { host: "127.0.0.1", port: 53 }] = listen.addresses;
+
 type Finish = (exitCode: number) => void;
 
 function createProgram(actions: CommandActions, { write, writeError }: Terminal, finish: Finish): Command {
@@ -132,14 +139,11 @@ function createProgram(actions: CommandActions, { write, writeError }: Terminal,
 }
 
 function addServe(program: Command, actions: CommandActions, finish: Finish): void {
-  const collect = (value: string, earlier: readonly string[] = []): string[] => [...earlier, value];
-  program
+  const serve = program
     .command("serve", { isDefault: true })
-    .description("answer DNS queries until told to stop; also what runs when no command is given")
-    .option("--listen <ADDR:PORT>", "address for DNS over UDP and TCP; repeatable", collect)
-    .option("--upstream <ADDR:PORT>", "server to forward to; repeatable", collect)
-    .option("--admin <ADDR:PORT>", "address for metrics and health over HTTP")
-    .option("--cluster-domain <NAME>", "zone of the cluster")
+    .description("answer DNS queries until told to stop; also what runs when no command is given");
+  for (const { notes } of tableEntries.values()) if (notes?.flag !== undefined) serve.addOption(optionOf(notes));
+  serve
     .option("--config <FILE>", "settings file (YAML); flags override it")
     // An unknown command arrives here too, as an argument, and deserves a better message than one too many.
     .allowExcessArguments()
@@ -158,13 +162,20 @@ function addServe(program: Command, actions: CommandActions, finish: Finish): vo
     );
 }
 
+function optionOf({ flag, default: written }: SettingNotes): Option {
+  const { name = "", value = "", help = "" } = flag ?? {};
+  const option = new Option(`${name} <${value}>`, Array.isArray(written) ? `${help}; repeatable` : help);
+  if (!Array.isArray(written)) return option;
+  return option.argParser((text: string, earlier?: readonly string[]) => [...(earlier ?? []), text]);
+}
+
 function addQuery(program: Command, actions: CommandActions, finish: Finish): void {
   program
     .command("query")
     .description("ask a DNS server one question and show all that its reply says")
     .argument("<name>", "the name to ask for; of an IP address alone, its reverse name")
     .argument("[type]", "a record type such as AAAA, or TYPE and its number (default: A; PTR for an IP address)")
-    .option("--server <ADDR:PORT>", "server to ask; port 53 unless given", "127.0.0.1:5353")
+    .option("--server <ADDR:PORT>", "server to ask; port 53 unless given", formatServerAddress(ownServer))
     .option("--tcp", "ask over TCP at once, not only when the reply over UDP is truncated")
     .addOption(new Option("--dnssec", "ask for signatures too (DO)").conflicts("edns"))
     .option("--no-edns", "ask as clients without EDNS do: at most 512 octets over UDP")
@@ -195,7 +206,7 @@ function addExplain(program: Command, actions: CommandActions, finish: Finish): 
     .addOption(
       new Option("--resolv-conf <FILE>", "the pod's resolv.conf, for its search list and ndots").conflicts("namespace"),
     )
-    .option("--cluster-domain <NAME>", "zone of the cluster (default: that of the file, else cluster.local)")
+    .option("--cluster-domain <NAME>", `zone of the cluster (default: that of the file, else ${cluster.domain})`)
     .option("--against <ADDR:PORT>", "admin address of a running nodens, to ask for its state; else what the rules say")
     .option("--json", "print the explanation as JSON")
     .option("--no-color", "print without colours, on a terminal too")

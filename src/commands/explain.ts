@@ -3,7 +3,7 @@
  */
 import { readFileSync } from "node:fs";
 import { mutableLimitsOf } from "../app/parts-of-settings.ts";
-import { parseServerAddress } from "../runtime/server-address.ts";
+import { formatServerAddress, parseServerAddress } from "../runtime/server-address.ts";
 import { formatProblem } from "../settings/problem.ts";
 import { defaultSettings } from "../settings/settings-table.ts";
 import { parseResolvConf } from "../settings/resolv-conf.ts";
@@ -21,7 +21,7 @@ export interface ExplainFlags {
   readonly resolvConf?: string | undefined;
   readonly namespace: string;
   readonly clusterDomain?: string | undefined;
-  /** "ADDR:PORT", or an address alone, which means port 9253. */
+  /** "ADDR:PORT", or an address alone, which means the default port. */
   readonly against?: string | undefined;
   readonly json?: boolean | undefined;
   readonly color: boolean;
@@ -37,8 +37,7 @@ export interface ExplainOptions {
   readonly readFile?: (filePath: string) => string;
 }
 
-const defaultClusterDomain = "cluster.local";
-const adminPort = 9253;
+const { admin, cluster } = defaultSettings();
 const timeoutMs = 3000;
 
 /** Larger than any resolv.conf that a resolver reads whole. */
@@ -75,7 +74,7 @@ async function explainWith(
 ): Promise<{ readonly explanation: Explanation } | Failure> {
   const file = flags.resolvConf === undefined ? undefined : readResolvConf(flags.resolvConf, options);
   if (file !== undefined && "failure" in file) return file;
-  const wanted = flags.clusterDomain ?? clusterDomainIn(file?.search ?? []) ?? defaultClusterDomain;
+  const wanted = flags.clusterDomain ?? clusterDomainIn(file?.search ?? []) ?? cluster.domain;
   const clusterDomain = domainFrom(wanted);
   if (clusterDomain === undefined) return usage(`'${wanted}' is no domain name for a cluster`);
   const words = { name, namespace: flags.namespace, search: file?.search, ndots: file?.ndots };
@@ -94,9 +93,11 @@ async function explainAgainst(
   { name, path }: ExplainRequest,
   namespace: string | undefined,
 ): Promise<{ readonly explanation: Explanation } | Failure> {
-  const address = parseServerAddress(against, adminPort);
+  const address = parseServerAddress(against, admin.address.port);
   if (address === undefined || address.port === 0)
-    return usage(`'${against}' is no admin address: it must be an IP address and a port, as in 127.0.0.1:9253`);
+    return usage(
+      `'${against}' is not an admin address: it must be an IP address and a port, as in ${formatServerAddress(admin.address)}`,
+    );
   const parameters = new URLSearchParams({ name, ndots: String(path.ndots) });
   if (namespace === undefined) parameters.set("search", path.suffixes.join(" "));
   else parameters.set("namespace", namespace);

@@ -3,7 +3,8 @@
  */
 import { isIP } from "node:net";
 import { domainToASCII } from "node:url";
-import { maxNdots, type SearchPath } from "./lookup-plan.ts";
+import { maxNdots, maxSearchDomains } from "../settings/resolv-conf.ts";
+import type { SearchPath } from "./lookup-plan.ts";
 import { nameFromText } from "../wire/name-text.ts";
 
 /** A lookup to explain. */
@@ -25,7 +26,6 @@ export interface ExplainWords {
 const kubeletNdots = 5;
 
 /** What the Kubernetes API allows. */
-const maxSuffixes = 32;
 const maxSearchLength = 2048;
 
 /** Checks the words. `wrong` is a sentence that says which of them cannot be used, and why. */
@@ -64,7 +64,7 @@ function wrongNamespace(namespace: string): string | undefined {
 }
 
 function wrongSearch(search: readonly string[]): string | undefined {
-  if (search.length > maxSuffixes) return `${search.length} suffixes are too many: at most ${maxSuffixes}`;
+  if (search.length > maxSearchDomains) return `${search.length} suffixes are too many: at most ${maxSearchDomains}`;
   if (search.join(" ").length > maxSearchLength) return `the search list is over ${maxSearchLength} characters long`;
   const bad = search.find((suffix) => suffix !== "." && !isName(suffix));
   return bad === undefined ? undefined : `${show(bad)} in the search list is no domain name`;

@@ -7,6 +7,8 @@
  *   - a search list of over 255 octets: musl ignores it whole.
  */
 
+import { maxNdots } from "../settings/resolv-conf.ts";
+
 /** The two C libraries whose getaddrinfo is told apart. */
 export const clientLibraries = ["glibc", "musl"] as const;
 
@@ -35,9 +37,6 @@ export interface LookupStep {
 
 /** What the replies to one step's pair of queries say together; "failed" is SERVFAIL. */
 export type StepVerdict = "data" | "noData" | "denied" | "failed";
-
-/** The largest ndots that either library takes; more counts as this. */
-export const maxNdots = 15;
 
 /** The longest search list, with one space between suffixes, that musl has room for. */
 export const muslMaxSearchLength = 255;

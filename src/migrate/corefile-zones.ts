@@ -3,6 +3,7 @@
  */
 import { isIP } from "node:net";
 import { addressOctets } from "../runtime/server-address.ts";
+import { isZone } from "../settings/zone-name.ts";
 import { isVariable } from "./corefile-placeholders.ts";
 import type { ServerBlock } from "./corefile.ts";
 
@@ -30,17 +31,15 @@ export function zonesOf(block: ServerBlock): { zones: ServedZone[]; unusable: Un
     if (scheme !== "dns") unusable.push({ key, why: "nodens answers over UDP and TCP only" });
     else if (Number(port) === 0 || Number(port) > 65_535) unusable.push({ key, why: "no such port" });
     else if (names === undefined) unusable.push({ key, why: "it is no range of addresses" });
-    else if (!names.every(isZone)) unusable.push({ key, why: "it is no domain name that settings can hold" });
+    else if (!names.every(isServable)) unusable.push({ key, why: "it is no domain name that settings can hold" });
     else zones.push(...names.map((zone) => ({ zone, port: Number(port), block })));
   }
   return { zones, unusable };
 }
 
-/** Whether it is a zone as settings take them, the root included, or a variable. */
-export function isZone(zone: string): boolean {
-  return (
-    zone === "." || isVariable(zone) || (zone.length <= 253 && /^[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*$/.test(zone))
-  );
+/** Whether a block can be for it: a zone as settings take them, the root, or a variable. */
+export function isServable(zone: string): boolean {
+  return zone === "." || isVariable(zone) || isZone(zone);
 }
 
 /** Whether names below the zone are addresses. */

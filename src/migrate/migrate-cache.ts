@@ -2,6 +2,8 @@
  * The `cache` lines of a Corefile. CoreDNS has one cache for each block, nodens one for all: of times that differ the shortest is
  * taken, so that nothing is remembered for longer than before.
  */
+import { defaultSettings } from "../settings/settings-table.ts";
+import { limitsOf } from "../settings/table-entries.ts";
 import type { Directive } from "./corefile.ts";
 import type { Migration } from "./migration.ts";
 
@@ -19,7 +21,8 @@ export function migrateCache(cache: Directive, isCluster: boolean, migration: Mi
   migrateTtl("denial", cache, overall, isCluster, migration);
   for (const option of cache.block) migrateOption(option, isCluster, migration);
   if (!cache.block.some(({ name }) => name === "serve_stale")) {
-    const message = "stale answers are given for an hour when the upstream fails; cache.staleSeconds: 0 ends that";
+    const { staleSeconds } = defaultSettings().cache;
+    const message = `stale answers are given for up to ${staleSeconds} s when the upstream fails; cache.staleSeconds: 0 turns that off`;
     migration.note(cache.line, "cache", message);
   }
 }
@@ -27,7 +30,7 @@ export function migrateCache(cache: Directive, isCluster: boolean, migration: Mi
 /** A denial may not outlive an answer. The settings say so, and their default would. */
 export function settleCache(migration: Migration): void {
   const longest = migration.valueOf("cache.maxTtlSeconds");
-  const denials = migration.valueOf("cache.maxDenialTtlSeconds") ?? defaultTtlSeconds.denial;
+  const denials = migration.valueOf("cache.maxDenialTtlSeconds") ?? defaultSettings().cache.maxDenialTtlSeconds;
   if (typeof longest === "number" && Number(denials) > longest) migration.cap("cache.maxDenialTtlSeconds", longest);
 }
 
@@ -52,9 +55,9 @@ function migrateTtl(
 }
 
 function setTtl(kind: Kind, seconds: number, isCluster: boolean, line: number, migration: Migration): void {
-  if (kind === "success") migration.setLowest("cache.maxTtlSeconds", clamp(seconds, 1, 604_800), line);
-  else if (isCluster) migration.setLowest("cache.maxClusterDenialTtlSeconds", clamp(seconds, 0, 30), line);
-  else migration.setLowest("cache.maxDenialTtlSeconds", clamp(seconds, 1, 86_400), line);
+  if (kind === "success") migration.setLowest("cache.maxTtlSeconds", seconds, line);
+  else if (isCluster) migration.setLowest("cache.maxClusterDenialTtlSeconds", seconds, line);
+  else migration.setLowest("cache.maxDenialTtlSeconds", seconds, line);
 }
 
 function migrateOption(option: Directive, isCluster: boolean, migration: Migration): void {
@@ -74,8 +77,11 @@ function migrateOption(option: Directive, isCluster: boolean, migration: Migrati
       break;
     case "servfail": {
       const seconds = readSeconds(option.arguments[0] ?? "", line, name, migration);
-      if (seconds !== undefined) migration.setLowest("cache.maxFailureTtlSeconds", clamp(seconds, 1, 300), line);
-      if (seconds === 0) migration.note(line, "cache servfail", "a failure is remembered for one second at least");
+      if (seconds === undefined) break;
+      migration.setLowest("cache.maxFailureTtlSeconds", seconds, line);
+      const leastSeconds = limitsOf("cache.maxFailureTtlSeconds").min;
+      if (seconds < leastSeconds)
+        migration.note(line, "cache servfail", `a failure is remembered for at least ${leastSeconds} s`);
       break;
     }
     case "disable":
@@ -107,7 +113,7 @@ function noteCapacity({ name, line, arguments: [, , leastTtl] }: Directive, migr
 
 function migrateStale({ arguments: [duration = "1h", mode], line }: Directive, migration: Migration): void {
   const seconds = readSeconds(duration, line, "serve_stale", migration);
-  if (seconds !== undefined) migration.setLowest("cache.staleSeconds", clamp(seconds, 0, 604_800), line);
+  if (seconds !== undefined) migration.setLowest("cache.staleSeconds", seconds, line);
   if (mode?.toLowerCase() === "verify") return;
   const message = "a stale answer is given when the upstream fails or is slower than cache.staleAfterMs, not at once";
   migration.note(line, "cache serve_stale", message);
@@ -118,7 +124,7 @@ function migrateDisable(
   isCluster: boolean,
   migration: Migration,
 ): void {
-  if (kind === "denial" && zones.length === 0) setTtl("denial", isCluster ? 0 : 1, isCluster, line, migration);
+  if (kind === "denial" && zones.length === 0) setTtl("denial", 0, isCluster, line, migration);
   else migration.lose(line, "cache disable", "answers are always remembered, for as long as their time to live says");
 }
 
@@ -135,11 +141,6 @@ export function secondsOf(text: string): number | undefined {
   const factors: Readonly<Record<string, number>> = { h: 3600, m: 60, s: 1, ms: 0.001 };
   const parts = [...text.matchAll(/([\d.]+)(h|ms|m|s)/g)];
   return Math.round(parts.reduce((sum, [, amount, unit = "s"]) => sum + Number(amount) * (factors[unit] ?? 1), 0));
-}
-
-/** The number between the two bounds that is nearest. */
-export function clamp(value: number, lowest: number, highest: number): number {
-  return Math.min(highest, Math.max(lowest, value));
 }
 
 /** A number as CoreDNS writes it, or undefined. */

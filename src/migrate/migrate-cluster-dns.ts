@@ -2,6 +2,7 @@
  * The Corefile of the cluster's own DNS: it makes names from Services, and stays. nodens goes before it and asks it about
  * everything, so that there is little to carry over.
  */
+import { defaultSettings } from "../settings/settings-table.ts";
 import { kubeDnsVariable } from "./corefile-placeholders.ts";
 import { isAtOrBelow, isReverseZone, namesOf } from "./corefile-zones.ts";
 import type { Directive, ServerBlock } from "./corefile.ts";
@@ -21,7 +22,9 @@ export function migrateClusterDns(blocks: readonly ServerBlock[], kubernetes: Di
   const home = blocks.find(({ directives }) => directives.includes(kubernetes));
   const named = kubernetes.arguments.length > 0 ? kubernetes.arguments : (home?.keys ?? []);
   const zones = named.flatMap((zone) => namesOf(zone.replace(/:\d+$/, "")) ?? []);
-  const [domain = "cluster.local", ...others] = zones.filter((zone) => zone !== "." && !isReverseZone(zone));
+  const [domain = defaultSettings().cluster.domain, ...others] = zones.filter(
+    (zone) => zone !== "." && !isReverseZone(zone),
+  );
   migration.set("cluster.domain", domain, line);
   for (const zone of zones.filter(isReverseZone)) migration.add("cluster.reverseZones", zone, line);
   for (const zone of others) migration.set(`upstream.stubDomains.${zone}`, [kubeDnsVariable], line);

@@ -2,6 +2,7 @@
  * A Corefile of NodeLocal DNSCache, or of another CoreDNS, in settings of nodens: which zone is the cluster's, and in which order
  * the parts of the file are taken.
  */
+import { defaultSettings } from "../settings/settings-table.ts";
 import { fillPlaceholders } from "./corefile-placeholders.ts";
 import { isPlugin } from "./corefile-plugins.ts";
 import { isReverseZone, zonesOf, type ServedZone } from "./corefile-zones.ts";
@@ -54,6 +55,8 @@ function readZones(block: ServerBlock, migration: Migration): ServedZone[] {
   return zones;
 }
 
+const usualDomain = defaultSettings().cluster.domain;
+
 /** The usual name, or else the only zone that is asked where the cluster's addresses are looked up. */
 function findClusterDomain(
   zones: readonly ServedZone[],
@@ -61,7 +64,7 @@ function findClusterDomain(
   serviceAddress: string,
 ): string | undefined {
   const candidates = namedZones(zones);
-  if (candidates.includes("cluster.local")) return "cluster.local";
+  if (candidates.includes(usualDomain)) return usualDomain;
   const reverse = routes.filter(({ zone }) => isReverseZone(zone)).flatMap(({ servers }) => servers);
   const clusterServers = new Set([serviceAddress, ...reverse]);
   const likely = routes.filter(
@@ -82,10 +85,10 @@ function setClusterDomain(domain: string | undefined, zones: readonly ServedZone
     migration.note(
       line,
       "zone",
-      "the cluster's zone has no block; it is taken to be cluster.local, see cluster.domain",
+      `the cluster's zone has no block; it is taken to be ${usualDomain}, see cluster.domain`,
     );
   } else {
-    const message = "which zone is the cluster's cannot be told; if it is not cluster.local, set cluster.domain";
+    const message = `which zone is the cluster's cannot be told; if it is not ${usualDomain}, set cluster.domain`;
     migration.lose(line, "zone", message);
   }
 }

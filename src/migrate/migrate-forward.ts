@@ -1,7 +1,8 @@
 /*
  * The `forward` lines of a Corefile: which names went to which servers, and over what.
  */
-import { formatServerAddress, parseServerAddress } from "../runtime/server-address.ts";
+import { formatServerAddress } from "../runtime/server-address.ts";
+import { parseUpstreamServer } from "../settings/setting-kinds.ts";
 import { isVariable, nodeServersPlaceholder } from "./corefile-placeholders.ts";
 import { isAtOrBelow, isReverseZone, namesOf, type ServedZone } from "./corefile-zones.ts";
 import type { Directive } from "./corefile.ts";
@@ -102,9 +103,8 @@ function serverOf(target: string, line: number, migration: Migration): string[] 
   const address = target.replace(/^dns:\/\//, "");
   // Without its port the variable may hold an IPv6 address too.
   if (isVariable(address)) return [address.replace(/:53$/, "")];
-  const parsed = parseServerAddress(address, 53);
-  if (parsed !== undefined && parsed.port !== 0 && !/^[0.:]+$/.test(parsed.host))
-    return [parsed.port === 53 ? parsed.host : formatServerAddress(parsed)];
+  const parsed = parseUpstreamServer(address);
+  if (parsed !== undefined) return [parsed.port === 53 ? parsed.host : formatServerAddress(parsed)];
   const why = /^\w+:\/\//.test(target)
     ? "nodens asks over UDP and TCP only; name a server that answers those"
     : "no IP address that can be asked; nodens cannot look up its own servers, name their addresses";

@@ -1,9 +1,10 @@
 /*
  * The ConfigMap of kube-dns: JSON in its keys, a map of zones to servers and a list of servers.
  */
-import { parseServerAddress } from "../runtime/server-address.ts";
+import { parseUpstreamServer } from "../settings/setting-kinds.ts";
+import { normaliseZone } from "../settings/zone-name.ts";
 import { kubeDnsVariable } from "./corefile-placeholders.ts";
-import { isZone } from "./corefile-zones.ts";
+import { isServable } from "./corefile-zones.ts";
 import type { Migration } from "./migration.ts";
 
 /** The keys that kube-dns knows. */
@@ -27,12 +28,12 @@ export function migrateKubeDnsKey(key: KubeDnsKey, content: string, migration: M
   for (const [zone, servers] of lists) {
     if (!isListOfText(servers)) return `${key}: a JSON list of addresses is wanted${zone === "" ? "" : ` for ${zone}`}`;
     const line = lineOf(zone, content);
-    const name = zone.toLowerCase().replace(/\.$/, "");
-    if (zone !== "" && (name === "" || !isZone(name))) {
+    const name = normaliseZone(zone);
+    if (zone !== "" && (name === "" || !isServable(name))) {
       migration.lose(line, key, `${JSON.stringify(zone)} is no domain name that settings can hold`);
       continue;
     }
-    const path = zone === "" ? "upstream.outsideServers" : `upstream.stubDomains.${name}`;
+    const path = zone === "" ? "upstream.outsideServers" : (`upstream.stubDomains.${name}` as const);
     migration.setServers(path, usable(servers, key, line, migration), line);
   }
   return undefined;
@@ -40,7 +41,7 @@ export function migrateKubeDnsKey(key: KubeDnsKey, content: string, migration: M
 
 function usable(servers: readonly string[], key: string, line: number, migration: Migration): string[] {
   return [...new Set(servers)].filter((server) => {
-    if (parseServerAddress(server, 53) !== undefined) return true;
+    if (parseUpstreamServer(server) !== undefined) return true;
     migration.lose(
       line,
       key,

@@ -2,9 +2,10 @@
  * The lines of a Corefile's blocks apart from `forward` and `bind`: what becomes of each plugin.
  */
 import { isIP, isIPv6 } from "node:net";
+import { notesOf } from "../settings/table-entries.ts";
 import type { Directive } from "./corefile.ts";
 import { harmlessPlugins, lostPlugins } from "./corefile-plugins.ts";
-import { clamp, migrateCache, secondsOf, wholeNumber } from "./migrate-cache.ts";
+import { migrateCache, secondsOf, wholeNumber } from "./migrate-cache.ts";
 import type { Migration } from "./migration.ts";
 
 /** Takes over one line. `isCluster`: it is in the block of the cluster's own names. */
@@ -48,7 +49,11 @@ function remarkOnPlugin({ name, line }: Directive, migration: Migration): void {
 function migratePrometheus({ arguments: [address], line }: Directive, migration: Migration): void {
   const [, written = "", port = ""] = /^(.*):(\d+)$/.exec(address ?? "") ?? [];
   if (port === "") {
-    migration.note(line, "prometheus", "metrics are at admin.address, on loopback and port 9253 unless set");
+    migration.note(
+      line,
+      "prometheus",
+      `metrics are at admin.address, by default ${String(notesOf("admin.address").default)}`,
+    );
     return;
   }
   const host = written === "localhost" ? "127.0.0.1" : written.replace(/^\[(.*)\]$/, "$1");
@@ -63,7 +68,7 @@ function migratePrometheus({ arguments: [address], line }: Directive, migration:
 function migrateHealth({ arguments: [address], block, line }: Directive, migration: Migration): void {
   const lameDuck = block.find(({ name }) => name === "lameduck");
   const seconds = lameDuck === undefined ? undefined : secondsOf(lameDuck.arguments[0] ?? "");
-  if (seconds !== undefined) migration.set("shutdown.drainMs", clamp(seconds * 1000, 0, 60_000), lameDuck?.line);
+  if (seconds !== undefined) migration.set("shutdown.drainMs", seconds * 1000, lameDuck?.line);
   const at = address === undefined ? "" : `, not at ${address}`;
   migration.note(line, "health", `/healthz is at admin.address${at}; for probes there are files in probes.directory`);
 }
@@ -82,5 +87,5 @@ function migrateLog({ block, line }: Directive, migration: Migration): void {
 function migrateBufsize({ arguments: [size = "1232"], line }: Directive, migration: Migration): void {
   const bytes = wholeNumber(size);
   if (bytes === undefined) migration.note(line, "bufsize", `${size} is no number of bytes`);
-  else migration.setLowest("listen.maxUdpReplyBytes", clamp(bytes, 512, 4096), line);
+  else migration.setLowest("listen.maxUdpReplyBytes", bytes, line);
 }

@@ -3,6 +3,8 @@
  * be carried over.
  */
 import { Document, isMap, isNode, isScalar, isSeq } from "yaml";
+import { settingsSchema } from "../settings/settings-table.ts";
+import { type NumberPath, type SettingPath, tableEntries } from "../settings/table-entries.ts";
 
 /** Something of the old configuration and what became of it. */
 export interface MigrationRemark {
@@ -18,20 +20,23 @@ export interface MigrationRemark {
 /** A value as it will stand in the file. */
 export type MigratedValue = string | number | boolean | readonly string[];
 
-/** Takes what one file says. Paths are of settings ("upstream.servers"); what follows "upstream.stubDomains." is one zone. */
+/** The setting that a value is for; what follows "upstream.stubDomains." is one zone. */
+type TargetPath = SettingPath | `upstream.stubDomains.${string}`;
+
+/** Takes what one file says. A number outside the limits of its setting becomes the nearest one within. */
 export interface Migration {
   /** Sets a value. A second, different one for the same setting is left out and remarked. */
-  set(path: string, value: MigratedValue, line: number | undefined): void;
+  set(path: TargetPath, value: MigratedValue, line: number | undefined): void;
   /** Sets servers, unless there are none. A second, different list is a loss. */
-  setServers(path: string, servers: readonly string[], line: number): void;
+  setServers(path: TargetPath, servers: readonly string[], line: number): void;
   /** Sets the lower of the number there and this one: nothing is remembered for longer than before. */
-  setLowest(path: string, value: number, line: number): void;
+  setLowest(path: NumberPath, value: number, line: number): void;
   /** Lowers a number to this one, without a word: one setting follows from another. */
-  cap(path: string, value: number): void;
+  cap(path: NumberPath, value: number): void;
   /** Adds one to a list. */
-  add(path: string, value: string, line: number): void;
+  add(path: SettingPath, value: string, line: number): void;
   /** What is set so far. */
-  valueOf(path: string): MigratedValue | undefined;
+  valueOf(path: TargetPath): MigratedValue | undefined;
   /** Puts a comment over a group of settings ("attach"). */
   explain(group: string, comment: string): void;
   /** Remarks on something that changes no answer. Said once, whatever number of lines it is true of. */
@@ -91,11 +96,12 @@ export function createMigration(): GatheredSettings {
     }
 
     return {
-      set: (path, value, line) => put(path, value, line, false),
+      set: (path, value, line) => put(path, withinLimits(path, value), line, false),
       setServers(path, servers, line) {
         if (servers.length > 0) put(path, servers, line, true);
       },
-      setLowest(path, value, line) {
+      setLowest(path, written, line) {
+        const value = Number(withinLimits(path, written));
         const known = settings.get(path);
         if (known === undefined || Number(known.value) > value) settings.set(path, { value, ...placed(line) });
         if (known === undefined || known.value === value) return;
@@ -150,24 +156,14 @@ function without(value: MigratedValue, position: number | undefined): { left?: M
   return { left: value.filter((_, index) => index !== position), taken };
 }
 
+function withinLimits(path: TargetPath, value: MigratedValue): MigratedValue {
+  const limits = tableEntries.get(path)?.notes?.limits;
+  return typeof value !== "number" || limits === undefined ? value : Math.min(limits.max, Math.max(limits.min, value));
+}
+
 function show(value: MigratedValue): string {
   return typeof value === "object" ? `[${value.join(", ")}]` : String(value);
 }
-
-/** The order in which a reader expects the groups: how pods arrive, who is asked, the rest. */
-const groupOrder = [
-  "listen",
-  "attach",
-  "admin",
-  "probes",
-  "cluster",
-  "upstream",
-  "search",
-  "cache",
-  "limits",
-  "log",
-  "shutdown",
-];
 
 function write(
   settings: ReadonlyMap<string, PlacedValue>,
@@ -175,7 +171,8 @@ function write(
   title: string,
 ): string {
   const entries = [...settings].map(([path, placed]) => ({ keys: keysOf(path), ...placed }));
-  const rank = ({ keys: [group = ""] }: { keys: readonly string[] }) => groupOrder.indexOf(group);
+  const groups = Object.keys(settingsSchema.shape);
+  const rank = ({ keys: [group = ""] }: { keys: readonly string[] }) => groups.indexOf(group);
   const ordered = entries.toSorted((one, other) => rank(one) - rank(other));
   const tree: Tree = new Map();
   for (const { keys, value } of ordered) putAt(tree, keys, value);

@@ -4,7 +4,8 @@
 import { isDeepStrictEqual } from "node:util";
 import { stringify } from "yaml";
 import { z } from "zod";
-import { settingsSchema, tableEntries, type Settings } from "./settings-table.ts";
+import { settingsSchema, type Settings } from "./settings-table.ts";
+import { tableEntries } from "./table-entries.ts";
 
 /** All settings, defaults included, as YAML that loadSettings reads back to the same settings. */
 export function printEffectiveSettings(settings: Settings): string {
@@ -15,7 +16,7 @@ export function printEffectiveSettings(settings: Settings): string {
 export function settingsThatNeedRestart(before: Settings, after: Settings): string[] {
   const [old, fresh] = [writeTree(before), writeTree(after)];
   return [...tableEntries.values()]
-    .filter(({ notes }) => notes?.reload === "restart")
+    .filter(({ notes }) => notes?.effect === "restart")
     .map(({ path }) => path)
     .filter((path) => !isDeepStrictEqual(valueAt(old, path), valueAt(fresh, path)));
 }

@@ -8,7 +8,8 @@ import { findContradictions, findDoubts, type Contradiction } from "./contradict
 import type { Environment } from "./expand-variables.ts";
 import { nearestName } from "../runtime/nearest-name.ts";
 import { formatPath, inReadingOrder, showValue, type Place, type Problem } from "./problem.ts";
-import { settingsSchema, tableEntries, type Settings, type TableEntry } from "./settings-table.ts";
+import { settingsSchema, type Settings } from "./settings-table.ts";
+import { tableEntries, type TableEntry } from "./table-entries.ts";
 import { readYaml, type ValuePath, type YamlFile } from "./yaml-file.ts";
 
 /** Values of the flags, as text. One that is undefined, or an empty list, overrides nothing. */
@@ -97,14 +98,14 @@ function applyFlags(tree: unknown, overrides: FlagValues): Map<string, string> {
   const applied = new Map<string, string>();
   for (const { path, notes } of tableEntries.values()) {
     if (notes?.flag === undefined) continue;
-    const name = notes.flag.slice(2).replace(/-(\w)/g, (_dash, letter: string) => letter.toUpperCase());
+    const name = notes.flag.name.slice(2).replace(/-(\w)/g, (_dash, letter: string) => letter.toUpperCase());
     const value = overrides[name as keyof FlagValues];
     const [groupName = "", settingName = ""] = path.split(".");
     if (value === undefined || (typeof value !== "string" && value.length === 0) || !isTree(tree)) continue;
     const members = (tree[groupName] ??= {});
     if (!isTree(members)) continue;
     members[settingName] = typeof value === "string" ? value : [...value];
-    applied.set(path, notes.flag);
+    applied.set(path, notes.flag.name);
   }
   return applied;
 }

@@ -26,11 +26,16 @@ export interface ResolvConf {
 }
 
 const maxNameservers = 3;
-const maxSearchDomains = 32;
+
+/** The most suffixes that a search list may have; the Kubernetes API allows as many. */
+export const maxSearchDomains = 32;
+
+/** The largest ndots that resolvers take; more counts as this. */
+export const maxNdots = 15;
 
 /** The numbered options, with their defaults and the most that glibc takes. */
 const numbers = {
-  ndots: { default: 1, most: 15 },
+  ndots: { default: 1, most: maxNdots },
   timeout: { default: 5, most: 30 },
   attempts: { default: 2, most: 5 },
 } as const;

@@ -5,9 +5,16 @@
 import { isIP, isIPv4, SocketAddress } from "node:net";
 import { z } from "zod";
 import { formatServerAddress, parseServerAddress, type ServerAddress } from "../runtime/server-address.ts";
+import { isZone, normaliseZone, zoneInWords } from "./zone-name.ts";
 
 /** Whether a changed value takes effect while nodens runs, or only after a restart. */
-type ReloadEffect = "live" | "restart";
+type Effect = "live" | "restart";
+
+/** The smallest and the largest number that a setting takes, both allowed themselves; of a size, in bytes. */
+export interface Limits {
+  readonly min: number;
+  readonly max: number;
+}
 
 /** A range of IP addresses (CIDR): an IP literal without brackets and how many of its leading bits count. */
 export interface AddressRange {
@@ -15,25 +22,35 @@ export interface AddressRange {
   readonly prefixLength: number;
 }
 
+/** The command-line flag that overrides a setting. One for a list may be given several times. */
+export interface Flag {
+  /** With its dashes. */
+  readonly name: string;
+  /** What stands for its value in the help. */
+  readonly value: string;
+  readonly help: string;
+}
+
 /** What is known of a setting beside its schema: everything that documents and messages say about it. */
 export interface SettingNotes {
-  readonly description: string;
+  readonly help: string;
   /** In words: which values are allowed. */
   readonly allowed: string;
+  /** Of numbers and sizes alone. */
+  readonly limits: Limits | undefined;
   readonly unit: string;
   /** As it is written in YAML. */
   readonly default: unknown;
-  readonly reload: ReloadEffect;
-  /** The command-line flag that overrides the setting, with its dashes. */
-  readonly flag: string | undefined;
+  readonly effect: Effect;
+  readonly flag: Flag | undefined;
 }
 
 /** What a declaration in the table says; the kind adds the rest. */
 interface Declaration<Default> {
   readonly default: Default;
-  readonly reload: ReloadEffect;
+  readonly effect: Effect;
   readonly help: string;
-  readonly flag?: string;
+  readonly flag?: Flag;
 }
 
 /** A declaration with limits, both allowed themselves. */
@@ -43,21 +60,22 @@ type Bounded<Default, Limit> = Declaration<Default> & { readonly between: readon
 export const settingNotes = z.registry<SettingNotes>();
 
 /** The sentence about every group of settings, by its schema. */
-export const groupNotes = z.registry<{ description: string }>();
+export const groupNotes = z.registry<{ help: string }>();
 
 /** A group of settings: a YAML map that accepts no other keys and may be left out. */
-export function group<Shape extends z.ZodRawShape>(description: string, shape: Shape) {
+export function group<Shape extends z.ZodRawShape>(help: string, shape: Shape) {
   // Every member has a default, which the type parameter cannot say: hence the cast of the empty map.
   return z
     .strictObject(shape)
     .prefault({} as never)
-    .register(groupNotes, { description });
+    .register(groupNotes, { help });
 }
 
 /** A whole number in the given unit. */
 export function wholeNumber(unit: string, declaration: Bounded<number, number>) {
   const [min, max] = declaration.between;
-  return declare(z.int().min(min).max(max), unit, `a whole number from ${min} to ${max}`, declaration);
+  const allowed = `a whole number from ${min} to ${max}`;
+  return declare(z.int().min(min).max(max), unit, allowed, declaration, { min, max });
 }
 
 /** true or false. */
@@ -78,20 +96,20 @@ export function oneOf<const Word extends string>(words: readonly Word[], declara
 /** A size in bytes, written as a whole number or with a binary unit: 33554432, "32MiB". The program gets bytes. */
 export function byteSize(declaration: Bounded<number | string, string>) {
   const [min, max] = declaration.between;
-  const [minBytes, maxBytes] = [parseByteSize(min) ?? 0, parseByteSize(max) ?? 0];
+  const limits = { min: parseByteSize(min) ?? 0, max: parseByteSize(max) ?? 0 };
   const written = z.union([z.int(), z.string().regex(/^\d+(KiB|MiB|GiB)?$/)]);
   const schema = z.codec(written, z.int(), {
     decode(size, context) {
       const bytes = parseByteSize(size);
-      return bytes === undefined || bytes < minBytes || bytes > maxBytes ? refuse(context, size) : bytes;
+      return bytes === undefined || bytes < limits.min || bytes > limits.max ? refuse(context, size) : bytes;
     },
     encode: (bytes) => bytes,
   });
   const allowed = `bytes as a whole number or with KiB, MiB or GiB, from \`${min}\` to \`${max}\``;
-  return declare(schema, "bytes", allowed, declaration);
+  return declare(schema, "bytes", allowed, declaration, limits);
 }
 
-const anyAddress = writtenAddress(() => true);
+const anyAddress = writtenAddress(parseServerAddress);
 
 /** The address of a socket to listen on: ADDR:PORT, where port 0 means any free port. */
 export function listenAddress(declaration: Declaration<string>) {
@@ -113,7 +131,16 @@ export function ipAddresses(declaration: Declaration<string[]>) {
   return declare(z.array(written), "", "a list of IP addresses", declaration);
 }
 
-const serverList = z.array(writtenAddress(isUpstreamAddress, 53));
+/**
+ * The address of a server to ask, on port 53 unless it names one. Undefined for what is not an address, and for one that nothing can
+ * be sent to: port 0, or "every address".
+ */
+export function parseUpstreamServer(text: string): ServerAddress | undefined {
+  const address = parseServerAddress(text, 53);
+  return address === undefined || address.port === 0 || isAnyAddress(address.host) ? undefined : address;
+}
+
+const serverList = z.array(writtenAddress(parseUpstreamServer));
 const servers = "`ADDR`, `ADDR:PORT` or `[ADDR6]:PORT` (port 53 unless given; IP addresses, no host names)";
 
 /** DNS servers to ask, possibly none. */
@@ -164,9 +191,10 @@ function declare<Schema extends z.ZodType>(
   schema: Schema,
   unit: string,
   allowed: string,
-  { default: written, reload, help, flag }: Declaration<z.input<Schema>>,
+  { default: written, effect, help, flag }: Declaration<z.input<Schema>>,
+  limits?: Limits,
 ) {
-  const notes = { description: help, allowed, unit, default: written, reload, flag };
+  const notes = { help, allowed, limits, unit, default: written, effect, flag };
   const declared = schema.prefault(written as never);
   settingNotes.add(declared, notes);
   return declared;
@@ -178,42 +206,22 @@ function refuse(context: z.core.ParsePayload, input: unknown): never {
   return z.NEVER;
 }
 
-function writtenAddress(isAllowed: (address: ServerAddress) => boolean, defaultPort?: number) {
+function writtenAddress(parse: (text: string) => ServerAddress | undefined) {
   return z.codec(z.string(), z.custom<ServerAddress>(), {
-    decode(text, context) {
-      const address = parseServerAddress(text, defaultPort);
-      return address === undefined || !isAllowed(address) ? refuse(context, text) : address;
-    },
+    decode: (text, context) => parse(text) ?? refuse(context, text),
     encode: formatServerAddress,
   });
-}
-
-/** A question can be sent neither to port 0 nor to "every address". */
-function isUpstreamAddress({ host, port }: ServerAddress): boolean {
-  return port !== 0 && !isAnyAddress(host);
 }
 
 function isAnyAddress(host: string): boolean {
   return /^[0.:]+$/.test(host);
 }
 
-const zoneInWords =
-  "a domain name: labels of 1 to 63 letters, digits, `-` or `_`, together at most 253 characters, not the root";
-
 function writtenZone() {
   return z.codec(z.string(), z.string(), {
     decode: (text, context) => (isZone(text) ? normaliseZone(text) : refuse(context, text)),
     encode: (name) => name,
   });
-}
-
-function isZone(text: string): boolean {
-  const name = normaliseZone(text);
-  return name.length <= 253 && name.split(".").every((label) => /^[a-z0-9_-]{1,63}$/.test(label));
-}
-
-function normaliseZone(text: string): string {
-  return text.toLowerCase().replace(/\.$/, "");
 }
 
 /** One spelling per address, the one in which the system lists them. A zone ("%eth0") stays as it is. */

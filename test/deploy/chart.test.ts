@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { parse } from "yaml";
-import { tableEntries } from "../../src/settings/settings-table.ts";
+import { tableEntries } from "../../src/settings/table-entries.ts";
 import { renderers, runTool } from "../support/manifests/manifests-tools.ts";
 import { variants } from "../support/manifests/manifests-variants.ts";
 import {

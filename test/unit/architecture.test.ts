@@ -47,7 +47,7 @@ const rules: Readonly<Record<string, Rule>> = {
   // The composition root sees every room; the verbs see what each of them does.
   app: { rooms: everyRoom, node: true },
   commands: { rooms: [...everyRoom, "app"], packages: ["commander"], node: true },
-  explain: { rooms: ["resolve", "search", "cache", "wire", "runtime"], packages: ["zod"], node: true },
+  explain: { rooms: ["resolve", "search", "cache", "settings", "wire", "runtime"], packages: ["zod"], node: true },
   migrate: { rooms: ["settings", "runtime"], packages: ["yaml"], node: true },
   query: { rooms: ["wire", "runtime"], packages: ["dns2"], node: true },
   // Bytes and nothing else: it must not even know that there is a system.

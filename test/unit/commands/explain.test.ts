@@ -205,7 +205,7 @@ test.each([
   [
     "web",
     { against: "localhost:9253" },
-    "'localhost:9253' is no admin address: it must be an IP address and a port, as in 127.0.0.1:9253",
+    "'localhost:9253' is not an admin address: it must be an IP address and a port, as in 127.0.0.1:9253",
   ],
 ])("unusable: %j %j, one line and exit code 64", async (name, flags, error) => {
   expect(await run(name, flags)).toEqual({ exitCode: 64, output: "", errors: `nodens: ${error}\n` });

@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import { printEffectiveSettings, settingsThatNeedRestart } from "../../../src/settings/effective-settings.ts";
 import { loadSettings } from "../../../src/settings/load-settings.ts";
-import { settingsSchema, tableEntries, type Settings } from "../../../src/settings/settings-table.ts";
+import { settingsSchema, type Settings } from "../../../src/settings/settings-table.ts";
+import { tableEntries } from "../../../src/settings/table-entries.ts";
 
 const everythingChanged = `
 listen:
@@ -90,7 +91,7 @@ test("equal settings need no restart, however they were written", () => {
 });
 
 test("exactly the changed settings that are marked so need a restart", () => {
-  const marked = [...tableEntries.values()].filter(({ notes }) => notes?.reload === "restart").map(({ path }) => path);
+  const marked = [...tableEntries.values()].filter(({ notes }) => notes?.effect === "restart").map(({ path }) => path);
   expect(settingsThatNeedRestart(defaults, read(everythingChanged))).toEqual(marked);
   expect(settingsThatNeedRestart(defaults, read("log: { level: debug }\nadmin: { address: '127.0.0.1:1' }"))).toEqual([
     "admin.address",

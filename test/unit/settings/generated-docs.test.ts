@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { generatedPages } from "../../../scripts/generate-docs.ts";
 import { loadSettings } from "../../../src/settings/load-settings.ts";
-import { tableEntries } from "../../../src/settings/settings-table.ts";
+import { tableEntries } from "../../../src/settings/table-entries.ts";
 
 const root = join(import.meta.dirname, "../../..");
 const settingsPage = readFileSync(join(root, "docs/settings.md"), "utf8");

@@ -2,7 +2,8 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { loadSettings, type FlagValues } from "../../../src/settings/load-settings.ts";
 import { formatProblem } from "../../../src/settings/problem.ts";
-import { settingsSchema, tableEntries, type Settings } from "../../../src/settings/settings-table.ts";
+import { settingsSchema, type Settings } from "../../../src/settings/settings-table.ts";
+import { tableEntries } from "../../../src/settings/table-entries.ts";
 
 const environment = { HOST_IP: "10.1.2.3", FLOWS: "2", LEVEL: "debug", SWITCH: "false" };
 
@@ -361,6 +362,6 @@ test("no text makes loading throw", () => {
 
 test("every setting has a sentence of help, and one for its group", () => {
   for (const { path, notes, groupHelp } of tableEntries.values()) {
-    expect(notes?.description ?? groupHelp, path).toMatch(/^[A-Z].*[.]$/s);
+    expect(notes?.help ?? groupHelp, path).toMatch(/^[A-Z].*[.]$/s);
   }
 });

@@ -1,0 +1,25 @@
+/* Settings of `cluster`: which names are the cluster's. */
+import { group, zone, zones } from "./setting-kinds.ts";
+
+const privateReverseZones = [
+  "10.in-addr.arpa",
+  ...Array.from({ length: 16 }, (_, index) => `${16 + index}.172.in-addr.arpa`),
+  "168.192.in-addr.arpa",
+  "c.f.ip6.arpa",
+  "d.f.ip6.arpa",
+];
+
+/** The group `cluster`. */
+export const cluster = group("Which names belong to the cluster.", {
+  domain: zone({
+    default: "cluster.local",
+    effect: "restart",
+    flag: { name: "--cluster-domain", value: "NAME", help: "zone of the cluster" },
+    help: "The zone of Services and pods, as kubelet's `clusterDomain` has it.",
+  }),
+  reverseZones: zones({
+    default: privateReverseZones,
+    effect: "live",
+    help: "Reverse zones that are asked like cluster names. The default is the private ranges that pod and Service addresses come from.",
+  }),
+});

@@ -1,0 +1,54 @@
+/* Settings of `listen`: where pods reach nodens, and who may ask. */
+import { addressRanges, group, listenAddresses, wholeNumber } from "./setting-kinds.ts";
+
+const nearbyClients =
+  "127.0.0.0/8 ::1/128 169.254.0.0/16 fe80::/10 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 fc00::/7 100.64.0.0/10".split(
+    " ",
+  );
+
+/** The group `listen`. */
+export const listen = group("Where pods reach nodens, and who may ask.", {
+  addresses: listenAddresses({
+    default: ["127.0.0.1:5353"],
+    effect: "restart",
+    flag: { name: "--listen", value: "ADDR:PORT", help: "address for DNS over UDP and TCP" },
+    help: "Addresses to answer on, over UDP and TCP. `0.0.0.0` and `[::]` mean every address the machine has at start. Port 0 takes any free port. May be empty when `attach.mode` is `link-local` or `intercept`.",
+  }),
+  allow: addressRanges({
+    default: nearbyClients,
+    effect: "live",
+    help: "Clients that are answered; everyone else is dropped unread. The default is loopback, link-local, private and shared ranges, because a node may have a public address and must not be an open resolver.",
+  }),
+  maxUdpReplyBytes: wholeNumber("bytes", {
+    default: 1232,
+    between: [512, 4096],
+    effect: "live",
+    help: "Largest UDP reply, whatever the client offers. 1232 fits every IPv6 path unfragmented; larger answers are truncated and asked again over TCP.",
+  }),
+  tcp: group("TCP connections from pods.", {
+    maxConnections: wholeNumber("connections", {
+      default: 1024,
+      between: [1, 65_536],
+      effect: "restart",
+      help: "Open connections at once. One more closes the one that has been idle longest.",
+    }),
+    idleTimeoutMs: wholeNumber("ms", {
+      default: 10_000,
+      between: [100, 600_000],
+      effect: "restart",
+      help: "A connection without a question for this long is closed.",
+    }),
+    maxPipelined: wholeNumber("questions", {
+      default: 64,
+      between: [1, 4096],
+      effect: "restart",
+      help: "Unanswered questions on one connection; no more are read from it until one is answered.",
+    }),
+    maxWriteBufferBytes: wholeNumber("bytes", {
+      default: 262_144,
+      between: [65_537, 16_777_216],
+      effect: "restart",
+      help: "Replies that wait for a client that does not read. Above this the connection is closed. The largest message is 65537 bytes with its length.",
+    }),
+  }),
+});

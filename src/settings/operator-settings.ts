@@ -1,0 +1,57 @@
+/* Settings for operators: probes, admin server, log, metrics, shutdown. */
+import { filePath, group, listenAddress, oneOf, wholeNumber, yesOrNo } from "./setting-kinds.ts";
+
+/** The group `probes`. */
+export const probes = group(
+  "Files for the exec probes of a pod. An HTTP probe may reach the other pod of a rolling update.",
+  {
+    directory: filePath({
+      default: "",
+      effect: "restart",
+      help: "A folder for the files `ready`, which exists while nodens is ready, and `alive`, which is touched every second in which nodens answered through its own socket.",
+    }),
+  },
+);
+
+/** The group `admin`. */
+export const admin = group("The HTTP server for operators: `/metrics`, `/healthz`, `/readyz`.", {
+  address: listenAddress({
+    default: "127.0.0.1:9253",
+    effect: "restart",
+    flag: { name: "--admin", value: "ADDR:PORT", help: "address for metrics and health over HTTP" },
+    help: "Where it listens. It has no passwords: keep it on loopback or on the node's own network.",
+  }),
+});
+
+/** The group `log`. */
+export const log = group("The log: JSON lines on standard error.", {
+  level: oneOf(["trace", "debug", "info", "warn", "error", "fatal", "silent"], {
+    default: "info",
+    effect: "live",
+    help: "The least important level that is written.",
+  }),
+  queries: yesOrNo({
+    default: false,
+    effect: "live",
+    help: "Whether every query is logged. Expensive, and names tell what pods do.",
+  }),
+});
+
+/** The group `metrics`. */
+export const metrics = group("What `/metrics` shows.", {
+  compat: oneOf(["coredns", "off"], {
+    default: "coredns",
+    effect: "restart",
+    help: "Whether metrics are also shown under the `coredns_*` names that dashboards for node-local-dns expect.",
+  }),
+});
+
+/** The group `shutdown`. */
+export const shutdown = group("The end.", {
+  drainMs: wholeNumber("ms", {
+    default: 5000,
+    between: [0, 60_000],
+    effect: "live",
+    help: "How long nodens goes on answering after SIGTERM, until pods have found another server. Keep it below the pod's `terminationGracePeriodSeconds`.",
+  }),
+});

@@ -1,0 +1,145 @@
+/* Settings of `upstream`: which servers nodens asks, and over how many flows. */
+import { group, oneOf, serversByZone, upstreamServers, wholeNumber } from "./setting-kinds.ts";
+
+/** The group `upstream`. */
+export const upstream = group("Who is asked what the cache does not know, and over how many flows.", {
+  servers: upstreamServers({
+    default: [],
+    effect: "live",
+    flag: { name: "--upstream", value: "ADDR:PORT", help: "server to forward to" },
+    help: "The cluster's DNS Service, asked about cluster names. Empty starts the embedded cluster DNS, for trying nodens without a cluster.",
+  }),
+  outsideServers: upstreamServers({
+    default: [],
+    effect: "live",
+    help: "Servers for all other names. Empty means `upstream.servers`.",
+  }),
+  embeddedOutside: oneOf(["auto", "built-in"], {
+    default: "auto",
+    effect: "restart",
+    help: "Where the embedded cluster DNS, if it runs, gets names outside the cluster: from this machine's own resolvers if one answers (`auto`), or from its small table, which works offline.",
+  }),
+  stubDomains: serversByZone({
+    default: {},
+    effect: "live",
+    help: "Zones with servers of their own, such as a company's internal zone. The longest matching zone decides.",
+  }),
+  clusterTransport: oneOf(["tcp", "udp"], {
+    default: "tcp",
+    effect: "live",
+    help: "How cluster names are asked. Pipelined TCP needs one conntrack entry for any number of questions.",
+  }),
+  outsideTransport: oneOf(["udp", "tcp"], {
+    default: "udp",
+    effect: "live",
+    help: "How other names are asked. kube-dns answers one question at a time per TCP connection, so slow outside names go over long-lived UDP sockets.",
+  }),
+  maxSends: wholeNumber("sends", {
+    default: 3,
+    between: [1, 3],
+    effect: "live",
+    help: "How often one question is sent at most, first send included: more would multiply load when kube-dns is already slow.",
+  }),
+  deadlineMs: wholeNumber("ms", {
+    default: 4500,
+    between: [100, 30_000],
+    effect: "live",
+    help: "When a question is given up. Client resolvers wait 5 s unless told otherwise; an answer after that helps nobody.",
+  }),
+  tcp: group("TCP flows to an upstream server.", {
+    maxFlows: wholeNumber("flows", {
+      default: 3,
+      between: [1, 16],
+      effect: "live",
+      help: "Connections to one server at once. Each is one conntrack entry.",
+    }),
+    maxDepth: wholeNumber("questions", {
+      default: 32,
+      between: [1, 1024],
+      effect: "live",
+      help: "Unanswered questions on one connection. kube-dns answers them one after the other, so a deep queue is a slow one.",
+    }),
+    connectTimeoutMs: wholeNumber("ms", {
+      default: 1000,
+      between: [10, 10_000],
+      effect: "live",
+      help: "How long a connection may take to open. Must be below `upstream.deadlineMs`.",
+    }),
+    queryTimeoutMs: wholeNumber("ms", {
+      default: 800,
+      between: [10, 10_000],
+      effect: "live",
+      help: "How long one send waits for its answer before another flow or server is tried; doubles with each send. A connection that was silent all the while is given up. Must be below `upstream.deadlineMs`.",
+    }),
+    idleTimeoutMs: wholeNumber("ms", {
+      default: 8000,
+      between: [100, 600_000],
+      effect: "live",
+      help: "An unused connection is closed after this long. CoreDNS closes after 10 s; closing first avoids sending into a closing connection.",
+    }),
+    maxAgeSeconds: wholeNumber("s", {
+      default: 300,
+      between: [1, 86_400],
+      effect: "live",
+      help: "A connection is replaced at about this age, with jitter: it is pinned to one kube-dns pod, and new pods would get no load.",
+    }),
+    maxQueries: wholeNumber("questions", {
+      default: 10_000,
+      between: [1, 10_000_000],
+      effect: "live",
+      help: "A connection is replaced after this many questions.",
+    }),
+  }),
+  udp: group("UDP flows to an upstream server.", {
+    maxFlows: wholeNumber("flows", {
+      default: 2,
+      between: [1, 16],
+      effect: "live",
+      help: "Connected sockets to one server at once. Each is one conntrack entry.",
+    }),
+    retransmitMs: wholeNumber("ms", {
+      default: 800,
+      between: [10, 10_000],
+      effect: "live",
+      help: "How long one send waits for its answer before the question is sent again; doubles with each send. Must be below `upstream.deadlineMs`.",
+    }),
+    maxAgeSeconds: wholeNumber("s", {
+      default: 60,
+      between: [1, 86_400],
+      effect: "live",
+      help: "A socket is replaced at about this age, with jitter: for a fresh random port, and another kube-dns pod.",
+    }),
+    maxQueries: wholeNumber("questions", {
+      default: 1000,
+      between: [1, 10_000_000],
+      effect: "live",
+      help: "A socket is replaced after this many questions, so that its port is not worth guessing.",
+    }),
+    maxWrongReplies: wholeNumber("replies", {
+      default: 16,
+      between: [1, 65_535],
+      effect: "live",
+      help: "A socket that received this many replies to no open question is replaced: someone may be guessing.",
+    }),
+  }),
+  health: group("When a server counts as down, and as up again.", {
+    probeIntervalMs: wholeNumber("ms", {
+      default: 500,
+      between: [50, 60_000],
+      effect: "live",
+      help: "First pause between probes of a server that is down; it doubles up to `upstream.health.maxBackoffMs`.",
+    }),
+    maxBackoffMs: wholeNumber("ms", {
+      default: 5000,
+      between: [50, 300_000],
+      effect: "live",
+      help: "Longest pause between probes: how late a server that came back is noticed.",
+    }),
+    failuresUntilDown: wholeNumber("failures", {
+      default: 3,
+      between: [1, 1000],
+      effect: "live",
+      help: "Failures in a row after which a server counts as down.",
+    }),
+  }),
+});
