@@ -24,7 +24,7 @@ export interface Admin extends AdminServer {
 /** Opens the admin server of these settings. Rejects with a ListenError when its address cannot be opened. */
 export async function openAdmin(parts: AppParts, settings: Settings, build: BuildInfo): Promise<Admin> {
   const { clock, chain, lifeCycle, reload, sockets, log } = parts;
-  const metrics = metricSourcesOf(parts, build, () => hashOf(reload.inForce()));
+  const metrics = metricSourcesOf(parts, build, () => hashOf(reload.latest()));
   const isReady = () => readinessOf(lifeCycle, chain.loopGuard);
   const server = await startAdminServer({
     address: settings.admin.address,

@@ -1,13 +1,14 @@
 /*
  * New settings while nodens runs: which parts a changed setting reaches, and what is said of it.
  */
+import { isDeepStrictEqual } from "node:util";
 import { createAccessList } from "../listen/access-list.ts";
 import type { Front, QueryLog } from "../listen/answer-query.ts";
 import { type Logger, setLevel } from "../observe/log.ts";
 import type { ReloadCounters } from "../observe/metric-sources.ts";
 import type { Chain, ChainLimits } from "../resolve/create-chain.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { settingsThatNeedRestart } from "../settings/effective-settings.ts";
+import { settingsThatNeedRestart, withRestartSettingsOf } from "../settings/restart-settings.ts";
 import type { LoadedSettings } from "../settings/load-settings.ts";
 import { formatProblem } from "../settings/problem.ts";
 import type { Settings } from "../settings/settings-table.ts";
@@ -30,18 +31,26 @@ export interface ReloadParts {
 
 /** The settings in force, and how they change. */
 export interface Reload {
+  /** What nodens runs with: the latest settings, those that need a restart as they were at the start. */
   inForce(): Settings;
+  /** The settings last put in force, as they were loaded. */
+  latest(): Settings;
   readonly counters: ReloadCounters;
-  /** Puts new settings in force, or says why not and keeps the old ones. Never rejects. `trigger` is for the log. */
+  /**
+   * Puts new settings in force, or says why not and keeps the old ones. Called again before it is done, it goes on with the later
+   * settings after the earlier. Never rejects. `trigger` is for the log.
+   */
   apply(loaded: LoadedSettings, trigger: string): Promise<void>;
 }
 
-/** Creates the reload of a nodens that was started with `initial`, and puts what can change in force. */
-export function createReload(initial: Settings, parts: ReloadParts): Reload {
+/** Creates the reload of a nodens that was started with `atStart`, and puts what can change in force. */
+export function createReload(atStart: Settings, parts: ReloadParts): Reload {
   const { log, front, limits } = parts;
   const counters = { succeeded: 0, failed: 0, wasLastSuccessful: true };
-  let settings = initial;
-  reachParts(initial);
+  let latest = atStart;
+  let inForce = atStart;
+  let applied = Promise.resolve();
+  reachParts(atStart);
 
   /** Everything but the upstream: each part reads its own at every use. */
   function reachParts(next: Settings): void {
@@ -66,40 +75,39 @@ export function createReload(initial: Settings, parts: ReloadParts): Reload {
     log.error(fields, message);
   }
 
+  async function applyNow(loaded: LoadedSettings, trigger: string): Promise<void> {
+    if ("problems" in loaded) {
+      const problems = loaded.problems.map(formatProblem);
+      fail({ trigger, problems }, "new settings refused; the old ones stay");
+      return;
+    }
+    const next = withRestartSettingsOf(atStart, loaded.settings);
+    try {
+      // First, because nothing else can fail.
+      if (!isDeepStrictEqual(upstreamOf(inForce), upstreamOf(next))) await replaceUpstream(next);
+    } catch (error) {
+      fail({ trigger, err: error }, "new settings could not be applied; the old ones stay");
+      return;
+    }
+    reachParts(next);
+    [latest, inForce] = [loaded.settings, next];
+    counters.succeeded += 1;
+    counters.wasLastSuccessful = true;
+    log.info({ trigger, needRestart: settingsThatNeedRestart(atStart, latest) }, "new settings in force");
+  }
+
   return {
-    inForce: () => settings,
+    inForce: () => inForce,
+    latest: () => latest,
     counters,
-    async apply(loaded, trigger) {
-      if ("problems" in loaded) {
-        const problems = loaded.problems.map(formatProblem);
-        fail({ trigger, problems }, "new settings refused; the old ones stay");
-        return;
-      }
-      const previous = settings;
-      // Compared with the start, because what needs a restart is what it was then, however often the file has changed since.
-      const needRestart = settingsThatNeedRestart(initial, loaded.settings);
-      settings = loaded.settings;
-      // The cluster zone is built into the search scope and the listeners.
-      const reached = { ...settings, cluster: { ...settings.cluster, domain: initial.cluster.domain } };
-      reachParts(reached);
-      try {
-        if (isUpstreamChanged(previous, reached)) await replaceUpstream(reached);
-      } catch (error) {
-        fail({ trigger, err: error }, "new settings could not be applied");
-        return;
-      }
-      counters.succeeded += 1;
-      counters.wasLastSuccessful = true;
-      log.info({ trigger, needRestart }, "new settings in force");
+    apply(loaded, trigger) {
+      applied = applied.then(() => applyNow(loaded, trigger));
+      return applied;
     },
   };
 }
 
-function isUpstreamChanged(previous: Settings, next: Settings): boolean {
-  return JSON.stringify(upstreamOf(previous)) !== JSON.stringify(upstreamOf(next));
-}
-
-/** What the upstream is made of. The domain of the cluster does not change while nodens runs. */
+/** What the upstream is made of. */
 function upstreamOf({ upstream, cluster }: Settings) {
-  return { upstream, cluster: { ...cluster, domain: "" } };
+  return { upstream, cluster };
 }

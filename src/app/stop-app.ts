@@ -6,8 +6,11 @@ import type { AppParts } from "./start-app.ts";
 
 /** Two ways to end. Neither rejects; calling one after the other is allowed. */
 export interface Stop {
-  /** Says "not ready", goes on answering for `lameDuckMs`, answers what was received, closes everything. */
-  stop(lameDuckMs: number): Promise<void>;
+  /**
+   * Says "not ready", goes on answering for `lameDuckMs` (as long as `shutdown.drainMs` says unless given), answers what was received,
+   * closes everything.
+   */
+  stop(lameDuckMs?: number): Promise<void>;
   /** Closes everything now. */
   close(): Promise<void>;
 }
@@ -16,7 +19,7 @@ const drainPollMs = 20;
 
 /** Creates the end of these parts; without `admin` where that was not opened yet. */
 export function createStop(parts: AppParts & { readonly admin?: Admin }): Stop {
-  const { clock, lifeCycle, upstream, chain, sockets, attachment, reload, admin } = parts;
+  const { log, clock, lifeCycle, upstream, chain, sockets, attachment, reload, admin } = parts;
 
   async function close(): Promise<void> {
     lifeCycle.end();
@@ -27,7 +30,8 @@ export function createStop(parts: AppParts & { readonly admin?: Admin }): Stop {
   }
 
   return {
-    async stop(lameDuckMs) {
+    async stop(lameDuckMs = reload.inForce().shutdown.drainMs) {
+      log.info({ lameDuckMs }, "ending");
       lifeCycle.drain();
       admin?.endProbes();
       await attachment.release();

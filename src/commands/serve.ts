@@ -4,7 +4,7 @@
 import { describeApp } from "../app/describe-app.ts";
 import { type App, startApp } from "../app/start-app.ts";
 import { ListenError } from "../listen/open-listeners.ts";
-import { createLogger, type Logger } from "../observe/log.ts";
+import { createLogger } from "../observe/log.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { handleSignals } from "../runtime/signals.ts";
 import { type FlagValues, type LoadedSettings, loadSettings } from "../settings/load-settings.ts";
@@ -39,7 +39,7 @@ export async function serve(options: ServeOptions): Promise<number> {
     const build = readBuild(env);
     const app = await startApp({ settings, clock, log, build });
     options.write(`${describeApp(app, build.version)}\n`);
-    await untilEnded(app, log, options);
+    await untilEnded(app, options);
     return ExitCode.ok;
   } catch (error) {
     if (!(error instanceof ListenError)) throw error;
@@ -49,14 +49,13 @@ export async function serve(options: ServeOptions): Promise<number> {
 }
 
 /** Reloads when the file changes or SIGHUP comes, and resolves when a signal has ended nodens. */
-function untilEnded(app: App, log: Logger, options: ServeOptions): Promise<void> {
+function untilEnded(app: App, options: ServeOptions): Promise<void> {
   const { filePath, clock } = options;
   return new Promise((resolve) => {
     const onChange = (text: string | undefined) => void app.reload.apply(load(options, text), "changed file");
     const watcher = filePath === undefined ? undefined : watchSettings(filePath, { clock, onChange });
 
-    async function end(lameDuckMs: number): Promise<void> {
-      log.info({ lameDuckMs }, "ending");
+    async function end(lameDuckMs?: number): Promise<void> {
       watcher?.close();
       await app.stop(lameDuckMs);
       resolve();
@@ -65,7 +64,7 @@ function untilEnded(app: App, log: Logger, options: ServeOptions): Promise<void>
     // To the very end: a signal that comes twice, from a terminal and from npm, must not kill what is ending well.
     handleSignals(
       {
-        stop: (signal) => void end(signal === "SIGTERM" ? app.reload.inForce().shutdown.drainMs : 0),
+        stop: (signal) => void (signal === "SIGTERM" ? end() : end(0)),
         stopAtOnce() {
           watcher?.close();
           void app.close().then(resolve);

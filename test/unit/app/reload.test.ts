@@ -1,0 +1,178 @@
+/*
+ * What the word "live" or "restart" in the table of settings promises, setting by setting: a live one changes a running part through
+ * a reload, a restart one changes none and is named in the log until nodens is started again.
+ */
+import { expect, test } from "vitest";
+import { mutableLimitsOf, rangesOf, upstreamOptionsOf } from "../../../src/app/parts-of-settings.ts";
+import { createReload, type ReloadParts } from "../../../src/app/reload.ts";
+import type { AppParts } from "../../../src/app/start-app.ts";
+import { createStop } from "../../../src/app/stop-app.ts";
+import { createAccessList } from "../../../src/listen/access-list.ts";
+import type { Front } from "../../../src/listen/answer-query.ts";
+import { createLogger } from "../../../src/observe/log.ts";
+import { createLifeCycle } from "../../../src/runtime/life-cycle.ts";
+import { defaultSettings, type Settings } from "../../../src/settings/settings-table.ts";
+import { tableEntries } from "../../../src/settings/table-entries.ts";
+import { createFakeClock } from "../../support/program/fake-clock.ts";
+import { defaultsBut } from "../../support/settings/changed-settings.ts";
+
+const pathsThatTake = (effect: "live" | "restart") =>
+  [...tableEntries.values()].filter(({ notes }) => notes?.effect === effect).map(({ path }) => path);
+
+test.each(pathsThatTake("live"))("a changed %s reaches a running part", async (path) => {
+  const running = run();
+  const before = await running.observe();
+  await running.reload.apply({ settings: defaultsBut(path), warnings: [] }, "test");
+  expect(await running.observe()).not.toEqual(before);
+  expect(running.lines()).toMatchObject([{ msg: "new settings in force", needRestart: [] }]);
+});
+
+test.each(pathsThatTake("restart"))("a changed %s reaches nothing before a restart", async (path) => {
+  const running = run();
+  const before = await running.observe();
+  await running.reload.apply({ settings: defaultsBut(path), warnings: [] }, "test");
+  expect(await running.observe()).toEqual(before);
+  expect(running.replacements()).toBe(0);
+  expect(running.lines()).toMatchObject([{ needRestart: [path] }]);
+});
+
+test("what needs a restart is named at every reload until the file says what nodens was started with", async () => {
+  const running = run();
+  for (const settings of [
+    defaultsBut("admin.address"),
+    defaultsBut("admin.address"),
+    defaultsBut("admin.address", "cache.prefetch"),
+    defaultSettings(),
+  ])
+    await running.reload.apply({ settings, warnings: [] }, "test");
+  expect(running.lines().map(({ needRestart }) => needRestart)).toEqual([
+    ["admin.address"],
+    ["admin.address"],
+    ["admin.address"],
+    [],
+  ]);
+});
+
+test("the latest settings are told apart from those in force", async () => {
+  const { reload } = run();
+  const latest = defaultsBut("admin.address", "cache.prefetch");
+  await reload.apply({ settings: latest, warnings: [] }, "test");
+  expect(reload.latest()).toEqual(latest);
+  expect(reload.inForce()).toEqual(defaultsBut("cache.prefetch"));
+});
+
+test("nodens may ask itself where it listens, whatever a reload says of addresses that wait for a restart", async () => {
+  const running = run();
+  const settings = defaultsBut("listen.addresses", "listen.allow");
+  await running.reload.apply(
+    { settings: { ...settings, listen: { ...settings.listen, addresses: [] } }, warnings: [] },
+    "test",
+  );
+  expect(running.isAllowed("127.0.0.1")).toBe(true);
+  expect(running.isAllowed("127.0.0.3")).toBe(false);
+});
+
+test("settings with problems change nothing", async () => {
+  const running = run();
+  const before = await running.observe();
+  await running.reload.apply(
+    { problems: [{ place: { flag: "--admin" }, setting: "admin.address", wrong: "is 7" }] },
+    "test",
+  );
+  expect(await running.observe()).toEqual(before);
+  expect(running.reload.counters).toEqual({ succeeded: 0, failed: 1, wasLastSuccessful: false });
+});
+
+test("settings whose upstream cannot be made change nothing, and are tried again", async () => {
+  const running = run();
+  const before = await running.observe();
+  const settings = defaultsBut("upstream.servers", "cache.prefetch");
+  running.failReplacing(true);
+  await running.reload.apply({ settings, warnings: [] }, "test");
+  expect(await running.observe()).toEqual(before);
+  expect(running.reload.counters).toMatchObject({ failed: 1, wasLastSuccessful: false });
+  running.failReplacing(false);
+  await running.reload.apply({ settings, warnings: [] }, "test");
+  expect(await running.observe()).not.toEqual(before);
+  expect(running.reload.counters).toMatchObject({ succeeded: 1, wasLastSuccessful: true });
+});
+
+test("of two reloads at once the later one holds", async () => {
+  const running = run();
+  const slow = running.reload.apply({ settings: defaultsBut("upstream.servers"), warnings: [] }, "first");
+  await Promise.all([slow, running.reload.apply({ settings: defaultSettings(), warnings: [] }, "second")]);
+  expect(running.reload.inForce()).toEqual(defaultSettings());
+  expect(await running.observe()).toEqual(await run().observe());
+});
+
+/** A nodens on the defaults, as far as a reload can reach it. */
+function run() {
+  const atStart = defaultSettings();
+  const lines: string[] = [];
+  const log = createLogger({ level: "info", destination: { write: (line: string) => void lines.push(line) } });
+  const clock = createFakeClock();
+  const limits = mutableLimitsOf(atStart);
+  const front = {
+    accessList: createAccessList(rangesOf(atStart)),
+    maxUdpReplySizeBytes: atStart.listen.maxUdpReplyBytes,
+    queryLog: undefined,
+  } as unknown as Front;
+  let upstreamOptions = describeUpstream(atStart);
+  let replacements = 0;
+  let failsReplacing = false;
+  const upstream = {
+    async replace(settings: Settings) {
+      await Promise.resolve();
+      if (failsReplacing) throw new Error("no server");
+      replacements += 1;
+      upstreamOptions = describeUpstream(settings);
+    },
+    close: () => Promise.resolve(),
+  };
+  const parts = { log, clock, front, queryLog: () => {}, limits, chain: { failures: { relax: () => {} } }, upstream };
+  const reload = createReload(atStart, { ...parts, onUpstreamReplaced() {} } as unknown as ReloadParts);
+
+  /** How long nodens would go on answering if it were ended now. */
+  async function drainMs(): Promise<number | undefined> {
+    const pausesMs: number[] = [];
+    const done = () => Promise.resolve();
+    const stopping = {
+      log: createLogger({ level: "silent" }),
+      clock: { ...clock, pause: (ms: number) => done().then(() => void pausesMs.push(ms)) },
+      lifeCycle: createLifeCycle(),
+      attachment: { release: done, close: done },
+      sockets: { leave: done, close: done },
+      chain: { shared: { waiterCount: () => 0 } },
+      upstream,
+      reload,
+    };
+    await createStop(stopping as unknown as AppParts).stop();
+    return pausesMs[0];
+  }
+
+  return {
+    reload,
+    isAllowed: (client: string) => front.accessList(client),
+    lines: () => lines.map((line) => JSON.parse(line) as Record<string, unknown>),
+    replacements: () => replacements,
+    failReplacing: (fails: boolean) => void (failsReplacing = fails),
+    /** Everything of the running parts that settings decide. */
+    observe: async () => ({
+      level: log.level,
+      limits: structuredClone(limits),
+      isAllowed: ["10.0.0.1", "fd00::1", "192.0.2.1", "192.0.2.2", "127.0.0.2"].map((client) =>
+        front.accessList(client),
+      ),
+      maxUdpReplySizeBytes: front.maxUdpReplySizeBytes,
+      hasQueryLog: front.queryLog !== undefined,
+      upstreamOptions,
+      drainMs: await drainMs(),
+    }),
+  };
+}
+
+/** Routes by name, and everything else that an upstream is made of. */
+function describeUpstream(settings: Settings): unknown {
+  const { servers } = settings.upstream;
+  return structuredClone(upstreamOptionsOf(settings, servers.length > 0 ? servers : [{ host: "127.0.0.1", port: 1 }]));
+}
