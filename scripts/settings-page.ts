@@ -9,15 +9,15 @@ const lead = `# Settings
 This page is generated from the table of settings in \`src/settings/\` (\`npm run docs\`).
 
 nodens reads one YAML file, named with \`--config FILE\`. Every setting has a default, so the file may be empty or absent.
-Command-line flags go before the file, the file before the defaults.
+Command-line flags override the file, and the file overrides the defaults.
 
 - **Variables.** \`\${NAME}\` in a value is replaced by the environment variable of that name; \`\${NAME:-default}\` gives a
-  default for one that is unset or empty; \`$\${\` stands for a plain \`\${\`. An unset variable without a default is an error.
-  Inside \`[ ]\`, put the value in quotes. IPv6 addresses with a port need brackets, so \`\${HOST_IP}:53\` is for IPv4 only.
+  default for a variable that is unset or empty; \`$\${\` stands for a plain \`\${\`. An unset variable without a default is an error.
+  Inside \`[ ]\`, put the value in quotes. IPv6 addresses with a port need brackets, so \`\${HOST_IP}:53\` works for IPv4 only.
 - **Errors.** All errors of a file are reported at once, each as \`file:line:column\`, with what is wrong and what is allowed.
   Unknown keys are errors. nodens then exits with 78. \`nodens check FILE\` only checks, and prints the effective settings.
 - **Reload.** On SIGHUP, and when the file changes (also as part of a ConfigMap), settings marked _live_ take effect at once.
-  Those marked _restart_ keep their old value until nodens is started again. A file with errors changes nothing.
+  Those marked _restart_ keep their old value until nodens is restarted. A file with errors changes nothing.
 - **Editors.** [settings.schema.json](settings.schema.json) is the JSON Schema of the file.
 
 ## Example

@@ -1,11 +1,11 @@
-/* `nodens check FILE`: says everything that is wrong with a settings file, or prints the settings that it leads to. */
+/* `nodens check FILE`: reports everything that is wrong with a settings file, or prints the effective settings. */
 import { printEffectiveSettings } from "../settings/effective-settings.ts";
 import type { Environment } from "../settings/expand-variables.ts";
 import { loadSettings } from "../settings/load-settings.ts";
 import { formatProblem } from "../settings/problem.ts";
 import { ExitCode } from "./exit-code.ts";
 
-/** What `check` needs of the process. Both functions get whole lines, with their line ends. */
+/** What `check` needs of the process. `write` and `writeError` receive whole lines, with their line ends. */
 export interface CheckOptions {
   readonly env: Environment;
   readonly write: (text: string) => void;

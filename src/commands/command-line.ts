@@ -65,14 +65,14 @@ export function createCommandLine(actions: CommandActions, terminal: Terminal): 
 
 /** What the help says of the exit codes. */
 const exitCodeMeanings: Readonly<Record<keyof typeof ExitCode, string>> = {
-  ok: "done; for query: a reply came, whatever it says",
+  ok: "success; for query: a reply arrived, whatever it says",
   unexpected: "an error that nodens did not expect",
-  usage: "wrong command line: unknown command or flag; for query and explain: an unusable name, type or server",
+  usage: "wrong command line: an unknown command or flag; for query and explain: an unusable name, type or server",
   incomplete: "for migrate: the settings are written, but something that changes answers was not carried over",
-  unavailable: "an address is in use; for query and explain: no reply came",
+  unavailable: "an address is in use; for query and explain: no reply",
   system: "the system refused, for example an address that the machine does not have",
   noPermission: "not allowed, for example to listen on port 53",
-  configuration: "settings or a file that are wrong or cannot be read, or a Node.js that is too old",
+  configuration: "the settings or a file are wrong or cannot be read, or Node.js is too old",
 };
 
 const { listen, cluster } = defaultSettings();
@@ -85,8 +85,8 @@ function createProgram(actions: CommandActions, { write, writeError }: Terminal,
     .description("Node-local caching DNS server for Kubernetes.")
     .usage("[command] [flags]")
     .helpCommand(false)
-    .helpOption("-h, --help", "show this help; after a command, that command's")
-    .option("--version", "the same as the command version")
+    .helpOption("-h, --help", "show this help; after a command, the help of that command")
+    .option("--version", "same as the command version")
     .configureOutput({ writeOut: write, writeErr: writeError, outputError: (text) => writeError(asOneLine(text)) })
     .configureHelp({ helpWidth: 100 })
     .exitOverride()
@@ -96,20 +96,20 @@ function createProgram(actions: CommandActions, { write, writeError }: Terminal,
   addExplain(program, actions, finish);
   program
     .command("check")
-    .description("say everything that is wrong with a settings file, or print the settings it leads to")
+    .description("report everything that is wrong with a settings file, or print the effective settings")
     .argument("<file>", "the settings file (YAML)")
     .action(async (filePath: string) => finish(await actions.check(filePath)))
     .addHelpText("after", examples("nodens check nodens.yaml"));
   program
     .command("migrate")
-    .description("write settings from a Corefile, or from a ConfigMap with one or with kube-dns's stubDomains")
+    .description("write settings from a Corefile, or from a ConfigMap that holds one or kube-dns's stubDomains")
     .argument("<file>", "the Corefile or the manifest (YAML or JSON); - is standard input")
     .action(async (filePath: string) => finish(await actions.migrate(filePath)))
     .addHelpText(
       "after",
       [
-        "\nSettings go to standard output, what became of the rest to standard error, a line each with its place.",
-        "Lines with LOST change answers, and make the exit code 65. A file that cannot be read: 78.",
+        "\nSettings go to standard output; what became of the rest goes to standard error, one line each, with its place.",
+        "Lines marked LOST mean that answers change, and make the exit code 65. A file that cannot be read makes it 78.",
         examples(
           "nodens migrate Corefile > nodens.yaml",
           "kubectl -n kube-system get configmap node-local-dns -o yaml | nodens migrate - > nodens.yaml",
@@ -118,8 +118,8 @@ function createProgram(actions: CommandActions, { write, writeError }: Terminal,
     );
   program
     .command("detach")
-    .description("take off this node what nodens leaves on it: its addresses on lo, and its nftables table")
-    .option("--config <FILE>", "settings file (YAML) that says which addresses")
+    .description("remove what nodens leaves on this node: its addresses on lo, and its nftables table")
+    .option("--config <FILE>", "settings file (YAML) that names the addresses")
     .action(async ({ config }: { config?: string }) => finish(await actions.detach(config)))
     .addHelpText("after", examples("nodens detach", "nodens detach --config /etc/nodens/nodens.yaml"));
   program
@@ -128,7 +128,7 @@ function createProgram(actions: CommandActions, { write, writeError }: Terminal,
     .action(async () => finish(await actions.version()));
   program
     .command("help")
-    .description("show this help, or that of a command")
+    .description("show this help, or the help of a command")
     .argument("[command]", "the name of a command")
     .action((name?: string) => {
       const command = name === undefined ? program : program.commands.find((known) => known.name() === name);
@@ -141,7 +141,7 @@ function createProgram(actions: CommandActions, { write, writeError }: Terminal,
 function addServe(program: Command, actions: CommandActions, finish: Finish): void {
   const serve = program
     .command("serve", { isDefault: true })
-    .description("answer DNS queries until told to stop; also what runs when no command is given");
+    .description("answer DNS queries until stopped; the default command");
   for (const { notes } of tableEntries.values()) if (notes?.flag !== undefined) serve.addOption(optionOf(notes));
   serve
     .option("--config <FILE>", "settings file (YAML); flags override it")
@@ -172,11 +172,11 @@ function optionOf({ flag, default: written }: SettingNotes): Option {
 function addQuery(program: Command, actions: CommandActions, finish: Finish): void {
   program
     .command("query")
-    .description("ask a DNS server one question and show all that its reply says")
-    .argument("<name>", "the name to ask for; of an IP address alone, its reverse name")
+    .description("ask a DNS server one question and show everything in the reply")
+    .argument("<name>", "the name to ask for; an IP address stands for its reverse name")
     .argument("[type]", "a record type such as AAAA, or TYPE and its number (default: A; PTR for an IP address)")
-    .option("--server <ADDR:PORT>", "server to ask; port 53 unless given", formatServerAddress(ownServer))
-    .option("--tcp", "ask over TCP at once, not only when the reply over UDP is truncated")
+    .option("--server <ADDR:PORT>", "server to ask, on port 53 unless given", formatServerAddress(ownServer))
+    .option("--tcp", "ask over TCP from the start, not only after a truncated reply")
     .addOption(new Option("--dnssec", "ask for signatures too (DO)").conflicts("edns"))
     .option("--no-edns", "ask as clients without EDNS do: at most 512 octets over UDP")
     .option("--twice", "ask again 1.1 seconds later and compare TTL and time: does the reply come from a cache?")
@@ -200,14 +200,17 @@ function addQuery(program: Command, actions: CommandActions, finish: Finish): vo
 function addExplain(program: Command, actions: CommandActions, finish: Finish): void {
   program
     .command("explain")
-    .description("show what a pod goes through to look up a name, and what nodens does with each of its queries")
-    .argument("<name>", "the name as the program in the pod has it, with or without a final dot")
+    .description("show how a pod looks up a name, and what nodens does with each of its queries")
+    .argument("<name>", "the name as a program in the pod gives it, with or without a final dot")
     .option("--namespace <NS>", "namespace of the pod: its search list begins with it", "default")
     .addOption(
       new Option("--resolv-conf <FILE>", "the pod's resolv.conf, for its search list and ndots").conflicts("namespace"),
     )
-    .option("--cluster-domain <NAME>", `zone of the cluster (default: that of the file, else ${cluster.domain})`)
-    .option("--against <ADDR:PORT>", "admin address of a running nodens, to ask for its state; else what the rules say")
+    .option("--cluster-domain <NAME>", `zone of the cluster (default: that of --resolv-conf, else ${cluster.domain})`)
+    .option(
+      "--against <ADDR:PORT>",
+      "admin address of a running nodens whose state counts; without it, the rules alone",
+    )
     .option("--json", "print the explanation as JSON")
     .option("--no-color", "print without colours, on a terminal too")
     .action(async (name: string, flags: ExplainFlags) => finish(await actions.explain(name, flags)))
@@ -226,7 +229,7 @@ function programEpilogue(): string {
     ([name, meaning]) => `  ${String(ExitCode[name as keyof typeof ExitCode]).padEnd(3)} ${meaning}`,
   );
   return [
-    "\nFlags without a command are those of serve: see nodens help serve.",
+    "\nWithout a command, flags are those of serve; see nodens help serve.",
     examples(
       "nodens --listen 127.0.0.1:5353 --upstream 10.96.0.10:53",
       "nodens check nodens.yaml",

@@ -1,4 +1,4 @@
-/* `nodens migrate FILE`: settings from a Corefile, or from a ConfigMap with one or with kube-dns's own keys. */
+/* `nodens migrate FILE`: writes settings from a Corefile, or from a ConfigMap that holds one or kube-dns's own keys. */
 import { readFileSync } from "node:fs";
 import { isIPv6 } from "node:net";
 import { loadSettings } from "../settings/load-settings.ts";
@@ -6,12 +6,17 @@ import type { Problem } from "../settings/problem.ts";
 import { kubeDnsVariable } from "../migrate/corefile-placeholders.ts";
 import { readCorefile } from "../migrate/corefile.ts";
 import { ExitCode } from "./exit-code.ts";
-import { looksLikeCorefile, migrateCorefile } from "../migrate/migrate-corefile.ts";
-import { migrateKubeDnsKey } from "../migrate/migrate-kube-dns.ts";
-import { findSources, type MigrationSource } from "../migrate/migrate-sources.ts";
-import { createMigration, type GatheredSettings, type MigratedValue, type Migration } from "../migrate/migration.ts";
+import { looksLikeCorefile, migrateCorefile } from "../migrate/corefile-settings.ts";
+import { migrateKubeDnsKey } from "../migrate/kube-dns-keys.ts";
+import { findSources, type MigrationSource } from "../migrate/configuration-sources.ts";
+import {
+  createGatheredSettings,
+  type GatheredSettings,
+  type MigratedValue,
+  type Migration,
+} from "../migrate/gathered-settings.ts";
 
-/** What `migrate` needs. Both functions get whole lines, with their line ends. */
+/** What `migrate` needs. `write` and `writeError` receive whole lines, with their line ends. */
 export interface MigrateOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly write: (text: string) => void;
@@ -21,8 +26,8 @@ export interface MigrateOptions {
 }
 
 /**
- * Writes settings, and as errors what became of what is not in them, a line each. What it writes can always be loaded. Returns the
- * exit code: 0, 65 when something was lost that changes answers, 78 with nothing written when the file cannot be read.
+ * Writes settings and, as errors, what became of everything else, one line each. What it writes can always be loaded. Returns
+ * the exit code: 0, 65 when something was lost that changes answers, 78 with nothing written when the file cannot be read.
  */
 export function migrate(path: string, { env, write, writeError, readFile = readText }: MigrateOptions): number {
   const file = path === "-" ? "standard input" : path;
@@ -38,14 +43,14 @@ export function migrate(path: string, { env, write, writeError, readFile = readT
   }
   const found = findSources(text, file);
   if ("problem" in found) return fail(found.problem);
-  const gathered = createMigration();
+  const gathered = createGatheredSettings();
   for (const source of found.sources) {
     const problem = take(source, env, gathered);
     if (problem !== undefined) return fail(problem);
   }
   const migration = gathered.from(() => file);
   migration.set("probes.directory", "/run/nodens", undefined);
-  migration.explain("probes", "Where the probes of nodens's manifests look.");
+  migration.explain("probes", "Where the probes in nodens's manifests look.");
   write(settle(gathered, migration, file));
   const remarks = gathered.remarks();
   for (const { place, what, message, isLoss } of remarks) {
@@ -54,7 +59,7 @@ export function migrate(path: string, { env, write, writeError, readFile = readT
   return remarks.some(({ isLoss }) => isLoss) ? ExitCode.incomplete : ExitCode.ok;
 }
 
-/** What is broken, with its place; undefined when all could be read. */
+/** Carries over one source. Returns what is broken, with its place, or undefined. */
 function take(source: MigrationSource, env: MigrateOptions["env"], gathered: GatheredSettings): string | undefined {
   const { kind, content, placeOf } = source;
   const migration = gathered.from(placeOf);
@@ -67,14 +72,14 @@ function take(source: MigrationSource, env: MigrateOptions["env"], gathered: Gat
     const { line, column, message } = corefile.broken;
     return `${placeOf(line, column)}: ${message}`;
   }
-  if (!looksLikeCorefile(corefile)) return `${placeOf(undefined)}: has no server block with a plugin of CoreDNS`;
+  if (!looksLikeCorefile(corefile)) return `${placeOf(undefined)}: has no server block with a CoreDNS plugin`;
   migrateCorefile(corefile, migration);
   return undefined;
 }
 
 /**
- * The settings as YAML, without those that nodens would refuse: a file may say what CoreDNS would refuse too, and what is wrong only
- * together is not seen line by line.
+ * The settings as YAML, without those that nodens would refuse: the file may say what CoreDNS would refuse too, and some faults
+ * show only in several lines together.
  */
 function settle(gathered: GatheredSettings, migration: Migration, file: string): string {
   for (;;) {
@@ -83,23 +88,24 @@ function settle(gathered: GatheredSettings, migration: Migration, file: string):
     const loaded = loadSettings({ filePath: file, env, readFile: () => text });
     if (!("problems" in loaded)) return text;
     dropRefused(loaded.problems, text, gathered);
-    // Without a server nodens would start the DNS that it has for trying it out.
+    // Without a server nodens would start its embedded cluster DNS, which is for trying it out.
     if (migration.valueOf("upstream.servers") === undefined) {
       migration.set("upstream.servers", [kubeDnsVariable], undefined);
     }
   }
 }
 
-/** From the end, so that positions in lists stay what they are. Where nothing fits, whole groups that problems are about. */
+/** From the end, so that positions in lists stay valid. Where no value can be named, drops a whole group. */
 function dropRefused(problems: readonly Problem[], text: string, gathered: GatheredSettings): void {
   const isServiceAsked = text.includes(`servers: ["${kubeDnsVariable}"]`);
   const dropped = problems.toReversed().filter(({ setting, wrong }) => {
-    // What can be wrong with the Service, whose address is not known here, is that it cannot be intercepted.
+    // All that can be wrong with the Service, whose address is not known here, is that it cannot be intercepted.
     const path = isServiceAsked && setting.startsWith("upstream.servers") ? "attach.mode" : setting;
-    return gathered.drop(path, wrong);
+    return gathered.drop(path, `it ${wrong}`);
   });
   const { setting = "", wrong = "" } = problems[0] ?? {};
-  if (dropped.length > 0 || ["attach", "listen", "upstream"].some((group) => gathered.drop(group, wrong))) return;
+  if (dropped.length > 0 || ["attach", "listen", "upstream"].some((group) => gathered.drop(group, `it ${wrong}`)))
+    return;
   throw new Error(`these settings cannot be used: ${setting} ${wrong}\n${text}`);
 }
 
@@ -107,9 +113,9 @@ function titleOf(settings: string, file: string): string {
   const names = variablesIn(settings).map((name) => `\${${name}}`);
   const isReached = /^(?:listen|attach):/m.test(settings);
   return [
-    `Settings of nodens, from ${file.replaceAll(/\s+/g, " ")}. \`nodens check\` shows what they lead to.`,
-    ...(names.length === 0 ? [] : [`From the environment, when nodens starts: ${names.join(", ")}.`]),
-    ...(isReached ? [] : ["How pods reach nodens is not said there: set attach or listen."]),
+    `nodens settings, from ${file.replaceAll(/\s+/g, " ")}. \`nodens check\` shows what they lead to.`,
+    ...(names.length === 0 ? [] : [`Set in the environment when nodens starts: ${names.join(", ")}.`]),
+    ...(isReached ? [] : ["That file does not say how pods reach nodens: set attach or listen."]),
   ].join("\n");
 }
 
@@ -117,9 +123,9 @@ function variablesIn(settings: string): string[] {
   return [...new Set([...settings.matchAll(/\$\{(\w+)/g)].map(([, name = ""]) => name))];
 }
 
-/** Addresses for the variables, each another one that nobody has: which they will have is not known here. */
+/** Addresses for the variables, each a different one that no host has: the real ones are not known here. */
 function anyValues(settings: string, ownAddresses: MigratedValue | undefined): Record<string, string> {
-  // A Service of another family than the addresses that it is redirected to would be refused.
+  // A Service is refused when its family is not that of the addresses it would be redirected to.
   const isV6Only = Array.isArray(ownAddresses) && ownAddresses.every((address) => isIPv6(address));
   const values = variablesIn(settings).map((name, index) => {
     const isV6 = isV6Only && kubeDnsVariable === `\${${name}}`;

@@ -55,24 +55,24 @@ function wrongName(name: string): string | undefined {
   const ascii = /[^ -~]/.test(name) ? domainToASCII(name) : "";
   if (ascii !== "") return `'${name}' is not ASCII: ask for ${ascii}`;
   if (isName(name) && name !== ".") return undefined;
-  return `${show(name)} is no name that programs look up: labels have 1 to 63 characters, the whole at most 253`;
+  return `${show(name)} is not a name that programs look up: use labels of 1 to 63 characters, at most 253 in all`;
 }
 
 function wrongNamespace(namespace: string): string | undefined {
   if (/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/i.test(namespace)) return undefined;
-  return `${show(namespace)} is no namespace: it must be one label of 1 to 63 letters, digits and dashes`;
+  return `${show(namespace)} is not a namespace: use one label of 1 to 63 letters, digits and dashes`;
 }
 
 function wrongSearch(search: readonly string[]): string | undefined {
   if (search.length > maxSearchDomains) return `${search.length} suffixes are too many: at most ${maxSearchDomains}`;
-  if (search.join(" ").length > maxSearchLength) return `the search list is over ${maxSearchLength} characters long`;
+  if (search.join(" ").length > maxSearchLength) return `the search list is longer than ${maxSearchLength} characters`;
   const bad = search.find((suffix) => suffix !== "." && !isName(suffix));
-  return bad === undefined ? undefined : `${show(bad)} in the search list is no domain name`;
+  return bad === undefined ? undefined : `${show(bad)} in the search list is not a domain name`;
 }
 
 function wrongNdots(ndots: string): string | undefined {
   if (/^\d{1,2}$/.test(ndots) && Number(ndots) <= maxNdots) return undefined;
-  return `${show(ndots)} is no ndots: it must be 0 to ${maxNdots}`;
+  return `${show(ndots)} is not a number of dots for ndots: use 0 to ${maxNdots}`;
 }
 
 /** Printable ASCII without escapes: resolvers count dots in the text as it is. */

@@ -1,21 +1,21 @@
 /*
- * What stands in a Corefile for something that is known only on the cluster: the placeholders of NodeLocal DNSCache's manifests,
- * and variables of the environment. Both become something that a settings file of nodens can hold.
+ * Stand-ins in a Corefile for what only the cluster knows: the placeholders of NodeLocal DNSCache's manifests, and environment
+ * variables. Both become something that a settings file can hold.
  */
 import type { Directive, ServerBlock } from "./corefile.ts";
 
-/** The kube-dns Service's address, where nothing names it: a variable that our manifests set. */
+/** Stands for the address of the kube-dns Service where the file does not name it: a variable that the manifests of nodens set. */
 export const kubeDnsVariable = "${KUBE_DNS_IP}";
 
-/** NodeLocal DNSCache replaces it by the servers of the node, or of kube-dns's `upstreamNameservers`, when it starts. */
+/** At its start, NodeLocal DNSCache puts the servers of the node in its place, or those of kube-dns's `upstreamNameservers`. */
 export const nodeServersPlaceholder = "__PILLAR__UPSTREAM__SERVERS__";
 
 const serviceNames = ["__PILLAR__DNS__SERVER__", "__PILLAR__CLUSTER__DNS__"];
 const ownNames = { __PILLAR__DNS__DOMAIN__: "cluster.local", __PILLAR__LOCAL__DNS__: "169.254.20.10" };
 
 /**
- * The blocks with their placeholders filled in. `serviceAddress` is the address of the kube-dns Service: nodens asks the Service
- * itself, so that there is only one where NodeLocal DNSCache has two.
+ * The blocks with their placeholders filled in. `serviceAddress` is the address of the kube-dns Service. NodeLocal DNSCache has two
+ * Services; nodens asks the first itself, and needs no second.
  */
 export function fillPlaceholders(blocks: readonly ServerBlock[], serviceAddress: string): ServerBlock[] {
   const values = [...Object.entries(ownNames), ...serviceNames.map((name): [string, string] => [name, serviceAddress])];
@@ -35,7 +35,7 @@ export function fillPlaceholders(blocks: readonly ServerBlock[], serviceAddress:
   }));
 }
 
-/** Whether a word is a variable that nodens puts in itself when it reads its settings. */
+/** Whether a word is a variable, with or without a port, that nodens expands when it reads its settings. */
 export function isVariable(text: string): boolean {
   return /^\$\{\w+\}(?::\d+)?$/.test(text);
 }

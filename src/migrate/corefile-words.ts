@@ -1,5 +1,5 @@
 /*
- * A Corefile as words: what CoreDNS's own reader makes of quotes, comments and line ends, which is not always what one expects.
+ * A Corefile as words: quotes, comments and line ends as CoreDNS's own reader takes them, which is not always as one expects.
  */
 
 /** One word, and where it begins: line and column from 1. */
@@ -7,14 +7,14 @@ export interface Word {
   readonly text: string;
   readonly line: number;
   readonly column: number;
-  /** The line that it ends on: a word in quotes may go over several. */
+  /** The line it ends on: a quoted word may span several. */
   readonly lastLine: number;
 }
 
-/** Values of `{$NAME}` and `{%NAME%}`, by name. What is not set, or empty, stays a variable. */
+/** Values of `{$NAME}` and `{%NAME%}`, by name. A variable that is unset or empty stays in the text. */
 export type CorefileEnvironment = Readonly<Record<string, string | undefined>>;
 
-/** The words of a Corefile, in order. Never throws: a quote that does not end goes on to the end of the text. */
+/** The words of a Corefile, in order. Never throws: an unterminated quote runs to the end of the text. */
 export function readWords(text: string, env: CorefileEnvironment): Word[] {
   const words: Word[] = [];
   let [at, line, lineStart] = [text.startsWith("\uFEFF") ? 1 : 0, 1, 0];
@@ -42,7 +42,7 @@ export function readWords(text: string, env: CorefileEnvironment): Word[] {
     words.push({ text: substitute(word, env), ...place, lastLine: line });
   }
 
-  /** Within a word, "#" takes away the rest of the word only, and a quote is nothing special. */
+  /** Within a word, "#" cuts off the rest of that word only, and a quote is an ordinary character. */
   function readPlain(): string {
     const start = at;
     while (at < text.length && !isSpace(text.charAt(at))) at += 1;
@@ -50,7 +50,7 @@ export function readWords(text: string, env: CorefileEnvironment): Word[] {
     return word;
   }
 
-  /** Only quotes can be escaped; any other backslash is one. */
+  /** Only quotes can be escaped; any other backslash stands for itself. */
   function readQuoted(): string {
     let word = "";
     skip();

@@ -1,5 +1,5 @@
 /*
- * The zones of a Corefile: keys of server blocks with scheme, port and address range, in the form that settings have.
+ * The zones of a Corefile: the keys of server blocks (scheme, name or address range, port) in the form that settings take.
  */
 import { isIP } from "node:net";
 import { addressOctets } from "../runtime/server-address.ts";
@@ -14,13 +14,13 @@ export interface ServedZone {
   readonly block: ServerBlock;
 }
 
-/** A key that no setting can express, and why. */
+/** A key that settings cannot express, and why. */
 interface UnusableKey {
   readonly key: string;
   readonly why: string;
 }
 
-/** The zones of a block, and the keys that are none. */
+/** The zones of a block, and the keys that cannot be used. */
 export function zonesOf(block: ServerBlock): { zones: ServedZone[]; unusable: UnusableKey[] } {
   const zones: ServedZone[] = [];
   const unusable: UnusableKey[] = [];
@@ -29,9 +29,9 @@ export function zonesOf(block: ServerBlock): { zones: ServedZone[]; unusable: Un
     const [, name = "", port = "53"] = /^(.*?)(?::(\d+))?$/s.exec(rest) ?? [];
     const names = namesOf(name);
     if (scheme !== "dns") unusable.push({ key, why: "nodens answers over UDP and TCP only" });
-    else if (Number(port) === 0 || Number(port) > 65_535) unusable.push({ key, why: "no such port" });
-    else if (names === undefined) unusable.push({ key, why: "it is no range of addresses" });
-    else if (!names.every(isServable)) unusable.push({ key, why: "it is no domain name that settings can hold" });
+    else if (Number(port) === 0 || Number(port) > 65_535) unusable.push({ key, why: "there is no such port" });
+    else if (names === undefined) unusable.push({ key, why: "it is not a range of addresses" });
+    else if (!names.every(isServable)) unusable.push({ key, why: "it is not a domain name that settings accept" });
     else zones.push(...names.map((zone) => ({ zone, port: Number(port), block })));
   }
   return { zones, unusable };
@@ -42,17 +42,17 @@ export function isServable(zone: string): boolean {
   return zone === "." || isVariable(zone) || isZone(zone);
 }
 
-/** Whether names below the zone are addresses. */
+/** Whether names below the zone stand for addresses. */
 export function isReverseZone(zone: string): boolean {
   return /(?:^|\.)(?:in-addr|ip6)\.arpa$/.test(zone);
 }
 
-/** Whether a zone is another one, or lies below it. */
+/** Whether a zone is `parent` or lies below it. */
 export function isAtOrBelow(zone: string, parent: string): boolean {
   return parent === "." || zone === parent || zone.endsWith(`.${parent}`);
 }
 
-/** The zones that a name or a range of addresses stands for; undefined for a length that no address has. */
+/** The zones that a name or a range of addresses stands for; undefined when the prefix is longer than the address. */
 export function namesOf(name: string): string[] | undefined {
   const [, address = "", lengthText = ""] = /^([^/]+)\/(\d{1,3})$/.exec(name) ?? [];
   if (isIP(address) !== 0) return reverseZones(address, Number(lengthText));
@@ -60,7 +60,7 @@ export function namesOf(name: string): string[] | undefined {
   return [text.replace(/(?<=.)\.$/s, "") || "."];
 }
 
-/** Reverse zones end at whole octets, or hexadecimal digits for IPv6; a range between two is all zones of the longer one. */
+/** Reverse zones end at whole octets, or hexadecimal digits for IPv6; a range between two is all the zones of the longer length. */
 function reverseZones(address: string, length: number): string[] | undefined {
   const isV6 = isIP(address) === 6;
   const octets = addressOctets(address);

@@ -1,8 +1,8 @@
 /*
- * Reads a Corefile: server blocks with their zones and directives, snippets put in where they are imported. Knows the form of
- * the file and no plugin.
+ * Reads a Corefile: server blocks with their keys and directives, with imported snippets in place. Knows the form of the file,
+ * but no plugin.
  *
- *     zone:port zone {            a block: keys, then directives in braces (a file's only block may do without)
+ *     zone:port zone {            a block: keys, then directives in braces (the only block of a file may omit them)
  *       plugin argument {         a directive, with a block of its own or without
  *         option argument
  *       }
@@ -10,7 +10,7 @@
  */
 import { readWords, type CorefileEnvironment, type Word } from "./corefile-words.ts";
 
-/** A line of a block: the plugin or option, what follows it, and what stands in its braces. */
+/** A line of a block: the plugin or option, its arguments, and the block in its braces. */
 export interface Directive {
   readonly name: string;
   readonly arguments: readonly string[];
@@ -26,25 +26,25 @@ export interface ServerBlock {
   readonly line: number;
 }
 
-/** Something in the file that cannot be read or followed. Line and column from 1. */
+/** Something in the file that cannot be read, or an import that cannot be followed. Line and column from 1. */
 export interface CorefileProblem {
   readonly line: number;
   readonly column: number;
   readonly message: string;
 }
 
-/** What a file holds; when something is broken, nothing but that. */
+/** What a file holds. When `broken` is set, the rest is empty. */
 export interface Corefile {
   readonly blocks: readonly ServerBlock[];
   readonly broken: CorefileProblem | undefined;
-  /** Imports that lead out of the file, or round in a circle. */
+  /** Imports of other files, and of a snippet by itself. */
   readonly unresolved: readonly CorefileProblem[];
 }
 
 /** Deeper than any plugin nests, and shallow enough for the stack. */
 const deepest = 16;
 
-/** More than any Corefile imports: snippets may import each other. */
+/** More directives than any Corefile imports: snippets that import each other multiply. */
 const mostImported = 10_000;
 
 /** A directive that knows its column, for messages. */
@@ -53,7 +53,7 @@ interface PlacedDirective extends Directive {
   readonly block: readonly PlacedDirective[];
 }
 
-/** Reads a Corefile. Never throws. `env` has the values of `{$NAME}` and `{%NAME%}`; unknown ones stay as they are. */
+/** Reads a Corefile. Never throws. `env` has the values of `{$NAME}` and `{%NAME%}`; unset ones stay as they are. */
 export function readCorefile(text: string, env: CorefileEnvironment): Corefile {
   const words = readWords(text, env);
   const blocks: (ServerBlock & { readonly directives: readonly PlacedDirective[] })[] = [];
@@ -76,29 +76,29 @@ export function readCorefile(text: string, env: CorefileEnvironment): Corefile {
     const [first, keys] = [words[at] as Word, readKeys()];
     const open = words[at];
     const [key] = keys;
-    // What is left is an import alone, which has been noted.
+    // Only an import was left, which has been noted.
     if (open === undefined && key === undefined) return;
-    if (key === undefined) throw new Unreadable(first, `a ${first.text} without a zone before it`);
-    if (open === undefined) throw new Unreadable(first, `there is nothing after ${keys.join(" ")}`);
+    if (key === undefined) throw new Unreadable(first, `found ${first.text} without a zone before it`);
+    if (open === undefined) throw new Unreadable(first, `nothing follows ${keys.join(" ")}`);
     const isInBraces = open.text === "{";
     if (isInBraces) at += 1;
     const directives = readDirectives(isInBraces ? open : undefined, 1);
     const snippet = keys.length === 1 ? /^\((.*)\)$/.exec(key)?.[1] : undefined;
     if (snippet === undefined) blocks.push({ keys, directives, line: first.line });
-    else if (snippets.has(snippet)) throw new Unreadable(first, `the snippet ${key} is there already`);
+    else if (snippets.has(snippet)) throw new Unreadable(first, `the snippet ${key} is defined twice`);
     else snippets.set(snippet, directives);
   }
 
-  /** Keys end with their line, unless it ends with a comma. */
+  /** Keys end with the line, unless its last word ends with a comma. */
   function readKeys(): string[] {
     const keys: string[] = [];
     let goesOn = true;
     for (let word = words[at]; word !== undefined && word.text !== "{"; word = words[at]) {
       if (keys.length > 0 && !goesOn && isFirstOfLine(at)) break;
-      if (word.text === "}") throw new Unreadable(word, "a } without a { before it");
+      if (word.text === "}") throw new Unreadable(word, "found } without a matching {");
       at += 1;
       if (word.text === "import" && isFirstOfLine(at - 1)) {
-        noteImport(word, readRestOfLine()[0], "it stands outside of any block");
+        noteImport(word, readRestOfLine()[0], "it is outside any block");
         continue;
       }
       goesOn = word.text.endsWith(",");
@@ -117,22 +117,22 @@ export function readCorefile(text: string, env: CorefileEnvironment): Corefile {
     return rest;
   }
 
-  /** Up to the brace that ends the block, which is taken too, or without an opening brace to the end. */
+  /** Reads up to and including the closing brace or, without an opening one, to the end of the file. */
   function readDirectives(open: Word | undefined, depth: number): PlacedDirective[] {
-    if (open !== undefined && depth > deepest) throw new Unreadable(open, "nests too deeply");
+    if (open !== undefined && depth > deepest) throw new Unreadable(open, "blocks nest too deeply");
     const directives: PlacedDirective[] = [];
     for (let word = words[at]; word !== undefined; word = words[at]) {
       at += 1;
       if (word.text === "}" && open !== undefined) return directives;
-      if (word.text === "}") throw new Unreadable(word, "a } without a { before it");
-      if (word.text === "{") throw new Unreadable(word, "a { without a name before it");
+      if (word.text === "}") throw new Unreadable(word, "found } without a matching {");
+      if (word.text === "{") throw new Unreadable(word, "found { without a name before it");
       directives.push(readDirective(word, depth));
     }
-    if (open !== undefined) throw new Unreadable(open, "this { has no } that ends it");
+    if (open !== undefined) throw new Unreadable(open, "this { is never closed");
     return directives;
   }
 
-  /** Its brace may stand on the next line; the brace that ends the block around it may stand on its own. */
+  /** Its opening brace may be on the next line; the closing brace of the block around it may be on its own line. */
   function readDirective({ text: name, line, column }: Word, depth: number): PlacedDirective {
     const rest: string[] = [];
     for (let word = words[at]; word !== undefined && word.text !== "}"; word = words[at]) {
@@ -154,7 +154,7 @@ export function readCorefile(text: string, env: CorefileEnvironment): Corefile {
   function expand(directives: readonly PlacedDirective[], within: readonly string[]): PlacedDirective[] {
     return directives.flatMap((directive) => {
       if (within.length > 0) importedCount += 1;
-      if (importedCount > mostImported) throw new Unreadable(directive, "imports too much");
+      if (importedCount > mostImported) throw new Unreadable(directive, "too many imported lines");
       if (directive.name !== "import") return [{ ...directive, block: expand(directive.block, within) }];
       const [name = ""] = directive.arguments;
       const snippet = snippets.get(name);
@@ -170,7 +170,7 @@ export function readCorefile(text: string, env: CorefileEnvironment): Corefile {
   }
 }
 
-/** The reason why reading ends; it never leaves this file. */
+/** Why reading stopped. Never leaves this file. */
 class Unreadable extends Error {
   readonly word: Pick<Word, "line" | "column">;
   constructor(word: Pick<Word, "line" | "column">, message: string) {

@@ -6,27 +6,27 @@ export const attach = group("How pods reach nodens on this node, apart from `lis
   mode: oneOf(["host-ip", "link-local", "intercept", "none"], {
     default: "none",
     effect: "restart",
-    help: "How pods reach nodens. `host-ip`: they ask the node's own address, which stands in `listen.addresses`. `link-local`: `attach.addresses` are put on `lo`, answered on port 53 and kept out of connection tracking. `intercept`: also, what pods send to the kube-dns Service is redirected to nodens while it answers; pods need no change. `none`: nothing on the node is touched, and pods are pointed here by other means, such as a Service. `link-local` and `intercept` need root, NET_ADMIN and the programs `ip` and `nft`.",
+    help: "How pods reach nodens. `host-ip`: they ask the node's own address; list it in `listen.addresses`. `link-local`: nodens puts `attach.addresses` on `lo`, answers there on port 53 and keeps that traffic out of connection tracking. `intercept`: in addition, nodens redirects to itself what pods send to the kube-dns Service, as long as it answers; pods need no change. `none`: nodens touches nothing on the node, and pods reach it by other means, such as a Service. `link-local` and `intercept` need root, NET_ADMIN and the programs `ip` and `nft`.",
   }),
   addresses: ipAddresses({
     default: ["169.254.20.10"],
     effect: "restart",
-    help: "Addresses of nodens itself, at most one IPv4 and one IPv6, put on `lo` unless the node has them already (the node's own address may be named too). They stay when nodens ends: without them clients would wait for replies instead of being refused. `nodens detach` removes them.",
+    help: "Addresses of nodens itself, at most one IPv4 and one IPv6, put on `lo` unless the node already has them (the node's own address is allowed too). They stay when nodens ends: without them clients would wait for replies instead of being refused. `nodens detach` removes them.",
   }),
   virtualAddresses: ipAddresses({
     default: [],
     effect: "restart",
-    help: "Addresses of the kube-dns Service that pods ask, for `intercept`. Each needs an address of its family in `attach.addresses`. Empty: the addresses of `upstream.servers` on port 53.",
+    help: "Addresses of the kube-dns Service that pods ask, for `intercept`. Each needs an address of the same family in `attach.addresses`. Empty means the addresses of `upstream.servers` on port 53.",
   }),
   interceptPort: wholeNumber("port", {
     default: 10_053,
     between: [1024, 65_000],
     effect: "restart",
-    help: "Where intercepted packets arrive on `attach.addresses`; each further Service address takes the next port, and the port before is for nodens's own test packets. It tells pods that asked the Service from pods that asked the address itself, and is closed to direct packets.",
+    help: "Where intercepted packets arrive on `attach.addresses`; each further Service address takes the next port, and the port below is for nodens's own test packets. The port tells queries to the Service from queries to the address itself, and is closed to direct packets.",
   }),
   notrack: yesOrNo({
     default: true,
     effect: "restart",
-    help: "Whether traffic to `attach.addresses` and intercepted traffic is kept out of connection tracking. `false` for network policies that need it (Calico with egress-only policies): then each socket of a pod that asks is one conntrack entry, but still none is translated.",
+    help: "Whether traffic to `attach.addresses` and intercepted traffic is kept out of connection tracking. `false` for network policies that need it (Calico with egress-only policies): then each socket that a pod asks from takes one conntrack entry, still without address translation.",
   }),
 });

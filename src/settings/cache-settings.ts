@@ -2,7 +2,7 @@
 import { byteSize, group, wholeNumber, yesOrNo } from "./setting-kinds.ts";
 
 /** The group `cache`. */
-export const cache = group("What is remembered, and for how long.", {
+export const cache = group("What nodens remembers, and for how long.", {
   answersBytes: byteSize({
     default: "32MiB",
     between: ["64KiB", "4GiB"],
@@ -13,7 +13,7 @@ export const cache = group("What is remembered, and for how long.", {
     default: "8MiB",
     between: ["64KiB", "4GiB"],
     effect: "restart",
-    help: "Memory for denials (no such name, no such type). Apart from the answers, so that a flood of absent names evicts nothing in use.",
+    help: "Memory for denials (no such name, no such type). Separate from the answers, so that a flood of absent names does not evict answers in use.",
   }),
   maxTtlSeconds: wholeNumber("s", {
     default: 86_400,
@@ -31,35 +31,35 @@ export const cache = group("What is remembered, and for how long.", {
     default: 5,
     between: [0, 30],
     effect: "live",
-    help: "Longest life of a denial of a cluster name. Short, because a Service that was just created is expected to resolve. 0 stores none.",
+    help: "Longest life of a denial of a cluster name. Short, because people expect a new Service to resolve at once. 0 stores none.",
   }),
   failureTtlSeconds: wholeNumber("s", {
     default: 1,
     between: [1, 5],
     effect: "live",
-    help: "How long a first failure is remembered instead of asking again; it doubles with each further one.",
+    help: "How long a first failure is remembered instead of asking again; doubles with each further one.",
   }),
   maxFailureTtlSeconds: wholeNumber("s", {
     default: 5,
     between: [1, 300],
     effect: "live",
-    help: "Longest life of a failure. Not below `cache.failureTtlSeconds`.",
+    help: "Longest life of a failure. Must not be below `cache.failureTtlSeconds`.",
   }),
   staleSeconds: wholeNumber("s", {
     default: 3600,
     between: [0, 604_800],
     effect: "live",
-    help: "How long past its TTL an answer may still be given when upstream fails or is slow (RFC 8767). 0 is off.",
+    help: "How long past its TTL an answer may still be given when the upstream fails or is slow (RFC 8767). 0 turns this off.",
   }),
   staleAfterMs: wholeNumber("ms", {
     default: 1800,
     between: [0, 30_000],
     effect: "live",
-    help: "How long a client waits for upstream before it gets a stale answer.",
+    help: "How long a client waits for the upstream before it gets a stale answer.",
   }),
   prefetch: yesOrNo({
     default: true,
     effect: "live",
-    help: "Whether hot names are fetched again shortly before they expire, so that nobody waits for them.",
+    help: "Whether nodens fetches hot names again shortly before they expire, so that no client waits for them.",
   }),
 });

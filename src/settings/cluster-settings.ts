@@ -15,11 +15,11 @@ export const cluster = group("Which names belong to the cluster.", {
     default: "cluster.local",
     effect: "restart",
     flag: { name: "--cluster-domain", value: "NAME", help: "zone of the cluster" },
-    help: "The zone of Services and pods, as kubelet's `clusterDomain` has it.",
+    help: "The zone of Services and pods: the `clusterDomain` of kubelet.",
   }),
   reverseZones: zones({
     default: privateReverseZones,
     effect: "live",
-    help: "Reverse zones that are asked like cluster names. The default is the private ranges that pod and Service addresses come from.",
+    help: "Reverse zones that are forwarded like cluster names. The default is the private ranges that pod and Service addresses come from.",
   }),
 });

@@ -1,6 +1,6 @@
 /*
- * What no setting shows alone: settings that contradict each other, and settings that have no effect or an unwanted one beside
- * others. Pure: from settings to findings, without places.
+ * What only several settings together show: that they contradict each other, or that one has no effect, or an unwanted one, beside
+ * another. Pure: from settings to findings, without places.
  */
 import { isIP, isIPv4, SocketAddress } from "node:net";
 import { formatServerAddress, type ServerAddress } from "../runtime/server-address.ts";
@@ -35,16 +35,16 @@ export function findDoubts(settings: Settings): Contradiction[] {
   for (const { path, address } of serverListsOf(settings).flat()) {
     // "${IP}:53" with an IPv6 address is an address of its own.
     if (address.port !== 53 || !/:.*:53$/.test(address.host)) continue;
-    const wrong = `is the IPv6 address ${address.host}; if 53 was meant as the port, put the address in brackets`;
+    const wrong = `is the IPv6 address ${address.host}; if you meant 53 as the port, put the address in brackets`;
     doubts.push({ paths: [path], wrong });
   }
   for (const [position, { address, prefixLength }] of listen.allow.entries()) {
     if (prefixLength > 0) continue;
-    const wrong = `lets every ${isIPv4(address) ? "IPv4" : "IPv6"} address ask: on a public address this is an open resolver`;
+    const wrong = `lets every ${isIPv4(address) ? "IPv4" : "IPv6"} address ask: with a public address, nodens is an open resolver`;
     doubts.push({ paths: [["listen", "allow", position]], wrong });
   }
   if (cache.staleSeconds > 0 && cache.staleAfterMs >= upstream.deadlineMs) {
-    const wrong = "is not below upstream.deadlineMs: stale answers are given only after upstream failed";
+    const wrong = "is not below upstream.deadlineMs: nodens gives stale answers only after the upstream has failed";
     doubts.push({
       paths: [
         ["cache", "staleAfterMs"],
@@ -56,7 +56,7 @@ export function findDoubts(settings: Settings): Contradiction[] {
   // Each send waits twice as long as the one before: 1 + 2 + 4 times the first.
   const allSendsMs = (2 ** (upstream.maxSends - 1) - 1) * upstream.tcp.queryTimeoutMs;
   if (allSendsMs > upstream.deadlineMs) {
-    const wrong = `leaves no time for all of upstream.maxSends: the last of ${upstream.maxSends} sends leaves after ${allSendsMs} ms, upstream.deadlineMs is ${upstream.deadlineMs}`;
+    const wrong = `leaves no time for all of upstream.maxSends: the last of the ${upstream.maxSends} would leave after ${allSendsMs} ms, upstream.deadlineMs is ${upstream.deadlineMs}`;
     const paths = [
       ["upstream", "tcp", "queryTimeoutMs"],
       ["upstream", "maxSends"],
@@ -80,11 +80,11 @@ function listenAddressesOf({ listen, attach }: Settings): PlacedAddress[] {
   const attached = attach.addresses.map((host, position): PlacedAddress => {
     return { path: ["attach", "addresses", position], address: { host, port: 53 } };
   });
-  // Naming such an address in both places says the same thing twice, which is no contradiction.
+  // Naming such an address in both places says the same thing twice, which is not a contradiction.
   return [...listening.filter(({ address }) => !attached.some((own) => isSame(own.address, address))), ...attached];
 }
 
-/** Nodens has to be reachable somewhere. */
+/** nodens has to be reachable somewhere. */
 function nowhere(settings: Settings): Contradiction[] {
   if (listenAddressesOf(settings).length > 0) return [];
   const paths = [
@@ -94,7 +94,7 @@ function nowhere(settings: Settings): Contradiction[] {
   return [{ paths, wrong: "is empty, and attach.mode adds no address: nodens would listen nowhere" }];
 }
 
-/** What the kernel could not be told about `attach.addresses` and the Service addresses. */
+/** What cannot be set up on the node about `attach.addresses` and the Service addresses. */
 function attachAddresses({ attach, upstream }: Settings): Contradiction[] {
   if (!usesOwnAddresses(attach.mode)) return [];
   const findings: Contradiction[] = [];
@@ -103,7 +103,7 @@ function attachAddresses({ attach, upstream }: Settings): Contradiction[] {
     const [, second] = ownOf(family);
     if (second === undefined) continue;
     const path = ["attach", "addresses", attach.addresses.indexOf(second)];
-    findings.push({ paths: [path], wrong: `is a second IPv${family} address; one of each family is all that is used` });
+    findings.push({ paths: [path], wrong: `is a second IPv${family} address; name one per family` });
   }
   if (attach.mode !== "intercept") return findings;
   const virtual = virtualAddressesOf({ attach, upstream });
@@ -124,7 +124,7 @@ function attachAddresses({ attach, upstream }: Settings): Contradiction[] {
     if (ownOf(family).length === 0) {
       findings.push({
         paths,
-        wrong: `(${address}) has no IPv${family} address in attach.addresses to be redirected to`,
+        wrong: `(${address}) needs an IPv${family} address in attach.addresses to be redirected to`,
       });
     }
     if (attach.addresses.includes(address)) findings.push({ paths, wrong: `(${address}) is in attach.addresses too` });
@@ -195,7 +195,7 @@ function stubDomainCollisions({ upstream, cluster }: Settings): Contradiction[] 
         ["upstream", "stubDomains", zone],
         zone === cluster.domain ? ["cluster", "domain"] : ["cluster", "reverseZones"],
       ],
-      wrong: `is a zone of the cluster (cluster.domain, cluster.reverseZones), which upstream.servers are asked about`,
+      wrong: `is a zone of the cluster (cluster.domain, cluster.reverseZones), whose servers are upstream.servers`,
     }));
 }
 

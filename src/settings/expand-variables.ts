@@ -18,12 +18,12 @@ export function expandVariables(text: string, environment: Environment): Expansi
   const expanded = text.replaceAll(reference, (whole: string, name?: string, fallback?: string) => {
     if (whole === "$${") return "${";
     if (name === undefined) {
-      faults.push('has "${" without a name and "}" after it');
+      faults.push('has an incomplete variable: "${" needs a name and "}"');
       return "";
     }
     const value = environment[name];
     if (fallback !== undefined) return value === undefined || value === "" ? fallback : value;
-    if (value === undefined) faults.push(`names the environment variable ${name}, which is not set`);
+    if (value === undefined) faults.push(`needs the environment variable ${name}, which is not set`);
     return value ?? "";
   });
   return faults.length === 0 ? { text: expanded } : { wrong: faults.join(" and ") };

@@ -1,13 +1,13 @@
 /*
- * The suffixes that pods append beside those of the cluster: kubelet hands down what the node's own resolv.conf has.
+ * The suffixes that pods append besides those of the cluster: kubelet passes on those of the node's resolv.conf.
  */
 import { readFileSync } from "node:fs";
 import { parseResolvConf } from "./resolv-conf.ts";
 import type { Settings } from "./settings-table.ts";
 
 /**
- * The suffixes that are set or, where none is, those of the file `search.resolvConf`, without the cluster's own; in lower case. None
- * when there is no such file: a container may have none, and no suffix is then the truth.
+ * The configured suffixes or, without any, those of the file `search.resolvConf`, without the cluster's own; in lower case.
+ * None when there is no such file: a container may lack one, and then pods have no further suffix.
  */
 export function hostSuffixes(
   { search, cluster }: Settings,

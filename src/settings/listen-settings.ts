@@ -17,38 +17,38 @@ export const listen = group("Where pods reach nodens, and who may ask.", {
   allow: addressRanges({
     default: nearbyClients,
     effect: "live",
-    help: "Clients that are answered; everyone else is dropped unread. The default is loopback, link-local, private and shared ranges, because a node may have a public address and must not be an open resolver.",
+    help: "Clients that nodens answers. It drops the packets of all others unread. The default is loopback, link-local, private and shared ranges, because a node may have a public address and must not be an open resolver.",
   }),
   maxUdpReplyBytes: wholeNumber("bytes", {
     default: 1232,
     between: [512, 4096],
     effect: "live",
-    help: "Largest UDP reply, whatever the client offers. 1232 fits every IPv6 path unfragmented; larger answers are truncated and asked again over TCP.",
+    help: "Largest UDP reply, whatever the client offers. 1232 fits every IPv6 path unfragmented; larger answers are truncated, and clients ask again over TCP.",
   }),
   tcp: group("TCP connections from pods.", {
     maxConnections: wholeNumber("connections", {
       default: 1024,
       between: [1, 65_536],
       effect: "restart",
-      help: "Open connections at once. One more closes the one that has been idle longest.",
+      help: "Open connections at once. A further one closes the connection that has been idle longest.",
     }),
     idleTimeoutMs: wholeNumber("ms", {
       default: 10_000,
       between: [100, 600_000],
       effect: "restart",
-      help: "A connection without a question for this long is closed.",
+      help: "How long a connection may be idle before nodens closes it.",
     }),
     maxPipelined: wholeNumber("questions", {
       default: 64,
       between: [1, 4096],
       effect: "restart",
-      help: "Unanswered questions on one connection; no more are read from it until one is answered.",
+      help: "Unanswered questions on one connection. At this number nodens stops reading from it until one is answered.",
     }),
     maxWriteBufferBytes: wholeNumber("bytes", {
       default: 262_144,
       between: [65_537, 16_777_216],
       effect: "restart",
-      help: "Replies that wait for a client that does not read. Above this the connection is closed. The largest message is 65537 bytes with its length.",
+      help: "Replies buffered for a client that does not read. Above this nodens closes the connection. The largest message takes 65537 bytes, length field included.",
     }),
   }),
 });

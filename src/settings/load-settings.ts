@@ -20,7 +20,7 @@ export interface FlagValues {
   readonly clusterDomain?: string | undefined;
 }
 
-/** What to load. Without `filePath` there is no file: defaults and flags alone. `readFile` may throw; its text is UTF-8. */
+/** What to load. Without `filePath`: defaults and flags alone. `readFile` may throw; its text is UTF-8. */
 export interface SettingsSource {
   readonly filePath?: string | undefined;
   readonly overrides?: FlagValues | undefined;
@@ -93,7 +93,10 @@ function withoutEmptyGroups(value: unknown, prefix: string): unknown {
   );
 }
 
-/** Writes the flags into the tree; a group that is no map stays, and is reported. Returns which settings came from which flag. */
+/**
+ * Writes the flags into the tree; a group that is not a map stays, and is reported. Returns which settings came from which
+ * flag.
+ */
 function applyFlags(tree: unknown, overrides: FlagValues): Map<string, string> {
   const applied = new Map<string, string>();
   for (const { path, notes } of tableEntries.values()) {
@@ -122,7 +125,7 @@ function explainIssue(issue: z.core.$ZodIssue, tree: unknown, places: Places): P
       place: placeOf(path, isKeyAtFault ? "key" : "value", places),
       setting: formatPath(path),
       wrong: isKeyAtFault
-        ? "is no domain name"
+        ? "is not a domain name"
         : (reason ?? `${path.length === 0 ? "holds" : "is"} ${showValue(value)}`),
       allowed: entry?.notes?.allowed ?? `a map with the keys ${membersOf(formatPath(path)).join(", ")}`,
     },

@@ -8,7 +8,7 @@ export const probes = group(
     directory: filePath({
       default: "",
       effect: "restart",
-      help: "A folder for the files `ready`, which exists while nodens is ready, and `alive`, which is touched every second in which nodens answered through its own socket.",
+      help: "A folder for the files `ready`, which exists while nodens is ready, and `alive`, which is touched in every second in which nodens answers through its own socket.",
     }),
   },
 );
@@ -19,7 +19,7 @@ export const admin = group("The HTTP server for operators: `/metrics`, `/healthz
     default: "127.0.0.1:9253",
     effect: "restart",
     flag: { name: "--admin", value: "ADDR:PORT", help: "address for metrics and health over HTTP" },
-    help: "Where it listens. It has no passwords: keep it on loopback or on the node's own network.",
+    help: "Where it listens. It has no authentication: keep it on loopback or on the node's own network.",
   }),
 });
 
@@ -28,12 +28,12 @@ export const log = group("The log: JSON lines on standard error.", {
   level: oneOf(["trace", "debug", "info", "warn", "error", "fatal", "silent"], {
     default: "info",
     effect: "live",
-    help: "The least important level that is written.",
+    help: "The lowest level that is written.",
   }),
   queries: yesOrNo({
     default: false,
     effect: "live",
-    help: "Whether every query is logged. Expensive, and names tell what pods do.",
+    help: "Whether every query is logged. Expensive, and names reveal what pods do.",
   }),
 });
 
@@ -47,11 +47,11 @@ export const metrics = group("What `/metrics` shows.", {
 });
 
 /** The group `shutdown`. */
-export const shutdown = group("The end.", {
+export const shutdown = group("What happens at the end.", {
   drainMs: wholeNumber("ms", {
     default: 5000,
     between: [0, 60_000],
     effect: "live",
-    help: "How long nodens goes on answering after SIGTERM, until pods have found another server. Keep it below the pod's `terminationGracePeriodSeconds`.",
+    help: "How long nodens keeps answering after SIGTERM, so that pods have time to find another server. Keep it below the pod's `terminationGracePeriodSeconds`.",
   }),
 });

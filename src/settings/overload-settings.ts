@@ -2,29 +2,29 @@
 import { group, wholeNumber } from "./setting-kinds.ts";
 
 /** The group `limits`. */
-export const limits = group("Bounds under overload. Answers from the cache are always given.", {
+export const limits = group("Bounds under overload. nodens always gives answers from the cache.", {
   maxInFlight: wholeNumber("questions", {
     default: 4096,
     between: [1, 1_000_000],
     effect: "live",
-    help: "Different questions being asked upstream at once.",
+    help: "Different questions under way to the upstream at once.",
   }),
   maxWaiters: wholeNumber("clients", {
     default: 16_384,
     between: [1, 1_000_000],
     effect: "live",
-    help: "Queries of clients that wait for upstream, in total.",
+    help: "Client queries that wait for the upstream, in total.",
   }),
   maxWaitersPerQuestion: wholeNumber("clients", {
     default: 1000,
     between: [1, 1_000_000],
     effect: "live",
-    help: "Queries that wait for the same question.",
+    help: "Client queries that wait for the same question.",
   }),
   maxWaitersPerClient: wholeNumber("queries", {
     default: 1024,
     between: [1, 1_000_000],
     effect: "live",
-    help: "Queries of one client address that wait, so that one pod cannot starve the others.",
+    help: "Waiting queries of one client address, so that one pod cannot starve the others.",
   }),
 });

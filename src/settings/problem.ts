@@ -1,5 +1,5 @@
 /*
- * What is wrong with the settings, as a value: where it stands, which setting, what is wrong, what is allowed.
+ * What is wrong with the settings, as a value: its place, the setting, what is wrong, what is allowed.
  */
 
 /** Where a value was written: a place in a file (line and column from 1, where known), or a command-line flag. */
@@ -13,7 +13,7 @@ export interface Problem {
   readonly setting: string;
   /** Completes a sentence that begins with the setting: "is 7". */
   readonly wrong: string;
-  /** In words: what may stand there. Absent where `wrong` says it all. */
+  /** In words: what is allowed there. Absent where `wrong` says it all. */
   readonly allowed?: string;
 }
 

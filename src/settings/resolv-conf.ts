@@ -1,11 +1,11 @@
 /*
  * resolv.conf as the resolvers in pods read it: one keyword a line, in the first column; the last `search` or `domain` wins;
- * comments are lines of their own. What a resolver would silently skip is reported, for its writer thought it had a meaning.
+ * comments are lines of their own. What a resolver would silently skip is reported: whoever wrote it expected it to work.
  */
 import { isIP } from "node:net";
 import { type Problem, showValue } from "./problem.ts";
 
-/** The options of resolv.conf, with what holds where nothing is said. */
+/** The options of resolv.conf, defaults included. */
 export interface ResolvOptions {
   readonly ndots: number;
   readonly timeoutSeconds: number;
@@ -16,7 +16,7 @@ export interface ResolvOptions {
 
 /** What a resolv.conf says. */
 export interface ResolvConf {
-  /** IP literals, the first three: no resolver asks more. */
+  /** The first three, as IP literals: resolvers do not ask more. */
   readonly nameservers: readonly string[];
   /** Suffixes in their order, without final dots ("." for the root). */
   readonly search: readonly string[];
@@ -93,22 +93,26 @@ export function parseResolvConf(text: string, file: string): ResolvConf {
     if (keyword === "search") return readSearch(args);
     if (keyword === "domain") return readSearch(args.slice(0, 1));
     if (keyword === "options") return args.forEach(readOption);
-    // Read by glibc, and of no weight here.
+    // glibc reads it; nothing here depends on it.
     if (keyword === "sortlist") return;
-    return report("", `says ${showValue(keyword)}, which no resolver knows`, "nameserver, search, domain, options");
+    return report(
+      "",
+      `has the keyword ${showValue(keyword)}, which resolvers do not know`,
+      "nameserver, search, domain, options",
+    );
   }
 
   function withoutComment(keyword: string, words: readonly string[]): readonly string[] {
     const start = words.findIndex((word) => /^[#;]/.test(word));
     if (start === -1) return words;
-    report(keyword, "is followed by a comment, which resolvers take for values; it is left out here");
+    report(keyword, "is followed by a comment, which resolvers would read as values; nodens skips it");
     return words.slice(0, start);
   }
 
   function readNameserver(address: string): void {
     if (isIP(address) === 0) return report("nameserver", `is ${showValue(address)}`, "an IP address");
     if (nameservers.length < maxNameservers) nameservers.push(address);
-    else report("nameserver", `is the fourth or a later one: only the first ${maxNameservers} are asked`);
+    else report("nameserver", `is not among the first ${maxNameservers}; resolvers ask only those`);
     return undefined;
   }
 
@@ -134,7 +138,7 @@ export function parseResolvConf(text: string, file: string): ResolvConf {
     }
     // glibc's old spelling.
     if (word === "ip6-dotint" || word === "no-ip6-dotint") return undefined;
-    if (!knownSwitches.has(word)) return report("options", `has ${showValue(word)}, which no resolver knows`);
+    if (!knownSwitches.has(word)) return report("options", `has ${showValue(word)}, which resolvers do not know`);
     switches.add(word);
     return undefined;
   }

@@ -2,7 +2,7 @@
 import { filePath, group, oneOf, wholeNumber, yesOrNo, zones } from "./setting-kinds.ts";
 
 /** The group `search`. */
-export const search = group("Search suffixes: what of them is answered without asking.", {
+export const search = group("Which queries of a search list nodens answers without asking.", {
   shortCircuit: oneOf(["learned", "certain", "off"], {
     default: "learned",
     effect: "live",
@@ -11,7 +11,7 @@ export const search = group("Search suffixes: what of them is answered without a
   exemptions: zones({
     default: [],
     effect: "live",
-    help: "Cluster names at or below which nothing is denied without asking: what a `hosts`, `rewrite` or `template` line of the cluster's DNS adds.",
+    help: "Cluster names at or below which nothing is denied without asking: those that `hosts`, `rewrite` or `template` lines of the cluster's DNS add.",
   }),
   multicluster: yesOrNo({
     default: false,
@@ -22,17 +22,17 @@ export const search = group("Search suffixes: what of them is answered without a
     default: 64,
     between: [0, 1_000_000],
     effect: "live",
-    help: "One in so many of these denials is also asked upstream, after the client was answered. A contradiction switches the rule off. 0 checks none.",
+    help: "One in this many of these denials is checked: asked upstream too, after the client has its answer. A contradiction switches the rule off. 0 checks none.",
   }),
   answerOutsideName: yesOrNo({
     default: false,
     effect: "live",
-    help: "Whether the first suffix query of an outside name is answered with that name, as an alias, once every other suffix is known to be absent. Saves clients the other queries; they see a CNAME.",
+    help: "Whether the first suffix query of an outside name is answered with that name, as an alias, once every other suffix is known to be absent. This saves clients the other queries; they see a CNAME.",
   }),
   suffixes: zones({
     default: [],
     effect: "restart",
-    help: "Suffixes beside the cluster zone that pods append, such as a cloud's internal zone. Under them a denied name is denied for A and AAAA alike, and nothing else. Empty: those of `search.resolvConf`.",
+    help: "Suffixes that pods append besides those of the cluster zone, such as a cloud's internal zone. Under them a denied name is denied for A and AAAA alike, and nothing else. Empty means those of `search.resolvConf`.",
   }),
   resolvConf: filePath({
     default: "/etc/resolv.conf",

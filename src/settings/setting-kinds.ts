@@ -31,7 +31,7 @@ export interface Flag {
   readonly help: string;
 }
 
-/** What is known of a setting beside its schema: everything that documents and messages say about it. */
+/** What the table says of a setting besides its schema, for documents and messages. */
 export interface SettingNotes {
   readonly help: string;
   /** In words: which values are allowed. */
@@ -132,8 +132,8 @@ export function ipAddresses(declaration: Declaration<string[]>) {
 }
 
 /**
- * The address of a server to ask, on port 53 unless it names one. Undefined for what is not an address, and for one that nothing can
- * be sent to: port 0, or "every address".
+ * The address of a server to ask, on port 53 unless it names one. Undefined for what is not an address, and for one that
+ * nothing can be sent to: port 0, or "every address".
  */
 export function parseUpstreamServer(text: string): ServerAddress | undefined {
   const address = parseServerAddress(text, 53);
@@ -158,7 +158,12 @@ export function serversByZone(declaration: Declaration<Record<string, string[]>>
       for (const [position, [zone]] of zones.entries()) {
         const path = [Object.keys(byZone)[position] ?? zone];
         if (seen.has(zone))
-          context.issues.push({ code: "custom", input: byZone, path, params: { reason: "is the same zone again" } });
+          context.issues.push({
+            code: "custom",
+            input: byZone,
+            path,
+            params: { reason: "is a zone that is already there" },
+          });
         seen.add(zone);
       }
       return Object.fromEntries(zones);
@@ -224,7 +229,7 @@ function writtenZone() {
   });
 }
 
-/** One spelling per address, the one in which the system lists them. A zone ("%eth0") stays as it is. */
+/** One spelling per address, the one in which the system lists them. A zone ("%eth0") stays as written. */
 function canonicalAddress(text: string): string {
   if (isIPv4(text) || text.includes("%")) return text.toLowerCase();
   return new SocketAddress({ address: text, family: "ipv6" }).address;

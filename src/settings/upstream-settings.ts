@@ -2,12 +2,12 @@
 import { group, oneOf, serversByZone, upstreamServers, wholeNumber } from "./setting-kinds.ts";
 
 /** The group `upstream`. */
-export const upstream = group("Who is asked what the cache does not know, and over how many flows.", {
+export const upstream = group("Which servers nodens asks what the cache does not know, and over how many flows.", {
   servers: upstreamServers({
     default: [],
     effect: "live",
     flag: { name: "--upstream", value: "ADDR:PORT", help: "server to forward to" },
-    help: "The cluster's DNS Service, asked about cluster names. Empty starts the embedded cluster DNS, for trying nodens without a cluster.",
+    help: "Servers for cluster names: the cluster's DNS Service. Empty starts the embedded cluster DNS, for trying nodens without a cluster.",
   }),
   outsideServers: upstreamServers({
     default: [],
@@ -22,29 +22,29 @@ export const upstream = group("Who is asked what the cache does not know, and ov
   stubDomains: serversByZone({
     default: {},
     effect: "live",
-    help: "Zones with servers of their own, such as a company's internal zone. The longest matching zone decides.",
+    help: "Zones with servers of their own, such as a company's internal zone. The longest matching zone wins.",
   }),
   clusterTransport: oneOf(["tcp", "udp"], {
     default: "tcp",
     effect: "live",
-    help: "How cluster names are asked. Pipelined TCP needs one conntrack entry for any number of questions.",
+    help: "How nodens asks about cluster names. Pipelined TCP needs one conntrack entry for any number of questions.",
   }),
   outsideTransport: oneOf(["udp", "tcp"], {
     default: "udp",
     effect: "live",
-    help: "How other names are asked. kube-dns answers one question at a time per TCP connection, so slow outside names go over long-lived UDP sockets.",
+    help: "How nodens asks about other names. kube-dns answers one question at a time per TCP connection, so slow outside names go over long-lived UDP sockets.",
   }),
   maxSends: wholeNumber("sends", {
     default: 3,
     between: [1, 3],
     effect: "live",
-    help: "How often one question is sent at most, first send included: more would multiply load when kube-dns is already slow.",
+    help: "How often one question is sent at most, first send included. More would multiply the load when kube-dns is already slow.",
   }),
   deadlineMs: wholeNumber("ms", {
     default: 4500,
     between: [100, 30_000],
     effect: "live",
-    help: "When a question is given up. Client resolvers wait 5 s unless told otherwise; an answer after that helps nobody.",
+    help: "When nodens gives a question up. Client resolvers wait 5 s by default; an answer after that is of no use.",
   }),
   tcp: group("TCP flows to an upstream server.", {
     maxFlows: wholeNumber("flows", {
@@ -69,19 +69,19 @@ export const upstream = group("Who is asked what the cache does not know, and ov
       default: 800,
       between: [10, 10_000],
       effect: "live",
-      help: "How long one send waits for its answer before another flow or server is tried; doubles with each send. A connection that was silent all the while is given up. Must be below `upstream.deadlineMs`.",
+      help: "How long one send waits for its answer before nodens tries another flow or server; doubles with each send. A connection that was silent all that time is closed. Must be below `upstream.deadlineMs`.",
     }),
     idleTimeoutMs: wholeNumber("ms", {
       default: 8000,
       between: [100, 600_000],
       effect: "live",
-      help: "An unused connection is closed after this long. CoreDNS closes after 10 s; closing first avoids sending into a closing connection.",
+      help: "How long a connection may be idle before nodens closes it. CoreDNS closes after 10 s; closing first avoids sending into a connection that is going away.",
     }),
     maxAgeSeconds: wholeNumber("s", {
       default: 300,
       between: [1, 86_400],
       effect: "live",
-      help: "A connection is replaced at about this age, with jitter: it is pinned to one kube-dns pod, and new pods would get no load.",
+      help: "A connection is replaced at about this age, with jitter: a connection stays with one kube-dns pod, and new pods would otherwise get no load.",
     }),
     maxQueries: wholeNumber("questions", {
       default: 10_000,
@@ -107,19 +107,19 @@ export const upstream = group("Who is asked what the cache does not know, and ov
       default: 60,
       between: [1, 86_400],
       effect: "live",
-      help: "A socket is replaced at about this age, with jitter: for a fresh random port, and another kube-dns pod.",
+      help: "A socket is replaced at about this age, with jitter: for a fresh random port, and perhaps another kube-dns pod.",
     }),
     maxQueries: wholeNumber("questions", {
       default: 1000,
       between: [1, 10_000_000],
       effect: "live",
-      help: "A socket is replaced after this many questions, so that its port is not worth guessing.",
+      help: "A socket is replaced after this many questions, so that guessing its port is not worth it.",
     }),
     maxWrongReplies: wholeNumber("replies", {
       default: 16,
       between: [1, 65_535],
       effect: "live",
-      help: "A socket that received this many replies to no open question is replaced: someone may be guessing.",
+      help: "A socket is replaced after this many replies that match no open question: someone may be guessing.",
     }),
   }),
   health: group("When a server counts as down, and as up again.", {
@@ -133,7 +133,7 @@ export const upstream = group("Who is asked what the cache does not know, and ov
       default: 5000,
       between: [50, 300_000],
       effect: "live",
-      help: "Longest pause between probes: how late a server that came back is noticed.",
+      help: "Longest pause between probes: at most this long after a server comes back, nodens notices.",
     }),
     failuresUntilDown: wholeNumber("failures", {
       default: 3,

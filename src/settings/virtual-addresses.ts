@@ -1,5 +1,6 @@
 /*
- * Which addresses of the kube-dns Service are intercepted: those named or, where none is, those that are asked.
+ * Which addresses of the kube-dns Service are intercepted: those in `attach.virtualAddresses` or, without any, those of
+ * `upstream.servers`.
  */
 import type { Settings } from "./settings-table.ts";
 

@@ -4,7 +4,7 @@
  *     nodens.yaml -> ..data/nodens.yaml      stays
  *     ..data      -> ..2026_11_02/           renamed over in one step; nodens.yaml itself sees no event
  *
- * Hence the folder is watched, and only content decides whether there was a change. Does not know what settings are.
+ * Hence the folder is watched, and only content decides whether there was a change. Knows nothing of settings.
  */
 import { readFileSync, watch, type FSWatcher } from "node:fs";
 import { dirname } from "node:path";
@@ -16,7 +16,7 @@ export const settleMs = 200;
 /** How often the file is read without any sign: inotify can run out of watches, and sees no change behind a symlink. */
 export const pollIntervalMs = 10_000;
 
-/** Who is told of changes, and the time that decides when. */
+/** What receives changes, and the clock. */
 export interface WatchOptions {
   /** Called once per completed change with the new content, or with undefined when the file can no longer be read. */
   readonly onChange: (content: string | undefined) => void;
@@ -25,7 +25,7 @@ export interface WatchOptions {
 
 /**
  * Watches the file, from the content that it has now: start right after loading. Never throws, whether or not file and folder
- * exist. `close` ends it; nothing is called afterwards.
+ * exist. After `close`, nothing is called.
  */
 export function watchSettings(filePath: string, { onChange, clock }: WatchOptions): { close(): void } {
   let known = readOrUndefined(filePath);

@@ -32,7 +32,7 @@ export interface YamlFile {
   readonly tree: unknown;
   /** Broken syntax, keys written twice, variables that are not set. */
   readonly problems: readonly Problem[];
-  /** Where the value at a path stands, or its key; undefined when the file has no such value. */
+  /** The place of the value at a path, or of its key; undefined when the file has no such value. */
   locate(path: ValuePath, part: "key" | "value"): Position | undefined;
 }
 

@@ -46,7 +46,7 @@ describe("nodens migrate", () => {
     expect({ status, stdout, stderr }).toEqual({
       status: 78,
       stdout: "",
-      stderr: "standard input:1:3: this { has no } that ends it\n",
+      stderr: "standard input:1:3: this { is never closed\n",
     });
   });
 

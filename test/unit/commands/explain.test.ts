@@ -180,7 +180,7 @@ describe("with a resolv.conf", () => {
     const { exitCode, errors } = await run("web", { resolvConf: "f" }, `${file}turbo on\n`);
     expect(exitCode).toBe(0);
     expect(errors).toBe(
-      'f:4: says "turbo", which no resolver knows; allowed: nameserver, search, domain, options (warning)\n',
+      'f:4: has the keyword "turbo", which resolvers do not know; allowed: nameserver, search, domain, options (warning)\n',
     );
   });
 
@@ -198,9 +198,9 @@ describe("with a resolv.conf", () => {
 
 test.each([
   ["", {}, "no name to explain"],
-  ["a..b", {}, "'a..b' is no name that programs look up: labels have 1 to 63 characters, the whole at most 253"],
+  ["a..b", {}, "'a..b' is not a name that programs look up: use labels of 1 to 63 characters, at most 253 in all"],
   ["fd00::1", {}, "'fd00::1' is an address: a resolver asks nobody for it"],
-  ["web", { namespace: "a b" }, "'a b' is no namespace: it must be one label of 1 to 63 letters, digits and dashes"],
+  ["web", { namespace: "a b" }, "'a b' is not a namespace: use one label of 1 to 63 letters, digits and dashes"],
   ["web", { clusterDomain: "." }, "'.' is no domain name for a cluster"],
   [
     "web",

@@ -50,7 +50,7 @@ describe("the Corefile of NodeLocal DNSCache, as its manifest has it,", () => {
   test("says in the settings which line each comes from, and why this way of attachment", () => {
     expect(output).toContain("clusterTransport: tcp # F:10\n");
     expect(output).toContain("# intercept, because the kube-dns Service's address ${KUBE_DNS_IP} was bound too");
-    expect(output).toContain("# From the environment, when nodens starts: ${KUBE_DNS_IP}, ${HOST_IP}.\n");
+    expect(output).toContain("# Set in the environment when nodens starts: ${KUBE_DNS_IP}, ${HOST_IP}.\n");
   });
 
   test("says once, with its line, what nodens does without being told", () => {
@@ -123,14 +123,14 @@ describe("a manifest", () => {
   });
 
   test("says that it does not say how pods reach nodens", () => {
-    expect(run(fixture("kube-dns.yaml")).output).toContain("# How pods reach nodens is not said there");
+    expect(run(fixture("kube-dns.yaml")).output).toContain("# That file does not say how pods reach nodens");
     expect(run(fixture("node-local-dns.yaml")).output).not.toContain("# How pods reach nodens");
   });
 
   test.each([
-    ["federations: 'f=example.com'", "federations: LOST: names of federations are not answered"],
-    [`stubDomains: '{"a.example": ["ns.example"]}'`, "stubDomains: LOST: ns.example is no IP address"],
-    [`stubDomains: '{"a..b": ["192.0.2.1"]}'`, 'stubDomains: LOST: "a..b" is no domain name'],
+    ["federations: 'f=example.com'", "federations: LOST: nodens does not answer names of federations"],
+    [`stubDomains: '{"a.example": ["ns.example"]}'`, "stubDomains: LOST: ns.example is not an IP address"],
+    [`stubDomains: '{"a..b": ["192.0.2.1"]}'`, 'stubDomains: LOST: "a..b" is not a domain name'],
   ])("with %s: what is lost is said", (data, error) => {
     const { code, output, errors } = run(`kind: ConfigMap\ndata:\n  ${data}\n`);
     expect(code).toBe(65);
@@ -141,15 +141,15 @@ describe("a manifest", () => {
 
 describe("what cannot be read is refused with its place, and nothing is written:", () => {
   test.each([
-    ["", "F: has no server block with a plugin of CoreDNS"],
-    ["# {}\n", "F: has no server block with a plugin of CoreDNS"],
-    ["a b\nc d\n", "F: has no server block with a plugin of CoreDNS"],
-    ["hello", "F:1:1: there is nothing after hello"],
-    [". {\n errors", "F:1:3: this { has no } that ends it"],
-    ["kind: ConfigMap\ndata:\n  Corefile: |\n    . {\n      errors {\n    }\n", "F:4:7: this { has no } that ends it"],
+    ["", "F: has no server block with a CoreDNS plugin"],
+    ["# {}\n", "F: has no server block with a CoreDNS plugin"],
+    ["a b\nc d\n", "F: has no server block with a CoreDNS plugin"],
+    ["hello", "F:1:1: nothing follows hello"],
+    [". {\n errors", "F:1:3: this { is never closed"],
+    ["kind: ConfigMap\ndata:\n  Corefile: |\n    . {\n      errors {\n    }\n", "F:4:7: this { is never closed"],
     [
       'kind: ConfigMap\ndata:\n  Corefile: ". {\\n  }\\n  }\\n"\n',
-      "F:3: line 3:3 of Corefile: a } without a { before it",
+      "F:3: line 3:3 of Corefile: found } without a matching {",
     ],
     [
       "kind: ConfigMap\ndata: [\n",
@@ -160,15 +160,15 @@ describe("what cannot be read is refused with its place, and nothing is written:
     ["kind: ConfigMap\n", "F: has no ConfigMap with a Corefile, stubDomains or upstreamNameservers"],
     [
       "kind: ConfigMap\ndata:\n  stubDomains: '[1]'\n",
-      "F:3: line 1 of stubDomains: stubDomains is no JSON map from zones to servers",
+      "F:3: line 1 of stubDomains: stubDomains is not a JSON map from zones to servers",
     ],
     [
       "kind: ConfigMap\ndata:\n  stubDomains: '{\"a\": 1}'\n",
-      "F:3: line 1 of stubDomains: stubDomains: a JSON list of addresses is wanted for a",
+      "F:3: line 1 of stubDomains: stubDomains of a is not a JSON list of addresses",
     ],
     [
       "kind: ConfigMap\ndata:\n  upstreamNameservers: |\n    [\n",
-      "F:4: upstreamNameservers: a JSON list of addresses is wanted",
+      "F:4: upstreamNameservers is not a JSON list of addresses",
     ],
   ])("%j", (text, expected) => {
     expect(run(text)).toEqual({ code: 78, output: "", errors: [expected] });
@@ -205,7 +205,7 @@ describe("settings that nodens would refuse are left out with the reason:", () =
     [
       "a variable in the place of a stub domain",
       "cluster.local {\n forward . 10.96.0.10\n}\n{$COMPANY} {\n forward . 192.0.2.1\n}",
-      "upstream.stubDomains.${COMPANY}: LOST: [192.0.2.1] is left out: it is no domain name",
+      "upstream.stubDomains.${COMPANY}: LOST: [192.0.2.1] is left out: it is not a domain name",
       "servers: [10.96.0.10]",
     ],
   ])("%s", (_what, text, error, kept) => {

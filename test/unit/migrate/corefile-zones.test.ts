@@ -37,12 +37,12 @@ describe("a key of a server block", () => {
   test.each([
     ["tls://example.org", "nodens answers over UDP and TCP only"],
     ["https://.:443", "nodens answers over UDP and TCP only"],
-    ["example.org:70000", "no such port"],
-    [".:0", "no such port"],
-    ["10.0.0.0/33", "it is no range of addresses"],
-    ["a..b", "it is no domain name that settings can hold"],
-    ["*.example.org", "it is no domain name that settings can hold"],
-    ["10.0/16", "it is no domain name that settings can hold"],
+    ["example.org:70000", "there is no such port"],
+    [".:0", "there is no such port"],
+    ["10.0.0.0/33", "it is not a range of addresses"],
+    ["a..b", "it is not a domain name that settings accept"],
+    ["*.example.org", "it is not a domain name that settings accept"],
+    ["10.0/16", "it is not a domain name that settings accept"],
   ])("%s is none: %s", (key, why) => {
     expect(read(key, "example.net")).toEqual({ zones: ["example.net 53"], unusable: [why] });
   });

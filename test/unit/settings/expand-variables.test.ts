@@ -22,9 +22,9 @@ test.each([
 test.each([
   ["${ABSENT}", /ABSENT, which is not set/],
   ["${ABSENT}${GONE}", /ABSENT.*GONE/],
-  ["${HOST_IP", /without a name/],
-  ["${}", /without a name/],
-  ["${1}", /without a name/],
+  ["${HOST_IP", /needs a name/],
+  ["${}", /needs a name/],
+  ["${1}", /needs a name/],
 ])("%s is a fault", (text, wrong) => {
   expect(expandVariables(text, environment)).toEqual({ wrong: expect.stringMatching(wrong) });
 });

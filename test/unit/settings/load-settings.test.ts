@@ -163,9 +163,12 @@ test.each([
   ["upstream: { servers: ['[::]:53'] }", /upstream\.servers\[0\] is "\[::\]:53"/],
   [
     "upstream: { stubDomains: { a..b: [192.0.2.1] } }",
-    /^n\.yaml:1:28: upstream\.stubDomains\.a\.\.b is no domain name/,
+    /^n\.yaml:1:28: upstream\.stubDomains\.a\.\.b is not a domain name/,
   ],
-  ["upstream: { stubDomains: { a: [192.0.2.1], A.: [192.0.2.1] } }", /^n\.yaml:1:48: .* is the same zone again/],
+  [
+    "upstream: { stubDomains: { a: [192.0.2.1], A.: [192.0.2.1] } }",
+    /^n\.yaml:1:48: .* is a zone that is already there/,
+  ],
   ["upstream: { stubDomains: { a: [] } }", /upstream\.stubDomains\.a is an empty list/],
   ["cluster: { domain: . }", /cluster\.domain is "\."; allowed: a domain name/],
 ])("%j is refused", (text, expected) => {
@@ -198,9 +201,9 @@ test.each([
   ["log: {}\nlog: {}", /^n\.yaml:2:1: log is written twice/],
   [
     "listen:\n  addresses:\n    - ${NODE_IP}:53",
-    /^n\.yaml:3:7: listen\.addresses\[0\] names the environment variable NODE_IP, which is not set; allowed: /,
+    /^n\.yaml:3:7: listen\.addresses\[0\] needs the environment variable NODE_IP, which is not set; allowed: /,
   ],
-])("%j is no readable file", (text, expected) => {
+])("%j cannot be read", (text, expected) => {
   expect(problemsOf(text)).toEqual([expect.stringMatching(expected)]);
 });
 
@@ -218,7 +221,7 @@ test.each([
   ["attach: { mode: intercept }", /attach\.mode|attach\.virtualAddresses is empty, and so is upstream\.servers/],
   [
     "attach: { mode: intercept }\nupstream: { servers: ['fd00::a'] }",
-    /\(fd00::a\) has no IPv6 address in attach\.addresses/,
+    /\(fd00::a\) needs an IPv6 address in attach\.addresses/,
   ],
   [
     "attach: { mode: intercept, virtualAddresses: [169.254.20.10] }",
@@ -289,9 +292,9 @@ test.each([
   ["cache: { staleAfterMs: 4500 }", /^n\.yaml:1:24: cache\.staleAfterMs is not below upstream\.deadlineMs/],
   [
     "upstream: { tcp: { queryTimeoutMs: 2000 } }",
-    /the last of 3 sends leaves after 6000 ms, upstream\.deadlineMs is 4500$/,
+    /the last of the 3 would leave after 6000 ms, upstream\.deadlineMs is 4500$/,
   ],
-  ["upstream: { servers: ['fd00::a:53'] }", /if 53 was meant as the port, put the address in brackets$/],
+  ["upstream: { servers: ['fd00::a:53'] }", /if you meant 53 as the port, put the address in brackets$/],
 ])("%j is accepted with a warning", (text, expected) => {
   expect(warningsOf(text)).toEqual([expect.stringMatching(expected)]);
 });

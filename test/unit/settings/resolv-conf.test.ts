@@ -71,19 +71,19 @@ describe("what is skipped is reported, with its line", () => {
     [" search a.test", "resolv.conf:1: begins with a space, so resolvers skip the line"],
     [
       "server 10.0.0.1",
-      'resolv.conf:1: says "server", which no resolver knows; allowed: nameserver, search, domain, options',
+      'resolv.conf:1: has the keyword "server", which resolvers do not know; allowed: nameserver, search, domain, options',
     ],
     ["options ndots", 'resolv.conf:1: options ndots is "ndots"; allowed: ndots: and a number'],
-    ["options ndots:five", 'resolv.conf:1: options has "ndots:five", which no resolver knows'],
+    ["options ndots:five", 'resolv.conf:1: options has "ndots:five", which resolvers do not know'],
     ["options ndots:20", "resolv.conf:1: options ndots is 20, and counts as 15; allowed: 0 to 15"],
-    ["options turbo", 'resolv.conf:1: options has "turbo", which no resolver knows'],
+    ["options turbo", 'resolv.conf:1: options has "turbo", which resolvers do not know'],
     [
       "search a.test # ours",
-      "resolv.conf:1: search is followed by a comment, which resolvers take for values; it is left out here",
+      "resolv.conf:1: search is followed by a comment, which resolvers would read as values; nodens skips it",
     ],
     [
       "nameserver 10.0.0.1\nnameserver 10.0.0.2\nnameserver 10.0.0.3\nnameserver 10.0.0.4",
-      "resolv.conf:4: nameserver is the fourth or a later one: only the first 3 are asked",
+      "resolv.conf:4: nameserver is not among the first 3; resolvers ask only those",
     ],
   ])("%j", (text, problem) => {
     expect(problemsOf(text)).toEqual([problem]);

@@ -1,33 +1,33 @@
 /*
- * The `cache` lines of a Corefile. CoreDNS has one cache for each block, nodens one for all: of times that differ the shortest is
- * taken, so that nothing is remembered for longer than before.
+ * The `cache` lines of a Corefile. CoreDNS has one cache for each block, nodens one for all: where times differ the shortest
+ * wins, so that nothing is remembered for longer than before.
  */
 import { defaultSettings } from "../settings/settings-table.ts";
 import { limitsOf } from "../settings/table-entries.ts";
 import type { Directive } from "./corefile.ts";
-import type { Migration } from "./migration.ts";
+import type { Migration } from "./gathered-settings.ts";
 
-/** What CoreDNS remembers for at most, where the line has no number. */
+/** How long CoreDNS remembers at most where the line has no number. */
 const defaultTtlSeconds = { success: 3600, denial: 1800 } as const;
 
-/** Takes over one line. `isCluster`: it is in the block of the cluster's own names. */
+/** Carries over one line. `isCluster`: the block is that of the cluster's own names. */
 export function migrateCache(cache: Directive, isCluster: boolean, migration: Migration): void {
   const [first = ""] = cache.arguments;
   const overall = wholeNumber(first);
   if (cache.arguments.length > (overall === undefined ? 0 : 1)) {
-    migration.note(cache.line, "cache", "zones within a block are not told apart; what is set is for all");
+    migration.note(cache.line, "cache", "nodens does not tell the zones of a block apart; this holds for all of them");
   }
   migrateTtl("success", cache, overall, isCluster, migration);
   migrateTtl("denial", cache, overall, isCluster, migration);
   for (const option of cache.block) migrateOption(option, isCluster, migration);
   if (!cache.block.some(({ name }) => name === "serve_stale")) {
     const { staleSeconds } = defaultSettings().cache;
-    const message = `stale answers are given for up to ${staleSeconds} s when the upstream fails; cache.staleSeconds: 0 turns that off`;
+    const message = `nodens gives stale answers for up to ${staleSeconds} s when the upstream fails; cache.staleSeconds: 0 turns that off`;
     migration.note(cache.line, "cache", message);
   }
 }
 
-/** A denial may not outlive an answer. The settings say so, and their default would. */
+/** Settings refuse denials that outlive answers, as the default would with a short life of answers. */
 export function settleCache(migration: Migration): void {
   const longest = migration.valueOf("cache.maxTtlSeconds");
   const denials = migration.valueOf("cache.maxDenialTtlSeconds") ?? defaultSettings().cache.maxDenialTtlSeconds;
@@ -48,7 +48,7 @@ function migrateTtl(
   const own = option?.arguments[1];
   const written = own === undefined ? overall : wholeNumber(own);
   if (own !== undefined && written === undefined) {
-    migration.lose(line, `cache ${kind}`, `"${own}" is no number of seconds`);
+    migration.lose(line, `cache ${kind}`, `"${own}" is not a number of seconds`);
   } else if (written !== undefined) setTtl(kind, written, isCluster, line, migration);
   // For the cluster's own names the default of nodens is shorter.
   else if (kind === "success" || !isCluster) setTtl(kind, defaultTtlSeconds[kind], isCluster, line, migration);
@@ -70,7 +70,7 @@ function migrateOption(option: Directive, isCluster: boolean, migration: Migrati
     case "prefetch":
       if (option.arguments[0] === "0") break;
       migration.set("cache.prefetch", true, line);
-      migration.note(line, "cache prefetch", "nodens decides itself what is asked for often");
+      migration.note(line, "cache prefetch", "nodens decides by itself which names are hot");
       break;
     case "serve_stale":
       migrateStale(option, migration);
@@ -81,33 +81,32 @@ function migrateOption(option: Directive, isCluster: boolean, migration: Migrati
       migration.setLowest("cache.maxFailureTtlSeconds", seconds, line);
       const leastSeconds = limitsOf("cache.maxFailureTtlSeconds").min;
       if (seconds < leastSeconds)
-        migration.note(line, "cache servfail", `a failure is remembered for at least ${leastSeconds} s`);
+        migration.note(line, "cache servfail", `nodens remembers a failure for at least ${leastSeconds} s`);
       break;
     }
     case "disable":
       migrateDisable(option, isCluster, migration);
       break;
     case "keepttl":
-      migration.lose(line, "cache keepttl", "the time to live that clients see is always the time that is left");
+      migration.lose(line, "cache keepttl", "clients always see the TTL that is left");
       break;
     case "serve_stale_policy":
       migration.note(
         line,
         "cache serve_stale_policy",
-        "stale answers are given only when the upstream fails or is slow",
+        "nodens gives stale answers only when the upstream fails or is slow",
       );
       break;
     default:
-      migration.lose(line, `cache ${name}`, "no option that is known here");
+      migration.lose(line, `cache ${name}`, "nodens migrate does not know this option");
   }
 }
 
 function noteCapacity({ name, line, arguments: [, , leastTtl] }: Directive, migration: Migration): void {
-  const message =
-    "the number of entries is not carried over; nodens counts bytes, see cache.answersBytes, cache.denialsBytes";
+  const message = "nodens counts bytes, not entries; see cache.answersBytes and cache.denialsBytes";
   migration.note(line, `cache ${name}`, message);
   if (leastTtl !== undefined) {
-    migration.note(line, `cache ${name}`, "a short time to live is not made longer");
+    migration.note(line, `cache ${name}`, "nodens does not raise short TTLs");
   }
 }
 
@@ -115,7 +114,8 @@ function migrateStale({ arguments: [duration = "1h", mode], line }: Directive, m
   const seconds = readSeconds(duration, line, "serve_stale", migration);
   if (seconds !== undefined) migration.setLowest("cache.staleSeconds", seconds, line);
   if (mode?.toLowerCase() === "verify") return;
-  const message = "a stale answer is given when the upstream fails or is slower than cache.staleAfterMs, not at once";
+  const message =
+    "nodens gives a stale answer when the upstream fails or takes longer than cache.staleAfterMs, not at once";
   migration.note(line, "cache serve_stale", message);
 }
 
@@ -125,12 +125,12 @@ function migrateDisable(
   migration: Migration,
 ): void {
   if (kind === "denial" && zones.length === 0) setTtl("denial", 0, isCluster, line, migration);
-  else migration.lose(line, "cache disable", "answers are always remembered, for as long as their time to live says");
+  else migration.lose(line, "cache disable", "nodens always remembers answers, for as long as their TTL says");
 }
 
 function readSeconds(text: string, line: number, option: string, migration: Migration): number | undefined {
   const seconds = secondsOf(text);
-  if (seconds === undefined) migration.lose(line, `cache ${option}`, `"${text}" is no time`);
+  if (seconds === undefined) migration.lose(line, `cache ${option}`, `"${text}" is not a duration`);
   return seconds;
 }
 

@@ -1,22 +1,22 @@
 /*
- * Where in a file the old configuration stands: the whole file is a Corefile, or it is a manifest with ConfigMaps in it, in YAML or
- * JSON, one or several, as kubectl prints them.
+ * Where a file holds the old configuration: the whole file is a Corefile, or it is a manifest in YAML or JSON with one or more
+ * ConfigMaps, as kubectl prints them.
  */
 import { isMap, isScalar, isSeq, LineCounter, parseAllDocuments, type Document, type Scalar, type YAMLMap } from "yaml";
-import { kubeDnsKeys, type KubeDnsKey } from "./migrate-kube-dns.ts";
+import { kubeDnsKeys, type KubeDnsKey } from "./kube-dns-keys.ts";
 
 /** A piece of configuration. */
 export interface MigrationSource {
   readonly kind: "Corefile" | KubeDnsKey;
   readonly content: string;
-  /** Names a line of the content, from 1, and a column, as the reader of the file finds them; without a line, the file. */
+  /** Names the place in the file of a line of the content, from 1, and of a column; without a line, the file. */
   placeOf(line: number | undefined, column?: number): string;
 }
 
 /** What is in a file. A problem begins with its place. */
 export type FoundSources = { readonly sources: readonly MigrationSource[] } | { readonly problem: string };
 
-/** NodeLocal DNSCache's pods mount theirs under the second name. */
+/** The second is the name under which NodeLocal DNSCache's pods mount theirs. */
 const corefileKeys = new Set(["Corefile", "Corefile.base"]);
 
 /** Finds the configuration in a text. `file` is its name in messages. Never throws. */
@@ -28,7 +28,7 @@ export function findSources(text: string, file: string): FoundSources {
   }
   const lines = new LineCounter();
   const documents = readDocuments(text, lines);
-  if (documents === undefined) return { problem: `${file}: is nested too deeply` };
+  if (documents === undefined) return { problem: `${file}: nested too deeply` };
   for (const { errors } of documents) {
     const [error] = errors;
     if (error === undefined) continue;
@@ -84,7 +84,7 @@ function sourcesIn(configMap: YAMLMap, text: string, file: string, lines: LineCo
   });
 }
 
-/** A block of YAML has the lines of the Corefile; quotes have them as "\n", where only the value as a whole has a place. */
+/** A YAML block scalar keeps the lines of the Corefile. In quotes they are "\n", and only the value as a whole has a place. */
 function createPlaces(
   { value, type, range }: Scalar<string>,
   name: string,

@@ -1,11 +1,11 @@
 /*
- * The ConfigMap of kube-dns: JSON in its keys, a map of zones to servers and a list of servers.
+ * The ConfigMap of kube-dns: keys that hold JSON, such as a map from zones to servers, or a list of servers.
  */
 import { parseUpstreamServer } from "../settings/setting-kinds.ts";
 import { normaliseZone } from "../settings/zone-name.ts";
 import { kubeDnsVariable } from "./corefile-placeholders.ts";
 import { isServable } from "./corefile-zones.ts";
-import type { Migration } from "./migration.ts";
+import type { Migration } from "./gathered-settings.ts";
 
 /** The keys that kube-dns knows. */
 export const kubeDnsKeys = ["stubDomains", "upstreamNameservers", "federations"] as const;
@@ -13,24 +13,28 @@ export const kubeDnsKeys = ["stubDomains", "upstreamNameservers", "federations"]
 /** One of them. */
 export type KubeDnsKey = (typeof kubeDnsKeys)[number];
 
-/** Adds what a key says. Lines count within `content`. Returns what is broken, or undefined. */
+/** Carries over one key. Lines count within `content`. Returns what is broken, or undefined. */
 export function migrateKubeDnsKey(key: KubeDnsKey, content: string, migration: Migration): string | undefined {
   if (migration.valueOf("upstream.servers") === undefined)
     migration.set("upstream.servers", [kubeDnsVariable], undefined);
   if (key === "federations") {
-    migration.lose(1, key, "names of federations are not answered; let the cluster's DNS do it, which is asked");
+    migration.lose(
+      1,
+      key,
+      "nodens does not answer names of federations. Leave it to the cluster's DNS; nodens forwards there",
+    );
     return undefined;
   }
   const value = parseJson(content);
   const isMap = typeof value === "object" && value !== null && !Array.isArray(value);
   const lists = key === "upstreamNameservers" ? [["", value] as const] : isMap ? Object.entries(value) : undefined;
-  if (lists === undefined) return `${key} is no JSON map from zones to servers`;
+  if (lists === undefined) return `${key} is not a JSON map from zones to servers`;
   for (const [zone, servers] of lists) {
-    if (!isListOfText(servers)) return `${key}: a JSON list of addresses is wanted${zone === "" ? "" : ` for ${zone}`}`;
+    if (!isListOfText(servers)) return `${key}${zone === "" ? "" : ` of ${zone}`} is not a JSON list of addresses`;
     const line = lineOf(zone, content);
     const name = normaliseZone(zone);
     if (zone !== "" && (name === "" || !isServable(name))) {
-      migration.lose(line, key, `${JSON.stringify(zone)} is no domain name that settings can hold`);
+      migration.lose(line, key, `${JSON.stringify(zone)} is not a domain name that settings accept`);
       continue;
     }
     const path = zone === "" ? "upstream.outsideServers" : (`upstream.stubDomains.${name}` as const);
@@ -45,13 +49,13 @@ function usable(servers: readonly string[], key: string, line: number, migration
     migration.lose(
       line,
       key,
-      `${server} is no IP address; nodens cannot look up its own servers, name their addresses`,
+      `${server} is not an IP address that can be asked; nodens cannot look up its own servers, so name their addresses`,
     );
     return false;
   });
 }
 
-/** JSON.parse keeps no places; a key in quotes is found well enough without. */
+/** JSON.parse does not keep places; searching for the quoted key is good enough. */
 function lineOf(zone: string, content: string): number {
   return content.slice(0, Math.max(0, content.indexOf(JSON.stringify(zone)))).split("\n").length;
 }

@@ -1,20 +1,20 @@
 /*
- * A Corefile of NodeLocal DNSCache, or of another CoreDNS, in settings of nodens: which zone is the cluster's, and in which order
- * the parts of the file are taken.
+ * A Corefile of NodeLocal DNSCache, or of another CoreDNS, as settings of nodens: which zone is the cluster's, and in which order
+ * the parts of the file are carried over.
  */
 import { defaultSettings } from "../settings/settings-table.ts";
 import { fillPlaceholders } from "./corefile-placeholders.ts";
 import { isPlugin } from "./corefile-plugins.ts";
 import { isReverseZone, zonesOf, type ServedZone } from "./corefile-zones.ts";
 import type { Corefile, ServerBlock } from "./corefile.ts";
-import { findServiceAddress, migrateAddresses } from "./migrate-addresses.ts";
-import { settleCache } from "./migrate-cache.ts";
-import { findKubernetes, migrateClusterDns } from "./migrate-cluster-dns.ts";
-import { placeRoutes, readRoutes, type Route } from "./migrate-forward.ts";
-import { migratePlugin } from "./migrate-plugins.ts";
-import type { Migration } from "./migration.ts";
+import { findServiceAddress, migrateAddresses } from "./bound-addresses.ts";
+import { settleCache } from "./cache-lines.ts";
+import { findKubernetes, migrateClusterDns } from "./cluster-corefile.ts";
+import { placeRoutes, readRoutes, type Route } from "./forward-lines.ts";
+import { migratePlugin } from "./plugin-lines.ts";
+import type { Migration } from "./gathered-settings.ts";
 
-/** Whether any line of it is a plugin's, or an import's that may be. Other texts have blocks and words, too. */
+/** Whether any line is that of a plugin, or an import that may hold one. Other texts have blocks and words too. */
 export function looksLikeCorefile({ blocks, unresolved }: Corefile): boolean {
   return blocks.some(({ directives }) => unresolved.length > 0 || directives.some(({ name }) => isPlugin(name)));
 }
@@ -26,7 +26,7 @@ export function migrateCorefile(corefile: Corefile, migration: Migration): void 
   const kubernetes = findKubernetes(blocks);
   if (kubernetes !== undefined) return migrateClusterDns(blocks, kubernetes, migration);
   for (const { line, message } of corefile.unresolved) {
-    migration.lose(line, "import", `${message}; put the text in its place and try again`);
+    migration.lose(line, "import", `${message}; put its text in place of the line and try again`);
   }
   migrateForwarder(blocks, serviceAddress, migration);
 }
@@ -48,7 +48,7 @@ function migrateForwarder(blocks: readonly ServerBlock[], serviceAddress: string
   migrateAddresses(zones, Array.isArray(asked) ? asked : [], migration);
 }
 
-/** A block whose keys are all unusable is left out with them. */
+/** A block without a usable key is left out. */
 function readZones(block: ServerBlock, migration: Migration): ServedZone[] {
   const { zones, unusable } = zonesOf(block);
   for (const { key, why } of unusable) migration.lose(block.line, key, why);
@@ -57,7 +57,7 @@ function readZones(block: ServerBlock, migration: Migration): ServedZone[] {
 
 const usualDomain = defaultSettings().cluster.domain;
 
-/** The usual name, or else the only zone that is asked where the cluster's addresses are looked up. */
+/** The usual name or, without it, the only zone whose servers are those of the cluster's reverse zones. */
 function findClusterDomain(
   zones: readonly ServedZone[],
   routes: readonly Route[],
@@ -85,16 +85,16 @@ function setClusterDomain(domain: string | undefined, zones: readonly ServedZone
     migration.note(
       line,
       "zone",
-      `the cluster's zone has no block; it is taken to be ${usualDomain}, see cluster.domain`,
+      `no block is for the cluster's zone; nodens takes it to be ${usualDomain}, see cluster.domain`,
     );
   } else {
-    const message = `which zone is the cluster's cannot be told; if it is not ${usualDomain}, set cluster.domain`;
+    const message = `cannot tell which zone is the cluster's; if it is not ${usualDomain}, set cluster.domain`;
     migration.lose(line, "zone", message);
   }
 }
 
-/** CoreDNS refuses what no plugin of a block answers. */
+/** CoreDNS refuses questions that no plugin of the block answers. */
 function noteUnanswered({ keys, directives, line }: ServerBlock, migration: Migration): void {
   if (directives.some(({ name }) => name === "forward" || !isPlugin(name))) return;
-  migration.note(line, "zone", `no forward for ${keys.join(" ")}; nodens asks the cluster's DNS about these names`);
+  migration.note(line, "zone", `no forward for ${keys.join(" ")}; nodens forwards these names to the cluster's DNS`);
 }

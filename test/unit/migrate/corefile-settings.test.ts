@@ -93,10 +93,10 @@ describe("forward", () => {
   });
 
   test.each([
-    ["tls://192.0.2.1", /: LOST: tls:\/\/192\.0\.2\.1: nodens asks over UDP and TCP only/],
-    ["dns.example", /: LOST: dns\.example: no IP address/],
-    ["0.0.0.0", /: LOST: 0\.0\.0\.0: no IP address that can be asked/],
-    ["192.0.2.1:0", /: LOST: 192\.0\.2\.1:0: no IP address that can be asked/],
+    ["tls://192.0.2.1", /: LOST: tls:\/\/192\.0\.2\.1: nodens forwards over UDP and TCP only/],
+    ["dns.example", /: LOST: dns\.example: not an IP address/],
+    ["0.0.0.0", /: LOST: 0\.0\.0\.0: not an IP address that can be asked/],
+    ["192.0.2.1:0", /: LOST: 192\.0\.2\.1:0: not an IP address that can be asked/],
   ])("to %s is lost, and the other servers stay", (target, error) => {
     const { code, output, errors } = run(`${cluster}corp.example {\n forward . 192.0.2.7 ${target}\n}`);
     expect(code).toBe(65);
@@ -121,7 +121,9 @@ describe("forward", () => {
     expect(run(second("192.0.2.1")).code).toBe(0);
     const { code, output, errors } = run(second("192.0.2.2"));
     expect(code).toBe(65);
-    expect(errors).toContain("F:8: forward: LOST: . goes to the servers of line 5 already, and to one list only");
+    expect(errors).toContain(
+      "F:8: forward: LOST: . already goes to the servers of line 5; a zone has one list of servers",
+    );
     expect(load(output).upstream.outsideServers).toEqual([server("192.0.2.1")]);
   });
 
@@ -220,7 +222,7 @@ describe("bind", () => {
   });
 
   test.each([
-    ["eth0", "eth0 is no IP address"],
+    ["eth0", "eth0 is not an IP address"],
     ["169.254.20.10 169.254.20.11", "169.254.20.11 is a second address of its family"],
     ["169.254.20.10 2001:db8::a", "2001:db8::a is not intercepted"],
   ])("of %s is a loss", (addresses, error) => {
@@ -262,16 +264,16 @@ describe("cache", () => {
     );
     expect(load(output).cache.maxTtlSeconds).toBe(60);
     expect(errors).toContain(
-      "F:7: cache.maxTtlSeconds: is another one at F:3; nodens has one for all blocks, the lowest",
+      "F:7: cache.maxTtlSeconds: differs from F:3; nodens has one value for all blocks, and takes the lowest",
     );
   });
 
   test.each([
-    ["denial x y", '"y" is no number of seconds'],
-    ["servfail soon", '"soon" is no time'],
-    ["disable success", "answers are always remembered"],
-    ["keepttl", "the time that is left"],
-    ["frobnicate", "no option that is known here"],
+    ["denial x y", '"y" is not a number of seconds'],
+    ["servfail soon", '"soon" is not a duration'],
+    ["disable success", "always remembers answers"],
+    ["keepttl", "the TTL that is left"],
+    ["frobnicate", "does not know this option"],
   ])("with %s is a loss", (option, error) => {
     expect(errorsOf("cache {", option, "}")).toContainEqual(
       expect.stringMatching(new RegExp(`^F:3: cache \\w+: LOST: .*${error}`)),

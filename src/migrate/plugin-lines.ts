@@ -5,10 +5,10 @@ import { isIP, isIPv6 } from "node:net";
 import { notesOf } from "../settings/table-entries.ts";
 import type { Directive } from "./corefile.ts";
 import { harmlessPlugins, lostPlugins } from "./corefile-plugins.ts";
-import { migrateCache, secondsOf, wholeNumber } from "./migrate-cache.ts";
-import type { Migration } from "./migration.ts";
+import { migrateCache, secondsOf, wholeNumber } from "./cache-lines.ts";
+import type { Migration } from "./gathered-settings.ts";
 
-/** Takes over one line. `isCluster`: it is in the block of the cluster's own names. */
+/** Carries over one line. `isCluster`: the block is that of the cluster's own names. */
 export function migratePlugin(directive: Directive, isCluster: boolean, migration: Migration): void {
   switch (directive.name) {
     case "forward":
@@ -41,11 +41,12 @@ function remarkOnPlugin({ name, line }: Directive, migration: Migration): void {
     migration.lose(
       line,
       name,
-      lostPlugins.get(name) ?? "no plugin that is known here; let the cluster's DNS do it, which is asked",
+      lostPlugins.get(name) ??
+        "nodens migrate does not know this plugin. Leave it to the cluster's DNS; nodens forwards there",
     );
 }
 
-/** Its other port, 9153 on loopback by default, is not worth a change of scrape configurations that expect ours. */
+/** A line without an address (port 9153 on loopback) keeps the default of nodens, which scrape configurations of nodens expect. */
 function migratePrometheus({ arguments: [address], line }: Directive, migration: Migration): void {
   const [, written = "", port = ""] = /^(.*):(\d+)$/.exec(address ?? "") ?? [];
   if (port === "") {
@@ -59,10 +60,13 @@ function migratePrometheus({ arguments: [address], line }: Directive, migration:
   const host = written === "localhost" ? "127.0.0.1" : written.replace(/^\[(.*)\]$/, "$1");
   if (host === "") {
     migration.set("admin.address", `\${HOST_IP:-0.0.0.0}:${port}`, line);
-    migration.explain("admin", "The node's own address, or all where it is not known: there are no passwords.");
+    migration.explain(
+      "admin",
+      "The node's own address, or all addresses where it is not known. There are no passwords.",
+    );
   } else if (isIP(host) !== 0 || /^\$\{\w+\}$/.test(host)) {
     migration.set("admin.address", `${isIPv6(host) ? `[${host}]` : host}:${port}`, line);
-  } else migration.note(line, "prometheus", `${host} is no IP address; set admin.address`);
+  } else migration.note(line, "prometheus", `${host} is not an IP address; set admin.address`);
 }
 
 function migrateHealth({ arguments: [address], block, line }: Directive, migration: Migration): void {
@@ -70,22 +74,26 @@ function migrateHealth({ arguments: [address], block, line }: Directive, migrati
   const seconds = lameDuck === undefined ? undefined : secondsOf(lameDuck.arguments[0] ?? "");
   if (seconds !== undefined) migration.set("shutdown.drainMs", seconds * 1000, lameDuck?.line);
   const at = address === undefined ? "" : `, not at ${address}`;
-  migration.note(line, "health", `/healthz is at admin.address${at}; for probes there are files in probes.directory`);
+  migration.note(line, "health", `/healthz is at admin.address${at}; exec probes read the files in probes.directory`);
 }
 
-/** Logging of failures alone is there without asking; logging of everything is expensive and has to be wanted. */
+/** nodens always logs failures; logging everything is expensive, so only a line that asks for everything turns it on. */
 function migrateLog({ block, line }: Directive, migration: Migration): void {
   const classes = block.filter(({ name }) => name === "class").flatMap((option) => option.arguments);
   if (classes.length === 0 || classes.includes("all")) {
     migration.set("log.queries", true, line);
-    migration.note(line, "log", "one JSON line for each query of every zone, in a form of its own");
+    migration.note(line, "log", "nodens logs the queries of every zone, one JSON line each, in its own format");
   } else {
-    migration.note(line, "log", "replies are not logged by class; log.queries: true logs all, and failures always are");
+    migration.note(
+      line,
+      "log",
+      "nodens does not log replies by class; log.queries: true logs all of them, and failures are always logged",
+    );
   }
 }
 
 function migrateBufsize({ arguments: [size = "1232"], line }: Directive, migration: Migration): void {
   const bytes = wholeNumber(size);
-  if (bytes === undefined) migration.note(line, "bufsize", `${size} is no number of bytes`);
+  if (bytes === undefined) migration.note(line, "bufsize", `${size} is not a number of bytes`);
   else migration.setLowest("listen.maxUdpReplyBytes", bytes, line);
 }

@@ -1,15 +1,15 @@
 /*
- * The `bind` lines of a Corefile: at which addresses pods asked, and how nodens is to be found there.
+ * The `bind` lines of a Corefile: the addresses that pods asked, and how nodens can be reached there.
  */
 import { isIP, isIPv6 } from "node:net";
 import { isVariable, kubeDnsVariable } from "./corefile-placeholders.ts";
 import type { ServedZone } from "./corefile-zones.ts";
 import type { ServerBlock } from "./corefile.ts";
-import type { Migration } from "./migration.ts";
+import type { Migration } from "./gathered-settings.ts";
 
 /**
- * The address of the kube-dns Service, as far as blocks with placeholders in them tell: what is bound beside a link-local
- * address. A variable where they do not.
+ * The address of the kube-dns Service, taken from blocks whose placeholders are not filled in: what is bound beside a link-local
+ * address. A variable where they do not tell.
  */
 export function findServiceAddress(blocks: readonly ServerBlock[]): string {
   const bound = boundAddresses(blocks);
@@ -18,7 +18,7 @@ export function findServiceAddress(blocks: readonly ServerBlock[]): string {
   return service?.address ?? kubeDnsVariable;
 }
 
-/** What nodens has to do at an address. */
+/** What nodens does with an address: puts it on the node, intercepts it, or listens on it. */
 type Role = "own" | "service" | "listen";
 
 interface BoundAddress {
@@ -26,7 +26,7 @@ interface BoundAddress {
   readonly line: number;
 }
 
-/** Sets how pods reach nodens: by an address of its own, by interception of the Service's, or where it listens. */
+/** Sets how pods reach nodens: at an address of its own, by interception of the Service's, or at those it listens on. */
 export function migrateAddresses(
   zones: readonly ServedZone[],
   clusterServers: readonly string[],
@@ -39,7 +39,7 @@ export function migrateAddresses(
     migration.lose(
       line,
       "bind",
-      `${address} is no IP address; name the addresses of this interface in listen.addresses`,
+      `${address} is not an IP address; list the addresses of this interface in listen.addresses`,
     );
     return false;
   });
@@ -52,7 +52,7 @@ export function migrateAddresses(
     migration.note(
       unboundBlock.line,
       "bind",
-      "not in this block; nodens answers for all zones at the addresses of the others",
+      "this block has none; nodens answers for all zones at the addresses of the other blocks",
     );
   }
   const roles = rolesOf(bound, clusterServers);
@@ -75,8 +75,8 @@ function boundAddresses(blocks: readonly ServerBlock[]): BoundAddress[] {
 }
 
 /**
- * NodeLocal DNSCache binds a link-local IPv4 address, for IPv6 one that is unique local (RFC 4193), and where kube-proxy lets it
- * those of the Service. A Service may be unique local too: then its own is the first of two.
+ * NodeLocal DNSCache binds a link-local address for IPv4, a unique local one (RFC 4193) for IPv6 and, where kube-proxy lets it, the
+ * addresses of the Service. Those may be unique local too: then its own is the first of the two.
  */
 function rolesOf(bound: readonly BoundAddress[], clusterServers: readonly string[]): Map<BoundAddress, Role> {
   const services = new Set([kubeDnsVariable, ...clusterServers]);
@@ -121,7 +121,7 @@ function attach(
     migration.lose(
       line,
       "bind",
-      `${address} is a second address of its family; let pods ask ${used[0]?.address ?? "one"}`,
+      `${address} is a second address of its family; point pods at ${used[0]?.address ?? "the other"}`,
     );
   }
   if (used.length > 0)
@@ -131,18 +131,18 @@ function attach(
       used[0]?.line,
     );
   if (ports.some((port) => port !== 53)) {
-    migration.lose(first.line, "bind", "pods find nodens on port 53 there, and on no other; see listen.addresses");
+    migration.lose(first.line, "bind", "nodens answers there on port 53 only; for other ports, see listen.addresses");
   }
   intercept(used, services, migration);
 }
 
-/** Interception needs an address of its own of each family that a Service has. */
+/** Interception needs an address on the node for each family of the Service. */
 function intercept(own: readonly BoundAddress[], services: readonly BoundAddress[], migration: Migration): void {
-  // Without attach.addresses the default, which is an IPv4 address, is used.
+  // Without attach.addresses the default applies, which is an IPv4 address.
   const hasOwn = (address: string) =>
     !isIPv6(address) || own.some((one) => isIPv6(one.address)) || address === kubeDnsVariable;
   for (const { address, line } of services.filter(({ address }) => !hasOwn(address))) {
-    const message = `${address} is not intercepted: that needs an IPv6 address in attach.addresses, a ULA of your choice`;
+    const message = `${address} is not intercepted; add an IPv6 address to attach.addresses, such as a unique local one of your choice`;
     migration.lose(line, "bind", message);
   }
   const usable = services.filter(({ address }) => hasOwn(address));
@@ -159,16 +159,16 @@ function intercept(own: readonly BoundAddress[], services: readonly BoundAddress
   const isAsked = Array.isArray(asked) && asked.join(" ") === addresses.join(" ");
   if (!isAsked) migration.set("attach.virtualAddresses", addresses, first.line);
   const message =
-    "what pods send to the Service's address is redirected, instead of that address being taken over; upstream.servers may be the same address, and no second Service is needed";
+    "nodens redirects what pods send to the Service's address instead of taking that address over; upstream.servers may name the same address, and you need no second Service";
   migration.note(first.line, "bind", message);
   if (isAsked) return;
-  const doubt = `${String(asked)} may be NodeLocal DNSCache's second Service, kube-dns-upstream, and end with it; name ${String(addresses)} then`;
+  const doubt = `${String(asked)} may be NodeLocal DNSCache's second Service, kube-dns-upstream, which goes away with it; in that case, name ${String(addresses)} instead`;
   migration.note(first.line, "upstream.servers", doubt);
 }
 
 function linkLocalComment(own: readonly BoundAddress[]): string {
   const addresses = own.map(({ address }) => address).join(" and ");
-  return `link-local, because ${addresses} alone was bound: pods have it as their nameserver.`;
+  return `link-local, because only ${addresses} was bound: pods have it as their nameserver.`;
 }
 
 function interceptComment({ address }: BoundAddress): string {
@@ -181,7 +181,7 @@ function interceptComment({ address }: BoundAddress): string {
 function listenEverywhere(line: number, ports: readonly number[], migration: Migration): void {
   const addresses = ports.flatMap((port) => [`0.0.0.0:${port}`, `[::]:${port}`]);
   migration.set("listen.addresses", addresses, line);
-  migration.explain("listen", "All addresses of the machine, because none was bound. Who may ask is in listen.allow.");
+  migration.explain("listen", "All addresses of the machine, because none was bound. listen.allow says who may ask.");
 }
 
 function inBrackets(address: string, port: number): string {

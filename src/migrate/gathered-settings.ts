@@ -1,12 +1,12 @@
 /*
- * Settings that are being gathered from another program's configuration, with the place that each comes from, and what could not
- * be carried over.
+ * Settings gathered from another program's configuration, each with the place that it comes from, and remarks on what could not be
+ * carried over.
  */
 import { Document, isMap, isNode, isScalar, isSeq } from "yaml";
 import { settingsSchema } from "../settings/settings-table.ts";
 import { type NumberPath, type SettingPath, tableEntries } from "../settings/table-entries.ts";
 
-/** Something of the old configuration and what became of it. */
+/** A part of the old configuration, and what became of it. */
 export interface MigrationRemark {
   /** "FILE:LINE", as a rule. */
   readonly place: string;
@@ -17,49 +17,49 @@ export interface MigrationRemark {
   readonly isLoss: boolean;
 }
 
-/** A value as it will stand in the file. */
+/** A value as the settings file will hold it. */
 export type MigratedValue = string | number | boolean | readonly string[];
 
 /** The setting that a value is for; what follows "upstream.stubDomains." is one zone. */
 type TargetPath = SettingPath | `upstream.stubDomains.${string}`;
 
-/** Takes what one file says. A number outside the limits of its setting becomes the nearest one within. */
+/** Receives what one source says. A number outside the limits of its setting becomes the nearest one within. */
 export interface Migration {
-  /** Sets a value. A second, different one for the same setting is left out and remarked. */
+  /** Sets a value. A second, different one for the same setting is left out, with a remark. */
   set(path: TargetPath, value: MigratedValue, line: number | undefined): void;
-  /** Sets servers, unless there are none. A second, different list is a loss. */
+  /** Sets a list of servers, unless it is empty. A second, different list is a loss. */
   setServers(path: TargetPath, servers: readonly string[], line: number): void;
-  /** Sets the lower of the number there and this one: nothing is remembered for longer than before. */
+  /** Sets a number, unless a lower one is set already: nothing is remembered for longer than before. */
   setLowest(path: NumberPath, value: number, line: number): void;
-  /** Lowers a number to this one, without a word: one setting follows from another. */
+  /** Lowers a number to this one, without a remark: one setting follows from another. */
   cap(path: NumberPath, value: number): void;
   /** Adds one to a list. */
   add(path: SettingPath, value: string, line: number): void;
-  /** What is set so far. */
+  /** The value set so far. */
   valueOf(path: TargetPath): MigratedValue | undefined;
-  /** Puts a comment over a group of settings ("attach"). */
+  /** Puts a comment above a group of settings ("attach"). */
   explain(group: string, comment: string): void;
-  /** Remarks on something that changes no answer. Said once, whatever number of lines it is true of. */
+  /** Remarks on something that does not change answers. Written once, however many lines it is true of. */
   note(line: number | undefined, what: string, message: string): void;
-  /** Remarks on something that does. */
+  /** Remarks on something that changes answers. */
   lose(line: number | undefined, what: string, message: string): void;
 }
 
-/** All that is gathered, from one file or several. */
+/** Everything gathered, from one source or several. */
 export interface GatheredSettings {
-  /** For what stands in one file. `placeOf` names a line of it, or the file where the line is not known. */
+  /** Begins a source. `placeOf` names a line of it, or the file where the line is not known. */
   from(placeOf: (line: number | undefined) => string): Migration;
   /** Takes the setting or the value of a list at this path ("upstream.servers[1]") out again. False when there is none. */
   drop(path: string, why: string): boolean;
-  /** File by file, in the order of the lines. */
+  /** Source by source, in the order of the lines. */
   remarks(): readonly MigrationRemark[];
   /** The settings as YAML, each with a comment that says where it comes from, below `title`. */
   toYaml(title: string): string;
 }
 
-/** A place for people, and for sorting. */
+/** A place, for people and for sorting. */
 interface Place {
-  /** Empty where no file says it in so many words. */
+  /** Empty where no line says it in so many words. */
   readonly place: string;
   readonly file: number;
   readonly line: number;
@@ -69,8 +69,8 @@ type PlacedRemark = MigrationRemark & Place;
 
 type PlacedValue = Place & { readonly value: MigratedValue };
 
-/** Nothing gathered yet. */
-export function createMigration(): GatheredSettings {
+/** Creates an empty collection. */
+export function createGatheredSettings(): GatheredSettings {
   const settings = new Map<string, PlacedValue>();
   const explanations = new Map<string, string>();
   const remarks = new Map<string, PlacedRemark>();
@@ -91,7 +91,7 @@ export function createMigration(): GatheredSettings {
       const known = settings.get(path);
       if (known === undefined) settings.set(path, { value, ...placed(line) });
       else if (JSON.stringify(known.value) !== JSON.stringify(value)) {
-        remark(line, path, `${show(value)} is left out: it is ${show(known.value)} already (${known.place})`, isLoss);
+        remark(line, path, `${show(value)} is left out; ${known.place} already sets ${show(known.value)}`, isLoss);
       }
     }
 
@@ -105,7 +105,12 @@ export function createMigration(): GatheredSettings {
         const known = settings.get(path);
         if (known === undefined || Number(known.value) > value) settings.set(path, { value, ...placed(line) });
         if (known === undefined || known.value === value) return;
-        remark(line, path, `is another one at ${known.place}; nodens has one for all blocks, the lowest`, false);
+        remark(
+          line,
+          path,
+          `differs from ${known.place}; nodens has one value for all blocks, and takes the lowest`,
+          false,
+        );
       },
       cap(path, value) {
         const known = settings.get(path);
@@ -135,7 +140,7 @@ export function createMigration(): GatheredSettings {
       const { left, taken } = without(placed.value, position === undefined ? undefined : Number(position));
       if (left === undefined) settings.delete(found);
       else settings.set(found, { ...placed, value: left });
-      const message = `${show(taken)} is left out: it ${why}`;
+      const message = `${show(taken)} is left out: ${why}`;
       remarks.set(`${found} ${message}`, { ...placed, what: found, message, isLoss: true });
       return true;
     },
@@ -144,12 +149,12 @@ export function createMigration(): GatheredSettings {
   };
 }
 
-/** Whether a path is a setting or group, or something in it. */
+/** Whether a path is that of a setting or group, or lies in it. */
 function isWithin(path: string, parent: string): boolean {
   return path.startsWith(parent) && /^(?:$|[.[])/.test(path.slice(parent.length));
 }
 
-/** A list without the value at a position; nothing is left of a list of one, and of other values. */
+/** A list without the value at a position. Nothing is left of a list of one, or of a value that is not a list. */
 function without(value: MigratedValue, position: number | undefined): { left?: MigratedValue; taken: MigratedValue } {
   const taken = typeof value === "object" && position !== undefined ? value[position] : undefined;
   if (typeof value !== "object" || taken === undefined || value.length === 1) return { taken: value };
@@ -198,7 +203,7 @@ function keysOf(path: string): string[] {
   return zone === null ? path.split(".") : zone.slice(1);
 }
 
-/** A map, because zones come from the file and may have any name. */
+/** A Map, because zones come from the file and may have any name. */
 type Tree = Map<string, Tree | MigratedValue>;
 
 function putAt(tree: Tree, [key = "", ...rest]: readonly string[], value: MigratedValue): void {
@@ -206,7 +211,7 @@ function putAt(tree: Tree, [key = "", ...rest]: readonly string[], value: Migrat
   else putAt(tree.getOrInsertComputed(key, () => new Map()) as Tree, rest, value);
 }
 
-/** Lists on one line, as their neighbours are; the place behind. */
+/** Puts a list on one line, as its neighbours are, and the place behind it. */
 function decorate(document: Document, keys: readonly string[], place: string): void {
   const node = document.getIn(keys, true);
   if (isSeq(node)) node.flow = true;
