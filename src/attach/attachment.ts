@@ -1,6 +1,6 @@
 /*
- * nodens's place on the node, from the settings `attach.*`: addresses, sockets on them, rules; put in place at the start, looked
- * after every minute, and sooner while something is wrong. Nothing here ends nodens or keeps it from serving where it can.
+ * What nodens puts on the node, from the settings `attach.*`: addresses, sockets on them, rules. They are put in place at the start
+ * and checked every minute, more often while something is wrong. Nothing here ends nodens or stops it from serving where it can.
  */
 import { isIP } from "node:net";
 import type { Clock } from "../runtime/clock.ts";
@@ -14,7 +14,7 @@ import type { RunProgram } from "./run-program.ts";
 import { type SetupProblem, type SetupProblemKind, setupProblemKinds, trackedProblem } from "./setup-problem.ts";
 import { keepUntrackedTable } from "./untracked-table.ts";
 
-/** What is wanted (settings: attach), and what it takes. */
+/** What to put in place (settings: attach), and the means to do so. */
 export interface AttachmentOptions {
   readonly mode: AttachMode;
   readonly addresses: readonly string[];
@@ -38,9 +38,9 @@ export interface AttachmentOptions {
   mayIntercept(): boolean;
 }
 
-/** A place on the node. */
+/** What nodens has put on the node, and keeps there. */
 export interface Attachment {
-  /** Whether all that the mode asks for is in place. Always, for a mode that puts nothing on the node. */
+  /** Whether everything the mode asks for is in place. Always true for a mode that puts nothing on the node. */
   isComplete(): boolean;
   /** Whether all sockets on the addresses are open. */
   areSocketsOpen(): boolean;
@@ -48,18 +48,18 @@ export interface Attachment {
   isFailOpen(): boolean;
   /** What is wrong now. */
   problems(): readonly SetupProblem[];
-  /** How often something was found wrong that was not wrong before, by kind. */
+  /** How many problems have appeared since the start, by kind. */
   problemCounts(): Readonly<Record<SetupProblemKind, number>>;
-  /** Lets new questions of pods go to kube-dns, where that can be done. Addresses and what keeps them untracked stay. */
+  /** Lets new questions from pods go to kube-dns, where the mode can do that. The addresses and the untracked table stay. */
   release(): Promise<void>;
-  /** Ends the care, and the interception. */
+  /** Stops the checks, and the interception. */
   close(): Promise<void>;
 }
 
 const checkMs = 60_000;
 const retryMs = 5000;
 
-/** Puts everything in place that can be, once, and keeps it there. Resolves after the first try, whatever came of it. */
+/** Puts in place whatever it can, and keeps it there. Resolves after the first try, whether or not that succeeded. */
 export async function attach(options: AttachmentOptions): Promise<Attachment> {
   const { mode, addresses, notrack, clock, run, log } = options;
   const { placesAddresses, intercepts } = attachModes[mode];
@@ -88,20 +88,20 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
     if (!isReleased) cancelCheck = clock.after(isPlaced && isSeenToWork ? checkMs : retryMs, () => void check());
   }
 
-  /** A mistake of ours, or something that `ip` or `nft` never said before, must not end nodens. */
+  /** A bug in nodens, or output of `ip` or `nft` that nobody expected, must not end nodens. */
   function unexpected(error: unknown): SetupProblem[] {
-    return [{ kind: "path", message: `cannot look after the node: ${String(error)}` }];
+    return [{ kind: "path", message: `cannot check the node: ${String(error)}` }];
   }
 
   async function place(): Promise<SetupProblem[]> {
     const problems = await ensureAddresses(addresses, run).catch(unexpected);
-    // Rules first: nobody's question is tracked because the socket was faster.
+    // Rules first: questions that reach the socket before the rules are there would be tracked.
     const { wasChanged, problem } = await table.verify();
-    if (wasChanged) log.warn({}, "the nftables table of nodens was changed or removed by somebody; it is put back");
+    if (wasChanged) log.warn({}, "somebody changed or removed the nftables table of nodens; it has been put back");
     if (problem !== undefined) problems.push(problem);
     const sockets = [...addresses.map((host) => ({ host, port: 53 })), ...targets];
     for (const { host, port } of sockets) {
-      // One that is opened while nodens ends would never be closed.
+      // A socket opened while nodens is ending would never be closed.
       if (isReleased) return problems;
       await options.listen({ host, port }).catch((error: Error) => {
         problems.push({ kind: "listen", message: error.message });
@@ -150,7 +150,7 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
     return !nodeProblems.some(({ kind }) => kind === "listen" || kind === "address");
   }
 
-  /** Counts and tells what is new, tells what is over. */
+  /** Counts and logs what is new, and logs what is over. */
   function compare(before: readonly SetupProblem[], now: readonly SetupProblem[]): readonly SetupProblem[] {
     const has = (list: readonly SetupProblem[], one: SetupProblem) =>
       list.some(({ message }) => message === one.message);
@@ -184,7 +184,7 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
   };
 }
 
-/** Each Service address with its port on our address of its family: the first the lowest, the others above it. */
+/** Each Service address with its port on our address of the same family: `interceptPort` for the first, then the next ones up. */
 export function targetsOf({
   virtualAddresses,
   addresses,

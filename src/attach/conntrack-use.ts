@@ -3,7 +3,7 @@
  */
 import { readFileSync } from "node:fs";
 
-/** True when connection tracking has entries. Its module alone, which nftables loads, does not mean that it is in use. */
+/** True when connection tracking has entries. A loaded module alone does not mean that it is in use: nftables loads it too. */
 export function isTrackingInUse(): boolean {
   try {
     return Number(readFileSync("/proc/sys/net/netfilter/nf_conntrack_count", "utf8")) > 0;

@@ -1,12 +1,12 @@
 /*
- * Takes away what nodens leaves on a node when it ends: its addresses and the table that keeps them untracked.
+ * Removes what nodens leaves on a node when it ends: its addresses and the table that keeps them untracked.
  */
 import { removeAddresses } from "./local-addresses.ts";
 import type { RunProgram } from "./run-program.ts";
 import { problemOfProgram, type SetupProblem } from "./setup-problem.ts";
 import { untrackedTable } from "./untracked-table.ts";
 
-/** What was taken away, in words, and what could not be. */
+/** What was removed, in words, and what could not be. */
 export interface Detached {
   readonly removed: readonly string[];
   readonly problems: readonly SetupProblem[];

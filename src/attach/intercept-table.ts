@@ -1,13 +1,13 @@
 /*
- * The nftables table that brings pods' questions to the kube-dns Service here, without connection tracking and without
- * translation by the kernel's NAT: addresses and ports are rewritten packet by packet.
+ * The nftables table that redirects to nodens what pods ask the kube-dns Service, without connection tracking and without the
+ * kernel's NAT: addresses and ports are rewritten packet by packet.
  *
  *     pod ── VIP:53 ──▶ prerouting, before raw:  VIP:53 → own:port, if the VIP is in the set of those that are alive
  *     pod ◀── VIP:53 ── output, before raw:      own:port → VIP:53
  *
- * Each Service address has a port of its own at nodens: by it the reply gets back the address that was asked, and questions to
- * our own address, port 53, stay what they are. The port before is for nodens's own test packets, which cross lo and meet the
- * same hooks: they tell whether a packet that is rewritten here also arrives, and its reply.
+ * Each Service address has a port of its own at nodens: from that port the reply gets the address that was asked as its source,
+ * and questions to our own address, port 53, stay as they are. The port before is for nodens's own test packets, which cross lo
+ * and meet the same hooks: they show whether a packet that is rewritten here arrives, and its reply too.
  */
 import { isIPv6 } from "node:net";
 
@@ -26,14 +26,14 @@ export interface InterceptTableOptions {
   readonly probePort: number;
   /** Whether to keep the traffic out of connection tracking. */
   readonly notrack: boolean;
-  /** Whether to count what is tracked all the same: only where connection tracking is in use, which looking would start. */
+  /** Whether to count what is tracked all the same. Only where connection tracking is in use: looking would start it. */
   readonly countsTracked: boolean;
 }
 
-/** How long a Service address stays in the set without being renewed. */
+/** How long a Service address stays in the set unless it is renewed. */
 export const aliveSeconds = 2;
 
-/** Names of the counters of packets: what was rewritten, what of it arrived behind every other rule of the node, what is tracked. */
+/** Names of the packet counters: rewritten, passed by every other rule of the node, and tracked. */
 export const counterNames = { intercepted: "intercepted", delivered: "delivered", tracked: "tracked" } as const;
 
 /**
@@ -44,7 +44,7 @@ export function interceptTableText(options: InterceptTableOptions): string {
   const { table, interceptions, probePort, notrack, countsTracked } = options;
   // Before iptables' raw table, so that its rules see the packets that nodens gets.
   const early = "raw - 10";
-  // With tracking the reply must first be seen as what it is: the reply of a tracked question. Behind NAT it is changed at last.
+  // With tracking, the reply must first be seen as the reply to a tracked question; it is rewritten last, behind NAT.
   const [replyHook, replyPriority] = notrack ? ["output", early] : ["postrouting", "srcnat + 100"];
   const end = notrack ? " notrack" : "";
   // In a chain that comes before the rewriting of every table of nodens: with two of them on the node, the second must not take
@@ -106,7 +106,7 @@ export function interceptTableText(options: InterceptTableOptions): string {
   ].join("; ");
 }
 
-/** The commands that renew a Service address in the set: one transaction, the only way in older kernels to renew a time-out. */
+/** The commands that renew a Service address in the set: one transaction, the only way to renew a time-out in older kernels. */
 export function renewText(table: string, virtualAddresses: readonly string[]): string {
   return virtualAddresses
     .flatMap((address) => {
@@ -123,7 +123,7 @@ export function withdrawText(table: string): string {
   return `flush set inet ${table} alive4; flush set inet ${table} alive6`;
 }
 
-/** Of every family the first interception: where test packets arrive. */
+/** The first interception of each family: where test packets arrive. */
 export function probeTargets(interceptions: readonly InterceptTarget[]): InterceptTarget[] {
   return interceptions.filter(
     ({ host }, position) => interceptions.findIndex((other) => other.host === host) === position,

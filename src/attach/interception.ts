@@ -1,8 +1,8 @@
 /*
- * The interception of a Service address, and when it may be in force. Pods must resolve whatever becomes of nodens, so it is a
- * switch that has to be held down, twice: the table ends with this process, and its rules work only while the Service address is
- * in a set from which it drops out after two seconds, unless a question of our own has just gone the way of the pods' questions
- * and was answered. Everything that fails leads to the same safe state: pods ask kube-dns through kube-proxy.
+ * The interception of a Service address, and when it may be in force. Pods must resolve names whatever happens to nodens, so two
+ * dead-man switches have to be held down: the table ends with this process, and its rules match only while the Service address is
+ * in a set, from which it drops out after two seconds unless a question of our own has just taken the path of pods' questions and
+ * was answered. Every failure leads to the same safe state: pods ask kube-dns through kube-proxy.
  */
 import { randomBytes } from "node:crypto";
 import type { Clock } from "../runtime/clock.ts";
@@ -34,42 +34,42 @@ export interface InterceptionOptions {
   answers(address: ServerAddress, protocol: "udp" | "tcp"): Promise<boolean>;
   /** Whether nodens is fit for pods at all: ready, and not in a loop. */
   mayIntercept(): boolean;
-  /** Called with what is wrong now, empty when nothing is; also when nothing changed. */
+  /** Called with what is wrong now, empty when nothing is. It may be called when nothing has changed. */
   report(problems: readonly SetupProblem[]): void;
 }
 
 /** An interception, which goes on until it is closed. */
 export interface Interception {
-  /** Whether the kernel brings pods' questions here at this moment. */
+  /** Whether the kernel redirects pods' questions to nodens at this moment. */
   isInForce(): boolean;
-  /** Looks whether packets really take the path: over TCP too, and those of pods. To be called every minute or so. */
+  /** Checks whether packets really arrive: over TCP too, and those from pods. Call it every minute or so. */
   verify(): Promise<void>;
-  /** Stops new questions from coming. Replies to those under way still reach pods. It does not begin again. */
+  /** Stops redirecting new questions, for good. Replies to those under way still reach pods. */
   withdraw(): Promise<void>;
   /** Ends it and removes the table. */
   close(): Promise<void>;
 }
 
 const beatMs = 500;
-/** nft keeps every line that it was told: about 4 MB with so many renewals, which take 80 minutes. */
+/** nft keeps every line it has read: about 4 MB after this many renewals, which take 80 minutes. */
 const renewalsPerSession = 10_000;
-/** How long after the interception came into force the first look at pods' packets is worth while. */
+/** How long after the interception came into force pods' packets are first checked. */
 const firstVerifyMs = 3000;
 const firstReopenMs = 1000;
 const firstSuspensionMs = 60_000;
 const longestPauseMs = 900_000;
-/** Failed beats in a row until it is called a problem: before that a busy moment explains it. */
+/** Failed beats in a row before they are called a problem: fewer may be a busy moment. */
 const missesUntilProblem = 3;
-/** Fewer packets than this tell nothing; of more, as many per hundred may be lost on the way to us. */
+/** Fewer packets than this prove nothing; of more, `tolerablePercent` may be lost on the way to us. */
 const fewPackets = 20;
-/** Unless none of them arrived: then so many are no packets that were on the way just then. */
+/** If none of them arrived, this many do: they cannot all have been under way at that moment. */
 const fewestPackets = 4;
 const tolerablePercent = 10;
 
 /** Starts beating. It comes into force by itself, as soon as everything it needs is there. */
 export function startInterception(options: InterceptionOptions): Interception {
   const { targets, probePort, notrack, countsTracked, clock } = options;
-  // A second nodens of a rolling update has its own table beside this one: whichever rewrites a packet, it arrives.
+  // A second nodens of a rolling update has its own table beside this one: whichever of the two rewrites a packet, it arrives.
   let table = tableName();
   const virtualAddresses = targets.map(({ virtualAddress }) => virtualAddress);
   const probes = probeTargets(targets).map(({ host }) => ({ host, port: probePort }));
@@ -95,7 +95,7 @@ export function startInterception(options: InterceptionOptions): Interception {
       });
   }
 
-  /** A mistake of ours must not end nodens, and must not go unnoticed. */
+  /** A bug in nodens must not end it, and must not go unnoticed. */
   function unexpected(error: unknown): void {
     loseTable(String(error));
   }
@@ -139,10 +139,10 @@ export function startInterception(options: InterceptionOptions): Interception {
     const where = probes.map(({ host }) => host).join(", ");
     problems.set("beat", {
       kind: "path",
-      message: `test packets that take the way of pods' questions to ${where} are not answered: pods ask kube-dns directly. Is there a firewall rule, or another table in front?`,
+      message: `test packets that take the path of pods' questions to ${where} are not answered: pods ask kube-dns directly. Is there a firewall rule, or another table in front?`,
     });
     report();
-    // Somebody may have taken the table away together with its owner.
+    // Somebody may have removed the table together with its owner.
     if (misses % missesUntilProblem === 0) void checkTable().catch(unexpected);
   }
 
@@ -160,12 +160,12 @@ export function startInterception(options: InterceptionOptions): Interception {
       counted = { intercepted: 0, delivered: 0, tracked: 0 };
       return true;
     }
-    // Unless it is known already, with the reason.
+    // Unless the end of the session has already been reported, with its reason.
     if (session === opened) loseTable(complaint);
     return false;
   }
 
-  /** A new nft with a table of its own takes over. Both tables do the same until the old one goes with its nft. */
+  /** A new nft with a table of its own takes over. Both tables do the same until the old one ends with its nft. */
   async function replaceTable(): Promise<void> {
     const replaced = session;
     replacedSession = replaced;
@@ -175,7 +175,7 @@ export function startInterception(options: InterceptionOptions): Interception {
     clock.after(aliveSeconds * 1000, () => void replaced?.close());
   }
 
-  /** The table is gone or cannot be trusted. Another try comes later, and later each time. */
+  /** The table is gone or cannot be trusted. The next try comes after a pause that grows each time. */
   function loseTable(complaint: string): void {
     const lost = session;
     session = undefined;
@@ -198,7 +198,7 @@ export function startInterception(options: InterceptionOptions): Interception {
     if (!isInForce()) return;
     const problem = (await areAnswered("tcp"))
       ? await findLostPackets()
-      : "test packets are answered over UDP and not over TCP";
+      : "test packets are answered over UDP but not over TCP";
     if (isEnding || !isInForce()) return;
     if (problem === undefined) {
       suspensionMs = firstSuspensionMs;
@@ -212,7 +212,7 @@ export function startInterception(options: InterceptionOptions): Interception {
     report();
   }
 
-  /** Compares how many packets of pods were rewritten with how many came out behind all other rules, and how. */
+  /** Compares how many packets from pods were rewritten with how many passed all other rules, and notes those that were tracked. */
   async function findLostPackets(): Promise<string | undefined> {
     const counters = await readCounters(table, options.run);
     if (counters === undefined) return undefined;
@@ -227,11 +227,11 @@ export function startInterception(options: InterceptionOptions): Interception {
     const lost = intercepted - delivered;
     noteTracked(now.tracked - counted.tracked);
     counted = { ...counted, tracked: now.tracked };
-    // Too few to tell are added to those of the next time: pods of a quiet node need DNS too. If none came, few are enough.
+    // Too few to tell are added to those of the next check: pods of a quiet node need DNS too. If none arrived, a few are enough.
     if (intercepted < (delivered === 0 ? fewestPackets : fewPackets)) return undefined;
     counted = now;
     if (lost * 100 <= intercepted * tolerablePercent) return undefined;
-    return `${lost} of ${intercepted} packets of pods were lost between nodens's rules and its socket (a firewall or network policy on the way to ${targets.map(({ host, port }) => `${host} port ${port}`).join(", ")}?)`;
+    return `${lost} of ${intercepted} packets from pods were lost between nodens's rules and its socket (a firewall or network policy on the way to ${targets.map(({ host, port }) => `${host} port ${port}`).join(", ")}?)`;
   }
 
   /** Costs entries, but no answer: nothing to withdraw for. */
@@ -280,7 +280,7 @@ function describeComplaint(table: string, complaint: string): SetupProblem {
   if (/not installed/.test(complaint)) return { kind: "nft", message: `cannot intercept: ${complaint}` };
   if (isNotPermitted(complaint)) return notPermitted("intercept");
   if (/flags|owner/.test(firstLine) || /unknown.*owner|not supported/i.test(complaint)) {
-    const message = `cannot intercept: this kernel or nft has no tables with an owner (Linux 5.12, nftables 1.0.0); nft says: ${firstLine}`;
+    const message = `cannot intercept: this kernel or nft has no tables with an owner, which need Linux 5.12 and nftables 1.0.0; nft says: ${firstLine}`;
     return { kind: "nft_owner", message };
   }
   return { kind: "nft", message: `cannot intercept: table ${table}: ${firstLine}` };

@@ -6,7 +6,7 @@ import { isIPv6 } from "node:net";
 import type { RunProgram } from "./run-program.ts";
 import { problemOfProgram, type SetupProblem } from "./setup-problem.ts";
 
-/** The label by which an IPv4 address is known as ours. The kernel has no labels for IPv6. */
+/** The label that marks an IPv4 address as ours. The kernel has no labels for IPv6. */
 const label = "lo:nodens";
 
 /** An address on some interface, as `ip -json address show` has it. */
@@ -18,8 +18,8 @@ interface LocalAddress {
 }
 
 /**
- * Adds those of `addresses` that no interface has, NodeLocal DNSCache's apart: what is on that goes away with it, and pods' queries
- * would wait until the next look. Returns what went wrong, and what looks wrong.
+ * Adds those of `addresses` that no interface has. NodeLocal DNSCache's interface does not count: an address on it goes away with
+ * it, and pods' queries would wait until the next check. Returns what went wrong, and what looks wrong.
  */
 export async function ensureAddresses(addresses: readonly string[], run: RunProgram): Promise<SetupProblem[]> {
   const listed = await run("ip", ["-json", "address", "show"]);
@@ -30,7 +30,7 @@ export async function ensureAddresses(addresses: readonly string[], run: RunProg
     const found = present.filter((local) => local.address === address);
     const lasting = found.filter(({ interfaceName }) => interfaceName !== nodeLocalInterface);
     if (lasting.length === 0) problems.push(...(await addAddress(address, run)));
-    // On another interface it is the node's own address, which may be answered on as well; with one exception.
+    // On any other interface it is the node's own address, which nodens may answer on as well; with one exception.
     const taken = found.find(({ interfaceName }) => interfaceName === nodeLocalInterface);
     if (taken !== undefined) problems.push(takenByNodeLocal(taken));
   }
@@ -68,13 +68,13 @@ async function addAddress(address: string, run: RunProgram): Promise<SetupProble
   const extra = isIPv6(address) ? ["nodad"] : ["label", label];
   const prefix = `${address}/${isIPv6(address) ? 128 : 32}`;
   const result = await run("ip", ["address", "add", prefix, "dev", "lo", "scope", "host", ...extra]);
-  // Another nodens of the same moment was faster.
+  // Another nodens that started at the same moment was faster.
   if (result.code === 0 || /File exists|already assigned/.test(result.stderr)) return [];
   return [problemOfProgram("address", "ip", `add ${address} to lo`, result)];
 }
 
 function takenByNodeLocal({ address, interfaceName }: LocalAddress): SetupProblem {
-  const message = `${address} is on the interface ${interfaceName}, hence NodeLocal DNSCache is or was here: remove it, and the interface, or it answers part of the queries`;
+  const message = `${address} is on the interface ${interfaceName}, so NodeLocal DNSCache is or was here: remove it and its interface, or it will answer some of the queries`;
   return { kind: "address", message };
 }
 
@@ -87,7 +87,7 @@ interface ListedInterface {
 }
 
 function readAddresses(json: string): LocalAddress[] {
-  // Some versions print nothing where there is nothing.
+  // Some versions print nothing at all when there is nothing to list.
   const interfaces = JSON.parse(json.trim() || "[]") as readonly ListedInterface[];
   return interfaces.flatMap(({ ifname = "", addr_info: addresses = [] }) =>
     addresses.map(({ local = "", prefixlen = 0, label: itsLabel }) => ({

@@ -7,7 +7,7 @@ interface ModeRow {
   readonly asked: string;
   /** Whether `attach.addresses` are put on the node, answered on port 53 and kept out of connection tracking. */
   readonly placesAddresses: boolean;
-  /** Whether what pods send to the kube-dns Service is brought here. */
+  /** Whether what pods send to the kube-dns Service is redirected to nodens. */
   readonly intercepts: boolean;
 }
 

@@ -1,6 +1,6 @@
 /*
  * A long-lived `nft -i` that is fed commands: the process that a table with `flags owner` belongs to. It ends when its input
- * ends, hence with nodens, however nodens ends; so nobody else may hold that pipe.
+ * ends, and so with nodens, however nodens ends. Nobody else may hold that pipe.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Clock } from "../runtime/clock.ts";
@@ -19,18 +19,18 @@ export interface NftSession {
 /** Opens a session. `onEnd` is called once, with the reason, when it ends without having been closed. */
 export type OpenNftSession = (onEnd: (reason: string) => void) => NftSession;
 
-/** How long a command may take: nft reads parts of the node's whole rule set for some. */
+/** How long a command may take: for some, nft reads parts of the node's whole rule set. */
 const timeoutMs = 10_000;
 /** How long it may take to end. */
 const endTimeoutMs = 1000;
 
-/** Starts nft for each session. Where it cannot be started, every command gets the reason as its complaint. */
+/** Starts nft for each session. If it cannot be started, every command gets the reason as its complaint. */
 export function nftSessionsOn(clock: Clock): OpenNftSession {
   return (onEnd) => openNftSession(clock, onEnd);
 }
 
 function openNftSession(clock: Clock, onEnd: (reason: string) => void): NftSession {
-  // It would write all that it was told to a file in its home, and read that at the next start.
+  // Otherwise it would write its input to a history file in its home, and read that at the next start.
   const env = { ...process.env, HOME: "/dev/null" };
   const child: ChildProcess = spawn("nft", ["-i"], { stdio: ["pipe", "ignore", "pipe"], env });
   const waiting: { readonly marker: string; resolve(complaint: string | undefined): void }[] = [];
@@ -45,7 +45,7 @@ function openNftSession(clock: Clock, onEnd: (reason: string) => void): NftSessi
     });
     child.on("close", () => finish("nft has ended", resolve));
   });
-  // Without descriptors for the streams there are none.
+  // Without free descriptors, the streams are missing.
   child.stderr?.setEncoding("utf8").on("data", read);
   child.stdin?.on("error", () => {});
 
@@ -58,7 +58,7 @@ function openNftSession(clock: Clock, onEnd: (reason: string) => void): NftSessi
   }
 
   /**
-   * nft does not say that it is done. So every command is followed by a word that it does not know: its complaint about that
+   * nft does not say when it is done. So every command is followed by a word that nft does not know: the complaint about that word
    * comes on the same stream, after all complaints about the command.
    */
   function read(text: string): void {

@@ -7,7 +7,7 @@ interface ListedCounters {
   readonly nftables: readonly { readonly counter?: { readonly name: string; readonly packets: number } }[];
 }
 
-/** Packets by counter; undefined when nft cannot say. Throws when it says something else than counters. */
+/** Packets by counter; undefined when nft fails. Throws when it prints something other than counters. */
 export async function readCounters(table: string, run: RunProgram): Promise<ReadonlyMap<string, number> | undefined> {
   const { code, stdout } = await run("nft", ["--json", "list", "counters", "table", "inet", table]);
   if (code !== 0) return undefined;

@@ -1,5 +1,5 @@
 /*
- * A program of the system that is run to its end: `ip`, `nft`.
+ * Runs a program of the system to its end: `ip`, `nft`.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 
@@ -7,24 +7,24 @@ import { type ChildProcess, spawn } from "node:child_process";
 export interface ProgramResult {
   readonly code: number | null;
   readonly stdout: string;
-  /** With the white space around it taken off. */
+  /** Without the white space around it. */
   readonly stderr: string;
 }
 
-/** Runs `program`, with `input` on its standard input. A program that is not there has the code 127. */
+/** Runs `program`, with `input` on its standard input. A program that is not installed ends with code 127. */
 export type RunProgram = (program: string, args: readonly string[], input?: string) => Promise<ProgramResult>;
 
 /** A program that hangs (on a lock, say) is ended after this long. */
 const timeoutMs = 10_000;
 
-/** Code of a program that is not there, as shells have it. */
+/** The exit code for a program that is not installed, as in shells. */
 export const notStarted = 127;
 
 /** Runs real programs. */
 export const runProgram: RunProgram = (program, args, input = "") =>
   new Promise((resolve) => {
     const child: ChildProcess = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"], timeout: timeoutMs });
-    // First of all: an error that nobody waits for would end nodens. Without descriptors for the streams there are none.
+    // First of all: an error that nobody listens for would end nodens. Without free descriptors, the streams are missing.
     child.on("error", (error: NodeJS.ErrnoException) =>
       resolve({ code: error.code === "ENOENT" ? notStarted : null, stdout: "", stderr: error.message }),
     );

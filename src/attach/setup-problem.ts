@@ -1,12 +1,12 @@
 /*
- * What can be wrong with nodens's place on the node. Nothing of it ends nodens: it goes on serving, and tries again.
+ * What can go wrong when nodens sets up the node. None of it ends nodens: it goes on serving, and tries again.
  */
 import { notStarted, type ProgramResult } from "./run-program.ts";
 
-/** Kinds, as metrics count them. */
+/** The kinds of problem, as metrics count them. */
 export const setupProblemKinds = ["nft", "nft_owner", "permission", "address", "listen", "path", "config"] as const;
 
-/** One of them: see the help of `nodens_setup_errors_total`. */
+/** One of these kinds: see the help of `nodens_setup_errors_total`. */
 export type SetupProblemKind = (typeof setupProblemKinds)[number];
 
 /** A problem, for the person who has to solve it: what, with what, why, and what to do. */
@@ -16,8 +16,8 @@ export interface SetupProblem {
 }
 
 /**
- * The problem behind a program that failed: it is missing, may not do that, or says something else. `kind` is for the last
- * case; `doing` completes "cannot …".
+ * The problem behind a program that failed: it is missing, lacks permission, or complains of something else. `kind` is for the
+ * last case; `doing` completes "cannot …".
  */
 export function problemOfProgram(
   kind: SetupProblemKind,
@@ -32,22 +32,22 @@ export function problemOfProgram(
   return { kind, message: `cannot ${doing}: ${program} says: ${firstLines(stderr) || exitOf(code)}` };
 }
 
-/** Whether a program's complaint is that it may not. */
+/** Whether a program complains that it lacks permission. */
 export function isNotPermitted(complaint: string): boolean {
   return /not permitted|permission denied/i.test(complaint);
 }
 
-/** The problem of a nodens that may not do what `doing` says, which completes "cannot …". */
+/** nodens lacks the permission for something; `doing` completes "cannot …". */
 export function notPermitted(doing: string): SetupProblem {
   const message = `cannot ${doing}: not permitted; nodens needs the capability NET_ADMIN for this attach.mode`;
   return { kind: "permission", message };
 }
 
 function exitOf(code: number | null): string {
-  return code === null ? "nothing, it took too long and was ended" : `exit code ${code}`;
+  return code === null ? "nothing; it took too long and was ended" : `exit code ${code}`;
 }
 
-/** Packets that are tracked although nodens's rules say otherwise: something in front of them has a say. */
+/** Packets are tracked although nodens's rules say otherwise: rules in front of them decide first. */
 export function trackedProblem(what: string): SetupProblem {
   const message = `${what} are tracked in spite of nodens's rules: rules of another table come before them (a priority below raw - 10) and give packets a conntrack zone or helper`;
   return { kind: "path", message };

@@ -1,6 +1,6 @@
 /*
  * The nftables table that keeps questions to our own addresses, and the replies, out of connection tracking: each would be one
- * more entry in a table that is full just when DNS is busy. It does nothing to other traffic and may stay when nodens ends.
+ * more entry in a table that is full just when DNS is busy. It leaves other traffic alone and may stay when nodens ends.
  */
 import { isIPv6 } from "node:net";
 import { readCounters } from "./read-counters.ts";
@@ -10,7 +10,7 @@ import { problemOfProgram, type SetupProblem } from "./setup-problem.ts";
 /** The counter of packets to us that were tracked all the same. */
 export const trackedCounter = "tracked";
 
-/** Its name. One table for all families; a second nodens on the node shares it. */
+/** The table's name. One table for all families; a second nodens on the node shares it. */
 export const untrackedTable = "nodens";
 
 /**
@@ -20,8 +20,8 @@ export const untrackedTable = "nodens";
  *     output       replies to pods, and questions of processes of the node itself
  *     arrivals     behind all other rules: what was tracked although nothing should be
  *
- * A hand before iptables' raw table: a rule there may give packets a zone, after which they cannot be kept out any more. With
- * `countsTracked` false nothing looks at the state of packets: that alone would start connection tracking on a node that has none.
+ * Just before iptables' raw table: a rule there may give packets a zone, and then nothing keeps them out of tracking. With
+ * `countsTracked` false nothing looks at the state of packets: looking would start connection tracking on a node that has none.
  */
 export function untrackedTableText(addresses: readonly string[], countsTracked: boolean): string {
   const packets = (side: "d" | "s", address: string) =>
@@ -54,20 +54,20 @@ export function untrackedTableText(addresses: readonly string[], countsTracked: 
 
 /** Keeps the table as it should be. */
 export interface UntrackedTable {
-  /** Puts it in place if it is not as it was left. `wasChanged` says whether somebody had changed or removed it, and it is put back. */
+  /** Puts the table in place if it is not as it was left. `wasChanged` says that somebody had changed or removed it, and it is back. */
   verify(): Promise<{ wasChanged: boolean; problem: SetupProblem | undefined }>;
-  /** How many packets to us were tracked since it was last asked; 0 where nothing counts them. */
+  /** How many packets to us were tracked since the last call; 0 where nothing counts them. */
   countTracked(): Promise<number>;
 }
 
-/** A keeper for `addresses`; with `isWanted` false, one that sees to it that there is no such table. */
+/** Keeps the table for `addresses`; with `isWanted` false, makes sure that there is no such table. */
 export function keepUntrackedTable(
   addresses: readonly string[],
   run: RunProgram,
   isWanted: boolean,
   countsTracked: boolean,
 ): UntrackedTable {
-  // As nft prints what it was told: the only sure way to see a change is to compare with that. "" is no table.
+  // The table as nft prints it: comparing with that is the only sure way to see a change. "" means no table.
   let asLeft: string | undefined;
   let counted = 0;
 
@@ -93,7 +93,7 @@ export function keepUntrackedTable(
       if (asLeft !== undefined && (await listing()) === asLeft) return { wasChanged: false, problem: undefined };
       const wasChanged = asLeft !== undefined;
       const problem = await put();
-      // Said when it is put back, not at every try.
+      // Reported once it is back, not at every try.
       return { wasChanged: wasChanged && problem === undefined, problem };
     },
     async countTracked() {

@@ -19,12 +19,12 @@ export interface AdminServerOptions {
   readonly registry: Pick<Registry, "metrics" | "contentType">;
   readonly build: BuildInfo;
   isReady(): Readiness;
-  /** Explains a lookup: something to show as JSON, or in one line what is wrong with the parameters. Asks nobody. */
+  /** Explains a lookup: what to show as JSON, or one line that says what is wrong with the parameters. Asks nobody. */
   explain(parameters: URLSearchParams): { readonly explanation: object } | { readonly wrong: string };
   readonly clock: Clock;
 }
 
-/** Whether nodens wants queries, and if not, why: one reason a line. */
+/** Whether nodens wants queries, and if not, why: one reason per line. */
 interface Readiness {
   readonly ready: boolean;
   readonly reasons: readonly string[];
@@ -32,22 +32,22 @@ interface Readiness {
 
 /** A server that listens. */
 export interface AdminServer {
-  /** With the port that was really bound. */
+  /** With the port that was actually bound. */
   readonly address: ServerAddress;
   /** Takes no new connections, lets requests finish, ends the rest. Resolves within about a second. */
   close(): Promise<void>;
 }
 
-/** Connections at once. One more ends the oldest that asks nothing. */
+/** Open connections. One more closes the oldest idle one. */
 export const maxConnections = 64;
 
 /** How long a connection lives, whatever its client sends or reads: as long as Prometheus waits for a scrape. */
 export const connectionLifeMs = 10_000;
 
-/** How long a page of metrics is shown again instead of being rendered anew. */
+/** How long a rendered page of metrics is reused. */
 const metricsLifeMs = 100;
 
-/** How long requests may take to finish at the end. */
+/** How long requests may take to finish once the server closes. */
 const closeGraceMs = 1000;
 
 const maxHeaderSizeBytes = 8192;
@@ -56,7 +56,7 @@ const maxHeaderSizeBytes = 8192;
 export async function startAdminServer(options: AdminServerOptions): Promise<AdminServer> {
   const { address, clock } = options;
   const pages = createPages(options);
-  // In the order in which they came.
+  // Oldest first.
   const idle = new Set<Socket>();
   const answering = new Set<Socket>();
   const server = createServer({ maxHeaderSize: maxHeaderSizeBytes }, (request, response) => {
@@ -64,7 +64,7 @@ export async function startAdminServer(options: AdminServerOptions): Promise<Adm
     if (idle.delete(socket)) answering.add(socket);
     void respond(request, response, pages);
   });
-  // One request each, also for those that ask for more.
+  // One request each, even for clients that ask to keep the connection.
   server.maxRequestsPerSocket = 1;
   server.on("connection", (socket: Socket) => {
     if (idle.size + answering.size >= maxConnections) giveWay(socket);
@@ -88,7 +88,7 @@ export async function startAdminServer(options: AdminServerOptions): Promise<Adm
   const shared = port === 0 ? undefined : bindSharedSocket("tcp", address);
   server.listen(shared === undefined ? { host, port, ipv6Only: isIPv6(host), exclusive: true } : { fd: shared.fd });
   await once(server, "listening");
-  // Out of descriptors, say: the connection is lost, the server is not.
+  // Without free descriptors, say: the connection is lost, the server is not.
   server.on("error", () => {});
   const bound = server.address();
   return {
@@ -162,7 +162,7 @@ const indexPage = `<!doctype html>
   <li><a href="/healthz">/healthz</a>: whether the process runs</li>
   <li><a href="/readyz">/readyz</a>: whether it wants queries, and if not, why</li>
   <li><a href="/version">/version</a>: what is running</li>
-  <li><a href="/explain?name=www.example.com">/explain?name=www.example.com</a>: what becomes of a lookup</li>
+  <li><a href="/explain?name=www.example.com">/explain?name=www.example.com</a>: what happens to a lookup</li>
 </ul>
 </html>
 `;

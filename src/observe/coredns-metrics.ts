@@ -1,8 +1,8 @@
 /*
- * The names under which dashboards and alerts for CoreDNS and node-local-dns look, with CoreDNS's labels and buckets.
+ * The names that dashboards and alerts for CoreDNS and node-local-dns expect, with CoreDNS's labels and buckets.
  *
- * nodens has one cache for all addresses where CoreDNS has one per server block: its numbers carry the first address, once, so
- * that sums stay true.
+ * nodens has one cache for all addresses where CoreDNS has one per server block: its numbers carry the first address only, so
+ * that sums stay correct.
  */
 import type { SetupProblemKind } from "../attach/setup-problem.ts";
 import { sizeBoundsBytes, timeBoundsSeconds } from "../runtime/histogram.ts";
@@ -14,7 +14,7 @@ import type { MetricSources } from "./metric-sources.ts";
 const server = ["server", "zone", "view"] as const;
 const cache = ["server", "zones", "view"] as const;
 
-/** What CoreDNS tells of itself, its clients and its cache. */
+/** What CoreDNS reports about itself, its clients and its cache. */
 export const corednsMetrics: readonly Metric[] = [
   gauge(
     "coredns_build_info",
@@ -22,7 +22,7 @@ export const corednsMetrics: readonly Metric[] = [
     "What is running. `goversion` is the version of Node.",
     ({ build }, add) => add({ version: build.version, revision: build.revision, goversion: build.nodeVersion }, 1),
   ),
-  counter("coredns_panics_total", [], "Exceptions that nobody caught and that nodens survived.", (sources, add) =>
+  counter("coredns_panics_total", [], "Uncaught exceptions that nodens survived.", (sources, add) =>
     add({}, sources.survivedExceptions()),
   ),
   gauge(
@@ -58,7 +58,7 @@ export const corednsMetrics: readonly Metric[] = [
     "coredns_dns_request_duration_seconds",
     server,
     timeBoundsSeconds,
-    "From receiving a query to having answered it.",
+    "Time from receiving a query to having answered it.",
     (sources, add) => {
       for (const { address, durations } of sources.listeners()) {
         for (const histogram of durations) add(serverLabels(address), histogram);
@@ -95,7 +95,7 @@ export const corednsMetrics: readonly Metric[] = [
   counter(
     "coredns_cache_requests_total",
     cache,
-    "Look-ups in the cache.",
+    "Lookups in the cache.",
     ofCache((sources) => {
       const { answerHits, denialHits, misses } = sources.cache().counters;
       return answerHits + denialHits + misses;
@@ -104,7 +104,7 @@ export const corednsMetrics: readonly Metric[] = [
   counter(
     "coredns_cache_hits_total",
     [...cache, "type"],
-    "Look-ups that found an answer or a denial.",
+    "Lookups that found an answer or a denial.",
     ofCacheByType((sources, type) => {
       const { answerHits, denialHits } = sources.cache().counters;
       return type === "success" ? answerHits : denialHits;
@@ -113,7 +113,7 @@ export const corednsMetrics: readonly Metric[] = [
   counter(
     "coredns_cache_misses_total",
     cache,
-    "Look-ups that found nothing.",
+    "Lookups that found nothing.",
     ofCache((sources) => sources.cache().counters.misses),
   ),
   counter(
@@ -125,7 +125,7 @@ export const corednsMetrics: readonly Metric[] = [
   counter(
     "coredns_cache_served_stale_total",
     cache,
-    "Expired answers that were given because upstream failed or was slow.",
+    "Expired answers given because upstream failed or was slow.",
     ofCache((sources) => sources.resolver().staleAnswers),
   ),
   counter(
@@ -140,14 +140,14 @@ export const corednsMetrics: readonly Metric[] = [
   counter(
     "coredns_cache_evictions_total",
     [...cache, "type"],
-    "Entries that gave way to others for want of room.",
+    "Entries evicted to make room for others.",
     ofCacheByType((sources, type) => {
       const { answerEvictions, denialEvictions } = sources.cache().counters;
       return type === "success" ? answerEvictions : denialEvictions;
     }),
   ),
 
-  counter("coredns_reload_failed_total", [], "Settings that were not taken over.", (sources, add) =>
+  counter("coredns_reload_failed_total", [], "Reloads that failed: the new settings were refused.", (sources, add) =>
     add({}, sources.reloads().failed),
   ),
   gauge("coredns_reload_version_info", ["hash", "value"], "The settings in force, by their hash.", (sources, add) =>
@@ -169,7 +169,7 @@ const plugins = ["cache", "forward", "health", "ready", "prometheus", "reload"] 
 /** Which CoreDNS plugin would have written a reply from this source. The server itself writes what is left. */
 const pluginOfSource: Readonly<Record<string, string>> = { cache: "cache", stale: "cache", upstream: "forward" };
 
-/** node-local-dns knows five kinds of failure, all of iptables' time; these come closest. */
+/** node-local-dns has five kinds of failure, which date from iptables; these come closest. */
 const errorTypes: Readonly<Record<SetupProblemKind, string>> = {
   nft: "iptables",
   nft_owner: "iptables_lock",

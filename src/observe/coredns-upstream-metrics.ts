@@ -10,13 +10,13 @@ import type { MetricSources } from "./metric-sources.ts";
 
 const proxy = ["proxy_name", "to"] as const;
 
-/** What CoreDNS tells of the servers that it asks. */
+/** What CoreDNS reports about the servers that it asks. */
 export const corednsUpstreamMetrics: readonly Metric[] = [
   distribution(
     "coredns_proxy_request_duration_seconds",
     [...proxy, "rcode"],
     timeBoundsSeconds,
-    "From sending to an upstream server to its reply.",
+    "Time from sending to an upstream server to its reply.",
     (sources, add) =>
       addUpstreamDurations(sources, (to, rcode, histogram) => add({ ...proxyLabels(to), rcode }, histogram)),
   ),
@@ -84,7 +84,7 @@ export const corednsUpstreamMetrics: readonly Metric[] = [
     "coredns_forward_request_duration_seconds",
     ["to", "rcode"],
     timeBoundsSeconds,
-    "From sending to an upstream server to its reply.",
+    "Time from sending to an upstream server to its reply.",
     (sources, add) => addUpstreamDurations(sources, (to, rcode, histogram) => add({ to, rcode }, histogram)),
   ),
   counter(
@@ -108,7 +108,7 @@ function upstreamServers(sources: MetricSources) {
   }));
 }
 
-/** Reports the histogram of each server and response code, and none for NOERROR, so that every server is seen at once. */
+/** Reports the histogram of each server and response code, and an empty one for NOERROR: every server shows from the start. */
 function addUpstreamDurations(
   sources: MetricSources,
   add: (to: string, rcode: string, histogram?: Histogram) => void,

@@ -1,10 +1,10 @@
 /*
- * Our histograms in the form in which prom-client's registry takes a metric. Its own Histogram cannot be told bucket counts, only
- * single values, and each of those costs a check and a look-up of labels: too much for every query.
+ * Our histograms in the form in which prom-client's registry takes a metric. Its own Histogram cannot be given bucket counts,
+ * only single values, and each of those costs a check and a lookup of labels: too much for every query.
  */
 import type { Histogram } from "../runtime/histogram.ts";
 
-/** What the registry calls for at a scrape. */
+/** What the registry calls at a scrape. */
 export interface HistogramAdapter {
   readonly name: string;
   get(): HistogramSamples;

@@ -1,5 +1,6 @@
 /*
- * How addresses and the names of other folders are written as label values. Only closed sets and configured addresses pass here.
+ * How addresses and the names of other folders are written as label values. Only closed sets and configured addresses pass through
+ * here.
  */
 import { isIPv6 } from "node:net";
 import type { Histogram } from "../runtime/histogram.ts";

@@ -1,6 +1,6 @@
 /*
- * Where metrics come from: functions and plain numbers that are read when somebody scrapes, and never before. A function where
- * a reload may put something else in its place.
+ * Where metrics come from: functions and plain numbers that are read when somebody scrapes, and never before. Functions
+ * where a reload may replace what is read.
  */
 import type { SetupProblemKind } from "../attach/setup-problem.ts";
 import type { AnswerCache } from "../cache/answer-cache.ts";
@@ -26,7 +26,7 @@ export interface MetricSources {
    * one address are added up: the same server may serve several routes.
    */
   serverCounters(): Iterable<{ readonly address: ServerAddress; readonly counters: ServerCounters }>;
-  /** The routes in force, for what is up: the upstream's own list does. */
+  /** The routes in force, to tell which servers are up: the upstream's own list will do. */
   routes(): readonly { readonly servers: readonly ServerState[] }[];
   /** Questions that went upstream while no server of their route was up. */
   asksWithoutServer(): number;
@@ -44,11 +44,11 @@ export interface MetricSources {
   /** SHA-256 of the settings in force, in hexadecimal digits. */
   settingsHash(): string;
   setupErrors(): Readonly<Record<SetupProblemKind, number>>;
-  /** Whether all that `attach.mode` asks for is in place. */
+  /** Whether everything that `attach.mode` asks for is in place. */
   isAttached(): boolean;
-  /** Whether pods' questions should be intercepted and are not. */
+  /** Whether pods' questions should be intercepted but are not. */
   isFailOpen(): boolean;
-  /** Exceptions that nobody caught and that did not end the process. */
+  /** Uncaught exceptions that did not end the process. */
   survivedExceptions(): number;
   /** How late timers run, from watchEventLoopDelay. */
   eventLoopDelays(): Histogram;

@@ -19,7 +19,7 @@ interface PlainMetric extends MetricHead {
 /** A distribution per set of labels. */
 interface HistogramMetric extends MetricHead {
   readonly kind: "histogram";
-  /** Upper bounds of the buckets, ascending, in the unit of the name. The last, +Inf, goes without saying. */
+  /** Upper bounds of the buckets, ascending, in the unit of the name. The last, +Inf, is implied. */
   readonly bounds: readonly number[];
   read(sources: MetricSources, add: AddHistogram<string>): void;
 }
@@ -36,7 +36,7 @@ export type LabelValues<Label extends string> = Readonly<Record<Label, string>>;
 /** Reports a number. Those with equal labels are added up. */
 export type AddNumber<Label extends string> = (labels: LabelValues<Label>, value: number) => void;
 
-/** Reports a distribution; without one, an empty one. Those with equal labels are added up. */
+/** Reports a distribution; without `histogram`, an empty one. Those with equal labels are added up. */
 export type AddHistogram<Label extends string> = (labels: LabelValues<Label>, histogram?: Histogram) => void;
 
 /** A row for a number that only grows. */

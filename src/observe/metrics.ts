@@ -16,7 +16,7 @@ export type MetricsCompat = "coredns" | "off";
 export const allMetrics: readonly Metric[] = [...corednsMetrics, ...corednsUpstreamMetrics, ...nodensMetrics];
 
 /**
- * prom-client's gauges with the ending of counters, which promtool takes for errors. `nodejs_active_resources` tells the same.
+ * prom-client's gauges that are named like counters, which promtool reports as errors. `nodejs_active_resources` says the same.
  */
 const misnamedMetrics = [
   "nodejs_active_resources_total",
@@ -24,7 +24,7 @@ const misnamedMetrics = [
   "nodejs_active_requests_total",
 ];
 
-/** Creates the registry. What a reload replaces, `sources` returns anew. */
+/** Creates the registry. `sources` returns what is current: a reload may replace any of it. */
 export function createMetrics(sources: MetricSources, { compat }: { readonly compat: MetricsCompat }): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });

@@ -12,7 +12,7 @@ import type { MetricSources } from "./metric-sources.ts";
 
 const lifeStates: readonly LifeState[] = ["starting", "ready", "draining", "gone"];
 
-/** Losses that say a flow could not be had at all. */
+/** Losses that mean there was no flow at all. */
 const connectErrors = ["refused", "unreachable", "exhausted"] as const;
 /** The other losses. */
 const unanswered = ["timeout", "closed", "forgery", "stopped"] as const;
@@ -35,7 +35,7 @@ export const nodensMetrics: readonly Metric[] = [
     "nodens_answer_duration_seconds",
     ["source"],
     timeBoundsSeconds,
-    "From receiving a query to having answered it: from the cache (hit), from upstream (miss), expired (stale), by a search rule (rule), or with an error of our own (error).",
+    "Time from receiving a query to having answered it: from the cache (hit), from upstream (miss), expired (stale), by a search rule (rule), or with an error of nodens's own (error).",
     (sources, add) => {
       sources.names.replySources.forEach((source, slot) => {
         const labels = { source: answerKinds[source] ?? source };
@@ -59,7 +59,7 @@ export const nodensMetrics: readonly Metric[] = [
   counter(
     "nodens_dropped_queries_total",
     ["reason"],
-    "Queries that got no reply: the client may not ask, the query cannot be replied to, a bound of `limits` stood against it, it was a loop's, or nodens was ending.",
+    "Queries that got no reply: the client may not ask, the query cannot be replied to, a bound of `limits` was reached, the query was part of a loop, or nodens was ending.",
     (sources, add) => {
       for (const { drops } of sources.listeners()) {
         for (const [reason, count] of Object.entries(drops)) add({ reason }, count);
@@ -69,7 +69,7 @@ export const nodensMetrics: readonly Metric[] = [
   counter(
     "nodens_truncated_replies_total",
     ["proto"],
-    "Replies with TC set, because not all of them fitted.",
+    "Replies with TC set, because they did not fit.",
     (sources, add) => {
       for (const { protocol: proto, truncated } of sources.listeners()) add({ proto }, truncated);
     },
@@ -83,13 +83,13 @@ export const nodensMetrics: readonly Metric[] = [
   gauge(
     "nodens_tcp_connections_open",
     [],
-    "TCP connections of clients, now.",
+    "Open TCP connections from clients.",
     ofListeners((listener) => listener.openConnections),
   ),
   counter(
     "nodens_tcp_connections_accepted_total",
     [],
-    "TCP connections of clients.",
+    "TCP connections accepted from clients.",
     ofListeners((listener) => listener.acceptedConnections),
   ),
   counter(
@@ -105,7 +105,7 @@ export const nodensMetrics: readonly Metric[] = [
     ofListeners((listener) => listener.overflowedConnections),
   ),
 
-  gauge("nodens_cache_bytes", [], "Memory that the entries of the cache take.", (sources, add) => {
+  gauge("nodens_cache_bytes", [], "Memory that cache entries take.", (sources, add) => {
     for (const kind of ["answer", "denial"] as const) add({}, sources.cache().usage(kind).sizeBytes);
   }),
   distribution("nodens_stale_seconds", [], [], "How long past its expiry a stale answer was given.", (sources, add) => {
@@ -118,7 +118,7 @@ export const nodensMetrics: readonly Metric[] = [
   counter("nodens_cached_failures_total", [], "Queries answered from the memory of recent failures.", (sources, add) =>
     add({}, sources.resolver().cachedFailures),
   ),
-  counter("nodens_unkept_replies_total", [], "Upstream replies that were relayed but not kept.", (sources, add) =>
+  counter("nodens_unkept_replies_total", [], "Upstream replies that were relayed but not cached.", (sources, add) =>
     add({}, sources.resolver().unkeptReplies),
   ),
   counter("nodens_coalesced_total", [], "Queries that joined one already in flight.", (sources, add) =>
@@ -160,17 +160,17 @@ export const nodensMetrics: readonly Metric[] = [
   gauge(
     "nodens_rule_on",
     ["rule"],
-    "1 while a rule is in use: the settings want it, the zone has shown its schema, and nothing contradicted the rule.",
+    "1 while a rule is in use: the settings allow it, the zone has shown its schema, and nothing has contradicted the rule.",
     (sources, add) => {
       const { counters, isOn } = sources.searchRules();
       for (const [rule] of entriesOf(counters))
         add({ rule: sources.names.searchRules[rule].label }, isOn(rule) ? 1 : 0);
     },
   ),
-  gauge("nodens_inflight", [], "Questions being asked upstream, now.", (sources, add) =>
+  gauge("nodens_inflight", [], "Questions being asked upstream at this moment.", (sources, add) =>
     add({}, sources.sharedQuestions().inFlightCount()),
   ),
-  gauge("nodens_waiters", [], "Queries of clients that wait for upstream, now.", (sources, add) =>
+  gauge("nodens_waiters", [], "Client queries waiting for upstream at this moment.", (sources, add) =>
     add({}, sources.sharedQuestions().waiterCount()),
   ),
   counter(
@@ -185,7 +185,7 @@ export const nodensMetrics: readonly Metric[] = [
     add({}, Number(sources.isLooping())),
   ),
 
-  gauge("nodens_upstream_up", ["to"], "1 while a server answers, 0 while a route holds it for down.", readUpstreamUp),
+  gauge("nodens_upstream_up", ["to"], "1 while a server answers, 0 while a route considers it down.", readUpstreamUp),
   counter(
     "nodens_upstream_sends_total",
     ["to", "proto"],
@@ -198,14 +198,14 @@ export const nodensMetrics: readonly Metric[] = [
   counter(
     "nodens_upstream_connect_errors_total",
     ["to", "reason"],
-    "Queries lost because there was no flow: nobody listens, no way there, or no port or descriptor left on this node.",
+    "Queries lost because there was no flow: nobody listens, no route to it, or no port or descriptor left on this node.",
     (sources, add) =>
       forServers(sources, (to, { losses }) => connectErrors.forEach((reason) => add({ to, reason }, losses[reason]))),
   ),
   counter(
     "nodens_upstream_unanswered_total",
     ["to", "reason"],
-    "Queries sent but not answered: too late, the connection closed, the socket was given up because somebody guessed at it, or nodens stopped.",
+    "Queries sent but not answered: too late, the connection closed, the socket was given up because somebody was guessing replies, or nodens stopped.",
     (sources, add) =>
       forServers(sources, (to, { losses }) => unanswered.forEach((reason) => add({ to, reason }, losses[reason]))),
   ),
@@ -221,7 +221,7 @@ export const nodensMetrics: readonly Metric[] = [
   gauge(
     "nodens_upstream_flows_open",
     ["to", "proto"],
-    "Flows to a server, now. Each is one conntrack entry.",
+    "Open flows to a server. Each is one conntrack entry.",
     (sources, add) =>
       forServers(sources, (to, { openFlows }) =>
         sources.names.transports.forEach((proto) => add({ to, proto }, openFlows[proto])),
@@ -243,12 +243,12 @@ export const nodensMetrics: readonly Metric[] = [
   counter(
     "nodens_setup_errors_total",
     ["kind"],
-    "Problems found with nodens's place on the node, each counted when it appears: nft (missing, or rules refused), nft_owner (no tables with an owner), permission (no NET_ADMIN), address, listen (address taken), path (packets do not arrive), config.",
+    "Problems with setting up the node, each counted when it appears: nft (missing, or rules refused), nft_owner (no tables with an owner), permission (no NET_ADMIN), address, listen (address taken), path (packets do not arrive), config.",
     (sources, add) => {
       for (const [kind, count] of Object.entries(sources.setupErrors())) add({ kind }, count);
     },
   ),
-  gauge("nodens_attached", [], "1 while all that attach.mode asks for is in place.", (sources, add) =>
+  gauge("nodens_attached", [], "1 while everything that attach.mode asks for is in place.", (sources, add) =>
     add({}, Number(sources.isAttached())),
   ),
   gauge(
@@ -257,21 +257,24 @@ export const nodensMetrics: readonly Metric[] = [
     "1 while pods ask kube-dns directly although attach.mode is intercept.",
     (sources, add) => add({}, Number(sources.isFailOpen())),
   ),
-  gauge(
-    "nodens_config_last_reload_successful",
+  gauge("nodens_config_last_reload_successful", [], "1 unless the last new settings were refused.", (sources, add) =>
+    add({}, Number(sources.reloads().wasLastSuccessful)),
+  ),
+  counter(
+    "nodens_config_reloads_total",
     [],
-    "1 unless the last settings could not be taken over.",
-    (sources, add) => add({}, Number(sources.reloads().wasLastSuccessful)),
+    "Reloads that succeeded: new settings were applied while running.",
+    (sources, add) => add({}, sources.reloads().succeeded),
   ),
-  counter("nodens_config_reloads_total", [], "Settings that were taken over while running.", (sources, add) =>
-    add({}, sources.reloads().succeeded),
-  ),
-  counter("nodens_config_reload_failures_total", [], "Settings that were not taken over.", (sources, add) =>
-    add({}, sources.reloads().failed),
+  counter(
+    "nodens_config_reload_failures_total",
+    [],
+    "Reloads that failed: the new settings were refused.",
+    (sources, add) => add({}, sources.reloads().failed),
   ),
 ];
 
-/** What a source of replies is to the one who waits. */
+/** What a source of replies means to the client. */
 const answerKinds: Readonly<Record<string, string>> = { cache: "hit", upstream: "miss" };
 
 function ofListeners(value: (listener: ListenCounters) => number) {

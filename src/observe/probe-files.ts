@@ -1,19 +1,19 @@
 /*
- * Two files for the probes of a pod, which a shell can look at for next to nothing: `ready` exists while nodens is ready, `alive`
- * has the time of the last second in which nodens answered through its own socket.
+ * Two files for the probes of a pod, which a shell can check at almost no cost: `ready` exists while nodens is ready, `alive`
+ * was last changed in the last second in which nodens answered through its own socket.
  */
 import { mkdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Clock, wallTime } from "../runtime/clock.ts";
 
-/** Where the files are, and what they tell. */
+/** Where the files are, and what they say. */
 export interface ProbeFileOptions {
   readonly directory: string;
   isReady(): boolean;
   /** Whether nodens answers at this moment. */
   answers(): Promise<boolean>;
   readonly clock: Clock;
-  /** Called once when the files cannot be written, and again after they could. */
+  /** Called once when the files cannot be written, and again only after a write has succeeded. */
   onError(error: Error): void;
 }
 

@@ -1,5 +1,5 @@
 /*
- * The query log: one line per reply, off by default. What a name, a type or a flag is called is told by the caller.
+ * The query log: one line per reply, off by default. The caller supplies the words for names, types and flags.
  */
 import type { Logger } from "pino";
 import type { QueryLog } from "../listen/answer-query.ts";

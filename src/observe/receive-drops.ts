@@ -1,6 +1,6 @@
 /*
  * Datagrams that the kernel threw away because a socket's receive queue was full: queries that nodens never saw. Only
- * /proc/net/udp and udp6 tell:
+ * /proc/net/udp and udp6 report them:
  *
  *     sl   local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops
  *     123: 0A14FEA9:0035 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 23456 2 0000      17

@@ -93,7 +93,7 @@ describeWith(tools, "attach.mode intercept, rules of others", () => {
       await addForeign(bed, input, 'iifname "pod1" udp dport 10053 drop');
       const seen = await watchLookups(bed, client.path, async () => {
         const nodens = await startNodensOnNode(bed, { mode: "intercept" });
-        await until("it counts", () => /\d+ of \d+ packets of pods were lost between/.test(nodens.output()));
+        await until("it counts", () => /\d+ of \d+ packets from pods were lost between/.test(nodens.output()));
       });
       expect(seen.udp.failed).toBe(0);
       expect(await interceptingTables(bed)).toBe(0);

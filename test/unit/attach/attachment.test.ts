@@ -108,7 +108,7 @@ describe("mode link-local", () => {
     node.untracked = `${asLeft} # changed`;
     await clock.advance(60_000);
     expect(node.untracked).toBe(asLeft);
-    expect(log.filter((line) => line.includes("changed or removed by somebody"))).toHaveLength(2);
+    expect(log.filter((line) => line.includes("changed or removed the nftables table"))).toHaveLength(2);
   });
 
   test("leaves alone what is as it should be", async () => {
@@ -248,7 +248,7 @@ describe("what a node may lack", () => {
     node.failures.clear();
     await clock.advance(5000);
     expect(log.slice(1)).toEqual([
-      expect.stringContaining("it is put back"),
+      expect.stringContaining("it has been put back"),
       expect.stringMatching(/^no longer: .*Device or resource busy/),
     ]);
   });
@@ -258,7 +258,7 @@ describe("what a node may lack", () => {
       node.failures.set("ip", { code: 0, stdout: "not json" }),
     );
     expect(attachment.problems()).toEqual([
-      { kind: "path", message: expect.stringContaining("cannot look after the node") },
+      { kind: "path", message: expect.stringContaining("cannot check the node") },
     ]);
     expect(listening).toEqual([`${own}:53`]);
   });
@@ -379,7 +379,7 @@ test("an exception in any part is a problem of the kind that says so, and ends n
   });
   await clock.advance(120_000);
   expect(attachment.problems().map(({ message }) => message)).toEqual([
-    "cannot look after the node: Error: no more descriptors",
+    "cannot check the node: Error: no more descriptors",
     expect.stringMatching(/^cannot intercept: .*no more descriptors/),
   ]);
   expect(node.addresses.some(({ local }) => local === own)).toBe(true);

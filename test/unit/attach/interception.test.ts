@@ -315,7 +315,7 @@ describe("the look at pods' packets", () => {
     await clock.advance(3100);
     expect(interception.isInForce()).toBe(false);
     expect(node.sessions[0]?.lines.at(-1)).toMatch(/^flush set/);
-    expect(state.problems).toEqual([{ kind: "path", message: expect.stringContaining("over UDP and not over TCP") }]);
+    expect(state.problems).toEqual([{ kind: "path", message: expect.stringContaining("over UDP but not over TCP") }]);
   });
 
   test("suspends it when packets were rewritten and did not arrive, and says how many", async () => {
@@ -324,7 +324,7 @@ describe("the look at pods' packets", () => {
     Object.assign(node.counters, { intercepted: 100, delivered: 50 });
     await interception.verify();
     expect(interception.isInForce()).toBe(false);
-    expect(state.problems[0]?.message).toMatch(/^50 of 100 packets of pods were lost/);
+    expect(state.problems[0]?.message).toMatch(/^50 of 100 packets from pods were lost/);
   });
 
   test.each([
