@@ -41,7 +41,7 @@ k8s-app: node-local-dns
 {{- end }}
 {{- end }}
 
-{{/* What the policy writes into pods; refuses to guess, because a wrong address takes their DNS away. */}}
+{{/* What the policy writes into pods; refuses to guess, because a wrong address would leave them without DNS. */}}
 {{- define "nodens.injectedNameservers" -}}
 {{- if .Values.inject.nameservers }}
 {{- .Values.inject.nameservers }}
@@ -50,7 +50,7 @@ k8s-app: node-local-dns
 {{- else if and (eq .Values.mode "service") .Values.service.clusterIP }}
 {{- .Values.service.clusterIP }}
 {{- else }}
-{{- fail (printf "inject.nameservers is needed with mode %s: nodens has no address that is known before" .Values.mode) }}
+{{- fail (printf "inject.nameservers is needed with mode %s: nodens has no address that is known in advance" .Values.mode) }}
 {{- end }}
 {{- end }}
 
