@@ -21,22 +21,24 @@ export function drawBars(bars: readonly Bar[]): string {
 
 /** The bars as an SVG picture that is readable on light and on dark pages. */
 export function drawSvg(title: string, bars: readonly Bar[]): string {
-  const [labelWidth, barWidth, rowHeight, headHeight] = [300, 380, 26, 46];
+  const [barWidth, rowHeight, headHeight] = [380, 26, 46];
+  const labelWidth = Math.max(300, 7 * Math.max(...bars.map(({ label }) => label.length)));
   const height = headHeight + bars.length * rowHeight + 24;
+  const width = labelWidth + barWidth + 80;
   const share = shareOf(bars);
   const rows = bars.map(({ label, value }, index) => {
     const y = headHeight + index * rowHeight;
-    const width = Math.round(share(value) * barWidth);
+    const length = Math.round(share(value) * barWidth);
     const colour = label.startsWith("nodens") ? "#2a9d8f" : "#c8553d";
     return [
       `<text x="${labelWidth - 8}" y="${y + 16}" text-anchor="end">${escape(label)}</text>`,
-      `<rect x="${labelWidth}" y="${y + 3}" width="${width}" height="${rowHeight - 8}" fill="${colour}"/>`,
-      `<text x="${labelWidth + width + 6}" y="${y + 16}">${value}</text>`,
+      `<rect x="${labelWidth}" y="${y + 3}" width="${length}" height="${rowHeight - 8}" fill="${colour}"/>`,
+      `<text x="${labelWidth + length + 6}" y="${y + 16}">${value}</text>`,
     ].join("\n  ");
   });
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 760 ${height}" font-family="sans-serif" font-size="13" role="img">
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="13" role="img">
   <title>${escape(title)}</title>
-  <rect width="760" height="${height}" fill="#ffffff"/>
+  <rect width="${width}" height="${height}" fill="#ffffff"/>
   <text x="12" y="24" font-size="15" font-weight="bold">${escape(title)}</text>
   ${rows.join("\n  ")}
   <text x="${labelWidth}" y="${height - 8}" font-size="11">logarithmic scale</text>

@@ -60,10 +60,12 @@ export interface NodeBed {
 export interface NodeBedOptions {
   readonly proxy: ProxyStyle;
   readonly podCount: number;
+  /** The TTL of the cluster's names; 30 unless said otherwise. */
+  readonly ttlSeconds?: number;
 }
 
 /** Makes a bed, kube-dns included. Close it at the end; what a failed start leaves is removed by itself. */
-export async function createNodeBed({ proxy, podCount }: NodeBedOptions): Promise<NodeBed> {
+export async function createNodeBed({ proxy, podCount, ttlSeconds }: NodeBedOptions): Promise<NodeBed> {
   const prefix = `nb${randomBytes(3).toString("hex")}`;
   const children = new Set<ChildProcess>();
   const node = host("node", bedAddress.node, "fd72::10");
@@ -127,7 +129,7 @@ export async function createNodeBed({ proxy, podCount }: NodeBedOptions): Promis
     await Promise.all(kubeDns.map((dns, index) => batch(dns, kubeDnsLinks(dns, index + 1))));
     await expectOk(node.run("sysctl", ["-qw", ...nodeSysctls]), "set sysctls");
     await restoreProxy();
-    await Promise.all(kubeDns.map((dns) => startKubeDns(dns)));
+    await Promise.all(kubeDns.map((dns) => startKubeDns(dns, dns, ttlSeconds)));
     return { node, pods, kubeDns, restoreProxy, close };
   } catch (error) {
     await close();
@@ -197,9 +199,15 @@ function kubeDnsLinks({ address, address6 }: BedHost, index: number): string[] {
 /** For programs that start on a machine that does other things too. */
 export const patienceMs = 30_000;
 
-async function startKubeDns(dns: BedHost): Promise<void> {
+/** Starts a kube-dns in `dns` on these addresses of it, and resolves when it listens. */
+export async function startKubeDns(
+  dns: BedHost,
+  { address, address6 }: Pick<BedHost, "address" | "address6">,
+  ttlSeconds = 30,
+): Promise<void> {
   const program = join(projectFolder, "test", "support", "node", "kube-dns-program.ts");
-  const child = dns.start(process.execPath, [program, dns.address, dns.address6]);
+  const env = { KUBE_DNS_TTL_SECONDS: String(ttlSeconds) };
+  const child = dns.start(process.execPath, [program, address, address6], env);
   let output = "";
   child.stdout?.on("data", (text) => (output += String(text)));
   child.stderr?.on("data", (text) => (output += String(text)));

@@ -79,15 +79,17 @@ export async function countFlows(
 }
 
 /** An entry of connection tracking: who began, and where replies go to. */
-interface TrackedFlow {
+export interface TrackedFlow {
   readonly protocol: string;
   readonly source: string;
+  /** Where replies come from: the kube-dns pod that the flow is pinned to, or whoever was asked. */
+  readonly replyFrom: string;
   readonly replyTo: string;
   readonly replyPort: string;
 }
 
 /** The node's connection tracking about DNS: to kube-dns, to nodens, and from either. */
-async function listDnsFlows({ node }: NodeBed): Promise<TrackedFlow[]> {
+export async function listDnsFlows({ node }: NodeBed): Promise<TrackedFlow[]> {
   const lists = await Promise.all(["ipv4", "ipv6"].map((family) => node.run("conntrack", ["-L", "-f", family])));
   const isDns = (line: string) => / [sd]port=(?:53|10053) /.test(line) || line.includes(bedAddress.own);
   return lists
@@ -95,10 +97,10 @@ async function listDnsFlows({ node }: NodeBed): Promise<TrackedFlow[]> {
     .filter(isDns)
     .map((line) => {
       const [protocol = ""] = line.split(" ");
-      const [[, source = ""] = [], [, , replyTo = "", replyPort = ""] = []] = [
+      const [[, source = ""] = [], [, replyFrom = "", replyTo = "", replyPort = ""] = []] = [
         ...line.matchAll(/src=(\S+) dst=(\S+) sport=\d+ dport=(\d+)/g),
       ];
-      return { protocol, source, replyTo, replyPort };
+      return { protocol, source, replyFrom, replyTo, replyPort };
     });
 }
 
