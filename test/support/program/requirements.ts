@@ -1,19 +1,37 @@
 /*
- * Tests that need a tool or root: skipped with a line that names what is missing, except under CI, where a missing tool is a failure.
+ * Tests that need a tool or root: skipped where that is missing, which the end of the run then says (report-skipped.ts); under CI a
+ * missing tool is a failure.
  */
-import { accessSync, constants } from "node:fs";
-import { delimiter, join } from "node:path";
+import { accessSync, constants, existsSync } from "node:fs";
+import { networkInterfaces } from "node:os";
+import { delimiter, isAbsolute, join } from "node:path";
 import { describe, test } from "vitest";
 
-/** Whether nothing may be skipped. */
-export const isCi = process.env["CI"] === "true";
+declare module "vitest" {
+  interface TaskMeta {
+    /** On a skipped test: what the machine lacks for it. */
+    missing?: readonly Requirement[];
+  }
+}
 
-/** What a suite may need: the name of a command on PATH, or "root". */
+/** Whether nothing may be skipped. */
+const isCi = process.env["CI"] === "true";
+
+/** What a suite may need: a command on PATH, a file by its full path, "root", or "::1". */
 export type Requirement = string;
 
 /** Which of the requirements this machine lacks. */
 export function missingRequirements(requirements: readonly Requirement[]): Requirement[] {
-  return requirements.filter((name) => (name === "root" ? process.getuid?.() !== 0 : findCommand(name) === undefined));
+  return requirements.filter((requirement) => !isThere(requirement));
+}
+
+function isThere(requirement: Requirement): boolean {
+  if (requirement === "root") return process.getuid?.() === 0;
+  if (requirement === "::1")
+    return Object.values(networkInterfaces())
+      .flat()
+      .some((own) => own?.address === "::1");
+  return isAbsolute(requirement) ? existsSync(requirement) : findCommand(requirement) !== undefined;
 }
 
 /**
@@ -28,7 +46,7 @@ export function describeWith(requirements: readonly Requirement[], name: string,
   }
   const reason = `${name}: needs ${missing.join(", ")}`;
   if (!isCi) {
-    test.skip(reason, () => {});
+    test.skip(reason, { meta: { missing } }, () => {});
     return;
   }
   test(reason, () => {

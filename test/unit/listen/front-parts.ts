@@ -2,7 +2,6 @@
  * What the tests of listen/ share: a front whose resolver does what the test says.
  */
 import { createResolverCounters } from "../../../src/resolve/resolver.ts";
-import { networkInterfaces } from "node:os";
 import { createEntry } from "../../../src/cache/entry.ts";
 import { createAccessList } from "../../../src/listen/access-list.ts";
 import type { Front } from "../../../src/listen/answer-query.ts";
@@ -15,7 +14,6 @@ import { ownQuestion, type Question, questionOf } from "../../../src/wire/questi
 import { parseReply } from "../../../src/wire/reply.ts";
 import { createFakeClock, type FakeClock } from "../../support/program/fake-clock.ts";
 import { a, buildMessage, Flags, nameBytes, type TestRecord, Type } from "../../support/messages/messages.ts";
-import { isCi } from "../../support/program/requirements.ts";
 
 /** A resolver that has in its cache what the test puts there, and leaves the rest to the test. */
 export interface FakeResolver extends Resolver {
@@ -128,10 +126,3 @@ export const tcpListenLimits: TcpListenLimits = {
   maxPipelined: 100,
   maxWriteBufferBytes: 1_000_000,
 };
-
-/** Whether suites that need ::1 are skipped: where the machine has none, except under CI, where they shall fail. */
-export const skipsIpv6 =
-  !isCi &&
-  Object.values(networkInterfaces())
-    .flatMap((addresses) => addresses ?? [])
-    .every(({ address }) => address !== "::1");

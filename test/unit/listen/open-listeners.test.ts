@@ -6,7 +6,8 @@ import { expandWildcard, ListenError, openListeners } from "../../../src/listen/
 import type { ServerAddress } from "../../../src/runtime/server-address.ts";
 import { askTcp, askUdp } from "../../support/messages/ask.ts";
 import { buildQuery, Type } from "../../support/messages/messages.ts";
-import { addressAnswer, createFront, skipsIpv6, tcpListenLimits } from "./front-parts.ts";
+import { addressAnswer, createFront, tcpListenLimits } from "./front-parts.ts";
+import { describeWith } from "../../support/program/requirements.ts";
 
 /** Opens listeners, which are closed when the test ends. "hit.test" is in their cache. */
 async function open(addresses: readonly ServerAddress[]) {
@@ -137,7 +138,7 @@ describe("a wildcard stands for every address of its family", () => {
   });
 });
 
-describe.skipIf(skipsIpv6)("on ::1 (needs ::1)", () => {
+describeWith(["::1"], "on ::1", () => {
   test("both answer, on one port", async () => {
     const { listeners } = await open([{ host: "::1", port: 0 }]);
     const [udp, tcp] = listeners.map(({ address }) => address.port);

@@ -9,7 +9,8 @@ import { ownQuestion } from "../../../src/wire/question.ts";
 import { createFakeClock } from "../../support/program/fake-clock.ts";
 import { nameBytes, replyTo, Type, u16 } from "../../support/messages/messages.ts";
 import { until } from "../../support/servers/scripted-upstream.ts";
-import { addressAnswer, createFront, skipsIpv6, tcpListenLimits } from "./front-parts.ts";
+import { addressAnswer, createFront, tcpListenLimits } from "./front-parts.ts";
+import { describeWith } from "../../support/program/requirements.ts";
 
 const question = ownQuestion(nameBytes("self.test"), Type.A);
 
@@ -153,7 +154,7 @@ describe("asking oneself", () => {
   }
 });
 
-describe.skipIf(skipsIpv6)("asking oneself on ::1 (needs ::1)", () => {
+describeWith(["::1"], "asking oneself on ::1", () => {
   test("succeeds when the listener answers", async () => {
     const listener = await listen("::1");
     const { answered } = ask(listener.address);

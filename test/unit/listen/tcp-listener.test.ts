@@ -7,7 +7,8 @@ import { openTcp, type TcpClient } from "../../support/messages/ask.ts";
 import { findFreePort } from "../../support/servers/free-port.ts";
 import { buildQuery, concat, readMessage, Type, u16 } from "../../support/messages/messages.ts";
 import { until } from "../../support/servers/scripted-upstream.ts";
-import { addressAnswer, createFront, skipsIpv6, tcpListenLimits } from "./front-parts.ts";
+import { addressAnswer, createFront, tcpListenLimits } from "./front-parts.ts";
+import { describeWith } from "../../support/program/requirements.ts";
 
 /** A listener on a free port, which is closed when the test ends. "hit.test" is in its cache. */
 async function listen(limits: Partial<TcpListenLimits> = {}, host = "127.0.0.1") {
@@ -260,7 +261,7 @@ describe("the end of a listener", () => {
   });
 });
 
-describe.skipIf(skipsIpv6)("a TCP listener on ::1 (needs ::1)", () => {
+describeWith(["::1"], "a TCP listener on ::1", () => {
   test("answers", async () => {
     const { open } = await listen({}, "::1");
     expect(await isServed(await open())).toBe(true);

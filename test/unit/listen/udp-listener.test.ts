@@ -6,7 +6,8 @@ import { askUdp } from "../../support/messages/ask.ts";
 import { findFreePort } from "../../support/servers/free-port.ts";
 import { buildQuery, readMessage, Type } from "../../support/messages/messages.ts";
 import { until } from "../../support/servers/scripted-upstream.ts";
-import { addressAnswer, createFront, skipsIpv6 } from "./front-parts.ts";
+import { addressAnswer, createFront } from "./front-parts.ts";
+import { describeWith } from "../../support/program/requirements.ts";
 
 /** A listener on a free port, which is closed when the test ends. "hit.test" is in its cache. */
 async function listen(host = "127.0.0.1") {
@@ -175,7 +176,7 @@ describe("a UDP listener", () => {
   });
 });
 
-describe.skipIf(skipsIpv6)("a UDP listener on ::1 (needs ::1)", () => {
+describeWith(["::1"], "a UDP listener on ::1", () => {
   test("answers", async () => {
     const { port } = await listen("::1");
     expect(await askUdp(port, query("hit.test"), 3000, "::1")).toBeDefined();

@@ -1,9 +1,9 @@
 import { spawnSync } from "node:child_process";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
 import { expect, onTestFinished, test } from "vitest";
 import { countReceiveDrops, kernelAddress } from "../../../src/observe/receive-drops.ts";
+import { describeWith } from "../../support/program/requirements.ts";
 
 test.each([
   ["169.254.20.10", 53, "LE", "0A14FEA9:0035"],
@@ -64,14 +64,11 @@ const send = `
   for (let i = 0; i < 100; i += 1) socket.send(Buffer.alloc(1000), process.argv[2], process.argv[3], () => --left || socket.close());
 `;
 
-const isUntestable = !existsSync("/proc/net/udp") && process.env["CI"] !== "true";
-
-test.skipIf(isUntestable).each([
-  ["udp4", "127.0.0.1"],
-  ["udp6", "::1"],
-] as const)(
-  "what the kernel drops in front of a real %s socket is counted (needs /proc/net/udp)",
-  async (type, host) => {
+describeWith(["/proc/net/udp", "::1"], "what the kernel drops", () => {
+  test.each([
+    ["udp4", "127.0.0.1"],
+    ["udp6", "::1"],
+  ] as const)("in front of a real %s socket is counted", async (type, host) => {
     const socket = createSocket(type);
     onTestFinished(() => void socket.close());
     socket.bind(0, host);
@@ -83,5 +80,5 @@ test.skipIf(isUntestable).each([
     // Nothing is read meanwhile: the call blocks this process.
     spawnSync(process.execPath, ["-e", send, type, String(port), host], { timeout: 10_000 });
     expect(read()).toBeGreaterThan(50);
-  },
-);
+  });
+});

@@ -1,113 +1,118 @@
 import { once } from "node:events";
 import { createSocket, type Socket } from "node:dgram";
 import { connect, createServer, type Server } from "node:net";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { bindSharedSocket, type SharedSocket } from "../../../src/runtime/shared-socket.ts";
-import { skipsIpv6 } from "../listen/front-parts.ts";
+import { describeWith } from "../../support/program/requirements.ts";
 import { findFreePort } from "../../support/servers/free-port.ts";
 
-const hosts = skipsIpv6 ? ["127.0.0.1"] : ["127.0.0.1", "::1"];
+const hosts = [
+  { host: "127.0.0.1", needs: [] },
+  { host: "::1", needs: ["::1"] },
+];
 
-describe.each(hosts)("a shared UDP socket on %s", (host) => {
-  test("is bound to the address, alone at first and beside another then", async () => {
-    const port = await findFreePort();
-    const [first, second] = [share("udp", host, port), share("udp", host, port)];
-    await udpMember(first, host);
-    expect([first.isShared, second.isShared]).toStrictEqual([false, true]);
-    expect((await udpMember(second, host)).socket.address()).toMatchObject({ address: host, port });
+for (const { host, needs } of hosts) {
+  describeWith(needs, `a shared UDP socket on ${host}`, () => {
+    test("is bound to the address, alone at first and beside another then", async () => {
+      const port = await findFreePort();
+      const [first, second] = [share("udp", host, port), share("udp", host, port)];
+      await udpMember(first, host);
+      expect([first.isShared, second.isShared]).toStrictEqual([false, true]);
+      expect((await udpMember(second, host)).socket.address()).toMatchObject({ address: host, port });
+    });
+
+    test("that left gets nothing new, and still has what was queued for it", async () => {
+      const port = await findFreePort();
+      const [leaving, staying] = [share("udp", host, port), share("udp", host, port)];
+      const senders = await Promise.all(Array.from({ length: 100 }, () => udpSender(host, port)));
+      // Nobody reads yet: all is in the kernel's queues of both.
+      await Promise.all(senders.map(send));
+      leaving.leave();
+      const [old, young] = [await udpMember(leaving, host), await udpMember(staying, host)];
+      await until(() => old.seen.length + young.seen.length === 100);
+      expect(old.seen.length).toBeGreaterThan(0);
+      const queued = old.seen.length;
+      await Promise.all(senders.map(send));
+      await until(() => old.seen.length + young.seen.length === 200);
+      expect(old.seen.length).toBe(queued);
+    });
+
+    test("that left can still reply to whom it read from", async () => {
+      const port = await findFreePort();
+      const leaving = share("udp", host, port);
+      const { socket, seen } = await udpMember(leaving, host);
+      const sender = await udpSender(host, port);
+      await send(sender);
+      leaving.leave();
+      await until(() => seen.length === 1);
+      const reply = once(sender, "message");
+      socket.send("reply", seen[0] ?? 0, host);
+      expect(String((await reply)[0])).toBe("reply");
+    });
+
+    test("that left alone refuses what comes, so that clients need not wait", async () => {
+      const port = await findFreePort();
+      share("udp", host, port).leave();
+      const sender = createSocket(host === "::1" ? "udp6" : "udp4");
+      onTestFinished(() => void sender.close());
+      sender.connect(port, host);
+      await once(sender, "connect");
+      const refused = once(sender, "error");
+      sender.send("x");
+      expect((await refused)[0]).toMatchObject({ code: "ECONNREFUSED" });
+    });
+
+    test("cannot be bound where a program that does not share is", async () => {
+      const taken = createSocket(host === "::1" ? "udp6" : "udp4");
+      onTestFinished(() => void taken.close());
+      taken.bind(0, host);
+      await once(taken, "listening");
+      expect(() => bindSharedSocket("udp", { host, port: taken.address().port })).toThrow(
+        expect.objectContaining({ code: "EADDRINUSE" }),
+      );
+    });
   });
 
-  test("that left gets nothing new, and still has what was queued for it", async () => {
-    const port = await findFreePort();
-    const [leaving, staying] = [share("udp", host, port), share("udp", host, port)];
-    const senders = await Promise.all(Array.from({ length: 100 }, () => udpSender(host, port)));
-    // Nobody reads yet: all is in the kernel's queues of both.
-    await Promise.all(senders.map(send));
-    leaving.leave();
-    const [old, young] = [await udpMember(leaving, host), await udpMember(staying, host)];
-    await until(() => old.seen.length + young.seen.length === 100);
-    expect(old.seen.length).toBeGreaterThan(0);
-    const queued = old.seen.length;
-    await Promise.all(senders.map(send));
-    await until(() => old.seen.length + young.seen.length === 200);
-    expect(old.seen.length).toBe(queued);
-  });
+  describeWith(needs, `a shared TCP socket on ${host}`, () => {
+    test("that left takes no new connection while another one is there", async () => {
+      const port = await findFreePort();
+      const [leaving, staying] = [share("tcp", host, port), share("tcp", host, port)];
+      const [old, young] = [await tcpMember(leaving), await tcpMember(staying)];
+      await Promise.all(Array.from({ length: 50 }, () => visit(host, port)));
+      expect(old.count).toBeGreaterThan(0);
+      leaving.leave();
+      const before = old.count;
+      await Promise.all(Array.from({ length: 50 }, () => visit(host, port)));
+      expect(old.count).toBe(before);
+      expect(young.count).toBe(100 - before);
+    });
 
-  test("that left can still reply to whom it read from", async () => {
-    const port = await findFreePort();
-    const leaving = share("udp", host, port);
-    const { socket, seen } = await udpMember(leaving, host);
-    const sender = await udpSender(host, port);
-    await send(sender);
-    leaving.leave();
-    await until(() => seen.length === 1);
-    const reply = once(sender, "message");
-    socket.send("reply", seen[0] ?? 0, host);
-    expect(String((await reply)[0])).toBe("reply");
-  });
+    test("that left alone still takes what comes until it is closed", async () => {
+      const port = await findFreePort();
+      const leaving = share("tcp", host, port);
+      const member = await tcpMember(leaving);
+      leaving.leave();
+      await visit(host, port);
+      expect(member.count).toBe(1);
+    });
 
-  test("that left alone refuses what comes, so that clients need not wait", async () => {
-    const port = await findFreePort();
-    share("udp", host, port).leave();
-    const sender = createSocket(host === "::1" ? "udp6" : "udp4");
-    onTestFinished(() => void sender.close());
-    sender.connect(port, host);
-    await once(sender, "connect");
-    const refused = once(sender, "error");
-    sender.send("x");
-    expect((await refused)[0]).toMatchObject({ code: "ECONNREFUSED" });
+    test("that joins after others came and went loses nobody's connection", async () => {
+      const port = await findFreePort();
+      const [first, second] = [share("tcp", host, port), share("tcp", host, port)];
+      const [leaver, stayer] = [await tcpMember(first), await tcpMember(second)];
+      first.leave();
+      leaver.server.close();
+      await once(leaver.server, "close");
+      const third = await tcpMember(share("tcp", host, port));
+      await Promise.all(Array.from({ length: 50 }, () => visit(host, port)));
+      expect(stayer.count + third.count).toBe(50);
+      third.server.close();
+      await once(third.server, "close");
+      await visit(host, port);
+      expect(stayer.count + third.count).toBe(51);
+    });
   });
-
-  test("cannot be bound where a program that does not share is", async () => {
-    const taken = createSocket(host === "::1" ? "udp6" : "udp4");
-    onTestFinished(() => void taken.close());
-    taken.bind(0, host);
-    await once(taken, "listening");
-    expect(() => bindSharedSocket("udp", { host, port: taken.address().port })).toThrow(
-      expect.objectContaining({ code: "EADDRINUSE" }),
-    );
-  });
-});
-
-describe.each(hosts)("a shared TCP socket on %s", (host) => {
-  test("that left takes no new connection while another one is there", async () => {
-    const port = await findFreePort();
-    const [leaving, staying] = [share("tcp", host, port), share("tcp", host, port)];
-    const [old, young] = [await tcpMember(leaving), await tcpMember(staying)];
-    await Promise.all(Array.from({ length: 50 }, () => visit(host, port)));
-    expect(old.count).toBeGreaterThan(0);
-    leaving.leave();
-    const before = old.count;
-    await Promise.all(Array.from({ length: 50 }, () => visit(host, port)));
-    expect(old.count).toBe(before);
-    expect(young.count).toBe(100 - before);
-  });
-
-  test("that left alone still takes what comes until it is closed", async () => {
-    const port = await findFreePort();
-    const leaving = share("tcp", host, port);
-    const member = await tcpMember(leaving);
-    leaving.leave();
-    await visit(host, port);
-    expect(member.count).toBe(1);
-  });
-
-  test("that joins after others came and went loses nobody's connection", async () => {
-    const port = await findFreePort();
-    const [first, second] = [share("tcp", host, port), share("tcp", host, port)];
-    const [leaver, stayer] = [await tcpMember(first), await tcpMember(second)];
-    first.leave();
-    leaver.server.close();
-    await once(leaver.server, "close");
-    const third = await tcpMember(share("tcp", host, port));
-    await Promise.all(Array.from({ length: 50 }, () => visit(host, port)));
-    expect(stayer.count + third.count).toBe(50);
-    third.server.close();
-    await once(third.server, "close");
-    await visit(host, port);
-    expect(stayer.count + third.count).toBe(51);
-  });
-});
+}
 
 test("says which call the system refused, and why", () => {
   expect(() => bindSharedSocket("udp", { host: "192.0.2.1", port: 5300 })).toThrow(
