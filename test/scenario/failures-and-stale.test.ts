@@ -309,7 +309,7 @@ describe("C13: what a refresh brings", () => {
     expect(asked.reply().rcode).toBe(servfail);
   });
 
-  test("NXDOMAIN that cannot be kept does too: what was denied is not given as an answer again (C13)", async () => {
+  test("C13: NXDOMAIN that cannot be kept does too: what was denied is not given as an answer again", async () => {
     const world = await worldWithStale();
     await learn(world, name, "A", { rcode: nxdomain });
     const asked = await world.asks(name, "A");
@@ -346,7 +346,7 @@ describe("C13: what a refresh brings", () => {
     expect(told(asked)).toMatchObject(stale);
   });
 
-  test("an AAAA that the cluster denies takes the A's place as well (P2)", async () => {
+  test("P2: an AAAA that the cluster denies takes the A's place as well", async () => {
     const world = createWorld();
     const service = "web.default.svc.cluster.local";
     await learn(world, service, "A", { answers: [a(service, "10.96.0.1", 5)] });

@@ -221,7 +221,7 @@ describe("outside the cluster zone", () => {
 });
 
 describe("a name that looks like an outside one", () => {
-  test("has its parent asked in its place; the parent's denial covers it", async () => {
+  test("P6: has its parent asked in its place; the parent's denial covers it", async () => {
     const chain = createSearchWorld();
     const client = await chain.asks(suffixed);
     expect(chain.asked).toEqual([`${absentService} A`]);

@@ -46,13 +46,13 @@ describe.each(transports)("over %s", (transport) => {
     },
   );
 
-  test.each([0, 1, 11])("A1 %i octets get silence, and are counted", async (size) => {
+  test.each([0, 1, 11])("A1: %i octets get silence, and are counted", async (size) => {
     const before = await malformedDrops();
     expect(await askBeforeSentinel(transport, port, new Uint8Array(size))).toEqual([]);
     await until("the drop is counted", async () => (await malformedDrops()) === before + 1);
   });
 
-  test("A2 a message that says it is a reply gets silence", async () => {
+  test("A2: a message that says it is a reply gets silence", async () => {
     const packet = buildQuery("a2.example", Type.A, { flags: Flags.QR | Flags.RD });
     expect(await askBeforeSentinel(transport, port, packet)).toEqual([]);
   });
@@ -64,7 +64,7 @@ describe.each(transports)("over %s", (transport) => {
     [5, 0xa804],
     [6, 0xb004],
     [15, 0xf804],
-  ])("A3 opcode %i gets NOTIMP with its ID", async (opcode, expected) => {
+  ])("A3: opcode %i gets NOTIMP with its ID", async (opcode, expected) => {
     const updateSections =
       opcode === 5 ? { answers: [a("a3.example", "192.0.2.1")], authorities: [a("a3.example", "192.0.2.2")] } : {};
     const packet = buildMessage({
@@ -84,7 +84,7 @@ describe.each(transports)("over %s", (transport) => {
     ["two names", [["a4.example", Type.A, 1], ["b4.example", Type.A, 1]]],
     ["two types", [["a4.example", Type.A, 1], ["a4.example", Type.AAAA, 1]]],
     ["two classes", [["a4.example", Type.A, 1], ["a4.example", Type.A, 3]]],
-  ] as const)("A4 FORMERR for %s", async (_name, rows) => {
+  ] as const)("A4: FORMERR for %s", async (_name, rows) => {
     const questions = rows.map(([name, type, rrClass]) => ({ name, type, class: rrClass }));
     const [reply] = await askBeforeSentinel(transport, port, buildMessage({ id: 0x0404, questions }));
     const { id, flags } = readMessage(reply as Uint8Array);
@@ -96,7 +96,7 @@ describe.each(transports)("over %s", (transport) => {
     ["forward", Uint8Array.of(0xc0, 40)],
     ["into the header", Uint8Array.of(0xc0, 4)],
     ["through a chain of 127 others", chainOfPointers(127)],
-  ])("A5 FORMERR for a name that is a pointer %s", async (_name, name) => {
+  ])("A5: FORMERR for a name that is a pointer %s", async (_name, name) => {
     const [reply] = await askBeforeSentinel(transport, port, rawQuestion(name));
     expect(maskedFlags(readMessage(reply as Uint8Array).flags)).toBe(0x8001);
   });
@@ -108,14 +108,14 @@ describe.each(transports)("over %s", (transport) => {
     ["no root label", Uint8Array.of(1, 0x61)],
     ["no type", Uint8Array.of(1, 0x61, 0)],
     ["no class", Uint8Array.of(1, 0x61, 0, 0, 1)],
-  ])("A6 FORMERR for %s", async (_name, question) => {
+  ])("A6: FORMERR for %s", async (_name, question) => {
     const header = buildMessage({ id: 0x0606, counts: [1, 0, 0, 0] });
     const [reply] = await askBeforeSentinel(transport, port, concat([header, question]));
     const { id, flags } = readMessage(reply as Uint8Array);
     expect([id, maskedFlags(flags)]).toEqual([0x0606, 0x8001]);
   });
 
-  test("A6 a name of 255 octets is answered", async () => {
+  test("A6: a name of 255 octets is answered", async () => {
     const labels = [
       "a".repeat(63),
       "b".repeat(63),
@@ -135,14 +135,14 @@ describe.each(transports)("over %s", (transport) => {
       "counts that promise 65,535 records each in 12 octets",
       { questions: [], counts: [0xffff, 0xffff, 0xffff, 0xffff] },
     ],
-  ] as const)("A7 FORMERR for a query with %s", async (_name, more) => {
+  ] as const)("A7: FORMERR for a query with %s", async (_name, more) => {
     const packet = buildMessage({ id: 0x0707, questions: [{ name: "a7.example", type: Type.A }], ...(more as object) });
     const [reply] = await askBeforeSentinel(transport, port, packet);
     const { id, flags } = readMessage(reply as Uint8Array);
     expect([id, maskedFlags(flags)]).toEqual([0x0707, 0x8001]);
   });
 
-  test("A8 octets behind the last record never appear upstream", async () => {
+  test("A8: octets behind the last record never appear upstream", async () => {
     const name = pair.name(({ bytes }) => replyTo(bytes, { answers: [a("@12", "192.0.2.8")] }));
     const trailing = new TextEncoder().encode("SMUGGLED".repeat(8));
     const { rcode } = await ask(transport, port, name, Type.A, { trailing });
@@ -157,7 +157,7 @@ describe.each(transports)("over %s", (transport) => {
     ["two OPT records", { additionals: [opt(".")], opt: {} }],
     ["an OPT record whose owner is not the root", { additionals: [opt("a9.example")] }],
     ["an OPT record in the answer section", { answers: [opt(".")] }],
-  ])("A9 FORMERR for %s", async (_name, more) => {
+  ])("A9: FORMERR for %s", async (_name, more) => {
     const [reply] = await askBeforeSentinel(transport, port, buildQuery("a9.example", Type.A, { id: 0x0909, ...more }));
     const { id, flags } = readMessage(reply as Uint8Array);
     expect([id, maskedFlags(flags)]).toEqual([0x0909, 0x8001]);
@@ -168,7 +168,7 @@ describe.each(transports)("over %s", (transport) => {
     ["id.server", 3],
     ["other class", 2],
     ["any class", 255],
-  ])("A10 REFUSED for %s in class %i, and never from an entry of class IN", async (label, rrClass) => {
+  ])("A10: REFUSED for %s in class %i, and never from an entry of class IN", async (label, rrClass) => {
     const name = `${label.replaceAll(" ", "-")}.a10-${transport}.example`;
     pair.script(name, ({ bytes }) => replyTo(bytes, { answers: [txt("@12", "from class IN")] }));
     expect((await ask(transport, port, name, Type.TXT)).answers).toHaveLength(1);
@@ -180,7 +180,7 @@ describe.each(transports)("over %s", (transport) => {
   });
 
   test.each([["AXFR", Type.AXFR], ["IXFR", Type.IXFR], ["TKEY", Type.TKEY], ["TSIG", Type.TSIG], ["OPT", Type.OPT], ["0", 0]])(
-    "A11 a question of type %s gets a code, never an upstream query, and wedges nothing",
+    "A11: a question of type %s gets a code, never an upstream query, and wedges nothing",
     async (_name, type) => {
       const [reply] = await askBeforeSentinel(transport, port, buildQuery("a11.default.svc.cluster.local", type));
       expect([1, 4, 5]).toContain(readMessage(reply as Uint8Array).rcode);
@@ -189,7 +189,7 @@ describe.each(transports)("over %s", (transport) => {
     },
   ); // prettier-ignore
 
-  test("A12 an answer to ANY is relayed and answers no other type", async () => {
+  test("A12: an answer to ANY is relayed and answers no other type", async () => {
     const name = pair.name(({ bytes, type, name: asked }) =>
       type === Type.ANY
         ? replyTo(bytes, { answers: [a(asked, "192.0.2.12"), aaaa(asked, 12)] })
@@ -202,7 +202,7 @@ describe.each(transports)("over %s", (transport) => {
     expect(pair.asked(name).map(({ type }) => type)).toEqual([Type.ANY, Type.A, Type.AAAA]);
   });
 
-  test("A13 RD=0 stays 0, upstream and in the reply, and may be answered from the cache", async () => {
+  test("A13: RD=0 stays 0, upstream and in the reply, and may be answered from the cache", async () => {
     const name = pair.name(({ bytes }) => replyTo(bytes, { answers: [a("@12", "192.0.2.13")] }));
     const missed = await ask(transport, port, name, Type.A, { flags: 0 });
     expect(missed.flags).toBe(Flags.QR | Flags.RA);
@@ -214,7 +214,7 @@ describe.each(transports)("over %s", (transport) => {
     expect(pair.asked(name)).toHaveLength(2);
   });
 
-  test("A13 RD=0 is never answered stale", async () => {
+  test("A13: RD=0 is never answered stale", async () => {
     const name = pair.name(({ bytes }) => replyTo(bytes, { answers: [a("@12", "192.0.2.13", 1)] }));
     await ask(transport, port, name);
     pair.script(name, ({ bytes }) => replyTo(bytes, { rcode: 2 }));
@@ -227,7 +227,7 @@ describe.each(transports)("over %s", (transport) => {
     expect([rcode, answers[0]?.ttl]).toEqual([0, 30]);
   });
 
-  test("A14 data of an unknown type keeps its octets, those that look like pointers too", async () => {
+  test("A14: data of an unknown type keeps its octets, those that look like pointers too", async () => {
     const data = Uint8Array.of(0xc0, 0x0c, 3, 0x57, 0x77, 0x57, 0xc0, 0x0c, 0xff, 0, 0xc0);
     const name = pair.name(({ bytes }) =>
       replyTo(bytes, { answers: [{ name: "@12", type: Type.PRIVATE, ttl: 60, data }] }),
@@ -239,7 +239,7 @@ describe.each(transports)("over %s", (transport) => {
   });
 });
 
-test("A7 memory stays flat over 100,000 messages whose counts promise 65,535 records", async () => {
+test("A7: memory stays flat over 100,000 messages whose counts promise 65,535 records", async () => {
   const packet = buildMessage({ counts: [0xffff, 0xffff, 0xffff, 0xffff] });
   const packets = [
     packet,

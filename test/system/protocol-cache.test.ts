@@ -54,7 +54,7 @@ const failing = answering({ rcode: 2 });
 const mute: Script = () => undefined;
 
 describe.concurrent.each(transports)("over %s", (transport) => {
-  test("C1 an answer is kept for its TTL, which counts down on all records, and not a moment longer", async () => {
+  test("C1: an answer is kept for its TTL, which counts down on all records, and not a moment longer", async () => {
     const records = [a("@12", "192.0.2.1", 2), a("@12", "192.0.2.2", 2)];
     const name = pair.name(answering({ answers: records, authorities: [txt("@12", "x", 2)], additionals: records }));
     await followLife(pair, transport, name, 2, ({ answers, authorities, additionals, opts }, ttls) => {
@@ -64,7 +64,7 @@ describe.concurrent.each(transports)("over %s", (transport) => {
     });
   });
 
-  test("C1 counting down leaves OPT alone", async () => {
+  test("C1: counting down leaves OPT alone", async () => {
     const name = pair.name(answering({ answers: [a("@12", "192.0.2.1", 2)] }));
     await ask(transport, pair.nodens.port, name, Type.A, { opt: { dnssecOk: true } });
     await until("a second has passed", async () => {
@@ -74,7 +74,7 @@ describe.concurrent.each(transports)("over %s", (transport) => {
     });
   });
 
-  test("C2 an answer with TTL 0 is given once and not kept, not even as stale", async () => {
+  test("C2: an answer with TTL 0 is given once and not kept, not even as stale", async () => {
     const name = pair.name(answering({ answers: [a("@12", "192.0.2.1", 0)] }));
     for (const times of [1, 2]) {
       const { answers } = await ask(transport, pair.nodens.port, name);
@@ -84,7 +84,7 @@ describe.concurrent.each(transports)("over %s", (transport) => {
     expect(await rcodeOf(pair, transport, name)).toBe(2);
   });
 
-  test("C2 those who wait already share an answer with TTL 0", async () => {
+  test("C2: those who wait already share an answer with TTL 0", async () => {
     const gate = createGate();
     const name = pair.name(async ({ bytes }) => {
       await gate.opened;
@@ -99,7 +99,7 @@ describe.concurrent.each(transports)("over %s", (transport) => {
     expect(pair.asked(name)).toHaveLength(1);
   });
 
-  test.each([0x8000_0000, 0xffff_ffff])("C3 a TTL of %i is a long one, of a week at most", async (ttl) => {
+  test.each([0x8000_0000, 0xffff_ffff])("C3: a TTL of %i is a long one, of a week at most", async (ttl) => {
     const name = pair.name(answering({ answers: [a("@12", "192.0.2.1", ttl)] }));
     for (const kind of ["miss", "hit"]) {
       const { answers } = await ask(transport, pair.nodens.port, name);
@@ -114,7 +114,7 @@ describe.concurrent.each(transports)("over %s", (transport) => {
     ["an alias of 1 s to an address of 300 s", [cname("@12", "c4.example", 1), a("c4.example", "192.0.2.1", 300)], {}],
     ["addresses of 5 s and 1 s", [a("@12", "192.0.2.1", 5), a("@12", "192.0.2.2", 1)], {}],
     ["an additional record of 1 s", [a("@12", "192.0.2.1", 5)], { additionals: [a("c4.example", "192.0.2.2", 1)] }],
-  ])("C4 a message with %s lives for its shortest TTL", async (_name, answers, more) => {
+  ])("C4: a message with %s lives for its shortest TTL", async (_name, answers, more) => {
     const name = pair.name(answering({ answers, ...more }));
     await followLife(pair, transport, name, 1);
   });
@@ -124,7 +124,7 @@ describe.concurrent.each(transports)("over %s", (transport) => {
     ["NXDOMAIN", 3, 2, 900],
     ["NODATA", 0, 900, 2],
     ["NODATA", 0, 2, 900],
-  ])("C5 %s (code %i) with SOA TTL %i and MINIMUM %i lives for the lesser, shown in the SOA", async (...row) => {
+  ])("C5: %s (code %i) with SOA TTL %i and MINIMUM %i lives for the lesser, shown in the SOA", async (...row) => {
     const [, rcode, ttl, minimum] = row;
     const name = pair.name(answering({ rcode, authorities: [soa("example", ttl, minimum)] }));
     await followLife(pair, transport, name, 2, (reply) => {
@@ -137,7 +137,7 @@ describe.concurrent.each(transports)("over %s", (transport) => {
     ["NODATA without SOA", {}],
     ["NXDOMAIN with the SOA of another zone", { rcode: 3, authorities: [soa("other.test")] }],
     ["a referral", { authorities: [{ ...cname("example", "ns.example", 60), type: Type.NS }] }],
-  ] as [string, Sections][])("C6 %s is relayed and not kept", async (_name, more) => {
+  ] as [string, Sections][])("C6: %s is relayed and not kept", async (_name, more) => {
     const name = pair.name(answering(more));
     for (const times of [1, 2]) {
       expect(await rcodeOf(pair, transport, name)).toBe(more.rcode ?? 0);
@@ -145,7 +145,7 @@ describe.concurrent.each(transports)("over %s", (transport) => {
     }
   });
 
-  test("C7 a chain of aliases that ends in NXDOMAIN with SOA is kept as NXDOMAIN of the question", async () => {
+  test("C7: a chain of aliases that ends in NXDOMAIN with SOA is kept as NXDOMAIN of the question", async () => {
     const chain = [cname("@12", "c7.example", 60), cname("c7.example", "none.example", 60)];
     const name = pair.name(answering({ rcode: 3, answers: chain, authorities: [soa("example")] }));
     for (const kind of ["miss", "hit"]) {
@@ -162,7 +162,7 @@ describe.concurrent.each(transports)("over %s", (transport) => {
     ["two targets at one owner", [cname("@12", "c7.example", 60), cname("@12", "d7.example", 60), a("c7.example", "192.0.2.1", 60)]],
     ["an unrelated address", [a("unrelated.example", "192.0.2.1", 60)]],
     ["the answer beside an unrelated address", [a("@12", "192.0.2.1", 60), a("unrelated.example", "192.0.2.1", 60)]],
-  ])("C7 %s is relayed at most, and not kept", async (_name, answers) => {
+  ])("C7: %s is relayed at most, and not kept", async (_name, answers) => {
     const name = pair.name(answering({ answers }));
     for (const times of [1, 2]) {
       await ask(transport, pair.nodens.port, name);
@@ -175,12 +175,12 @@ describe.concurrent.each(transports)("over %s", (transport) => {
     ["REFUSED", answering({ rcode: 5 }), 2],
     ["FORMERR", answering({ rcode: 1, opt: {} }), 1],
     ["NOTIMP", answering({ rcode: 4, opt: {} }), 4],
-  ] as const)("C8 %s is remembered for a second at least, longer when repeated, and not for ever", async (...row) => {
+  ] as const)("C8: %s is remembered for a second at least, longer when repeated, and not for ever", async (...row) => {
     const [, script, rcode] = row;
     await followFailures(pair, transport, pair.name(script), rcode);
   });
 
-  test("C8 a failure hides nothing that is known: neither for another type nor for the question itself", async () => {
+  test("C8: a failure hides nothing that is known: neither for another type nor for the question itself", async () => {
     const name = impatient.name(({ bytes, type }) =>
       type === Type.A ? replyTo(bytes, { answers: [a("@12", "192.0.2.8", 3)] }) : replyTo(bytes, { rcode: 2 }),
     );
@@ -200,7 +200,7 @@ describe.concurrent.each(transports)("over %s", (transport) => {
     ["NXDOMAIN that is a header alone", { rcode: 3, questions: [] }],
     ["NOERROR that is a header alone", { questions: [] }],
     ["an answer without a question", { questions: [], answers: [a("@12", "192.0.2.66", 60)] }],
-  ] as [string, Sections][])("C9 %s is relayed at most, and not kept", async (_name, more) => {
+  ] as [string, Sections][])("C9: %s is relayed at most, and not kept", async (_name, more) => {
     const name = impatient.name(({ bytes, name: asked }) =>
       replyTo(bytes, { ...more, answers: (more.answers ?? []).map((record) => ({ ...record, name: asked })) }),
     );
@@ -216,7 +216,7 @@ describe.concurrent.each(transports)("over %s", (transport) => {
     [Type.A, Type.AAAA],
     [Type.AAAA, Type.A],
   ])(
-    "C10 in the cluster zone NXDOMAIN for type %i denies type %i, but no other and no child",
+    "C10: in the cluster zone NXDOMAIN for type %i denies type %i, but no other and no child",
     async (first, second) => {
       const name = pair.name(answering({ rcode: 3, authorities: [soa("cluster.local")] }), clusterZone);
       const child = `child.${name}`;
@@ -230,7 +230,7 @@ describe.concurrent.each(transports)("over %s", (transport) => {
     },
   );
 
-  test("C10 elsewhere a denial belongs to its type, and a contradiction is relayed as it is", async () => {
+  test("C10: elsewhere a denial belongs to its type, and a contradiction is relayed as it is", async () => {
     const name = pair.name(({ bytes, type }) =>
       type === Type.A
         ? replyTo(bytes, { answers: [a("@12", "192.0.2.10", 60)] })
@@ -246,7 +246,7 @@ describe.concurrent.each(transports)("over %s", (transport) => {
     expect((await ask(transport, pair.nodens.port, child)).answers).toHaveLength(1);
   });
 
-  test("C11 a denied 'svc' zone denies nothing below it", async () => {
+  test("C11: a denied 'svc' zone denies nothing below it", async () => {
     const parent = transport === "udp" ? "svc.cluster.local" : "pod.cluster.local";
     const child = `c11.${parent}`;
     pair.script(parent, answering({ rcode: 3, authorities: [soa("cluster.local")] }));
@@ -256,7 +256,7 @@ describe.concurrent.each(transports)("over %s", (transport) => {
     expect(pair.asked(child)).toHaveLength(1);
   });
 
-  test("C12 DO, CD and type make different questions; case and AD do not", async () => {
+  test("C12: DO, CD and type make different questions; case and AD do not", async () => {
     const signature = { name: "@12", type: Type.RRSIG, ttl: 60, data: new Uint8Array(24) };
     // The answer says what was asked.
     const name = pair.name(({ bytes, type }) => {
@@ -289,7 +289,7 @@ describe.concurrent.each(transports)("over %s", (transport) => {
     expect(pair.asked(name)).toHaveLength(questions.length);
   });
 
-  test("C12 a denial for those who want proof is none for those who do not", async () => {
+  test("C12: a denial for those who want proof is none for those who do not", async () => {
     const proof = { name: "example", type: 47, ttl: 60, data: Uint8Array.of(0, 0, 1, 0x40) };
     const name = pair.name(({ bytes }) => {
       const isDo = readMessage(bytes).opts[0]?.dnssecOk === true;
@@ -303,7 +303,7 @@ describe.concurrent.each(transports)("over %s", (transport) => {
   });
 
   test.each([["example"], [clusterZone]])(
-    "C13 in %s a silent upstream makes an expired answer stale: TTL 30 on all records, after an attempt, before giving up",
+    "C13: in %s a silent upstream makes an expired answer stale: TTL 30 on all records, after an attempt, before giving up",
     async (zone) => {
       const records = [cname("@12", "c13.example", 1), a("c13.example", "192.0.2.13", 1)];
       const name = patient.name(answering({ answers: records }), zone);
@@ -326,7 +326,7 @@ describe.concurrent.each(transports)("over %s", (transport) => {
     },
   );
 
-  test("C13 with a stale answer at hand, a failed refresh is not repeated as soon as other failures are", async () => {
+  test("C13: with a stale answer at hand, a failed refresh is not repeated as soon as other failures are", async () => {
     const name = pair.name(answering({ answers: [a("@12", "192.0.2.13", 1)] }));
     await ask(transport, pair.nodens.port, name);
     pair.script(name, failing);
@@ -347,7 +347,7 @@ describe.concurrent.each(transports)("over %s", (transport) => {
     ["without SOA, which is not kept itself", "example", { rcode: 3 }],
     ["that may live no second", clusterZone, { rcode: 3, authorities: [soa("cluster.local", 0, 0)] }],
   ] as [string, string, Sections][])(
-    "C13 a refresh that gives NXDOMAIN %s in %s takes the stale answer's place",
+    "C13: a refresh that gives NXDOMAIN %s in %s takes the stale answer's place",
     async (_name, zone, denial) => {
       const name = impatient.name(answering({ answers: [a("@12", "192.0.2.13", 1)] }), zone);
       await ask(transport, impatient.nodens.port, name);
@@ -363,7 +363,7 @@ describe.concurrent.each(transports)("over %s", (transport) => {
     },
   );
 
-  test("C13 an answer that may not be kept takes the stale answer's place too", async () => {
+  test("C13: an answer that may not be kept takes the stale answer's place too", async () => {
     const name = impatient.name(answering({ answers: [a("@12", "192.0.2.13", 1)] }));
     await ask(transport, impatient.nodens.port, name);
     impatient.script(name, answering({ answers: [a("@12", "192.0.2.14", 0)] }));
@@ -376,7 +376,7 @@ describe.concurrent.each(transports)("over %s", (transport) => {
   });
 });
 
-test.concurrent("C8 silence about a name is remembered like a failure, though the server answers otherwise", async ({ onTestFinished }) => {
+test.concurrent("C8: silence about a name is remembered like a failure, though the server answers otherwise", async ({ onTestFinished }) => {
   const silent = await startNodensAndUpstream({
     settings: {
       upstream: {
@@ -391,7 +391,7 @@ test.concurrent("C8 silence about a name is remembered like a failure, though th
   await followFailures(silent, "udp", silent.name(mute), 2);
 }); // prettier-ignore
 
-test.concurrent("C14 the wall clock does not matter: an hour forward or back changes no TTL", async ({
+test.concurrent("C14: the wall clock does not matter: an hour forward or back changes no TTL", async ({
   onTestFinished,
 }) => {
   // Moves what Date says by an hour at each signal: forward, then back behind where it was.

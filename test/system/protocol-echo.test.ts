@@ -50,7 +50,7 @@ describe.each(transports)("over %s", (transport) => {
     ["a miss", data, "example", 0],
     ["a denial", denial, "example", 3],
     ["a SERVFAIL", failure, "example", 2],
-  ] as const)("B1 %s and its repetition keep ID and spelling", async (_name, script, zone, rcode) => {
+  ] as const)("B1: %s and its repetition keep ID and spelling", async (_name, script, zone, rcode) => {
     const name = pair.name(script, zone);
     for (const [id, spelling] of [[0x0b01, capitals(name, 2)], [0x0b02, capitals(name, 3)], [0xfffe, name]] as const) {
       await expectEcho(spelling, Type.A, id, rcode);
@@ -59,14 +59,14 @@ describe.each(transports)("over %s", (transport) => {
     expect(pair.asked(name)).toHaveLength(rcode === 2 ? 2 : 1);
   }); // prettier-ignore
 
-  test("B1 a denial that holds for the other address type too keeps ID and spelling", async () => {
+  test("B1: a denial that holds for the other address type too keeps ID and spelling", async () => {
     const name = pair.name(clusterDenial, "default.svc.cluster.local");
     await expectEcho(capitals(name, 2), Type.A, 0x0b03, 3);
     await expectEcho(capitals(name, 3), Type.AAAA, 0x0b04, 3);
     expect(pair.asked(name)).toHaveLength(1);
   });
 
-  test("B1 a truncated reply keeps ID and spelling", async () => {
+  test("B1: a truncated reply keeps ID and spelling", async () => {
     const name = pair.name(many);
     for (const id of [0x0b05, 0x0b06]) {
       const { flags } = await expectEcho(capitals(name, 2), Type.A, id, 0);
@@ -74,7 +74,7 @@ describe.each(transports)("over %s", (transport) => {
     }
   });
 
-  test("B1 the cache takes no notice of case", async () => {
+  test("B1: the cache takes no notice of case", async () => {
     const name = `wwW.${pair.name(data)}`;
     pair.script(name, data);
     await ask(transport, port, name.replace("wwW", "wWw"));
@@ -92,7 +92,7 @@ describe.each(transports)("over %s", (transport) => {
     ["SERVFAIL", 2, 0, 0x8182],
     ["authoritative SERVFAIL", 2, Flags.AA, 0x8182],
     ["data of an upstream that sets reserved bits", 0, Flags.Z, 0x8180],
-  ])("B2 the flags of %s, on the miss and on the repetition", async (kind, rcode, flags, expected) => {
+  ])("B2: the flags of %s, on the miss and on the repetition", async (kind, rcode, flags, expected) => {
     const sections = kind.includes("data") ? { answers: [a("@12", "192.0.2.2")] } : { authorities: [soa("example")] };
     const name = pair.name(({ bytes }) => replyTo(bytes, { rcode, flags, ...sections }));
     expect((await ask(transport, port, name)).flags).toBe(expected);
@@ -103,7 +103,7 @@ describe.each(transports)("over %s", (transport) => {
     expect((await ask(transport, port, name, Type.A, withCd)).flags).toBe(expected | Flags.CD);
   });
 
-  test("B2 RA is set even if upstream did not set it", async () => {
+  test("B2: RA is set even if upstream did not set it", async () => {
     const name = pair.name(({ bytes }) => {
       const reply = replyTo(bytes, { authorities: [soa("example")] });
       reply[3] = (reply[3] as number) & 0x7f;
@@ -113,14 +113,14 @@ describe.each(transports)("over %s", (transport) => {
     expect((await ask(transport, port, name)).flags).toBe(0x8180);
   });
 
-  test("B2 AD goes to those who understand it", async () => {
+  test("B2: AD goes to those who understand it", async () => {
     const name = pair.name(({ bytes }) => replyTo(bytes, { flags: Flags.AD, answers: [a("@12", "192.0.2.2")] }));
     expect((await ask(transport, port, name)).flags).toBe(0x8180);
     expect((await ask(transport, port, name, Type.A, { flags: Flags.RD | Flags.AD })).flags).toBe(0x81a0);
     expect((await ask(transport, port, name, Type.A, { opt: { dnssecOk: true } })).flags).toBe(0x81a0);
   });
 
-  test("B2 a chain of aliases has the flags of its answer", async () => {
+  test("B2: a chain of aliases has the flags of its answer", async () => {
     const name = pair.name(({ bytes, name: asked }) =>
       replyTo(bytes, { flags: Flags.AA, answers: [cname(asked, "b2.example"), a("b2.example", "192.0.2.2")] }),
     );
@@ -140,7 +140,7 @@ describe.each(transports)("over %s", (transport) => {
   }
 });
 
-test("B2 the flags of a truncated reply", async () => {
+test("B2: the flags of a truncated reply", async () => {
   const plain = pair.name(many);
   const authoritative = pair.name((query) => {
     const reply = (many(query) as Uint8Array).slice();
@@ -151,7 +151,7 @@ test("B2 the flags of a truncated reply", async () => {
   for (const expected of [0x8780, 0x8780]) expect((await ask("udp", port, authoritative)).flags).toBe(expected);
 });
 
-describe("B3 a reply leaves from the address and port that were asked", () => {
+describe("B3: a reply leaves from the address and port that were asked", () => {
   test("with several addresses", async () => {
     const hosts = ["127.0.0.1", "127.0.0.2"];
     const several = await startNodensAndUpstream({

@@ -43,7 +43,7 @@ const options: Record<string, NonNullable<TestOpt["options"]>[number]> = {
 };
 
 describe.each(transports)("over %s", (transport) => {
-  test("E1 a client without OPT gets none, on miss, hit, denial and error", async () => {
+  test("E1: a client without OPT gets none, on miss, hit, denial and error", async () => {
     const name = pair.name(dataWithOpt);
     const denied = pair.name(({ bytes }) => replyTo(bytes, { rcode: 3, authorities: [soa("example")], opt: {} }));
     const failed = pair.name(({ bytes }) => replyTo(bytes, { rcode: 2, opt: { options: [extendedError(7)] } }));
@@ -56,7 +56,7 @@ describe.each(transports)("over %s", (transport) => {
   test.each([
     ["without DO", false, [0, 0]],
     ["with DO", true, [0x80, 0]],
-  ])("E2 a client with OPT %s gets exactly one, as the last record", async (_name, dnssecOk, flagOctets) => {
+  ])("E2: a client with OPT %s gets exactly one, as the last record", async (_name, dnssecOk, flagOctets) => {
     const plain = pair.name(data);
     const withOpt = pair.name(dataWithOpt);
     const denied = pair.name(({ bytes }) => replyTo(bytes, { rcode: 3, authorities: [soa("example")] }));
@@ -73,7 +73,7 @@ describe.each(transports)("over %s", (transport) => {
     ["with flag 0040", { flags: 0x0040 }],
     ["with option 100", { options: [options["option 100"]] }],
     ["with DO", { dnssecOk: true }],
-  ] as [string, TestOpt][])("E3 version 1 %s is a BADVERS", async (_name, more) => {
+  ] as [string, TestOpt][])("E3: version 1 %s is a BADVERS", async (_name, more) => {
     const query = buildQuery("e3.example", Type.A, { id: 0x0e03, opt: { version: 1, ...more } });
     const [reply] = await askBeforeSentinel(transport, port, query);
     const { id, flags, counts, rcode, opts } = readMessage(reply as Uint8Array);
@@ -83,7 +83,7 @@ describe.each(transports)("over %s", (transport) => {
   });
 
   test.each([...Object.keys(options).map((key) => [key]), Object.keys(options)])(
-    "E4 %s: no error, nothing echoed, nothing passed on",
+    "E4: %s: no error, nothing echoed, nothing passed on",
     async (...keys) => {
       const name = pair.name(data);
       const chosen = keys.map((key) => options[key] as { code: number; data: Uint8Array });
@@ -97,7 +97,7 @@ describe.each(transports)("over %s", (transport) => {
     },
   );
 
-  test("E4 upstream sees our OPT record, whatever the client's is", async () => {
+  test("E4: upstream sees our OPT record, whatever the client's is", async () => {
     for (const [opt, dnssecOk] of [[undefined, false], [{ udpSize: 512 }, false], [{ dnssecOk: true }, true]] as const) {
       const name = pair.name(data);
       await ask(transport, port, name, Type.A, { opt });
@@ -106,7 +106,7 @@ describe.each(transports)("over %s", (transport) => {
     }
   }); // prettier-ignore
 
-  test("E5 unknown flags of OPT are 0 in the reply", async () => {
+  test("E5: unknown flags of OPT are 0 in the reply", async () => {
     const name = pair.name(dataWithOpt);
     for (const flags of [0x7fff, 0x0040, 0]) {
       const { opts } = await ask(transport, port, name, Type.A, { opt: { flags } });
@@ -114,7 +114,7 @@ describe.each(transports)("over %s", (transport) => {
     }
   });
 
-  test("E7 a reserved bit in the header is 0 in the reply", async () => {
+  test("E7: a reserved bit in the header is 0 in the reply", async () => {
     const name = pair.name(data);
     for (const flags of [Flags.RD | Flags.Z, Flags.RD]) {
       expect((await ask(transport, port, name, Type.A, { flags })).flags).toBe(0x8180);
@@ -122,7 +122,7 @@ describe.each(transports)("over %s", (transport) => {
     expect(pair.asked(name).map(({ bytes }) => readMessage(bytes).flags & Flags.Z)).toEqual([0]);
   });
 
-  test("E8 two clients with different subnets share one query, which names neither", async () => {
+  test("E8: two clients with different subnets share one query, which names neither", async () => {
     let release = () => {};
     const released = new Promise<void>((resolve) => (release = resolve));
     const name = pair.name(async (query) => {
@@ -144,7 +144,7 @@ describe.each(transports)("over %s", (transport) => {
     expect([...sent]).toEqual([JSON.stringify([ourOpt])]);
   });
 
-  test("E9 a stale answer says so, and a repeated failure does", async () => {
+  test("E9: a stale answer says so, and a repeated failure does", async () => {
     const name = pair.name(({ bytes }) => replyTo(bytes, { answers: [a("@12", "192.0.2.9", 1)] }));
     await ask(transport, port, name);
     pair.script(name, ({ bytes }) => replyTo(bytes, { rcode: 2 }));
@@ -163,14 +163,14 @@ describe.each(transports)("over %s", (transport) => {
     expect([repeated.rcode, extendedErrors(repeated.opts)]).toEqual([2, [13]]);
   });
 
-  test("E9 an upstream that says nothing is 'no reachable authority'", async () => {
+  test("E9: an upstream that says nothing is 'no reachable authority'", async () => {
     const name = pair.name(() => undefined);
     const { rcode, opts } = await ask(transport, port, name, Type.A, { opt: {} });
     expect([rcode, extendedErrors(opts)]).toEqual([2, [22]]);
   });
 });
 
-test("E6 an advertised size below 512 counts as 512", async () => {
+test("E6: an advertised size below 512 counts as 512", async () => {
   const name = pair.name(answersOf(20));
   for (const udpSize of [0, 100, 511]) {
     const reply = (await askRaw("udp", port, buildQuery(name, Type.A, { opt: { udpSize } }))) as Uint8Array;
@@ -185,7 +185,7 @@ test("E6 an advertised size below 512 counts as 512", async () => {
   expect(reply.length).toBeGreaterThan(480);
 });
 
-test("E6 an advertised size above ours is ours", async () => {
+test("E6: an advertised size above ours is ours", async () => {
   const name = pair.name(answersOf(100));
   for (const udpSize of [1233, 4096, 65_535]) {
     const reply = (await askRaw("udp", port, buildQuery(name, Type.A, { opt: { udpSize } }))) as Uint8Array;
@@ -196,7 +196,7 @@ test("E6 an advertised size above ours is ours", async () => {
   }
 });
 
-test("E9 an upstream where nobody listens is a network error", async () => {
+test("E9: an upstream where nobody listens is a network error", async () => {
   const lost = await startNodensAndUpstream({ settings: { upstream: { udp: { retransmitMs: 50 } } } });
   onTestFinished(async () => void (await lost.nodens.stop()));
   await lost.upstream.close();

@@ -10,7 +10,7 @@ import { startRelay } from "../support/servers/relay.ts";
 import { runNodens, runToEnd } from "../support/program/run-nodens.ts";
 import { startScriptedUpstream, until } from "../support/servers/scripted-upstream.ts";
 
-test.concurrent("L1 an upstream that is nodens itself is found: metric, readiness, a bound on what is sent, and the way back", async ({ onTestFinished }) => {
+test.concurrent("L1: an upstream that is nodens itself is found: metric, readiness, a bound on what is sent, and the way back", async ({ onTestFinished }) => {
   const startedAt = performance.now();
   const port = await findFreePort();
   const relay = await startRelay(port);
@@ -57,7 +57,7 @@ test.concurrent("L1 an upstream that is nodens itself is found: metric, readines
   expect((await ask("udp", port, "back.example")).answers).toHaveLength(1);
 }, 60_000); // prettier-ignore
 
-test.concurrent("L1 a way back through outside names alone is found too", async ({ onTestFinished }) => {
+test.concurrent("L1: a way back through outside names alone is found too", async ({ onTestFinished }) => {
   const port = await findFreePort();
   const relay = await startRelay(port);
   onTestFinished(() => relay.close());
@@ -75,7 +75,7 @@ test.concurrent("L1 a way back through outside names alone is found too", async 
   expect((await fetch(`${nodens.adminUrl}/readyz`)).status).toBe(503);
 });
 
-test.concurrent("L1 a loop that closes later multiplies nothing, and is found when the server seems down", async ({
+test.concurrent("L1: a loop that closes later multiplies nothing, and is found when the server seems down", async ({
   onTestFinished,
 }) => {
   const port = await findFreePort();
@@ -106,7 +106,7 @@ test.concurrent("L1 a loop that closes later multiplies nothing, and is found wh
   expect((await fetch(`${nodens.adminUrl}/readyz`)).status).toBe(503);
 });
 
-test.concurrent("L1 a probe that somebody else saw and asks again is no loop", async ({ onTestFinished }) => {
+test.concurrent("L1: a probe that somebody else saw and asks again is no loop", async ({ onTestFinished }) => {
   const pair = await startNodensAndUpstream();
   onTestFinished(() => pair.stop());
   const probes = () => pair.upstream.probes.filter(({ type }) => type === Type.HINFO);
@@ -120,7 +120,7 @@ test.concurrent("L1 a probe that somebody else saw and asks again is no loop", a
   expect((await pair.nodens.metric("nodens_loop_detected")).get("")).toBe(0);
 });
 
-test.concurrent("L1 an upstream that is one of our own addresses is refused at the start", async () => {
+test.concurrent("L1: an upstream that is one of our own addresses is refused at the start", async () => {
   const port = await findFreePort();
   const address = `127.0.0.1:${port}`;
   const ended = await runToEnd(["serve", "--listen", address, "--upstream", address, "--admin", "127.0.0.1:0"]);
@@ -128,7 +128,7 @@ test.concurrent("L1 an upstream that is one of our own addresses is refused at t
   expect(ended.stderr).toMatch(/^--upstream: upstream\.servers\[0\] .*where nodens itself listens.*loop\n$/);
 });
 
-test.concurrent("L1 without a loop nothing is found", async ({ onTestFinished }) => {
+test.concurrent("L1: without a loop nothing is found", async ({ onTestFinished }) => {
   const pair = await startNodensAndUpstream();
   onTestFinished(() => pair.stop());
   for (const transport of transports) {

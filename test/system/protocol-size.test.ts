@@ -29,7 +29,7 @@ beforeAll(async () => {
 afterAll(() => pair.stop());
 
 describe.each(Object.entries(zoneByUpstreamTransport))("with an upstream asked over %s", (_upstreamTransport, zone) => {
-  describe.each([1233, 2000, 4000])("S1 an answer of %i octets", (sizeBytes) => {
+  describe.each([1233, 2000, 4000])("S1: an answer of %i octets", (sizeBytes) => {
     test.each([
       ["without OPT", undefined, 512],
       ["that takes 512", 512, 512],
@@ -61,7 +61,7 @@ describe.each(Object.entries(zoneByUpstreamTransport))("with an upstream asked o
     });
   });
 
-  test("S1 additional records that do not fit go without TC", async () => {
+  test("S1: additional records that do not fit go without TC", async () => {
     const extra = Array.from({ length: 60 }, (_, index) => a("@12", `192.0.2.${index}`, 60));
     const name = pair.name(
       ({ bytes }) => replyTo(bytes, { answers: [a("@12", "192.0.2.1", 60)], additionals: extra }),
@@ -72,7 +72,7 @@ describe.each(Object.entries(zoneByUpstreamTransport))("with an upstream asked o
     expect(cut.additionals.length).toBeLessThan(60);
   });
 
-  test("S2 an answer of 65,535 octets passes over TCP, whole and twice", async () => {
+  test("S2: an answer of 65,535 octets passes over TCP, whole and twice", async () => {
     const name = pair.name(largestAnswer, zone);
     const query = buildQuery(name, Type.TXT);
     for (const kind of ["miss", "hit"]) {
@@ -86,7 +86,7 @@ describe.each(Object.entries(zoneByUpstreamTransport))("with an upstream asked o
   });
 });
 
-test("S3 a truncated reply over UDP is asked again over TCP, and only the whole answer is kept", async () => {
+test("S3: a truncated reply over UDP is asked again over TCP, and only the whole answer is kept", async () => {
   const name = pair.name((query) =>
     query.protocol === "udp"
       ? replyTo(query.bytes, { flags: Flags.TC, answers: [a("@12", "192.0.2.1")] })
@@ -103,7 +103,7 @@ test.each([
   ["with an answer", { answers: [a("@12", "192.0.2.1", 60)] }],
   ["that is empty", {}],
   ["with NXDOMAIN and SOA", { rcode: 3, authorities: [soa("example")] }],
-])("S3 a truncated reply %s, with TCP refused, is relayed or SERVFAIL, and not kept", async (_name, sections) => {
+])("S3: a truncated reply %s, with TCP refused, is relayed or SERVFAIL, and not kept", async (_name, sections) => {
   // An upstream that speaks UDP alone.
   const lone = await startNodensAndUpstream({
     settings: { cache: { failureTtlSeconds: 1 }, upstream: { deadlineMs: 1500, udp: { retransmitMs: 200 } } },
@@ -121,14 +121,14 @@ test.each([
     .toEqual(Uint8Array.of(192, 0, 2, 3));
 });
 
-test("S4 an answer of 4,096 octets over UDP is relayed, to TCP clients whole", async () => {
+test("S4: an answer of 4,096 octets over UDP is relayed, to TCP clients whole", async () => {
   const name = pair.name(answerOfSize(4096));
   const [reply] = await askTcp(port, [buildQuery(name, Type.A)]);
   expect(readMessage(reply as Uint8Array).answers).toHaveLength(recordsIn(4096, name));
   expect(pair.asked(name).map(({ protocol }) => protocol)).toEqual(["udp"]);
 });
 
-test("S4 with listen.maxUdpReplyBytes 4096, an answer of nearly so many octets goes over UDP", async () => {
+test("S4: with listen.maxUdpReplyBytes 4096, an answer of nearly so many octets goes over UDP", async () => {
   const generous = await startNodensAndUpstream({ settings: { listen: { maxUdpReplyBytes: 4096 } } });
   onTestFinished(() => generous.stop());
   const name = generous.name(answerOfSize(4064));

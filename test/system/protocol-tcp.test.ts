@@ -30,7 +30,7 @@ afterAll(() => pair.stop());
 const answer: Script = ({ bytes }) => replyTo(bytes, { answers: [a("@12", "192.0.2.1", 600)] });
 
 test.each(Object.entries(zoneByUpstreamTransport))(
-  "T1 of 25 pipelined questions, answered by an upstream over %s, the slow first one holds up no other",
+  "T1: of 25 pipelined questions, answered by an upstream over %s, the slow first one holds up no other",
   async (_transport, zone) => {
     let open = () => {};
     const gate = new Promise<void>((resolve) => (open = resolve));
@@ -49,7 +49,7 @@ test.each(Object.entries(zoneByUpstreamTransport))(
   },
 );
 
-test("T2 a length and a question that come octet by octet", async () => {
+test("T2: a length and a question that come octet by octet", async () => {
   const client = await openClient();
   for (const name of [pair.name(answer), pair.name(answer)]) {
     const frame = framed(buildQuery(name, Type.A));
@@ -62,7 +62,7 @@ test("T2 a length and a question that come octet by octet", async () => {
   }
 });
 
-test("T2 two questions in one segment, and one and a half", async () => {
+test("T2: two questions in one segment, and one and a half", async () => {
   const names = Array.from({ length: 4 }, () => pair.name(answer));
   const [first, second, third, fourth] = names.map((name, id) => framed(buildQuery(name, Type.A, { id })));
   const client = await openClient();
@@ -74,7 +74,7 @@ test("T2 two questions in one segment, and one and a half", async () => {
   expect((await client.read(1)).map(idOf)).toEqual([3]);
 });
 
-test("T3 empty frames are ignored or end the connection, and nothing spins", async () => {
+test("T3: empty frames are ignored or end the connection, and nothing spins", async () => {
   const client = await openClient();
   client.socket.write(new Uint8Array(2000));
   const name = pair.name(answer);
@@ -85,7 +85,7 @@ test("T3 empty frames are ignored or end the connection, and nothing spins", asy
   expect(cpuTimeMs() - before).toBeLessThan(250);
 });
 
-describe.concurrent("T4 a connection without a question is closed within the idle limit, whatever octets arrive:", () => {
+describe.concurrent("T4: a connection without a question is closed within the idle limit, whatever octets arrive:", () => {
   const longQuery = framed(buildQuery(`${"a".repeat(60)}.${"b".repeat(60)}.example`, Type.A));
   test.each([
     ["nothing", () => new Uint8Array(0)],
@@ -131,7 +131,7 @@ describe.concurrent("T4 a connection without a question is closed within the idl
   });
 });
 
-describe("T5 a client that asks 10,000 times and never reads", () => {
+describe("T5: a client that asks 10,000 times and never reads", () => {
   test("large answers: is cut off when its bound is reached, and memory stays flat", async () => {
     const records = Array.from({ length: 230 }, () => txt("@12", "x".repeat(250), 600));
     const name = pair.name(({ bytes, protocol }) =>
@@ -161,7 +161,7 @@ describe("T5 a client that asks 10,000 times and never reads", () => {
 });
 
 const idleCount = Math.min(10_000, descriptorLimit() - 200);
-test(`T6 beside ${idleCount} idle connections, all that this machine's limit of descriptors allows up to 10,000, UDP and new connections are served`, async () => {
+test(`T6: beside ${idleCount} idle connections, all that this machine's limit of descriptors allows up to 10,000, UDP and new connections are served`, async () => {
   const crowded = await startNodensAndUpstream({
     settings: { listen: { tcp: { maxConnections: idleCount, idleTimeoutMs: 600_000 } } },
   });
@@ -200,7 +200,7 @@ test(`T6 beside ${idleCount} idle connections, all that this machine's limit of 
   expect((await crowded.nodens.metric("nodens_tcp_connections_evicted_total")).get("")).toBe(20);
 });
 
-test("T7 one connection asks 30,000 times", async () => {
+test("T7: one connection asks 30,000 times", async () => {
   const name = pair.name(answer);
   const client = await openClient();
   for (let sent = 0; sent < 30_000; sent += 1000) {
@@ -213,7 +213,7 @@ test("T7 one connection asks 30,000 times", async () => {
   }
 });
 
-test("T8 a question with FIN right behind it is answered, on the miss and on the hit", async () => {
+test("T8: a question with FIN right behind it is answered, on the miss and on the hit", async () => {
   const name = pair.name(async (query) => {
     await delay(50);
     return answer(query);
@@ -226,7 +226,7 @@ test("T8 a question with FIN right behind it is answered, on the miss and on the
   }
 });
 
-test("T9 clients that reset with questions in flight do no harm", async () => {
+test("T9: clients that reset with questions in flight do no harm", async () => {
   let open = () => {};
   const gate = new Promise<void>((resolve) => (open = resolve));
   const slow = pair.name(async (query) => {

@@ -46,7 +46,7 @@ const wrongReplies: Record<string, (query: Uint8Array) => Uint8Array> = {
 };
 
 describe.each(zones)("from an upstream asked over %s", (upstreamTransport, zone) => {
-  test.each(transports)("U1 wrong IDs before the right one change nothing for a client over %s", async (transport) => {
+  test.each(transports)("U1: wrong IDs before the right one change nothing for a client over %s", async (transport) => {
     const name = pair.name(({ bytes }) => {
       const { id } = readMessage(bytes);
       const others = Array.from({ length: 10 }, (_, index) => withId(wrongReply(bytes), (id + 1 + index) & 0xffff));
@@ -56,7 +56,7 @@ describe.each(zones)("from an upstream asked over %s", (upstreamTransport, zone)
     expect(pair.asked(name)).toHaveLength(1);
   }); // prettier-ignore
 
-  test("U1 wrong IDs alone do not end the waiting: the right one may come to the next attempt", async () => {
+  test("U1: wrong IDs alone do not end the waiting: the right one may come to the next attempt", async () => {
     const name = pair.name(
       (query) => (pair.asked(name).length === 1 ? wrongReplies["another ID"]?.(query.bytes) : rightAnswer(query)),
       zone,
@@ -65,7 +65,7 @@ describe.each(zones)("from an upstream asked over %s", (upstreamTransport, zone)
     expect(pair.asked(name)).toHaveLength(2);
   });
 
-  test.each(Object.keys(wrongReplies))("U2 a reply with %s is not believed, and the right one is awaited", async (kind) => {
+  test.each(Object.keys(wrongReplies))("U2: a reply with %s is not believed, and the right one is awaited", async (kind) => {
     const name = pair.name(({ bytes }) => {
       const first = wrongReplies[kind]?.(bytes) as Uint8Array;
       // What is no message at all ends a TCP connection, and the question goes over another.
@@ -75,7 +75,7 @@ describe.each(zones)("from an upstream asked over %s", (upstreamTransport, zone)
     await expectRight(name);
   }); // prettier-ignore
 
-  test("U2 the question may come back in any case", async () => {
+  test("U2: the question may come back in any case", async () => {
     const name = pair.name(({ bytes, name: asked, type }) => {
       const questions = [{ name: asked.toUpperCase(), type }];
       return replyTo(bytes, { questions, answers: [right] });
@@ -86,7 +86,7 @@ describe.each(zones)("from an upstream asked over %s", (upstreamTransport, zone)
     expect(reply?.slice(12, 12 + nameBytes(name).length)).toEqual(nameBytes(name));
   });
 
-  test("U4 records about other names never answer questions about them", async () => {
+  test("U4: records about other names never answer questions about them", async () => {
     const others = ["other", "glue", "extra"].map((label) => `${label}.${pair.name(rightAnswer, zone)}`);
     const [other = "", glue = "", extra = ""] = others;
     for (const each of others) pair.script(each, rightAnswer);
@@ -100,7 +100,7 @@ describe.each(zones)("from an upstream asked over %s", (upstreamTransport, zone)
     expect(others.map((each) => pair.asked(each).length)).toEqual([1, 1, 1]);
   }); // prettier-ignore
 
-  test("U5 a thousand clients with one question are one query, each answered for itself", async () => {
+  test("U5: a thousand clients with one question are one query, each answered for itself", async () => {
     const gate = createGate();
     const records = Array.from({ length: 50 }, (_, index) => a("@12", `192.0.2.${index}`, 60));
     const name = pair.name(async ({ bytes }) => {
@@ -145,7 +145,7 @@ describe.each(zones)("from an upstream asked over %s", (upstreamTransport, zone)
     expect(pair.asked(name)).toHaveLength(1);
   });
 
-  test("U5 the client that asked first vanishes, and the others are answered all the same", async () => {
+  test("U5: the client that asked first vanishes, and the others are answered all the same", async () => {
     const gate = createGate();
     const name = pair.name(async (query) => {
       await gate.opened;
@@ -163,14 +163,14 @@ describe.each(zones)("from an upstream asked over %s", (upstreamTransport, zone)
     expect(pair.asked(name)).toHaveLength(1);
   });
 
-  test("U5 when the first attempt times out there is one more, however many wait", async () => {
+  test("U5: when the first attempt times out there is one more, however many wait", async () => {
     const name = pair.name((query) => (pair.asked(name).length === 1 ? undefined : rightAnswer(query)), zone);
     const replies = await askFromOneSocket(port, 300, () => buildQuery(name, Type.A), { window: 300 });
     for (const reply of replies) expect(readMessage(reply as Uint8Array).answers[0]?.data).toEqual(right.data);
     expect(pair.asked(name)).toHaveLength(2);
   });
 
-  test("U5 when the first attempt fails there is one more, however many wait", async () => {
+  test("U5: when the first attempt fails there is one more, however many wait", async () => {
     const gate = createGate();
     const name = pair.name(async ({ bytes }) => {
       await gate.opened;
@@ -183,7 +183,7 @@ describe.each(zones)("from an upstream asked over %s", (upstreamTransport, zone)
     expect(pair.asked(name)).toHaveLength(2);
   });
 
-  test("U8 an answer after our time is up reaches nobody who asked something else", async () => {
+  test("U8: an answer after our time is up reaches nobody who asked something else", async () => {
     const impatient = await startNodensAndUpstream({
       settings: {
         upstream: {
@@ -223,7 +223,7 @@ describe.each(zones)("from an upstream asked over %s", (upstreamTransport, zone)
   }
 });
 
-test("U1 after too many wrong IDs at once the question goes over TCP", async () => {
+test("U1: after too many wrong IDs at once the question goes over TCP", async () => {
   const guarded = await startNodensAndUpstream();
   onTestFinished(() => guarded.stop());
   const name = guarded.name((query) => {
@@ -238,7 +238,7 @@ test("U1 after too many wrong IDs at once the question goes over TCP", async () 
 test.each([
   ["port", "127.0.0.1", 0],
   ["address", "127.0.0.2", undefined],
-])("U3 the right packet from another %s is ignored", async (_kind, address, otherPort) => {
+])("U3: the right packet from another %s is ignored", async (_kind, address, otherPort) => {
   const stranger = createSocket("udp4");
   onTestFinished(() => void stranger.close());
   stranger.bind(otherPort ?? pair.upstream.port, address);
@@ -253,7 +253,7 @@ test.each([
   expect(pair.asked(name)).toHaveLength(1);
 });
 
-test("U6 IDs are uniform, never two alike open on one flow, and a port serves about a thousand queries", async () => {
+test("U6: IDs are uniform, never two alike open on one flow, and a port serves about a thousand queries", async () => {
   const count = 10_000;
   const calm = await startNodensAndUpstream({
     settings: { upstream: { deadlineMs: 20_000, udp: { retransmitMs: 10_000 }, tcp: { queryTimeoutMs: 10_000 } } },
@@ -286,7 +286,7 @@ test("U6 IDs are uniform, never two alike open on one flow, and a port serves ab
   expect(ports.size).toBeLessThanOrEqual(Math.ceil(count / 800) + 2);
 }); // prettier-ignore
 
-test("U7 10,000 answers over TCP, out of order, cut and joined, doubled and beside strangers: none goes astray", async () => {
+test("U7: 10,000 answers over TCP, out of order, cut and joined, doubled and beside strangers: none goes astray", async () => {
   const count = 10_000;
   const calm = await startNodensAndUpstream({
     settings: { upstream: { deadlineMs: 20_000, tcp: { queryTimeoutMs: 10_000 }, udp: { retransmitMs: 10_000 } } },
@@ -345,7 +345,7 @@ const brokenFrames: [string, (reply: Uint8Array) => Uint8Array, boolean][] = [
   ["half a frame and FIN", (reply) => concat([u16(reply.length), reply.slice(0, 20)]), true],
 ];
 
-describe.each(brokenFrames)("U7 %s", (_name, raw, ends) => {
+describe.each(brokenFrames)("U7: %s", (_name, raw, ends) => {
   test("ends that connection alone", async () => {
     // A question that waits on a connection of its own: the next one finds that one overdue.
     const gate = createGate();
@@ -371,7 +371,7 @@ describe.each(brokenFrames)("U7 %s", (_name, raw, ends) => {
 });
 
 test.each(brokenFrames.filter(([name]) => /empty|of 11 |FIN/.test(name)))(
-  "U7 %s has what was open on that connection asked once more",
+  "U7: %s has what was open on that connection asked once more",
   async (_name, raw, ends) => {
     const single = await startNodensAndUpstream({ settings: { upstream: { tcp: { maxFlows: 1 } } } });
     onTestFinished(() => single.stop());
@@ -402,7 +402,7 @@ test.each([
     query.connection?.write(Uint8Array.of(0, 60, 1, 2, 3), () => query.connection?.resetAndDestroy());
     return undefined;
   }],
-] as [string, Script][])("U8 behind an upstream that %s no client sees more than one failure", async (_name, script) => {
+] as [string, Script][])("U8: behind an upstream that %s no client sees more than one failure", async (_name, script) => {
   const failuresByClient = await Promise.all(Array.from({ length: 10 }, async () => {
     let failures = 0;
     for (let index = 0; index < 10; index += 1) {
@@ -414,7 +414,7 @@ test.each([
   expect(Math.max(...failuresByClient)).toBeLessThanOrEqual(1);
 }); // prettier-ignore
 
-test("U8 a name that is never answered fails alone", async () => {
+test("U8: a name that is never answered fails alone", async () => {
   const pair = await startNodensAndUpstream({ settings: { upstream: { deadlineMs: 1500 } } });
   onTestFinished(() => pair.stop());
   const { port } = pair.nodens;

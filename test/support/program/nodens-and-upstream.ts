@@ -208,7 +208,7 @@ export async function askFromOneSocket(
   }
 }
 
-/** The flags of a reply with everything but QR, opcode and rcode taken out: the `m` of the protocol checklist. */
+/** The flags of a reply with everything but QR, opcode and rcode taken out. */
 export function maskedFlags(flags: number): number {
   return flags & 0xf80f;
 }

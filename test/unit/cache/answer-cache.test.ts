@@ -47,7 +47,7 @@ describe("find", () => {
     [4999, true],
     [5000, false],
     [60_000, false],
-  ])("at %i ms an answer of TTL 5 is fresh: %s (C1)", (nowMs, isFresh) => {
+  ])("C1: at %i ms an answer of TTL 5 is fresh: %s", (nowMs, isFresh) => {
     const entry = addressEntry(name, 5);
     expect(cacheWith(entry).find(askA, nowMs)).toBe(isFresh ? entry : undefined);
   });
@@ -55,7 +55,7 @@ describe("find", () => {
   test.each([
     [2999, true],
     [3000, false],
-  ])("at %i ms a denial of 3 s is fresh: %s (C5)", (nowMs, isFresh) => {
+  ])("C5: at %i ms a denial of 3 s is fresh: %s", (nowMs, isFresh) => {
     const denial = denialEntry(name, Type.A, 3);
     expect(cacheWith(denial).find(askA, nowMs)).toBe(isFresh ? denial : undefined);
   });
@@ -65,7 +65,7 @@ describe("find", () => {
     expect(cacheWith(entry).find(queryFor("wWw.eXample", Type.A), 0)).toBe(entry);
   });
 
-  test("tells type, class, DO and CD apart: each has its own entry (C12)", () => {
+  test("C12: tells type, class, DO and CD apart: each has its own entry", () => {
     const details: QueryDetails[] = [
       {},
       { dnssecOk: true },
@@ -181,7 +181,7 @@ describe("findStale", () => {
 });
 
 describe("what contradicts goes", () => {
-  test("a denial drops the answer to the same question, stale use included (C13)", () => {
+  test("C13: a denial drops the answer to the same question, stale use included", () => {
     const cache = cacheWith(addressEntry(name, 5), denialEntry(name, Type.A, 5, 6000));
     expect(cache.find(askA, 6000)).toMatchObject({ kind: "denial" });
     expect(cache.findStale(questionFor(name, Type.A), 12_000)).toBeUndefined();
@@ -193,14 +193,14 @@ describe("what contradicts goes", () => {
     expect(cache.find(askA, 5000)).toBeUndefined();
   });
 
-  test("outside the scope a denial of A leaves AAAA alone (P2)", () => {
+  test("P2: outside the scope a denial of A leaves AAAA alone", () => {
     const cache = cacheWith(ipv6Entry(name, 5), denialEntry(name, Type.A, 5));
     expect(cache.find(askAaaa, 0)).toMatchObject({ kind: "answer" });
     expect(cache.find(askA, 0)).toMatchObject({ kind: "denial" });
   });
 });
 
-describe("a denial shared by A and AAAA (P2)", () => {
+describe("P2: a denial shared by A and AAAA", () => {
   test.each([
     ["A", Type.A],
     ["AAAA", Type.AAAA],

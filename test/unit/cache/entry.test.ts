@@ -51,7 +51,7 @@ describe("createEntry", () => {
     expect(denialEntry("a.example", Type.AAAA, 5, 0, true).key).not.toBe(denialEntry("a.example", Type.A, 5).key);
   });
 
-  test("the SOA of a kept denial shows the denial's life (C5)", () => {
+  test("C5: the SOA of a kept denial shows the denial's life", () => {
     const question = questionFor("gone.example", Type.A);
     expect(ttlsOf(entryFor(question, { rcode: nxdomain, authorities: [soa("example", 900, 3)] }))).toEqual([3]);
   });
@@ -97,7 +97,7 @@ describe("answersQuery", () => {
     expect(answersQuery(entry, queryFor("WWW.example", Type.A))).toBe(true);
   });
 
-  test("holds without RD as well: what is in the cache may be told (A13)", () => {
+  test("A13: holds without RD as well: what is in the cache may be told", () => {
     expect(answersQuery(entry, queryFor("www.example", Type.A, { recursionDesired: false }))).toBe(true);
   });
 

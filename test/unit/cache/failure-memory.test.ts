@@ -43,7 +43,7 @@ describe("find", () => {
     [0, true],
     [999, true],
     [1000, false],
-  ])("at %i ms a failure of 1 s holds: %s (C8)", (nowMs, holds) => {
+  ])("C8: at %i ms a failure of 1 s holds: %s", (nowMs, holds) => {
     const failures = createFailureMemory(limits);
     failures.remember("q", servfail, 0, 0);
     expect(failures.find("q", nowMs) !== undefined).toBe(holds);

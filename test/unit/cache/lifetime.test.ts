@@ -53,9 +53,9 @@ const denial = (ttlSeconds: number): Lifetime => ({ kind: "denial", ttlSeconds }
 describe("data", () => {
   test.each<[string, ReplySpec, Lifetime]>([
     ["one address", { answers: [address(5)] }, answer(5)],
-    ["the shortest of an RRset (C4)", { answers: [address(60), address(5)] }, answer(5)],
+    ["C4: the shortest of an RRset", { answers: [address(60), address(5)] }, answer(5)],
     [
-      "the shortest of alias and address (C4)",
+      "C4: the shortest of alias and address",
       { answers: [cname(name, "b.example", 300), address(10, "b.example")] },
       answer(10),
     ],
@@ -67,10 +67,10 @@ describe("data", () => {
     ["a shorter authority record", { answers: [address(60)], authorities: [ns("example", 7)] }, answer(7)],
     ["a shorter additional record", { answers: [address(60)], additionals: [address(8, "ns.example")] }, answer(8)],
     ["longer records in other sections", { answers: [address(60)], authorities: [ns("example", 700)] }, answer(60)],
-    ["the largest TTL (C3)", { answers: [address(0xffff_ffff)] }, answer(604_800)],
-    ["TTL 2^31 (C3)", { answers: [address(0x8000_0000)] }, answer(604_800)],
+    ["C3: the largest TTL", { answers: [address(0xffff_ffff)] }, answer(604_800)],
+    ["C3: TTL 2^31", { answers: [address(0x8000_0000)] }, answer(604_800)],
     ["a large TTL beside a small one", { answers: [address(0x8000_0000), address(5)] }, answer(5)],
-    ["TTL 0 (C2)", { answers: [address(0)] }, answer(0)],
+    ["C2: TTL 0", { answers: [address(0)] }, answer(0)],
     ["TTL 0 in one record of the RRset", { answers: [address(60), address(0)] }, answer(0)],
     ["TTL 0 of the alias", { answers: [cname(name, "b.example", 0), address(10, "b.example")] }, answer(0)],
     ["TTL 0 in the authority section", { answers: [address(60)], authorities: [ns("example", 0)] }, answer(0)],
@@ -145,11 +145,11 @@ describe("chains of aliases", () => {
     ["a record of another type at the same owner", [address(30), mx(name, 30)]],
     ["only a record of another type", [mx(name, 30)]],
     ["an address of the other family", [aaaa(name, 1)]],
-  ])("%s: relayed and forgotten (C7)", (_, answers) => {
+  ])("C7: %s is relayed and forgotten", (_, answers) => {
     expect(judge({ answers, authorities: [soa("example")] })).toMatchObject({ ttlSeconds: 0 });
   });
 
-  test("an alias without its end and without SOA is not kept (C7)", () => {
+  test("C7: an alias without its end and without SOA is not kept", () => {
     expect(judge({ answers: [cname(name, "b.example")] })).toEqual(denial(0));
   });
 
@@ -204,13 +204,13 @@ describe("denials", () => {
   const inZone = (ttl: number, minimum: number) => ({ authorities: [soa("example", ttl, minimum)] });
 
   test.each<[string, ReplySpec, number]>([
-    ["NXDOMAIN, MINIMUM below the TTL (C5)", { rcode: nxdomain, ...inZone(900, 3) }, 3],
-    ["NXDOMAIN, TTL below MINIMUM (C5)", { rcode: nxdomain, ...inZone(3, 900) }, 3],
-    ["NODATA, MINIMUM below the TTL (C5)", inZone(900, 3), 3],
-    ["NODATA, TTL below MINIMUM (C5)", inZone(3, 900), 3],
-    ["NXDOMAIN without SOA (C6)", { rcode: nxdomain }, 0],
-    ["NODATA without SOA (C6)", {}, 0],
-    ["a referral (C6)", { authorities: [ns("example")], additionals: [address(30, "ns.example")] }, 0],
+    ["C5: NXDOMAIN, MINIMUM below the TTL", { rcode: nxdomain, ...inZone(900, 3) }, 3],
+    ["C5: NXDOMAIN, TTL below MINIMUM", { rcode: nxdomain, ...inZone(3, 900) }, 3],
+    ["C5: NODATA, MINIMUM below the TTL", inZone(900, 3), 3],
+    ["C5: NODATA, TTL below MINIMUM", inZone(3, 900), 3],
+    ["C6: NXDOMAIN without SOA", { rcode: nxdomain }, 0],
+    ["C6: NODATA without SOA", {}, 0],
+    ["C6: a referral", { authorities: [ns("example")], additionals: [address(30, "ns.example")] }, 0],
     ["a referral upwards", { authorities: [ns(".")] }, 0],
     ["MINIMUM 0", { rcode: nxdomain, ...inZone(900, 0) }, 0],
     ["SOA TTL 0", { rcode: nxdomain, ...inZone(0, 900) }, 0],
@@ -231,7 +231,7 @@ describe("denials", () => {
     ["truncated", { rcode: nxdomain, flags: Flags.TC, ...inZone(30, 30) }, 0],
     ["data beside NXDOMAIN", { rcode: nxdomain, answers: [address(30)], ...inZone(30, 30) }, 0],
     [
-      "an alias to an absent name (C7)",
+      "C7: an alias to an absent name",
       { rcode: nxdomain, answers: [cname(name, "b.example", 300)], ...inZone(30, 30) },
       30,
     ],

@@ -11,7 +11,7 @@ describe("the system's clock", () => {
     }
   });
 
-  test.each([3_600_000, -3_600_000])("is unmoved by a wall clock that jumps %i ms (C14)", (jumpMs) => {
+  test.each([3_600_000, -3_600_000])("C14: is unmoved by a wall clock that jumps %i ms", (jumpMs) => {
     vi.useFakeTimers({ toFake: ["Date"] });
     onTestFinished(() => void vi.useRealTimers());
     const before = systemClock.nowMs();

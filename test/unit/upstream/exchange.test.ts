@@ -435,7 +435,7 @@ describe("a lost connection", () => {
   });
 });
 
-describe("no fault makes it more than three sends or longer than the deadline", () => {
+describe("P5: no fault makes it more than three sends or longer than the deadline", () => {
   const garbage = new TextEncoder().encode("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
   const onConnection = (
     act: (query: ReceivedQuery & { connection: NonNullable<ReceivedQuery["connection"]> }) => void,

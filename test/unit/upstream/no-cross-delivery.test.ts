@@ -74,7 +74,7 @@ async function askMany(
   return tally;
 }
 
-describe("no answer reaches a question that is not its own", () => {
+describe("U7: no answer reaches a question that is not its own", () => {
   test("100,000 questions over TCP, answers reordered, repeated, and cut anywhere", async () => {
     const random = createRandom(0x5eed);
     const port = await startRawServer((socket) => {
