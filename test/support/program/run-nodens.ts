@@ -9,6 +9,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { until } from "../servers/scripted-upstream.ts";
+import type { ClockMove } from "./movable-clock.ts";
 
 /** The checkout's own folder. */
 export const projectFolder = fileURLToPath(new URL("../../..", import.meta.url));
@@ -22,6 +23,8 @@ export interface RunOptions {
   readonly env?: Record<string, string>;
   /** Whether to wait for "ready" (default) or only for the listeners. */
   readonly waitUntilReady?: boolean;
+  /** Whether `moveClock` works. */
+  readonly hasMovableClock?: boolean;
 }
 
 /** A nodens that runs. */
@@ -37,6 +40,8 @@ export interface RunningNodens {
   logs(): Record<string, unknown>[];
   /** The sample values, as of now, of one metric, by label text ("" without labels). */
   metric(name: string): Promise<Map<string, number>>;
+  /** Lets time pass for everything that reads a clock, at once; what waits for a timer waits as long as ever. */
+  moveClock(move: ClockMove): Promise<void>;
   /** Ends it with SIGTERM and returns its exit code. Safe to call twice. */
   stop(): Promise<number | null>;
 }
@@ -54,7 +59,11 @@ export async function runNodens(options: RunOptions = {}): Promise<RunningNodens
   const settingsFile = join(folder, "nodens.yaml");
   // JSON is YAML.
   writeFileSync(settingsFile, JSON.stringify(withTestDefaults(options.settings ?? {})));
-  const child = spawnNodens(["serve", "--config", settingsFile, ...(options.flags ?? [])], options.env);
+  const child = spawnNodens(
+    ["serve", "--config", settingsFile, ...(options.flags ?? [])],
+    options.env,
+    options.hasMovableClock,
+  );
   const output = collect(child);
   let code: number | null | undefined;
   const exited = once(child, "exit").then(([exitCode]) => (code = exitCode as number | null));
@@ -88,6 +97,12 @@ export async function runNodens(options: RunOptions = {}): Promise<RunningNodens
         await delay(110);
         return readMetric(await (await fetch(`${adminUrl}/metrics`)).text(), name);
       },
+      async moveClock(move) {
+        if (!child.connected) throw new Error("this nodens has no movable clock");
+        const moved = once(child, "message");
+        child.send(move);
+        await moved;
+      },
       stop,
     };
   } catch (error) {
@@ -105,9 +120,10 @@ export async function runToEnd(args: readonly string[], env?: Record<string, str
   return { code, stdout: output.stdout(), stderr: output.stderr() };
 }
 
-function spawnNodens(args: readonly string[], env: Record<string, string> = {}): ChildProcess {
-  return spawn(process.execPath, [join(projectFolder, "src", "nodens.mjs"), ...args], {
-    stdio: ["ignore", "pipe", "pipe"],
+function spawnNodens(args: readonly string[], env: Record<string, string> = {}, hasMovableClock = false): ChildProcess {
+  const preload = hasMovableClock ? ["--import", join(import.meta.dirname, "movable-clock.ts")] : [];
+  return spawn(process.execPath, [...preload, join(projectFolder, "src", "nodens.mjs"), ...args], {
+    stdio: ["ignore", "pipe", "pipe", ...(hasMovableClock ? ["ipc" as const] : [])],
     env: { ...process.env, NODE_OPTIONS: "", ...env },
   });
 }
