@@ -1,10 +1,28 @@
+import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
 import { reportSkipped } from "./test/support/program/report-skipped.ts";
+
+/** Folders of test/ with files that take longest: they begin first, so that no processor waits for the last of them. */
+const longest = ["image", "node", "deploy", "system"];
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification) => {
+      const folder = longest.findIndex((name) => moduleId.includes(`/test/${name}/`));
+      return folder === -1 ? longest.length : folder;
+    };
+    return (await super.sort(files)).toSorted((one, other) => rank(one) - rank(other));
+  }
+}
 
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     reporters: ["default", reportSkipped()],
+    sequence: { sequencer: LongestFirst },
+    // One for each processor: half of the files mostly wait, so none of them needs one of its own.
+    maxWorkers: Math.max(2, availableParallelism()),
     // Generous, for shared machines: a time limit is to end what hangs, never to judge what is slow.
     testTimeout: 30_000,
     hookTimeout: 60_000,
