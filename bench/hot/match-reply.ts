@@ -1,9 +1,8 @@
 /*
  * A question leaves on a flow and its reply finds it again: an ID is picked, the packet is copied, the reply is matched and parsed.
  */
-import { createWaitingAttempts } from "../../src/upstream/waiting-attempts.ts";
+import { createWaitingAttempts } from "../../src/flows/waiting-attempts.ts";
 import { composeQuery, questionOf } from "../../src/wire/question.ts";
-import type { Reply } from "../../src/wire/reply.ts";
 import { readLookup } from "./read-lookup.ts";
 import { checkTurns, itemFor } from "./turns.ts";
 import type { HotCases } from "./hot-bench.ts";
@@ -13,14 +12,17 @@ const othersWaiting = 200;
 
 const sentAtMs = 1000;
 
+const noteMatch = () => {};
+
 /** A reply that is awaited, and one that nobody waits for. */
 export const cases: HotCases = ({ mixed }) => {
   const waiting = createWaitingAttempts(() => {});
-  let replied: Reply | undefined;
+  let replied: unknown;
   const asked = mixed.map(({ plainQuery, reply }) => {
     const question = questionOf(readLookup(plainQuery));
-    const onReply = (received: Reply) => (replied = received);
-    return { reply, attempt: { question, packet: composeQuery(question), onReply, onLost: () => {} } };
+    const onReply = (heard: unknown) => void (replied = heard);
+    const nothing = { onSent() {}, onSilent() {}, onLost() {} };
+    return { reply, attempt: { question, packet: composeQuery(question), onReply, ...nothing } };
   });
   for (const { attempt } of asked.slice(0, othersWaiting)) waiting.add(attempt, sentAtMs);
 
@@ -29,11 +31,11 @@ export const cases: HotCases = ({ mixed }) => {
     const { packet } = waiting.add(attempt, sentAtMs);
     reply[0] = packet[0] as number;
     reply[1] = packet[1] as number;
-    return waiting.match(reply);
+    return waiting.match(reply, noteMatch);
   }
 
   const stray = itemFor(asked, 0).reply.slice();
-  const matchStray = () => waiting.match(stray);
+  const matchStray = () => waiting.match(stray, noteMatch);
   checkTurns("a reply is matched", asked.length, (turn) => {
     replied = undefined;
     return sendAndMatch(turn) === "answered" && replied !== undefined;

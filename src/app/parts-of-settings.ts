@@ -23,8 +23,22 @@ export function upstreamOptionsOf({ cluster, upstream }: Settings, clusterServer
       clusterTransport,
       outsideTransport,
     }),
-    exchange: { maxSends, deadlineMs, retransmitMs: { udp: udp.retransmitMs, tcp: tcp.queryTimeoutMs } },
-    server: { transports: { tcp, udp }, health, probeTimeoutMs: Math.max(udp.retransmitMs, tcp.queryTimeoutMs) },
+    exchange: { maxSends, deadlineMs },
+    server: {
+      paths: {
+        // A socket has no handshake to wait for, no line to stand in, and nobody closes it on the other side.
+        udp: {
+          ...udp,
+          maxWaitMs: udp.retransmitMs,
+          maxDepth: Infinity,
+          connectTimeoutMs: tcp.connectTimeoutMs,
+          idleTimeoutMs: Infinity,
+        },
+        // Only the server itself writes on a connection.
+        tcp: { ...tcp, maxWaitMs: tcp.queryTimeoutMs, maxWrongReplies: Infinity },
+      },
+      health,
+    },
   };
 }
 

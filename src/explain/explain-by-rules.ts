@@ -22,7 +22,7 @@ import type { ExplainRequest } from "./explain-request.ts";
 const soaSeconds = 30;
 
 /** Nothing happens in an imagined nodens but what is asked of it. */
-const stillClock: Clock = { nowMs: () => 0, after: () => () => {}, pause: () => new Promise(() => {}) };
+const stillClock: Clock = { nowMs: () => 0, after: () => () => {}, pause: () => new Promise(() => {}), afterIo() {} };
 
 /**
  * Explains a lookup by the rules alone. `clusterDomain` is a name that settings would accept, `limits` are those of the nodens that

@@ -15,7 +15,7 @@ const lifeStates: readonly LifeState[] = ["starting", "ready", "draining", "gone
 /** Losses that mean there was no flow at all. */
 const connectErrors = ["refused", "unreachable", "exhausted"] as const;
 /** The other losses. */
-const unanswered = ["timeout", "closed", "forgery", "stopped"] as const;
+const unanswered = ["timeout", "closed", "forgery", "unusable", "stopped"] as const;
 
 /** All metrics of our own. */
 export const nodensMetrics: readonly Metric[] = [
@@ -216,6 +216,40 @@ export const nodensMetrics: readonly Metric[] = [
     (sources, add) =>
       forServers(sources, (to, { ignored }) => {
         for (const [reason, count] of Object.entries(ignored)) add({ to, reason: wordLabel(reason) }, count);
+      }),
+  ),
+  counter(
+    "nodens_upstream_flows_left_total",
+    ["to", "proto"],
+    "Flows that were left because they owed answers and said nothing: what they stood on is gone, or packets are lost.",
+    (sources, add) =>
+      forServers(sources, (to, { silentFlows }) =>
+        sources.names.transports.forEach((proto) => add({ to, proto }, silentFlows[proto])),
+      ),
+  ),
+  counter(
+    "nodens_upstream_transport_failures_total",
+    ["to", "proto"],
+    "How often a transport was found not to work, so that questions go over the other one until it does again.",
+    (sources, add) =>
+      forServers(sources, (to, { failedTransports }) =>
+        sources.names.transports.forEach((proto) => add({ to, proto }, failedTransports[proto])),
+      ),
+  ),
+  counter(
+    "nodens_upstream_edns_dropped_total",
+    ["to"],
+    "How often a server was found to answer only questions without EDNS. It is asked so for a while.",
+    (sources, add) => forServers(sources, (to, { ednsDropped }) => add({ to }, ednsDropped)),
+  ),
+  counter(
+    "nodens_upstream_early_sends_total",
+    ["to", "result"],
+    "Questions that others overtook and that were sent again (sent), or would have been if the budget had had room (over_budget).",
+    (sources, add) =>
+      forServers(sources, (to, { earlySends }) => {
+        add({ to, result: "sent" }, earlySends.sent);
+        add({ to, result: "over_budget" }, earlySends.overBudget);
       }),
   ),
   gauge(

@@ -133,6 +133,10 @@ function failureRcode(reply: Reply): number | undefined {
       return undefined;
     case Rcode.FORMERR:
     case Rcode.NOTIMP:
+    case Rcode.YXDOMAIN:
+    case Rcode.YXRRSET:
+    case Rcode.NXRRSET:
+    case Rcode.NOTZONE:
       return reply.rcode;
     default:
       return Rcode.SERVFAIL;

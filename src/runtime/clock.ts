@@ -13,6 +13,11 @@ export interface Clock {
   after(delayMs: number, action: () => void): () => void;
   /** Resolves after `delayMs` milliseconds. For waits that nobody cancels. */
   pause(delayMs: number): Promise<void>;
+  /**
+   * Calls `action` once what lies in the sockets now has been read: a timer runs before the packets that came while the process
+   * stood still.
+   */
+  afterIo(action: () => void): void;
 }
 
 /** The process's own monotonic clock: unmoved by changes of the wall clock. */
@@ -24,6 +29,8 @@ export const systemClock: Clock = {
     return () => clearTimeout(timer);
   },
   pause: (delayMs) => new Promise((resolve) => systemClock.after(delayMs, resolve)),
+  // Timers, then sockets, then immediates: the order of a turn of the event loop.
+  afterIo: (action) => void setImmediate(action),
 };
 
 /** Resolves after `delayMs` milliseconds, and keeps the process alive until then. For commands, which have no sockets to do that. */

@@ -69,7 +69,7 @@ export const upstream = group("Which servers nodens asks what the cache does not
       default: 800,
       between: [10, 10_000],
       effect: "live",
-      help: "How long one send waits for its answer before nodens tries another flow or server; doubles with each send. A connection that was silent all that time is closed. Must be below `upstream.deadlineMs`.",
+      help: "The longest that a question waits before it may be sent again on another flow. It waits as long as the connection usually takes, 30 ms at least. Must be below `upstream.deadlineMs`.",
     }),
     idleTimeoutMs: wholeNumber("ms", {
       default: 8000,
@@ -101,7 +101,7 @@ export const upstream = group("Which servers nodens asks what the cache does not
       default: 800,
       between: [10, 10_000],
       effect: "live",
-      help: "How long one send waits for its answer before the question is sent again; doubles with each send. Must be below `upstream.deadlineMs`.",
+      help: "The longest that a question waits before it may be sent again on another flow. It waits as long as the path usually takes, 30 ms at least. Must be below `upstream.deadlineMs`.",
     }),
     maxAgeSeconds: wholeNumber("s", {
       default: 60,
@@ -127,19 +127,19 @@ export const upstream = group("Which servers nodens asks what the cache does not
       default: 500,
       between: [50, 60_000],
       effect: "live",
-      help: "First pause between probes of a server that is down; it doubles up to `upstream.health.maxBackoffMs`.",
+      help: "First pause between two tries of a transport that failed; it doubles up to `upstream.health.maxBackoffMs`.",
     }),
     maxBackoffMs: wholeNumber("ms", {
       default: 5000,
       between: [50, 300_000],
       effect: "live",
-      help: "Longest pause between probes: at most this long after a server comes back, nodens notices.",
+      help: "Longest pause between two tries: at most this long after a server comes back, nodens notices.",
     }),
     failuresUntilDown: wholeNumber("failures", {
       default: 3,
       between: [1, 1000],
       effect: "live",
-      help: "Failures in a row after which a server counts as down.",
+      help: "Flows in a row that could not be proven, after which a transport counts as failed. A server whose transports have all failed is down.",
     }),
   }),
 });

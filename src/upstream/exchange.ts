@@ -2,21 +2,28 @@
  * One question, asked until it is answered: which server, over what, when again, and when it is enough.
  *
  *   - at most `maxSends` packets leave for it, over all transports and servers (RFC 9520 §3.1);
- *   - no reply in time: sent again, to another server if one is up, while the first may still answer;
+ *   - a flow that owes answers and is silent is left at once, for another that is proven; the first may still answer. The last
+ *     send waits a moment for a flow that has answered since;
+ *   - a flow that goes on answering others is not left: a slow name waits, unless later questions overtake it and the budget for
+ *     early sends has room;
  *   - a lost connection or a closed port: sent again at once elsewhere, after a moment where there is no elsewhere;
- *   - TC over UDP: over TCP. A guessed-at socket: over TCP;
- *   - SERVFAIL or REFUSED: a second opinion, for it may be the server's own overload; then it stands;
- *   - FORMERR without OPT: once more without EDNS (RFC 6891 §7).
+ *   - truncated, or cut: over a transport that does not cut, if one works. A guessed-at socket: over the other;
+ *   - an error that EDNS may have caused: once more plainly, to the same server (RFC 6891 §7);
+ *   - a refusal, or a reply that is no answer: a second opinion, for it may be the server's own trouble; then it stands.
  */
 import type { Clock } from "../runtime/clock.ts";
 import { Rcode } from "../wire/codes.ts";
-import { optSizeBytes } from "../wire/edns.ts";
-import { Flag, HeaderOffset } from "../wire/header.ts";
-import { writeU16 } from "../wire/octets.ts";
 import { composeQuery, type Question } from "../wire/question.ts";
 import type { Reply } from "../wire/reply.ts";
-import type { Cancel, LossReason } from "./flow.ts";
-import type { Server } from "./server.ts";
+import type { Attempt, Cancel } from "../flows/attempt.ts";
+import { firstTarget, isFresh, nextTarget, otherServer, type Target, usablePath } from "./choose-path.ts";
+import type { EarlySends } from "./early-sends.ts";
+import type { Flow } from "../flows/flow.ts";
+import type { Heard } from "../flows/heard-reply.ts";
+import type { LossReason } from "../flows/loss-reason.ts";
+import { composePlainQuery } from "./plain-query.ts";
+import { isAboutForm, judgeReply } from "./reply-verdict.ts";
+import type { Path, Server } from "./server.ts";
 import { type Transport, transports } from "./transport.ts";
 
 /** What came of a question: a reply that repeats it, or why there is none. */
@@ -27,150 +34,391 @@ export interface ExchangeLimits {
   readonly maxSends: number;
   /** When the whole exchange is given up. */
   readonly deadlineMs: number;
-  /** After how long without a reply the question is sent again; the wait doubles with each sending. */
-  readonly retransmitMs: Record<Transport, number>;
+}
+
+/** What an exchange needs beside its question. */
+export interface ExchangeParts {
+  /** In their order of preference. */
+  readonly servers: readonly Server[];
+  /** Over what they are asked first. */
+  readonly transport: Transport;
+  readonly limits: ExchangeLimits;
+  readonly earlySends: EarlySends;
+  readonly clock: Clock;
 }
 
 /** With only one server there is no use in asking again in the same millisecond. */
 const sameServerPauseMs = 150;
 
-/** Asks `servers`, in their order of preference, over `transport` first. Never rejects, and takes at most `deadlineMs`. */
-export function exchange(
-  question: Question,
-  servers: readonly Server[],
-  transport: Transport,
-  limits: ExchangeLimits,
-  clock: Clock,
-): Promise<ExchangeResult> {
+/** So long the last send waits for a flow that has answered since the first. */
+const freshFlowMs = 800;
+
+/** A client that is told of truncation asks again over TCP by itself: better than to wait for a connection that may be blocked. */
+const untruncatedMs = 1000;
+
+/** Answers change places by this much where everybody is busy. */
+const leastEarlyMs = 100;
+
+/** A name may take so long without anybody's doubting the flow that it was asked on. */
+const leastDoubtMs = 600;
+
+/** A timer that is so late says that the process stood still. */
+const lateMs = 20;
+
+interface Sending {
+  readonly server: Server;
+  readonly path: Path;
+  readonly isPlain: boolean;
+  readonly isEarly: boolean;
+  flow?: Flow;
+  order: number;
+  sentAtMs: number;
+  isOpen: boolean;
+  /** It would have been sent again early, had the budget had room. */
+  wasRefusedBudget: boolean;
+}
+
+interface Exchange extends ExchangeParts {
+  readonly question: Question;
+  readonly startedAtMs: number;
+  readonly cancels: Set<Cancel>;
+  readonly sendings: Sending[];
+  /** Those that left. */
+  sends: number;
+  /** Those for which there was no flow at all. */
+  unsent: number;
+  refusals: number;
+  /** The server that did not take the question as it was. */
+  askedPlainly: Server | undefined;
+  isDone: boolean;
+  cancelHold: Cancel | undefined;
+  lastFailure: LossReason;
+  /** A reply that is better than none: truncated, or a refusal that a second server may overrule. */
+  fallback: Reply | undefined;
+  resolve(result: ExchangeResult): void;
+}
+
+/** Asks. Never rejects, and takes at most `deadlineMs`. */
+export function exchange(question: Question, parts: ExchangeParts): Promise<ExchangeResult> {
   return new Promise((resolve) => {
-    const packet = composeQuery(question);
-    const cancels = new Set<Cancel>();
-    const asked = new Set<Server>();
-    let sends = 0;
-    let open = 0;
-    let isDone = false;
-    let lastFailure: LossReason = "timeout";
-    // A reply that is better than none: truncated, or a refusal that a second server may overrule.
-    let fallback: Reply | undefined;
-
-    function finish(result: ExchangeResult): void {
-      if (isDone) return;
-      isDone = true;
-      for (const cancel of cancels) cancel();
-      resolve(result);
+    const first = firstTarget(parts.servers, parts.transport);
+    if (first === undefined) {
+      resolve({ failure: "stopped" });
+      return;
     }
-
-    function finishWithWhatThereIs(): void {
-      finish(fallback === undefined ? { failure: lastFailure } : { reply: fallback });
-    }
-
-    /** Sends once more, or ends the exchange when nothing may be sent and nothing is awaited. */
-    function sendAgain(via: Transport, server: Server, query: Uint8Array = packet): void {
-      if (isDone) return;
-      if (sends < limits.maxSends) send(via, server, query);
-      else if (open === 0) finishWithWhatThereIs();
-    }
-
-    function send(via: Transport, server: Server, query: Uint8Array): void {
-      const sentAtMs = clock.nowMs();
-      let isOpen = true;
-      sends += 1;
-      open += 1;
-      asked.add(server);
-      const close = () => {
-        if (isOpen) open -= 1;
-        isOpen = false;
-      };
-      const attempt = {
-        question,
-        packet: query,
-        onReply(reply: Reply) {
-          close();
-          onReply(reply, via, server, query);
-        },
-        onLost(reason: LossReason) {
-          close();
-          onLost(reason, via, server, query);
-        },
-      };
-      const onTimeout = () => {
-        if (!isOpen || isDone) return;
-        lastFailure = "timeout";
-        server.noteTimeout(via, sentAtMs);
-        // A connection that was given up for it has reported the loss, and with that the question is on its way again.
-        if (isOpen) sendToNext(via, nextServer(servers, asked, server), server, query);
-      };
-      // A pool may report a loss from within `send`: the timer must exist before.
-      cancels.add(clock.after(limits.retransmitMs[via] * 2 ** (sends - 1), onTimeout));
-      cancels.add(server.send(attempt, via));
-    }
-
-    /** A server that was found to know no EDNS is not asked with it again. */
-    function sendToNext(via: Transport, next: Server, server: Server, query: Uint8Array): void {
-      sendAgain(via, next, next === server ? query : packet);
-    }
-
-    function onLost(reason: LossReason, via: Transport, server: Server, query: Uint8Array): void {
-      lastFailure = reason;
-      if (reason === "stopped") {
-        finish({ failure: "stopped" });
-        return;
-      }
-      const next = nextServer(servers, asked, server);
-      if (reason === "forgery") sendAgain(transports[via].fallback, server, query);
-      else if (next !== server || reason === "closed" || reason === "timeout") sendToNext(via, next, server, query);
-      else cancels.add(clock.after(sameServerPauseMs * sends, () => sendAgain(via, next, query)));
-    }
-
-    function onReply(reply: Reply, via: Transport, server: Server, query: Uint8Array): void {
-      if ((reply.flags & Flag.TC) !== 0 && transports[via].mayTruncate) {
-        fallback = reply;
-        sendAgain(transports[via].fallback, server, query);
-      } else if (reply.rcode === Rcode.FORMERR && !reply.hasEdns && query === packet) {
-        fallback = reply;
-        sendAgain(via, server, withoutEdns(packet));
-      } else if (isRefusal(reply) && (fallback === undefined || !isRefusal(fallback))) {
-        // A FORMERR before was about EDNS, and says less.
-        if (fallback === undefined || fallback.rcode === Rcode.FORMERR) fallback = reply;
-        sendToNext(via, nextServer(servers, asked, server), server, query);
-      } else {
-        finish({ reply });
-      }
-    }
-
-    cancels.add(clock.after(limits.deadlineMs, finishWithWhatThereIs));
-    const first = nextServer(servers, asked, undefined);
-    if (first === undefined) finish({ failure: "stopped" });
-    else send(transport, first, packet);
+    const asked: Exchange = {
+      ...parts,
+      question,
+      startedAtMs: parts.clock.nowMs(),
+      cancels: new Set(),
+      sendings: [],
+      sends: 0,
+      unsent: 0,
+      refusals: 0,
+      askedPlainly: undefined,
+      isDone: false,
+      cancelHold: undefined,
+      lastFailure: "timeout",
+      fallback: undefined,
+      resolve,
+    };
+    asked.cancels.add(parts.clock.after(parts.limits.deadlineMs, () => finishWithWhatThereIs(asked)));
+    parts.earlySends.noteQuestion();
+    send(asked, first);
   });
 }
 
-/**
- * The server to ask next: the first that is up and was not asked yet; then the first that is up, other than `current`; then
- * any that was not asked; and the same again where there is no other.
- */
-function nextServer(servers: readonly Server[], asked: ReadonlySet<Server>, current: Server): Server;
-function nextServer(servers: readonly Server[], asked: ReadonlySet<Server>, current: undefined): Server | undefined;
-function nextServer(
-  servers: readonly Server[],
-  asked: ReadonlySet<Server>,
-  current: Server | undefined,
-): Server | undefined {
-  return (
-    servers.find((server) => server.health.isUp() && !asked.has(server)) ??
-    servers.find((server) => server.health.isUp() && server !== current) ??
-    servers.find((server) => !asked.has(server)) ??
-    current
-  );
+function finish(asked: Exchange, result: ExchangeResult): void {
+  if (asked.isDone) return;
+  asked.isDone = true;
+  asked.cancelHold?.();
+  for (const cancel of asked.cancels) cancel();
+  asked.resolve(result);
 }
 
-function isRefusal(reply: Reply): boolean {
-  return reply.rcode === Rcode.SERVFAIL || reply.rcode === Rcode.REFUSED;
+function finishWithWhatThereIs(asked: Exchange): void {
+  finish(asked, asked.fallback === undefined ? { failure: asked.lastFailure } : { reply: asked.fallback });
 }
 
-/** The query without its OPT record, which is the last and bears no option. */
-function withoutEdns(packet: Uint8Array): Uint8Array {
-  const plain = packet.slice(0, packet.length - optSizeBytes);
-  writeU16(plain, HeaderOffset.additionalCount, 0);
-  return plain;
+/** Whether one more may leave. If not, and nothing is awaited any more, the exchange ends. */
+function maySend(asked: Exchange): boolean {
+  if (asked.isDone) return false;
+  if (asked.sends < asked.limits.maxSends) return true;
+  if (!asked.sendings.some(({ isOpen }) => isOpen)) finishWithWhatThereIs(asked);
+  return false;
+}
+
+function send(asked: Exchange, target: Target, how: { isPlain?: boolean; isEarly?: boolean } = {}): void {
+  const { server, path, flow } = target;
+  const { isPlain = isPlainBetter(asked, server), isEarly = false } = how;
+  const { question, clock } = asked;
+  asked.cancelHold?.();
+  asked.cancelHold = undefined;
+  const sending: Sending = {
+    server,
+    path,
+    isPlain,
+    isEarly,
+    order: 0,
+    sentAtMs: clock.nowMs(),
+    isOpen: true,
+    wasRefusedBudget: false,
+  };
+  asked.sendings.push(sending);
+  const attempt: Attempt = {
+    question,
+    packet: isPlain ? composePlainQuery(question) : composeQuery(question),
+    onSent(via) {
+      asked.sends += 1;
+      Object.assign(sending, { flow: via, order: via.sentCount(), sentAtMs: clock.nowMs() });
+      watch(asked, sending, path.roundTrip.patienceMs());
+    },
+    onSilent: () => onSilent(asked, sending),
+    onReply: (heard) => onReply(asked, sending, heard),
+    onLost: (reason) => onLost(asked, sending, reason),
+  };
+  asked.cancels.add(flow === undefined ? path.send(attempt) : path.sendOn(flow, attempt));
+}
+
+/** The last send to a server from which nothing with OPT ever came back is plain: something on the way may swallow OPT. */
+function isPlainBetter({ sends, limits }: Exchange, { edns }: Server): boolean {
+  return !edns.mayUse() || (!edns.hasWorked() && sends > 0 && sends === limits.maxSends - 1);
+}
+
+/** Looks after `delayMs` whether a question that has no answer yet should be sent again. */
+function watch(asked: Exchange, sending: Sending, delayMs: number): void {
+  const { clock } = asked;
+  const dueMs = clock.nowMs() + delayMs;
+  const cancel = clock.after(delayMs, () => {
+    asked.cancels.delete(cancel);
+    const wasLate = clock.nowMs() - dueMs > lateMs;
+    // What lies in the sockets counts before a timer that is due in the same turn.
+    clock.afterIo(() => {
+      if (asked.isDone || !sending.isOpen) return;
+      if (wasLate) watch(asked, sending, delayMs);
+      else onOverdue(asked, sending);
+    });
+  });
+  asked.cancels.add(cancel);
+}
+
+function onOverdue(asked: Exchange, sending: Sending): void {
+  const { clock, limits } = asked;
+  const { flow, path, server } = sending;
+  const waitedMs = clock.nowMs() - sending.sentAtMs;
+  const slowNameMs = path.roundTrip.slowNameMs() * 2 ** (asked.sends - 1);
+  // The flow's own watch decides about silence, for all that it owes.
+  if (flow === undefined || flow.isSilent() || hasLater(asked, sending)) return;
+  if (waitedMs >= slowNameMs) {
+    server.counters.losses.timeout += 1;
+    sendAgain(asked);
+    return;
+  }
+  const patienceMs = path.roundTrip.patienceMs();
+  const wasOvertaken = flow.lastAnsweredOrder() > sending.order && waitedMs >= leastEarlyMs;
+  const mayBeLost = wasOvertaken || isDoubtful(sending, flow, waitedMs);
+  if (mayBeLost && asked.sends < limits.maxSends && sendEarly(asked, sending)) return;
+  watch(asked, sending, Math.max(1, Math.min(patienceMs, slowNameMs - waitedMs)));
+}
+
+/** Sends once more out of the budget, if there is a flow to take; one is made ready if there is not. */
+function sendEarly(asked: Exchange, sending: Sending): boolean {
+  const { counters } = sending.server;
+  const target = surestTarget(asked, false);
+  if (target === undefined) {
+    sending.path.addFlow();
+    return false;
+  }
+  if (!asked.earlySends.take()) {
+    if (!sending.wasRefusedBudget) counters.earlySends.overBudget += 1;
+    sending.wasRefusedBudget = true;
+    return false;
+  }
+  counters.earlySends.sent += 1;
+  send(asked, target, { isEarly: true });
+  return true;
+}
+
+/** Whether the flow answered only questions of nodens's own since, and that for so long that the question may be lost. */
+function isDoubtful({ path, sentAtMs }: Sending, flow: Flow, waitedMs: number): boolean {
+  const isAlive = flow.lastHeardAtMs() > sentAtMs && flow.lastAnsweredAtMs() <= sentAtMs;
+  return isAlive && waitedMs >= Math.max(leastDoubtMs, 4 * path.roundTrip.patienceMs());
+}
+
+/** Whether the question was sent once more since: then that one is watched. */
+function hasLater({ sendings }: Exchange, sending: Sending): boolean {
+  return sendings.indexOf(sending) < sendings.length - 1;
+}
+
+function onSilent(asked: Exchange, sending: Sending): void {
+  if (asked.isDone || isAwaitedElsewhere(asked, sending)) return;
+  asked.lastFailure = "timeout";
+  // On a connection the first in line may be what holds it up: better where it does not stand in a line.
+  const { other, isInOrder } = transports[sending.path.transport];
+  if (isInOrder) sending.server.paths[other].want();
+  sendAgain(asked);
+}
+
+/** Whether an answer may still come on a flow that is not silent. */
+function isAwaitedElsewhere({ sendings }: Exchange, sending: Sending): boolean {
+  return sendings.some((each) => each !== sending && each.isOpen && each.flow?.isSilent() !== true);
+}
+
+function onLost(asked: Exchange, sending: Sending, reason: LossReason): void {
+  sending.isOpen = false;
+  if (asked.isDone) return;
+  asked.lastFailure = reason;
+  if (reason === "stopped") {
+    finish(asked, { failure: reason });
+    return;
+  }
+  if (isAwaitedElsewhere(asked, sending)) return;
+  if (sending.flow === undefined) asked.unsent += 1;
+  // A truncated reply is at hand, and it says what the client can do.
+  if (asked.fallback !== undefined && asked.refusals === 0 && asked.sendings.length > 1) finishWithWhatThereIs(asked);
+  else if (reason === "forgery" && maySend(asked)) {
+    send(asked, { server: sending.server, path: sending.server.paths[transports[sending.path.transport].other] });
+  } else sendAgain(asked);
+}
+
+/** Sends once more on the best flow there is, or as soon as there is one. */
+function sendAgain(asked: Exchange): void {
+  if (!maySend(asked)) return;
+  const isLast = asked.sends === asked.limits.maxSends - 1;
+  const target = surestTarget(asked, isLast);
+  if (target === undefined) hold(asked, isLast);
+  else send(asked, target);
+}
+
+function surestTarget(asked: Exchange, mustBeFresh: boolean): Target | undefined {
+  const { servers, transport, sendings } = asked;
+  const before = {
+    flows: new Set(sendings.flatMap(({ flow }) => flow ?? [])),
+    servers: new Set(sendings.map(({ server }) => server)),
+    sinceMs: asked.startedAtMs,
+  };
+  const target = nextTarget(servers, transport, before);
+  return target?.flow === undefined || (mustBeFresh && !isFresh(target.flow, before)) ? undefined : target;
+}
+
+/** Waits for a flow to be proven, and takes whatever there is if none is in time. */
+function hold(asked: Exchange, isLast: boolean): void {
+  if (asked.cancelHold !== undefined) return;
+  const { servers, transport, clock, sendings } = asked;
+  for (const { paths } of servers) {
+    for (const path of usablePathsOf(paths, transport)) {
+      path.want();
+      path.addFlow();
+    }
+  }
+  const patienceMs = sendings.at(-1)?.path.roundTrip.patienceMs() ?? 0;
+  const waitMs = isLast || asked.unsent > 0 ? freshFlowMs : patienceMs;
+  const look = () => {
+    const target = surestTarget(asked, isLast);
+    if (target !== undefined) send(asked, target);
+  };
+  const cancels = servers.map((server) => server.onHeard(() => clock.afterIo(() => asked.cancelHold && look())));
+  cancels.push(clock.after(waitMs, () => clock.afterIo(() => asked.cancelHold && sendAnywhere(asked))));
+  asked.cancelHold = () => {
+    asked.cancelHold = undefined;
+    for (const cancel of cancels) cancel();
+  };
+}
+
+function usablePathsOf(paths: Readonly<Record<Transport, Path>>, transport: Transport): Path[] {
+  const wanted = paths[transport];
+  return wanted.isFailed() ? [wanted, paths[transports[transport].other]] : [wanted];
+}
+
+function sendAnywhere(asked: Exchange): void {
+  asked.cancelHold?.();
+  if (asked.unsent >= asked.limits.maxSends) {
+    finishWithWhatThereIs(asked);
+    return;
+  }
+  const surest = surestTarget(asked, false);
+  const last = asked.sendings.at(-1)?.server;
+  const server = otherServer(asked.servers, new Set(asked.sendings.map((each) => each.server))) ?? last;
+  if (surest !== undefined) send(asked, surest);
+  else if (server !== undefined) send(asked, { server, path: usablePath(server, asked.transport) });
+}
+
+function onReply(asked: Exchange, sending: Sending, heard: Heard): void {
+  sending.isOpen = false;
+  if (asked.isDone) return;
+  const { server, path, isPlain } = sending;
+  const verdict = judgeReply(heard, asked.question, isPlain, transports[path.transport].mayTruncate);
+  if (!isPlain && heard.kind === "whole" && heard.reply.hasEdns && verdict.kind === "answer") server.edns.noteWorked();
+  switch (verdict.kind) {
+    case "answer":
+      noteAnswer(asked, sending);
+      finish(asked, { reply: verdict.reply });
+      break;
+    case "truncated":
+      asked.fallback = verdict.reply;
+      sendUntruncated(asked, sending);
+      break;
+    case "plainly":
+      asked.fallback ??= verdict.reply;
+      asked.askedPlainly = server;
+      if (maySend(asked)) send(asked, sameFlow(sending), { isPlain: true });
+      break;
+    case "refusal":
+      onRefusal(asked, sending, verdict.reply);
+  }
+}
+
+function noteAnswer({ sendings, earlySends, askedPlainly, clock }: Exchange, sending: Sending): void {
+  const tookMs = clock.nowMs() - sending.sentAtMs;
+  for (const { isOpen, flow, path, sentAtMs } of sendings) {
+    const wasPassedOver = isOpen && flow !== undefined && path === sending.path && tookMs < path.roundTrip.patienceMs();
+    const hasWaited = clock.nowMs() - sentAtMs >= leastDoubtMs;
+    if (wasPassedOver && hasWaited && flow.lastAnsweredAtMs() <= sentAtMs) path.doubt(flow);
+  }
+  const { server, isPlain, isEarly } = sending;
+  server.health.noteVerdict(false);
+  if (isPlain && server === askedPlainly) server.edns.notePlainHelped();
+  if (isEarly && sendings.some((each) => each !== sending && each.isOpen)) earlySends.giveBack();
+}
+
+function sameFlow({ server, path, flow }: Sending): Target {
+  return flow?.isGood() === true ? { server, path, flow } : { server, path };
+}
+
+/** Over the transport that does not cut, unless that is known not to work: then the client is told at once. */
+function sendUntruncated(asked: Exchange, { server, path }: Sending): void {
+  const whole = server.paths[transports[path.transport].other];
+  if (whole.isFailed() || whole.isTroubled()) {
+    whole.want();
+    finishWithWhatThereIs(asked);
+    return;
+  }
+  if (!maySend(asked)) return;
+  asked.cancels.add(asked.clock.after(untruncatedMs, () => finishWithWhatThereIs(asked)));
+  send(asked, { server, path: whole });
+}
+
+function onRefusal(asked: Exchange, { server, path, isPlain }: Sending, reply: Reply | undefined): void {
+  server.health.noteVerdict(true);
+  asked.refusals += 1;
+  if (reply === undefined) asked.lastFailure = "unusable";
+  // What is about EDNS says less than what is not.
+  else if (asked.fallback === undefined || isAboutForm(asked.fallback)) asked.fallback = reply;
+  if (asked.sendings.some(({ isOpen }) => isOpen)) return;
+  const next = otherServer(asked.servers, new Set(asked.sendings.map((each) => each.server)));
+  if (asked.refusals > 1 || (next === undefined && reply !== undefined && standsAlone(reply, isPlain))) {
+    finishWithWhatThereIs(asked);
+  } else if (next !== undefined) {
+    if (maySend(asked)) send(asked, { server: next, path: usablePath(next, asked.transport) });
+  } else {
+    const again = () => {
+      if (maySend(asked)) send(asked, { server, path });
+    };
+    asked.cancels.add(asked.clock.after(sameServerPauseMs, again));
+  }
+}
+
+/** What the only server there is would say again: the question's form does not change, nor does a delegation. */
+function standsAlone(reply: Reply, wasPlain: boolean): boolean {
+  return (wasPlain && isAboutForm(reply)) || reply.rcode === Rcode.NOERROR;
 }

@@ -1,83 +1,66 @@
 /*
- * Whether a server is worth asking first. A time-out counts against it only if it said nothing at all since that query left:
- * one slow name must not take a server down. A server that is down is asked by probes, with back-off and jitter, and by
- * clients only when no other is up: better a last try than a black hole.
+ * Whether a server is worth asking first: whether it answers at all, and whether it answers with more than refusals. A server that is
+ * down is asked by clients only when no other is up: better a last try than a black hole.
  */
 import type { Clock } from "../runtime/clock.ts";
-import type { LossReason } from "./flow.ts";
-
-/** Limits (settings: upstream.health). */
-export interface HealthLimits {
-  readonly failuresUntilDown: number;
-  readonly probeIntervalMs: number;
-  readonly maxBackoffMs: number;
-}
 
 /** What is known of one server. */
 export interface ServerHealth {
   isUp(): boolean;
+  /** Whether it refused the last questions, one after the other, not long ago. */
+  isRefusing(): boolean;
   /** Whether it ever answered anything. */
   hasAnswered(): boolean;
-  noteReply(): void;
-  noteLoss(reason: LossReason, sentAtMs: number): void;
-  /** Stops probing. */
-  close(): void;
+  /** It said something, whatever it was. */
+  noteHeard(): void;
+  /** No path to it works. */
+  noteDown(): void;
+  /** It answered a question, or would not. */
+  noteVerdict(isRefusal: boolean): void;
 }
 
-/**
- * Watches one server. `probe` asks it something and says whether it replied; `onChange` is told when the server goes down and
- * when it comes back.
- */
-export function watchServerHealth(
-  limits: HealthLimits,
-  clock: Clock,
-  probe: () => Promise<boolean>,
-  onChange: (isUp: boolean) => void,
-): ServerHealth {
-  let isUp = true;
-  let isClosed = false;
-  let failures = 0;
-  let lastReplyAtMs = -Infinity;
-  let cancelProbe = () => {};
+/** So many refusals in a row are the server's, not the names'. */
+const refusalsUntilLeft = 3;
 
-  function scheduleProbe(backoffMs: number): void {
-    const jitteredMs = backoffMs * (0.75 + 0.5 * Math.random());
-    let isCancelled = false;
-    const cancelTimer = clock.after(jitteredMs, () => {
-      void probe().then((hasReplied) => {
-        // Cancelled: the server has answered meanwhile. It may be down again, and then other probes have begun.
-        if (!hasReplied && !isCancelled) scheduleProbe(Math.min(2 * backoffMs, limits.maxBackoffMs));
-      });
-    });
-    cancelProbe = () => {
-      isCancelled = true;
-      cancelTimer();
-    };
-  }
+const firstLeaveMs = 5000;
+const longestLeaveMs = 60_000;
+
+/** Watches one server; `onChange` is told when it goes down and when it comes back. */
+export function watchServerHealth(clock: Clock, onChange: (isUp: boolean) => void): ServerHealth {
+  let isUp = true;
+  let hasAnswered = false;
+  let refusals = 0;
+  let leaveMs = firstLeaveMs;
+  let leftUntilMs = -Infinity;
 
   return {
     isUp: () => isUp,
-    hasAnswered: () => lastReplyAtMs > -Infinity,
-    noteReply() {
-      lastReplyAtMs = clock.nowMs();
-      failures = 0;
+    isRefusing: () => clock.nowMs() < leftUntilMs,
+    hasAnswered: () => hasAnswered,
+    noteHeard() {
+      hasAnswered = true;
       if (isUp) return;
       isUp = true;
-      cancelProbe();
       onChange(true);
     },
-    noteLoss(reason, sentAtMs) {
-      const saysNothingOfTheServer = reason === "stopped" || reason === "exhausted" || reason === "forgery";
-      if (saysNothingOfTheServer || lastReplyAtMs > sentAtMs || isClosed) return;
-      failures += 1;
-      if (!isUp || (failures < limits.failuresUntilDown && reason !== "refused")) return;
+    noteDown() {
+      if (!isUp) return;
       isUp = false;
       onChange(false);
-      scheduleProbe(limits.probeIntervalMs);
     },
-    close() {
-      isClosed = true;
-      cancelProbe();
+    noteVerdict(isRefusal) {
+      if (!isRefusal) {
+        refusals = 0;
+        leaveMs = firstLeaveMs;
+        leftUntilMs = -Infinity;
+        return;
+      }
+      refusals += 1;
+      if (refusals < refusalsUntilLeft) return;
+      // The next one after the time is over will do: it may still refuse.
+      refusals = refusalsUntilLeft - 1;
+      leftUntilMs = clock.nowMs() + leaveMs;
+      leaveMs = Math.min(2 * leaveMs, longestLeaveMs);
     },
   };
 }

@@ -1,21 +1,31 @@
 /*
- * One server of a route: its connections and sockets, its health, its numbers.
+ * One server of a route: the paths to it, what is known of each, its health, its numbers.
  */
 import type { Clock } from "../runtime/clock.ts";
 import type { ServerAddress } from "../runtime/server-address.ts";
 import { observe } from "../runtime/histogram.ts";
-import { composeQuery, type Question } from "../wire/question.ts";
-import type { Attempt, Cancel } from "./flow.ts";
+import type { Question } from "../wire/question.ts";
+import type { Attempt, Cancel } from "../flows/attempt.ts";
+import { createEdnsMemory, type EdnsMemory } from "./edns-memory.ts";
+import type { OpeningLimits } from "./flow-opening.ts";
+import { createFlowPool, type FlowPool, type FlowPoolLimits } from "./flow-pool.ts";
+import type { OpenSocket } from "../flows/flow-socket.ts";
+import { createRoundTrip, type RoundTrip } from "../flows/round-trip.ts";
 import { durationsFor, type ServerCounters } from "./server-counters.ts";
-import { type HealthLimits, type ServerHealth, watchServerHealth } from "./server-health.ts";
-import { perTransport, type Transport, type TransportLimits, transports } from "./transport.ts";
+import { type ServerHealth, watchServerHealth } from "./server-health.ts";
+import { perTransport, type Transport, transports } from "./transport.ts";
 
 /** How a server is spoken to. */
 export interface ServerLimits {
-  readonly transports: TransportLimits;
-  readonly health: HealthLimits;
-  /** How long a probe may take. */
-  readonly probeTimeoutMs: number;
+  /** By transport; `maxWaitMs` is the longest that a question waits before it may be sent again. */
+  readonly paths: Readonly<Record<Transport, FlowPoolLimits & { readonly maxWaitMs: number }>>;
+  readonly health: OpeningLimits;
+}
+
+/** A transport to a server. */
+export interface Path extends FlowPool {
+  readonly transport: Transport;
+  readonly roundTrip: RoundTrip;
 }
 
 /** A server that can be asked. */
@@ -23,10 +33,10 @@ export interface Server {
   readonly address: ServerAddress;
   readonly counters: ServerCounters;
   readonly health: ServerHealth;
-  /** Sends an attempt, and keeps health and numbers up to date with what becomes of it. */
-  send(attempt: Attempt, transport: Transport): Cancel;
-  /** An attempt sent over `transport` at `sentAtMs` got no answer in time; it may still come. */
-  noteTimeout(transport: Transport, sentAtMs: number): void;
+  readonly edns: EdnsMemory;
+  readonly paths: Readonly<Record<Transport, Path>>;
+  /** Calls `action` whenever it has said something, until cancelled. */
+  onHeard(action: () => void): Cancel;
   /** Asks the probe question. Whether any reply came, whatever it says. */
   probe(): Promise<boolean>;
   close(): void;
@@ -35,8 +45,9 @@ export interface Server {
 /** What a server is made of. */
 export interface ServerOptions {
   readonly address: ServerAddress;
-  /** Over what it is probed. */
+  /** Over what it is asked first. */
   readonly transport: Transport;
+  readonly sockets: Readonly<Record<Transport, OpenSocket>>;
   readonly probeQuestion: Question;
   readonly limits: ServerLimits;
   readonly clock: Clock;
@@ -47,68 +58,90 @@ export interface ServerOptions {
 
 /** Creates a server. It is asked nothing until the first `send` or `probe`. */
 export function createServer(options: ServerOptions): Server {
-  const { address, transport, probeQuestion, limits, clock, counters } = options;
-  const pools = perTransport((name) => transports[name].createPool(address, limits.transports, clock, counters));
-  const health = watchServerHealth(limits.health, clock, probe, options.onHealthChange);
+  const { address, transport: primary, limits, clock, counters } = options;
+  const health = watchServerHealth(clock, options.onHealthChange);
+  const edns = createEdnsMemory(clock, () => void (counters.ednsDropped += 1));
+  const listeners = new Set<() => void>();
+  const paths = perTransport(createPath);
 
-  function send(attempt: Attempt, via: Transport): Cancel {
-    const sentAtMs = clock.nowMs();
-    const watched: Attempt = {
-      question: attempt.question,
-      packet: attempt.packet,
-      onReply(reply) {
-        observe(durationsFor(counters, reply.rcode), (clock.nowMs() - sentAtMs) / 1000);
-        health.noteReply();
-        attempt.onReply(reply);
-      },
-      onLost(reason) {
-        counters.losses[reason] += 1;
-        health.noteLoss(reason, sentAtMs);
-        attempt.onLost(reason);
-      },
-    };
-    return pools[via].send(watched);
-  }
-
-  function noteTimeout(via: Transport, sentAtMs: number): void {
-    counters.losses.timeout += 1;
-    health.noteLoss("timeout", sentAtMs);
-    pools[via].suspect(sentAtMs);
-  }
-
-  function probe(): Promise<boolean> {
-    return new Promise((resolve) => {
-      const sentAtMs = clock.nowMs();
-      function finish(hasReplied: boolean): void {
-        cancelTimer();
-        if (!hasReplied) counters.failedProbes += 1;
-        resolve(hasReplied);
-      }
-      const cancelTimer = clock.after(limits.probeTimeoutMs, () => {
-        cancelAttempt();
-        noteTimeout(transport, sentAtMs);
-        finish(false);
-      });
-      const attempt: Attempt = {
-        question: probeQuestion,
-        packet: composeQuery(probeQuestion),
-        onReply: () => finish(true),
-        onLost: () => finish(false),
-      };
-      const cancelAttempt = send(attempt, transport);
+  function createPath(transport: Transport): Path {
+    const roundTrip = createRoundTrip(limits.paths[transport].maxWaitMs);
+    const pool = createFlowPool({
+      ...options,
+      server: address,
+      transport,
+      openSocket: options.sockets[transport],
+      limits: limits.paths[transport],
+      health: limits.health,
+      roundTrip,
+      edns,
+      isKept: transport === primary,
+      onHeard,
+      onFailed: () => onFailed(transport),
     });
+    const watched = (attempt: Attempt) => watch(attempt, clock, counters);
+    return {
+      ...pool,
+      transport,
+      roundTrip,
+      send: (attempt) => pool.send(watched(attempt)),
+      sendOn: (flow, attempt) => pool.sendOn(flow, watched(attempt)),
+    };
+  }
+
+  function onHeard(): void {
+    health.noteHeard();
+    for (const listener of listeners) listener();
+  }
+
+  function onFailed(transport: Transport): void {
+    counters.failedTransports[transport] += 1;
+    const other = paths[transports[transport].other];
+    if (other.isFailed()) health.noteDown();
+    else other.want();
   }
 
   return {
     address,
     counters,
     health,
-    send,
-    noteTimeout,
-    probe,
+    edns,
+    paths,
+    onHeard(action) {
+      listeners.add(action);
+      return () => void listeners.delete(action);
+    },
+    async probe() {
+      return (await paths[primary].probe()) || (await paths[transports[primary].other].probe());
+    },
     close() {
-      health.close();
-      for (const pool of Object.values(pools)) pool.close();
+      for (const path of Object.values(paths)) path.close();
+    },
+  };
+}
+
+/** Counts what becomes of an attempt. */
+function watch(attempt: Attempt, clock: Clock, counters: ServerCounters): Attempt {
+  let sentAtMs = clock.nowMs();
+  return {
+    question: attempt.question,
+    packet: attempt.packet,
+    onSent(flow) {
+      sentAtMs = clock.nowMs();
+      attempt.onSent(flow);
+    },
+    onSilent() {
+      counters.losses.timeout += 1;
+      attempt.onSilent();
+    },
+    onReply(heard) {
+      const rcode = heard.kind === "whole" ? heard.reply.rcode : heard.kind === "bare" ? heard.rcode : undefined;
+      if (rcode !== undefined) observe(durationsFor(counters, rcode), (clock.nowMs() - sentAtMs) / 1000);
+      attempt.onReply(heard);
+    },
+    onLost(reason) {
+      counters.losses[reason] += 1;
+      attempt.onLost(reason);
     },
   };
 }

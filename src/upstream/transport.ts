@@ -1,57 +1,33 @@
 /*
- * The transports towards a server, as data. One more (DNS over TLS) is a row here and the file that it names; whatever else has
- * to know of it - counters, limits, settings - is a record over `Transport`, and the compiler points at it.
+ * The transports towards a server, as data. One more (DNS over TLS) is a row here and the file that opens its socket; whatever
+ * else has to know of it - counters, limits, settings - is a record over `Transport`, and the compiler points at it.
  */
-import type { Clock } from "../runtime/clock.ts";
-import type { ServerAddress } from "../runtime/server-address.ts";
-import type { Attempt, Cancel } from "./flow.ts";
-import type { ServerCounters } from "./server-counters.ts";
-import { createTcpPool, type TcpPoolLimits } from "./tcp-pool.ts";
-import { createUdpPool, type UdpPoolLimits } from "./udp-pool.ts";
+import type { OpenSocket } from "../flows/flow-socket.ts";
+import { openTcpSocket } from "../flows/tcp-socket.ts";
+import { openUdpSocket } from "../flows/udp-socket.ts";
 
 /** A transport towards a server. */
-export type Transport = keyof TransportLimits;
-
-/** What bounds each transport (settings: the group of `upstream` with the transport's name). */
-export interface TransportLimits {
-  readonly udp: UdpPoolLimits;
-  readonly tcp: TcpPoolLimits;
-}
-
-/** The flows of one transport to one server. */
-export interface Pool {
-  /** Sends now, or as soon as a flow has room. */
-  send(attempt: Attempt): Cancel;
-  /** The attempt sent at `sentAtMs` got no answer in time. */
-  suspect(sentAtMs: number): void;
-  close(): void;
-}
+export type Transport = "udp" | "tcp";
 
 interface TransportRow {
   /** For people. */
   readonly label: string;
-  /** Over what a question is asked again whose reply did not fit or cannot be trusted. */
-  readonly fallback: Transport;
-  /** Whether replies may be cut to fit: only then TC asks for another transport. */
+  /** Over what a server is asked where this one does not work, or its replies cannot be trusted. */
+  readonly other: Transport;
+  /** Whether replies may be cut to fit: only then TC, or a cut reply, asks for `other`. */
   readonly mayTruncate: boolean;
-  /** The flows to a server, none of them open. */
-  createPool(server: ServerAddress, limits: TransportLimits, clock: Clock, counters: ServerCounters): Pool;
+  /**
+   * Whether a server may answer a flow's questions one after the other, as CoreDNS does on a connection: a slow one then holds up
+   * those behind it.
+   */
+  readonly isInOrder: boolean;
+  readonly openSocket: OpenSocket;
 }
 
 /** Every transport. */
 export const transports: Readonly<Record<Transport, TransportRow>> = {
-  udp: {
-    label: "UDP",
-    fallback: "tcp",
-    mayTruncate: true,
-    createPool: (server, { udp }, ...rest) => createUdpPool(server, udp, ...rest),
-  },
-  tcp: {
-    label: "TCP",
-    fallback: "tcp",
-    mayTruncate: false,
-    createPool: (server, { tcp }, ...rest) => createTcpPool(server, tcp, ...rest),
-  },
+  udp: { label: "UDP", other: "tcp", mayTruncate: true, isInOrder: false, openSocket: openUdpSocket },
+  tcp: { label: "TCP", other: "udp", mayTruncate: false, isInOrder: true, openSocket: openTcpSocket },
 };
 
 /** Their names, as in settings and labels. */
@@ -61,3 +37,8 @@ export const transportNames = Object.keys(transports) as Transport[];
 export function perTransport<Value>(valueOf: (transport: Transport) => Value): Record<Transport, Value> {
   return Object.fromEntries(transportNames.map((name) => [name, valueOf(name)])) as Record<Transport, Value>;
 }
+
+/** The sockets of this machine. */
+export const systemSockets: Readonly<Record<Transport, OpenSocket>> = perTransport(
+  (name) => transports[name].openSocket,
+);

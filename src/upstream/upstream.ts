@@ -7,10 +7,12 @@ import type { ServerAddress } from "../runtime/server-address.ts";
 import { RrType } from "../wire/codes.ts";
 import { isAtOrBelow } from "../wire/name.ts";
 import { ownQuestion, type Question } from "../wire/question.ts";
+import { createEarlySends } from "./early-sends.ts";
 import { exchange, type ExchangeLimits, type ExchangeResult } from "./exchange.ts";
 import { createServer, type Server, type ServerLimits } from "./server.ts";
 import type { ServerCounters } from "./server-counters.ts";
-import type { Transport } from "./transport.ts";
+import { systemSockets, type Transport } from "./transport.ts";
+import type { OpenSocket } from "../flows/flow-socket.ts";
 
 /** One way out: the names at or below `zones` go to `servers`, the first that is up first. */
 export interface RouteDefinition {
@@ -28,6 +30,8 @@ export interface UpstreamOptions {
   readonly exchange: ExchangeLimits;
   readonly server: ServerLimits;
   readonly clock: Clock;
+  /** What flows stand on. Left out: the sockets of this machine. */
+  readonly sockets?: Readonly<Record<Transport, OpenSocket>>;
   /** The counters of a route's server, kept by the caller: they outlive an upstream that a reload replaces. */
   countersFor(route: string, server: ServerAddress): ServerCounters;
   /** A question came for a route none of whose servers is up. They are asked all the same. */
@@ -61,11 +65,12 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   const routes = options.routes.map((definition) => createRoute(definition, options));
   const choose = routeChooser(routes);
   const everyServer = routes.flatMap((route) => route.servers);
+  const earlySends = createEarlySends();
   return {
     ask(question) {
       const { servers, transport } = choose(question.name);
       if (!servers.some((server) => server.health.isUp())) options.onAllDown();
-      return exchange(question, servers, transport, options.exchange, options.clock);
+      return exchange(question, { servers, transport, limits: options.exchange, earlySends, clock: options.clock });
     },
     async probeAll() {
       await Promise.all(everyServer.map((server) => server.probe()));
@@ -98,6 +103,7 @@ function createRoute(definition: RouteDefinition, options: UpstreamOptions): Rou
     createServer({
       address,
       transport,
+      sockets: options.sockets ?? systemSockets,
       probeQuestion: probeQuestionOf(definition),
       limits: options.server,
       clock: options.clock,

@@ -24,6 +24,7 @@ test("a loop that was held up for 300 ms counts as a delay of 300 ms", () => {
       return () => {};
     },
     pause: () => new Promise(() => {}),
+    afterIo: (action) => action(),
   };
   const { delays } = watchEventLoopDelay(clock);
   run();

@@ -67,6 +67,10 @@ nodens_build_info                             gauge      version revision node_v
 nodens_upstream_up                            gauge      to
 nodens_upstream_sends_total                   counter    to proto
 nodens_upstream_connect_errors_total          counter    to reason
+nodens_upstream_flows_left_total              counter    to proto
+nodens_upstream_transport_failures_total      counter    to proto
+nodens_upstream_edns_dropped_total            counter    to
+nodens_upstream_early_sends_total             counter    to result
 nodens_coalesced_total                        counter
 nodens_inflight                               gauge
 nodens_shed_total                             counter    reason

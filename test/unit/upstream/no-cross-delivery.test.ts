@@ -2,12 +2,13 @@ import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { systemClock } from "../../../src/runtime/clock.ts";
-import type { Attempt, Cancel } from "../../../src/upstream/flow.ts";
-import { createServerCounters } from "../../../src/upstream/server-counters.ts";
-import { createTcpPool } from "../../../src/upstream/tcp-pool.ts";
-import { createUdpPool } from "../../../src/upstream/udp-pool.ts";
+import type { Attempt, Cancel } from "../../../src/flows/attempt.ts";
+import type { FlowPoolLimits } from "../../../src/upstream/flow-pool.ts";
+import { createServerCounters, type ServerCounters } from "../../../src/upstream/server-counters.ts";
+import { createServer } from "../../../src/upstream/server.ts";
+import { systemSockets, type Transport } from "../../../src/upstream/transport.ts";
 import { composeQuery } from "../../../src/wire/question.ts";
-import { startRawServer, questionFor, tcpLimits, udpLimits } from "./flow-parts.ts";
+import { flowLimits, startRawServer, questionFor } from "../flows/flow-parts.ts";
 
 /** A small generator of repeatable numbers (xorshift), from 0 up to and without `below`. */
 function createRandom(seed: number): (below: number) => number {
@@ -56,8 +57,11 @@ async function askMany(
       send({
         question,
         packet: composeQuery(question),
-        onReply({ packet }) {
+        onSent() {},
+        onSilent() {},
+        onReply(heard) {
           calls += 1;
+          const packet = heard.kind === "whole" ? heard.reply.packet : new Uint8Array(512);
           const isOwn = Buffer.compare(packet.subarray(12, 12 + question.name.length), question.name) === 0;
           if (!isOwn || calls > 1) tally.crossed += 1;
           tally.answered += 1;
@@ -72,6 +76,26 @@ async function askMany(
     for (let index = 0; index < atOnce; index += 1) ask();
   });
   return tally;
+}
+
+/** A path to a port of 127.0.0.1, closed when the test ends. */
+function createPath(transport: Transport, port: number, limits: Partial<FlowPoolLimits>, counters: ServerCounters) {
+  const path = { ...flowLimits, maxFlows: 3, maxAgeSeconds: 300, maxQueries: 10_000, maxWaitMs: 800, ...limits };
+  const server = createServer({
+    address: { host: "127.0.0.1", port },
+    transport,
+    sockets: systemSockets,
+    probeQuestion: questionFor("probe.test"),
+    limits: {
+      paths: { udp: path, tcp: path },
+      health: { failuresUntilDown: 3, probeIntervalMs: 500, maxBackoffMs: 5000 },
+    },
+    clock: systemClock,
+    counters,
+    onHealthChange() {},
+  });
+  onTestFinished(() => server.close());
+  return server.paths[transport];
 }
 
 describe("U7: no answer reaches a question that is not its own", () => {
@@ -114,15 +138,10 @@ describe("U7: no answer reaches a question that is not its own", () => {
       }
     });
     const counters = createServerCounters();
-    const pool = createTcpPool(
-      { host: "127.0.0.1", port },
-      // A machine that stands still for a second must not count as a connection that does not open.
-      { ...tcpLimits, maxDepth: 500, maxQueries: 20_000, connectTimeoutMs: 30_000 },
-      systemClock,
-      counters,
-    );
-    onTestFinished(() => pool.close());
-    expect(await askMany(pool.send, 100_000, 1400)).toStrictEqual({ answered: 100_000, crossed: 0, lost: 0 });
+    // A machine that stands still for a second must not count as a connection that does not open.
+    const limits = { maxDepth: 500, maxQueries: 20_000, connectTimeoutMs: 30_000, maxWrongReplies: Infinity };
+    const { send } = createPath("tcp", port, limits, counters);
+    expect(await askMany(send, 100_000, 1400)).toStrictEqual({ answered: 100_000, crossed: 0, lost: 0 });
     expect(counters.openedFlows.tcp).toBeGreaterThanOrEqual(4);
     expect(counters.openedFlows.tcp).toBeLessThanOrEqual(15);
     expect(counters.ignored["unknown-id"] + counters.ignored["wrong-question"]).toBeGreaterThan(5000);
@@ -147,14 +166,9 @@ describe("U7: no answer reaches a question that is not its own", () => {
     }
 
     const counters = createServerCounters();
-    const pool = createUdpPool(
-      { host: "127.0.0.1", port: server.address().port },
-      { ...udpLimits, maxFlows: 2, maxQueries: 1000, maxWrongReplies: 65_535 },
-      systemClock,
-      counters,
-    );
-    onTestFinished(() => pool.close());
-    expect(await askMany(pool.send, 10_000, 50)).toStrictEqual({ answered: 10_000, crossed: 0, lost: 0 });
+    const limits = { maxFlows: 2, maxDepth: 1000, maxQueries: 1000, maxWrongReplies: 65_535 };
+    const { send } = createPath("udp", server.address().port, limits, counters);
+    expect(await askMany(send, 10_000, 50)).toStrictEqual({ answered: 10_000, crossed: 0, lost: 0 });
     expect(counters.openedFlows.udp).toBeGreaterThanOrEqual(8);
     expect(counters.openedFlows.udp).toBeLessThanOrEqual(16);
   });

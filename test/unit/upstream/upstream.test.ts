@@ -1,12 +1,14 @@
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import type { ServerAddress } from "../../../src/runtime/server-address.ts";
+import { upstreamOptionsOf } from "../../../src/app/parts-of-settings.ts";
+import { defaultSettings } from "../../../src/settings/settings-table.ts";
 import { createServerCounters, type ServerCounters } from "../../../src/upstream/server-counters.ts";
 import { createUpstream, routeChooser, type RouteDefinition } from "../../../src/upstream/upstream.ts";
 import { findFreePort } from "../../support/servers/free-port.ts";
 import { createFakeClock } from "../../support/program/fake-clock.ts";
 import { nameBytes, Type } from "../../support/messages/messages.ts";
 import { until } from "../../support/servers/scripted-upstream.ts";
-import { addressIn, answerAll, answerNothing, questionFor, serverLimits, startServer } from "./flow-parts.ts";
+import { addressIn, answerAll, answerNothing, questionFor, startServer } from "../flows/flow-parts.ts";
 
 describe("a name goes to the route with the longest zone that it is at or below", () => {
   const choose = routeChooser(
@@ -63,8 +65,8 @@ function create(
       zones: zones.map(nameBytes),
       servers: ports.map((port) => ({ host: "127.0.0.1", port })),
     })),
-    exchange: { maxSends: 3, deadlineMs: 5000, retransmitMs: { udp: 800, tcp: 800 } },
-    server: serverLimits,
+    exchange: { maxSends: 3, deadlineMs: 5000 },
+    server: upstreamOptionsOf(defaultSettings(), []).server,
     clock,
     countersFor(route, server) {
       const created = createServerCounters();
@@ -125,23 +127,16 @@ describe("an upstream", () => {
       { name: "outside", zones: ["."], ports: [server.port], transport: "udp" },
     ]);
     const asked = upstream.ask(questionFor("a.test"));
-    await until("it has arrived", () => server.received.length === 1);
-    await clock.advance(800);
-    await clock.advance(1600);
-    // The last wait, of 3.2 s, would end behind the deadline: two time-outs, and one of a second question.
-    await clock.advance(2600);
+    await clock.advance(5000);
     expect(await asked).toStrictEqual({ failure: "timeout" });
-    const second = upstream.ask(questionFor("b.test"));
-    await clock.advance(800);
     const address = { host: "127.0.0.1", port: server.port };
     expect(onHealthChange.mock.calls).toStrictEqual([["outside", address, false]]);
+    server.answerWith(answerAll);
     await until("a probe is answered", async () => {
       await clock.advance(50);
       return onHealthChange.mock.calls.length === 2;
     });
     expect(onHealthChange.mock.lastCall).toStrictEqual(["outside", address, true]);
-    upstream.close();
-    await second;
   });
 
   test("that is closed ends every question as stopped, and leaves no timer", async () => {

@@ -1,9 +1,6 @@
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { describe, expect, onTestFinished, test, vi } from "vitest";
-import { createServerCounters } from "../../../src/upstream/server-counters.ts";
-import { openUdpFlow, type UdpFlowOptions } from "../../../src/upstream/udp-flow.ts";
-import { createFakeClock } from "../../support/program/fake-clock.ts";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { loadMalformed } from "../../support/messages/malformed-packets.ts";
 import { a, buildMessage, concat, Flags, replyTo, Type, u16 } from "../../support/messages/messages.ts";
 import { type ReceivedQuery, until } from "../../support/servers/scripted-upstream.ts";
@@ -12,29 +9,20 @@ import {
   answerNothing,
   closedPort,
   holdQueries,
+  openTestFlow,
   startServer,
   track,
   type TrackedAttempt,
 } from "./flow-parts.ts";
 
-/** A flow to a port of 127.0.0.1, which is closed when the test ends. */
-function openFlow(port: number, options: Partial<UdpFlowOptions> = {}) {
-  const counters = createServerCounters();
-  const onClose = vi.fn<() => void>();
-  const flow = openUdpFlow({
-    server: { host: "127.0.0.1", port },
-    clock: createFakeClock(),
-    counters,
-    maxWrongReplies: 16,
-    onClose,
-    ...options,
-  });
-  onTestFinished(() => flow.close("stopped"));
-  return { flow, counters, onClose, send };
+/** A flow to a port, and a way to send. */
+function openFlow(port: number, limits = {}, host = "127.0.0.1") {
+  const opened = openTestFlow("udp", port, { idleTimeoutMs: Infinity, ...limits }, host);
+  return { ...opened, send };
 
   function send(name: string): TrackedAttempt {
     const tracked = track(name);
-    flow.send(tracked.attempt);
+    opened.flow.send(tracked.attempt);
     return tracked;
   }
 }
@@ -140,9 +128,9 @@ describe("guessing", () => {
 
   test("one more, and the socket is closed and all that waits is lost to forgery", async () => {
     const server = await startServer((query) => (query.name === "b.test" ? wrongTimes(6)(query) : undefined));
-    const { flow, send, onClose, counters } = openFlow(server.port, { maxWrongReplies: 5 });
+    const { flow, send, ends, counters } = openFlow(server.port, { maxWrongReplies: 5 });
     const tracked = ["a.test", "b.test"].map(send);
-    await until("the socket is closed", () => onClose.mock.calls.length === 1);
+    await until("the socket is closed", () => ends.length === 1);
     expect(tracked.map((each) => each.outcome())).toStrictEqual(["forgery", "forgery"]);
     expect(flow.isAccepting()).toBe(false);
     expect(counters.openFlows.udp).toBe(0);
@@ -184,54 +172,54 @@ describe("guessing", () => {
 
 describe("the end of a socket", () => {
   test("a closed port is reported as refused", async () => {
-    const { send, onClose } = openFlow(await closedPort());
+    const { send, ends } = openFlow(await closedPort());
     const tracked = ["a.test", "b.test"].map(send);
-    await until("the socket is closed", () => onClose.mock.calls.length === 1);
+    await until("the socket is closed", () => ends.length === 1);
     expect(tracked.map((each) => each.outcome())).toStrictEqual(["refused", "refused"]);
   });
 
   test("an address without a way to it is reported as unreachable", async () => {
     // The kernel lets nobody connect to the broadcast address who has not asked for that: nothing is sent.
-    const { send, onClose } = openFlow(53, { server: { host: "255.255.255.255", port: 53 } });
+    const { send, ends } = openFlow(53, {}, "255.255.255.255");
     const tracked = send("a.test");
-    await until("the socket is closed", () => onClose.mock.calls.length === 1);
+    await until("the socket is closed", () => ends.length === 1);
     expect(tracked.outcome()).toBe("unreachable");
   });
 
   test("one that retires takes no more, and closes when the last waiting query is answered", async () => {
     const held = holdQueries();
     const server = await startServer(held.script);
-    const { flow, send, onClose } = openFlow(server.port);
+    const { flow, send, ends } = openFlow(server.port);
     const tracked = ["a.test", "b.test"].map(send);
     await until("both have arrived", () => held.waiting.length === 2);
     flow.retire();
     expect(flow.isAccepting()).toBe(false);
     held.answer("b.test");
     await until("one is answered", () => flow.load() === 1);
-    expect(onClose).not.toHaveBeenCalled();
+    expect(ends).toHaveLength(0);
     held.answer("a.test");
-    await until("the socket is closed", () => onClose.mock.calls.length === 1);
+    await until("the socket is closed", () => ends.length === 1);
     expect(tracked.map((each) => each.outcome())).toStrictEqual(["answered", "answered"]);
   });
 
   test("one that retires also closes when its last query is taken back", async () => {
     const server = await startServer(answerNothing);
-    const { flow, onClose } = openFlow(server.port);
+    const { flow, ends } = openFlow(server.port);
     const cancel = flow.send(track("a.test").attempt);
     flow.retire();
-    expect(onClose).not.toHaveBeenCalled();
+    expect(ends).toHaveLength(0);
     cancel();
-    expect(onClose).toHaveBeenCalledOnce();
+    expect(ends).toHaveLength(1);
   });
 
   test("one that is closed loses what waits, once, also before it was connected", async () => {
     const server = await startServer(answerNothing);
-    const { flow, send, onClose, counters } = openFlow(server.port);
+    const { flow, send, ends, counters } = openFlow(server.port);
     const tracked = send("a.test");
     flow.close("stopped");
     flow.close("timeout");
     expect(tracked.outcome()).toBe("stopped");
-    expect(onClose).toHaveBeenCalledOnce();
+    expect(ends).toHaveLength(1);
     expect([counters.openedFlows.udp, counters.openFlows.udp]).toStrictEqual([1, 0]);
   });
 });

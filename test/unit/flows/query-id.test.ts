@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { pickQueryId } from "../../../src/upstream/query-id.ts";
+import { pickQueryId } from "../../../src/flows/query-id.ts";
 
 const sampleCount = 100_000;
 

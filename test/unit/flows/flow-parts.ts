@@ -4,12 +4,15 @@
 import { createServer as createTcpServer, type Socket } from "node:net";
 import { once } from "node:events";
 import { onTestFinished } from "vitest";
-import type { Attempt, LossReason } from "../../../src/upstream/flow.ts";
-import type { ServerLimits } from "../../../src/upstream/server.ts";
-import type { TcpPoolLimits } from "../../../src/upstream/tcp-pool.ts";
-import type { UdpPoolLimits } from "../../../src/upstream/udp-pool.ts";
+import type { Attempt } from "../../../src/flows/attempt.ts";
+import { type Flow, type FlowEnd, type FlowOptions, openFlow } from "../../../src/flows/flow.ts";
+import type { LossReason } from "../../../src/flows/loss-reason.ts";
+import { createRoundTrip } from "../../../src/flows/round-trip.ts";
+import { createServerCounters } from "../../../src/upstream/server-counters.ts";
+import { type Transport, transports } from "../../../src/upstream/transport.ts";
 import { composeQuery, ownQuestion, type Question } from "../../../src/wire/question.ts";
 import type { Reply } from "../../../src/wire/reply.ts";
+import { createFakeClock } from "../../support/program/fake-clock.ts";
 import { a, nameBytes, readMessage, replyTo, Type } from "../../support/messages/messages.ts";
 import {
   type ReceivedQuery,
@@ -42,9 +45,11 @@ export function track(name: string, onLost: (reason: LossReason) => void = () =>
     attempt: {
       question,
       packet: composeQuery(question),
-      onReply(received) {
+      onSent() {},
+      onSilent() {},
+      onReply(heard) {
         calls.push("answered");
-        reply = received;
+        reply = heard.kind === "whole" ? heard.reply : undefined;
       },
       onLost(reason) {
         calls.push(reason);
@@ -129,18 +134,6 @@ export function holdQueries(): HeldQueries {
   };
 }
 
-/** What CoreDNS does: a connection's next query is read when the last was answered. */
-export function oneAtATime(script: Script): Script {
-  const turns = new WeakMap<Socket, Promise<unknown>>();
-  return (query) => {
-    const { connection } = query;
-    if (connection === undefined) return script(query);
-    const turn = Promise.resolve(turns.get(connection)).then(() => script(query));
-    turns.set(connection, turn);
-    return turn;
-  };
-}
-
 /** A server that accepts, and from then on does with the socket what it is told. Its port; it ends with the test. */
 export async function startRawServer(serve: (socket: Socket) => void): Promise<number> {
   const sockets = new Set<Socket>();
@@ -160,22 +153,34 @@ export async function startRawServer(serve: (socket: Socket) => void): Promise<n
   return typeof bound === "object" && bound !== null ? bound.port : 0;
 }
 
-/** Limits as the settings have them by default. */
-export const tcpLimits: TcpPoolLimits = {
-  maxFlows: 3,
-  maxDepth: 32,
-  connectTimeoutMs: 1000,
-  idleTimeoutMs: 8000,
-  maxAgeSeconds: 300,
-  maxQueries: 100_000,
-};
+/** Limits of a flow, as the settings have them by default. */
+export const flowLimits = { maxDepth: 32, connectTimeoutMs: 1000, idleTimeoutMs: 8000, maxWrongReplies: 16 };
 
-/** Limits as the settings have them by default. */
-export const udpLimits: UdpPoolLimits = { maxFlows: 2, maxAgeSeconds: 60, maxQueries: 1000, maxWrongReplies: 16 };
-
-/** Limits as the settings have them by default. */
-export const serverLimits: ServerLimits = {
-  transports: { tcp: tcpLimits, udp: udpLimits },
-  health: { failuresUntilDown: 3, probeIntervalMs: 500, maxBackoffMs: 5000 },
-  probeTimeoutMs: 1000,
-};
+/** A flow over a real socket to a port of 127.0.0.1, and everything that it said. It is closed when the test ends. */
+export function openTestFlow(
+  transport: Transport,
+  port: number,
+  limits: Partial<FlowOptions["limits"]> = {},
+  host = "127.0.0.1",
+) {
+  const clock = createFakeClock();
+  const counters = createServerCounters();
+  const ends: FlowEnd[] = [];
+  let silences = 0;
+  const flow: Flow = openFlow({
+    server: { host, port },
+    transport,
+    isInOrder: transports[transport].isInOrder,
+    openSocket: transports[transport].openSocket,
+    clock,
+    counters,
+    limits: { ...flowLimits, ...limits },
+    roundTrip: createRoundTrip(800),
+    onHeard() {},
+    onQuiet() {},
+    onSilent: () => void (silences += 1),
+    onEnd: (end) => ends.push(end),
+  });
+  onTestFinished(() => flow.close("stopped"));
+  return { flow, clock, counters, ends, silenceCount: () => silences };
+}

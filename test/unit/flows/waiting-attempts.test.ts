@@ -1,5 +1,5 @@
 import { describe, expect, test, vi } from "vitest";
-import { createWaitingAttempts } from "../../../src/upstream/waiting-attempts.ts";
+import { createWaitingAttempts } from "../../../src/flows/waiting-attempts.ts";
 import { a, buildMessage, Flags, readMessage, replyTo, Type } from "../../support/messages/messages.ts";
 import { track } from "./flow-parts.ts";
 
@@ -42,7 +42,7 @@ describe("a reply", () => {
     const tracked = ["a.test", "b.test", "c.test"].map((name) => track(name));
     const packets = tracked.map(({ attempt }) => waiting.add(attempt, 0).packet);
     const second = replyTo(packets[1] as Uint8Array, { answers: [a("b.test", "10.0.0.2")] });
-    expect(waiting.match(second)).toBe("answered");
+    expect(waiting.match(second, nothing)).toBe("answered");
     expect(tracked.map((each) => each.outcome())).toStrictEqual(["waiting", "answered", "waiting"]);
     expect(tracked[1]?.address()).toBe("10.0.0.2");
     expect(waiting.count()).toBe(2);
@@ -52,15 +52,15 @@ describe("a reply", () => {
     const { waiting, tracked, packet } = oneWaiting();
     const { id } = readMessage(packet);
     const mangled = buildMessage({ id, flags: Flags.QR, questions: [{ name: "A.TesT", type: Type.A }] });
-    expect(waiting.match(mangled)).toBe("answered");
+    expect(waiting.match(mangled, nothing)).toBe("answered");
     expect(tracked.outcome()).toBe("answered");
   });
 
   test("counts once: its duplicate answers nothing", () => {
     const { waiting, packet, onEmpty } = oneWaiting();
     const reply = replyTo(packet);
-    expect(waiting.match(reply.slice())).toBe("answered");
-    expect(waiting.match(reply.slice())).toBe("unknown-id");
+    expect(waiting.match(reply.slice(), nothing)).toBe("answered");
+    expect(waiting.match(reply.slice(), nothing)).toBe("late");
     expect(onEmpty).toHaveBeenCalledOnce();
   });
 
@@ -80,15 +80,14 @@ describe("a reply", () => {
     ],
     ["QR saying query", "malformed", (id: number) => buildMessage({ id, flags: 0, questions: [right] })],
     ["another opcode", "malformed", (id: number) => buildMessage({ id, flags: Flags.QR | 0x2000, questions: [right] })],
-    ["more records announced than sent", "malformed", (id: number) => other(id, right, [1, 1, 0, 0])],
     ["three octets", "malformed", (id: number) => Uint8Array.of(id >> 8, id & 0xff, 0x80)],
     ["eleven octets", "malformed", (id: number) => other(id, right).slice(0, 11)],
     ["no octets", "malformed", () => new Uint8Array(0)],
   ] as const)("with %s changes nothing, and the right one is still taken", (_what, result, wrong) => {
     const { waiting, tracked, packet } = oneWaiting();
-    expect(waiting.match(wrong(readMessage(packet).id))).toBe(result);
+    expect(waiting.match(wrong(readMessage(packet).id), nothing)).toBe(result);
     expect(tracked.outcome()).toBe("waiting");
-    expect(waiting.match(replyTo(packet))).toBe("answered");
+    expect(waiting.match(replyTo(packet), nothing)).toBe("answered");
     expect(tracked.outcome()).toBe("answered");
   });
 
@@ -107,30 +106,23 @@ describe("an attempt that is taken back", () => {
     cancel();
     expect(waiting.count()).toBe(0);
     expect(onEmpty).toHaveBeenCalledOnce();
-    expect(waiting.match(replyTo(packet))).toBe("late");
+    expect(waiting.match(replyTo(packet), nothing)).toBe("late");
     waiting.loseAll("closed");
     expect(tracked.outcome()).toBe("waiting");
-  });
-
-  test("has one late reply to spare: the next with its ID is a guess", () => {
-    const { waiting, packet, cancel } = oneWaiting();
-    cancel();
-    expect(waiting.match(replyTo(packet))).toBe("late");
-    expect(waiting.match(replyTo(packet))).toBe("unknown-id");
   });
 
   test("is forgotten after many others", () => {
     const { waiting, packet, cancel } = oneWaiting();
     cancel();
     for (let count = 0; count < 1500; count += 1) waiting.add(track("b.test").attempt, 0).cancel();
-    expect(waiting.match(replyTo(packet))).toBe("unknown-id");
+    expect(waiting.match(replyTo(packet), nothing)).toBe("unknown-id");
   });
 
   test("does not take with it the attempt that has its ID by now", () => {
     const waiting = createWaitingAttempts(nothing);
     const first = waiting.add(track("a.test").attempt, 0);
     const { id } = readMessage(first.packet);
-    waiting.match(replyTo(first.packet));
+    waiting.match(replyTo(first.packet), nothing);
     const later = track("b.test").attempt;
     for (let added = waiting.add(later, 0); ; added = waiting.add(later, 0)) {
       if ((((added.packet[0] ?? 0) << 8) | (added.packet[1] ?? 0)) === id) break;
@@ -163,18 +155,5 @@ describe("a flow that ends", () => {
     expect(tracked.map((each) => each.outcome())).toStrictEqual(["unreachable", "unreachable"]);
     expect(waiting.count()).toBe(0);
     expect(onEmpty).toHaveBeenCalledOnce();
-  });
-});
-
-describe("the oldest waiting attempt", () => {
-  test("is the first one that was not answered or taken back", () => {
-    const waiting = createWaitingAttempts(nothing);
-    expect(waiting.oldestSentAtMs()).toBe(Infinity);
-    const [first, second] = [10, 20, 30].map((at) => waiting.add(track("a.test").attempt, at));
-    expect(waiting.oldestSentAtMs()).toBe(10);
-    first?.cancel();
-    expect(waiting.oldestSentAtMs()).toBe(20);
-    waiting.match(replyTo(second?.packet as Uint8Array));
-    expect(waiting.oldestSentAtMs()).toBe(30);
   });
 });

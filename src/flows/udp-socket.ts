@@ -1,0 +1,56 @@
+/*
+ * A connected UDP socket: the kernel delivers only what comes from the server's address and port, and reports a closed port at
+ * once. Its own port is random, and it is kept: a port per query is a flow per query.
+ */
+import { createSocket } from "node:dgram";
+import { isIPv6 } from "node:net";
+import type { ServerAddress } from "../runtime/server-address.ts";
+import type { FlowSocket, SocketEvents } from "./flow-socket.ts";
+import { type LossReason, lossReasonOf } from "./loss-reason.ts";
+
+/** Opens and connects a socket. */
+export function openUdpSocket(server: ServerAddress, events: SocketEvents): FlowSocket {
+  const socket = createSocket(isIPv6(server.host) ? "udp6" : "udp4");
+  let unsent: (() => void)[] | undefined = [];
+  let isClosed = false;
+
+  socket.on("error", (error) => end(lossReasonOf(error)));
+  socket.on("message", (message) => events.onMessage(message));
+  socket.on("connect", () => {
+    const waiting = unsent ?? [];
+    unsent = undefined;
+    events.onOpen();
+    for (const send of waiting) send();
+  });
+  socket.connect(server.port, server.host);
+
+  function end(reason: LossReason): void {
+    if (isClosed) return;
+    close();
+    events.onEnd(reason);
+  }
+
+  function close(): void {
+    if (isClosed) return;
+    isClosed = true;
+    socket.close();
+  }
+
+  return {
+    send(message, onFailed) {
+      const write = () => {
+        if (isClosed) return;
+        socket.send(message, (error) => {
+          if (error === null || isClosed) return;
+          // A full buffer or a firewall's refusal is about this packet; that nobody listens, about the flow.
+          const reason = lossReasonOf(error);
+          if (reason === "exhausted" || reason === "unreachable") onFailed(reason);
+          else end(reason);
+        });
+      };
+      if (unsent === undefined) write();
+      else unsent.push(write);
+    },
+    close,
+  };
+}

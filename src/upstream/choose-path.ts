@@ -1,0 +1,74 @@
+/*
+ * Where a question goes: which server, over what, on which flow. The first choice follows the order of the servers; every later one
+ * follows what has answered since.
+ */
+import type { Flow } from "../flows/flow.ts";
+import type { Path, Server } from "./server.ts";
+import { type Transport, transportNames, transports } from "./transport.ts";
+
+/** A way for a question: a path, and a flow of it if one is proven. */
+export interface Target {
+  readonly server: Server;
+  readonly path: Path;
+  readonly flow?: Flow;
+}
+
+/** The path for a question's first send, or undefined without servers. */
+export function firstTarget(servers: readonly Server[], primary: Transport): Target | undefined {
+  const [server] = servers.toSorted((a, b) => reluctance(a, primary) - reluctance(b, primary));
+  return server === undefined ? undefined : { server, path: usablePath(server, primary) };
+}
+
+/** How unlikely it is that a server answers. Equal ones stay in their order. */
+function reluctance({ health, paths }: Server, primary: Transport): number {
+  const isTroubled = paths[primary].isTroubled() && paths[transports[primary].other].goodFlows().length === 0;
+  return (health.isUp() ? 0 : 4) + (health.isRefusing() ? 2 : 0) + (isTroubled ? 1 : 0);
+}
+
+/** The path over the transport that is wanted, or over the other one where that does not work. It is tried on all the same. */
+export function usablePath(server: Server, primary: Transport): Path {
+  const wanted = server.paths[primary];
+  const other = server.paths[transports[primary].other];
+  if (!wanted.isTroubled() && !wanted.isFailed()) return wanted;
+  wanted.want();
+  const isOtherBetter = other.goodFlows().length > 0 || !(other.isTroubled() || other.isFailed());
+  return isOtherBetter ? other : wanted;
+}
+
+/** What a question that is sent again has behind it. */
+export interface SentBefore {
+  readonly flows: ReadonlySet<Flow>;
+  readonly servers: ReadonlySet<Server>;
+  /** The first send: who has answered since is the surest. */
+  readonly sinceMs: number;
+}
+
+/** The best proven flow for a question that is sent again: at best one that has answered since it was first sent. */
+export function nextTarget(servers: readonly Server[], primary: Transport, before: SentBefore): Target | undefined {
+  const targets = servers.flatMap((server) =>
+    transportNames.flatMap((name) => {
+      const path = server.paths[name];
+      return path
+        .goodFlows()
+        .filter((flow) => !before.flows.has(flow))
+        .map((flow) => ({ server, path, flow }));
+    }),
+  );
+  const rank = ({ server, path, flow }: Target & { readonly flow: Flow }) =>
+    (isFresh(flow, before) ? 0 : 8) +
+    (server.health.isRefusing() ? 4 : 0) +
+    (before.servers.has(server) ? 2 : 0) +
+    (path.transport === primary ? 0 : 1);
+  return targets.toSorted((a, b) => rank(a) - rank(b))[0];
+}
+
+/** Whether a flow has answered since the question was first sent. */
+export function isFresh(flow: Flow, before: SentBefore): boolean {
+  return flow.lastHeardAtMs() > before.sinceMs;
+}
+
+/** The server to ask for a second opinion: one that was not asked yet, the one most likely to answer first. */
+export function otherServer(servers: readonly Server[], asked: ReadonlySet<Server>): Server | undefined {
+  const others = servers.filter((server) => !asked.has(server));
+  return others.find(({ health }) => health.isUp() && !health.isRefusing()) ?? others[0];
+}

@@ -1,0 +1,96 @@
+/*
+ * The flows of one path that are used, and those that are no longer: worn ones that wait for their last answers, and silent ones
+ * that were left.
+ */
+import type { Flow } from "../flows/flow.ts";
+import type { Clock } from "../runtime/clock.ts";
+
+/** When a flow is worn (settings: upstream.udp and upstream.tcp). */
+export interface WearLimits {
+  readonly maxAgeSeconds: number;
+  readonly maxQueries: number;
+}
+
+/** The flows of one path. */
+export interface FlowSet {
+  /** Those in use, the one that was used last at the end. */
+  all(): Flow[];
+  /** Those on which questions of clients are safe. */
+  good(): Flow[];
+  /** Those that have not answered yet, and may still do so in time. */
+  onTrial(): Flow[];
+  silent(): Flow[];
+  has(flow: Flow): boolean;
+  size(): number;
+  add(flow: Flow): void;
+  /** It was used: others are used first. */
+  touch(flow: Flow): void;
+  /** Whether it is old enough, or was asked often enough, to be replaced. */
+  isWorn(flow: Flow): boolean;
+  /** Takes it out of use; it ends when its last answer has come. */
+  retire(flow: Flow): void;
+  /** The same, but the last answers must come soon. */
+  leave(flow: Flow): void;
+  /** It has ended. Whether it was in use until then. */
+  remove(flow: Flow): boolean;
+  /** Ends all of them, whether in use or not. */
+  close(): void;
+}
+
+/** So long a flow that was left may still say something. */
+const lastWordMs = 2000;
+
+/** Creates an empty set. */
+export function createFlowSet(limits: WearLimits, clock: Clock): FlowSet {
+  const used = new Map<Flow, { readonly retireAtMs: number; readonly maxQueries: number }>();
+  // Each with the timer that ends it, if it has one.
+  const ending = new Map<Flow, () => void>();
+  const all = () => [...used.keys()];
+
+  function retire(flow: Flow): void {
+    used.delete(flow);
+    ending.set(flow, () => {});
+    flow.retire();
+  }
+
+  return {
+    all,
+    good: () => all().filter((flow) => flow.isGood()),
+    onTrial: () => all().filter((flow) => !flow.isGood() && !flow.isSilent() && flow.isAccepting()),
+    silent: () => all().filter((flow) => flow.isSilent()),
+    has: (flow) => used.has(flow),
+    size: () => used.size,
+    add(flow) {
+      const jitter = 0.8 + 0.4 * Math.random();
+      const retireAtMs = flow.openedAtMs + limits.maxAgeSeconds * 1000 * jitter;
+      used.set(flow, { retireAtMs, maxQueries: Math.ceil(limits.maxQueries * jitter) });
+    },
+    touch(flow) {
+      const bounds = used.get(flow);
+      if (bounds === undefined || !used.delete(flow)) return;
+      used.set(flow, bounds);
+    },
+    isWorn(flow) {
+      const bounds = used.get(flow);
+      return bounds !== undefined && (clock.nowMs() >= bounds.retireAtMs || flow.sentCount() >= bounds.maxQueries);
+    },
+    retire,
+    leave(flow) {
+      retire(flow);
+      if (flow.load() === 0) flow.close("timeout");
+      else
+        ending.set(
+          flow,
+          clock.after(lastWordMs, () => flow.close("timeout")),
+        );
+    },
+    remove(flow) {
+      ending.get(flow)?.();
+      ending.delete(flow);
+      return used.delete(flow);
+    },
+    close() {
+      for (const flow of [...used.keys(), ...ending.keys()]) flow.close("stopped");
+    },
+  };
+}

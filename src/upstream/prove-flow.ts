@@ -1,0 +1,95 @@
+/*
+ * A question of nodens's own on a flow: whether it carries questions and answers, before any client's depends on it. Where a
+ * question with OPT stays without an answer, a plain one is tried: something on the way may swallow OPT.
+ */
+import type { Clock } from "../runtime/clock.ts";
+import { composeQuery, type Question } from "../wire/question.ts";
+import type { Attempt, Cancel } from "../flows/attempt.ts";
+import type { EdnsMemory } from "./edns-memory.ts";
+import type { Flow } from "../flows/flow.ts";
+import { composePlainQuery } from "./plain-query.ts";
+import type { RoundTrip } from "../flows/round-trip.ts";
+import { transports } from "./transport.ts";
+
+/** What a proof needs. */
+export interface ProofParts {
+  readonly question: Question;
+  readonly edns: EdnsMemory;
+  readonly roundTrip: RoundTrip;
+  readonly clock: Clock;
+}
+
+/** The last wait: a server may be slow without being dead. Others are tried long before. */
+const graceMs = 2000;
+
+/** Asks on `flow`. `onDone` is told once whether anything came, unless the proof is cancelled before. */
+export function proveFlow(flow: Flow, parts: ProofParts, onDone: (isProven: boolean) => void): Cancel {
+  const { question, edns, roundTrip, clock } = parts;
+  const cancels = new Set<Cancel>();
+  // What is lost on a socket is lost; on a connection the kernel sends it again.
+  const mostAsked = transports[flow.transport].isInOrder ? 2 : 5;
+  let isDone = false;
+  let asked = 0;
+  let waitMs = roundTrip.patienceMs();
+
+  function cancel(): void {
+    isDone = true;
+    for (const each of cancels) each();
+  }
+
+  function finish(isProven: boolean): void {
+    if (isDone) return;
+    cancel();
+    onDone(isProven);
+  }
+
+  function ask(isPlain: boolean): void {
+    const attempt: Attempt = {
+      question,
+      isOwn: true,
+      packet: isPlain ? composePlainQuery(question) : composeQuery(question),
+      onSent() {},
+      onSilent() {},
+      onReply(heard) {
+        if (isDone) return;
+        if (!isPlain && heard.kind === "whole" && heard.reply.hasEdns) edns.noteWorked();
+        if (isPlain && edns.mayUse()) confirm();
+        else finish(true);
+      },
+      onLost: () => finish(false),
+    };
+    cancels.add(flow.send(attempt));
+    asked += 1;
+    waitMs = asked < mostAsked ? Math.min(2 * waitMs, graceMs) : graceMs;
+    cancels.add(
+      clock.after(asked === 1 ? roundTrip.patienceMs() : waitMs, () => clock.afterIo(() => onTimeout(isPlain))),
+    );
+  }
+
+  /** One packet may be lost: with OPT once more, on this flow that is known to work. */
+  function confirm(): void {
+    finish(true);
+    const onConfirmed = () => {
+      if (flow.isAccepting() && edns.mayUse()) edns.notePlainHelped();
+    };
+    const cancelTimer = clock.after(roundTrip.patienceMs(), () => clock.afterIo(onConfirmed));
+    flow.send({
+      question,
+      isOwn: true,
+      packet: composeQuery(question),
+      onSent() {},
+      onSilent() {},
+      onReply: () => cancelTimer(),
+      onLost: () => cancelTimer(),
+    });
+  }
+
+  function onTimeout(wasPlain: boolean): void {
+    if (isDone) return;
+    if (asked < mostAsked) ask(!wasPlain || !edns.mayUse());
+    else finish(false);
+  }
+
+  ask(!edns.mayUse());
+  return cancel;
+}

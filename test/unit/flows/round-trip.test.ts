@@ -1,0 +1,41 @@
+import { describe, expect, test } from "vitest";
+import { createRoundTrip } from "../../../src/flows/round-trip.ts";
+
+function after(samples: readonly number[]) {
+  const roundTrip = createRoundTrip(800);
+  for (const sample of samples) roundTrip.note(sample);
+  return roundTrip;
+}
+
+const times = (count: number, ms: number) => Array.from({ length: count }, () => ms);
+
+describe("patience", () => {
+  test("is 30 ms at least, however quick the path", () => {
+    expect(after(times(20, 1)).patienceMs()).toBe(30);
+  });
+
+  test("is 800 ms at most, however slow the path; only silence may last longer", () => {
+    const roundTrip = after([1000]);
+    expect(roundTrip.patienceMs()).toBe(800);
+    expect(roundTrip.silenceMs()).toBe(2000);
+  });
+
+  test("follows the round trip and how much it varies (RFC 6298)", () => {
+    expect(after([100]).patienceMs()).toBe(300);
+    expect(after(times(50, 100)).patienceMs()).toBeCloseTo(100, 0);
+  });
+
+  test("is not moved by a slow name, nor by a few", () => {
+    expect(after([...times(20, 1), ...times(5, 2000)]).patienceMs()).toBe(30);
+  });
+
+  test("follows a path that became slow, by the quickest of its late answers", () => {
+    const roundTrip = after([...times(20, 1), ...times(11, 300), 200]);
+    expect(roundTrip.patienceMs()).toBe(600);
+  });
+});
+
+test("a slow name is waited for as long as the longest wait, and two seconds at most", () => {
+  expect(after(times(20, 1)).slowNameMs()).toBe(800);
+  expect(after([5000]).slowNameMs()).toBe(2000);
+});
