@@ -5,13 +5,11 @@
 import type { Front } from "../listen/answer-query.ts";
 import type { Listener } from "../listen/listener.ts";
 import { openListeners } from "../listen/open-listeners.ts";
-import { askOwnSocket } from "../listen/self-query.ts";
+import { type Answerer, askOwnSocket } from "../listen/self-query.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import { formatServerAddress, type ServerAddress } from "../runtime/server-address.ts";
 import type { Settings } from "../settings/settings-table.ts";
-import { RrType } from "../wire/codes.ts";
-import { ownQuestion } from "../wire/question.ts";
 import { isSameAddress, ownAddresses } from "./parts-of-settings.ts";
 
 /** All sockets towards pods. */
@@ -20,10 +18,12 @@ export interface OwnSockets {
   readonly listeners: readonly Listener[];
   /** Opens UDP and TCP on an address, unless they are open. Rejects with a message for people. */
   open(address: ServerAddress): Promise<void>;
-  /** Whether a question of our own to this address is answered. */
+  /** Whether a question of our own to this address is answered, by this process or by another one that shares it. */
   answers(address: ServerAddress, protocol: "udp" | "tcp"): Promise<boolean>;
   /** Whether the first of them answers over UDP. False where there is none. */
   firstAnswers(): Promise<boolean>;
+  /** Why pods that ask the first of them over UDP may not be answered, as it shows now; undefined where nothing shows. */
+  findSilence(): Promise<string | undefined>;
   /** Takes nothing new, and answers what the kernel had queued, for a second at most. */
   leave(): Promise<void>;
   close(): Promise<void>;
@@ -31,17 +31,13 @@ export interface OwnSockets {
 
 /** A SYN that is lost is sent again after a second, so TCP has more. */
 const selfQueryTimeoutMs = { udp: 1000, tcp: 2500 };
+/** Each from a port of its own: the kernel spreads them over all that share the address. So many hardly ever miss one of two. */
+const questionsPerLook = 16;
 const drainPollMs = 20;
 const emptyQueuesMs = 1000;
 
 /** Opens the addresses of the settings. Rejects with a ListenError, with nothing left open, when one cannot be opened. */
-export async function openOwnSockets(
-  settings: Settings,
-  zone: Uint8Array,
-  front: Front,
-  clock: Clock,
-  log: Log,
-): Promise<OwnSockets> {
+export async function openOwnSockets(settings: Settings, front: Front, clock: Clock, log: Log): Promise<OwnSockets> {
   const listeners: Listener[] = [];
   await openAll(ownAddresses(settings));
 
@@ -55,9 +51,12 @@ export async function openOwnSockets(
     }
   }
 
-  function answers(address: ServerAddress, protocol: "udp" | "tcp"): Promise<boolean> {
-    const question = ownQuestion(zone, RrType.SOA);
-    return askOwnSocket(address, question, { protocol, timeoutMs: selfQueryTimeoutMs[protocol] }, clock);
+  function ask(address: ServerAddress, protocol: "udp" | "tcp"): Promise<Answerer | undefined> {
+    return askOwnSocket(address, front.health, { protocol, timeoutMs: selfQueryTimeoutMs[protocol] }, clock);
+  }
+
+  async function answers(address: ServerAddress, protocol: "udp" | "tcp"): Promise<boolean> {
+    return (await ask(address, protocol)) !== undefined;
   }
 
   /** Waits until nothing more comes out of what the kernel had queued. */
@@ -79,6 +78,12 @@ export async function openOwnSockets(
       const [first] = listeners;
       return first !== undefined && (await answers(first.address, "udp"));
     },
+    async findSilence() {
+      const [first] = listeners;
+      if (first === undefined) return "no address is open";
+      const looks = Array.from({ length: questionsPerLook }, () => ask(first.address, "udp"));
+      return whatSilenceSays(await Promise.all(looks));
+    },
     async leave() {
       for (const listener of listeners) listener.leave();
       await emptyQueues();
@@ -88,4 +93,14 @@ export async function openOwnSockets(
       await Promise.all(listeners.map((listener) => listener.close()));
     },
   };
+}
+
+/** What the outcomes of one look say against pods being answered. */
+export function whatSilenceSays(answerers: readonly (Answerer | undefined)[]): string | undefined {
+  const silent = answerers.filter((answerer) => answerer === undefined).length;
+  if (silent === answerers.length) return "a query through our own socket was not answered";
+  if (silent > 0)
+    return `${silent} of ${answerers.length} queries to our own address were not answered; does another nodens hang there?`;
+  // Another process may answer all of them by chance, or because ours is not reached.
+  return answerers.includes("self") ? undefined : "a query through our own socket was answered by another process only";
 }

@@ -8,6 +8,7 @@ import { nftSessionsOn } from "../attach/nft-session.ts";
 import { runProgram } from "../attach/run-program.ts";
 import { createAccessList } from "../listen/access-list.ts";
 import type { Front } from "../listen/answer-query.ts";
+import { createHealthQuestion } from "../listen/health-question.ts";
 import { replySourceNames } from "../listen/listen-counters.ts";
 import type { Logger } from "../observe/log.ts";
 import type { BuildInfo } from "../observe/metric-sources.ts";
@@ -79,7 +80,8 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
   const watchForLoops = createLoopWatch({ upstream, loopGuard, lifeCycle, zone, clock, log });
   const accessList = createAccessList(rangesOf(settings));
   const maxUdpReplySizeBytes = settings.listen.maxUdpReplyBytes;
-  const front: Front = { accessList, maxUdpReplySizeBytes, queryLog: undefined, resolver, clock, hashSeed };
+  const health = createHealthQuestion(zone, randomBytes(16).toString("hex"));
+  const front: Front = { accessList, maxUdpReplySizeBytes, queryLog: undefined, resolver, health, clock, hashSeed };
   const reload = createReload(settings, {
     log,
     clock,
@@ -93,7 +95,7 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
       void learn();
     },
   });
-  const sockets = await openOwnSockets(settings, zone, front, clock, log).catch(async (error: unknown) => {
+  const sockets = await openOwnSockets(settings, front, clock, log).catch(async (error: unknown) => {
     await upstream.close();
     throw error;
   });

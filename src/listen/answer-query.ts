@@ -5,8 +5,8 @@ import { ageSecondsOf } from "../cache/entry.ts";
 import type { Answer } from "../resolve/answer.ts";
 import type { Resolver } from "../resolve/resolver.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { observe } from "../runtime/histogram.ts";
-import { ExtendedError, Rcode } from "../wire/codes.ts";
+import { type Histogram, observe } from "../runtime/histogram.ts";
+import { ExtendedError, Rcode, RrType } from "../wire/codes.ts";
 import { composeDenial } from "../wire/denial.ts";
 import { Fault } from "../wire/fault.ts";
 import { Flag, HeaderOffset, maxMessageSizeBytes, rcodeMask } from "../wire/header.ts";
@@ -14,6 +14,7 @@ import { readU16 } from "../wire/octets.ts";
 import { type ClientQuery, copyQuery, createQueryView, minUdpSizeBytes, readQuery } from "../wire/query.ts";
 import { composeError, shapeReply } from "../wire/shape-reply.ts";
 import type { AccessList } from "./access-list.ts";
+import type { HealthQuestion } from "./health-question.ts";
 import { countUp, type ListenCounters, replySourceNames, ReplySource, typeSlot } from "./listen-counters.ts";
 
 /** What all sockets share. The first three may be replaced while queries run. */
@@ -24,6 +25,8 @@ export interface Front {
   /** Told of every reply, when there is a query log. */
   queryLog: QueryLog | undefined;
   readonly resolver: Resolver;
+  /** What nodens asks its own sockets. */
+  readonly health: HealthQuestion;
   readonly clock: Clock;
   /** Keys the hashes of names: random per process. */
   readonly hashSeed: number;
@@ -58,6 +61,8 @@ export interface QueryAnswerer {
    * during the call, or with size 0 when there will be none.
    */
   answerLater(client: string, reply: (message: Uint8Array, sizeBytes: number) => void): void;
+  /** Whether what answerNow read last was nodens's own question, which no counter and no log knows of. */
+  wasOwn(): boolean;
   readonly counters: ListenCounters;
 }
 
@@ -70,15 +75,20 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
   const query = createQueryView(front.hashSeed);
   const isUdp = counters.protocol === "udp";
   let receivedAtMs = 0;
+  let isOwn = false;
 
   function answerNow(packet: Uint8Array, sizeBytes: number, client: string, target: Uint8Array): number {
     receivedAtMs = clock.nowMs();
+    isOwn = false;
     if (!front.accessList(client)) {
       counters.drops.denied += 1;
       return noReply;
     }
     const fault = readQuery(packet, sizeBytes, query);
     if (fault !== 0) return answerFault(fault, sizeBytes, client, target);
+    const ownSize = query.type === RrType.HINFO ? answerOwn(front, query, client, counters, target) : notOwn;
+    isOwn = ownSize !== notOwn;
+    if (isOwn) return ownSize;
     countUp(counters.requestsByType, typeSlot(query.type));
     observe(counters.requestSizes, sizeBytes);
     if (query.dnssecOk) counters.dnssecOk += 1;
@@ -173,10 +183,27 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
     if ((flags & Flag.TC) !== 0) counters.truncated += 1;
     observe(counters.replySizes, sizeBytes);
     const durationMs = clock.nowMs() - since;
-    const durations = counters.durations[source];
-    if (durations !== undefined) observe(durations, durationMs / 1000);
+    observe(counters.durations[source] as Histogram, durationMs / 1000);
     front.queryLog?.(client, counters.protocol, asked, rcode, source, durationMs, sizeBytes);
   }
 
-  return { answerNow, answerLater, counters };
+  return { answerNow, answerLater, wasOwn: () => isOwn, counters };
+}
+
+/** Not a question of nodens itself. */
+const notOwn = -2;
+
+/**
+ * Answers what nodens itself asks, of the type HINFO all of it, so that other queries pay one comparison: the size of the reply,
+ * `noReply` for a loop probe, or `notOwn`. Nothing of it is a client's traffic.
+ */
+function answerOwn(
+  { health, resolver }: Front,
+  query: ClientQuery,
+  client: string,
+  { address }: ListenCounters,
+  target: Uint8Array,
+): number {
+  if (health.isAsked(query, client, address.host)) return health.answer(target, query);
+  return resolver.takesLoopProbe(query) ? noReply : notOwn;
 }

@@ -24,7 +24,7 @@ export const ReplySource = {
 export const replySourceNames: readonly string[] = Object.keys(ReplySource);
 
 /** Why a query got no reply. */
-export type DropReason = "denied" | "malformed" | "inflight" | "waiters" | "client" | "loop" | "closed";
+export type DropReason = "denied" | "malformed" | "inflight" | "waiters" | "client" | "closed";
 
 /** Counters of one socket. */
 export interface ListenCounters {
@@ -90,7 +90,7 @@ export function createListenCounters(address: ServerAddress, protocol: "udp" | "
     faults: new Float64Array(faultNames.length),
     dnssecOk: 0,
     truncated: 0,
-    drops: { denied: 0, malformed: 0, inflight: 0, waiters: 0, client: 0, loop: 0, closed: 0 },
+    drops: { denied: 0, malformed: 0, inflight: 0, waiters: 0, client: 0, closed: 0 },
     durations: replySourceNames.map(() => createHistogram(timeBoundsSeconds)),
     requestSizes: createHistogram(sizeBoundsBytes),
     replySizes: createHistogram(sizeBoundsBytes),

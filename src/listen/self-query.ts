@@ -7,8 +7,12 @@ import type { Clock } from "../runtime/clock.ts";
 import type { ServerAddress } from "../runtime/server-address.ts";
 import { HeaderOffset } from "../wire/header.ts";
 import { readU16, writeU16 } from "../wire/octets.ts";
-import { composeQuery, type Question } from "../wire/question.ts";
+import { composeQuery } from "../wire/question.ts";
 import { repeatsQuestion } from "../wire/reply.ts";
+import type { HealthQuestion } from "./health-question.ts";
+
+/** Who answered: this process, or another one that shares the address, as in a rolling update. */
+export type Answerer = "self" | "other";
 
 /** How to ask. */
 interface AskOptions {
@@ -16,13 +20,16 @@ interface AskOptions {
   readonly timeoutMs: number;
 }
 
-/** Asks `address` from a socket of its own. Whether a reply to the question, of any rcode, came in time. Never rejects. */
+/**
+ * Asks `address` the health question from a socket of its own. Who sent a reply to it in time, whatever its rcode; undefined for
+ * nobody. Never rejects.
+ */
 export async function askOwnSocket(
   address: ServerAddress,
-  question: Question,
+  { question, isOwnAnswer }: HealthQuestion,
   { protocol, timeoutMs }: AskOptions,
   clock: Clock,
-): Promise<boolean> {
+): Promise<Answerer | undefined> {
   const packet = composeQuery(question);
   const id = randomInt(1, 0xffff);
   writeU16(packet, HeaderOffset.id, id);
@@ -31,5 +38,6 @@ export async function askOwnSocket(
     return isOurs && repeatsQuestion(message, question.name, question.type, question.class);
   }
   const outcome = await askOnce(packet, { server: address, protocol, timeoutMs, clock, isReply });
-  return "message" in outcome;
+  if (!("message" in outcome)) return undefined;
+  return isOwnAnswer(outcome.message) ? "self" : "other";
 }

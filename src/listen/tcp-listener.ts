@@ -5,6 +5,7 @@ import { createServer, isIPv6, type Server, type Socket } from "node:net";
 import type { ServerAddress } from "../runtime/server-address.ts";
 import { bindSharedSocket, type SharedSocket } from "../runtime/shared-socket.ts";
 import { createQueryAnswerer, type Front } from "./answer-query.ts";
+import { isThisMachine } from "./health-question.ts";
 import { createListenCounters } from "./listen-counters.ts";
 import { type ClientConnection, type ConnectionLimits, serveConnection } from "./tcp-connection.ts";
 import type { Listener } from "./listener.ts";
@@ -28,6 +29,7 @@ export async function listenTcp(address: ServerAddress, front: Front, limits: Tc
   const answerer = createQueryAnswerer(front, counters);
   // By last activity, the longest idle first: a connection moves to the end when a query comes.
   const lastActive = new Map<ClientConnection, number>();
+  let taken = 0;
   let cancelSweep = clock.after(sweepIntervalMs, sweep);
 
   server.on("connection", accept);
@@ -42,15 +44,26 @@ export async function listenTcp(address: ServerAddress, front: Front, limits: Tc
     }
     if (lastActive.size >= limits.maxConnections) evictOldest();
     const connection = serveConnection(socket, answerer, limits, noteQuery, noteClose);
-    counters.acceptedConnections += 1;
+    taken += 1;
     counters.openConnections += 1;
     lastActive.set(connection, clock.nowMs());
+    // Whether one from this machine is a client's shows with its first query: nodens asks itself too.
+    let isCounted = false;
+    let isOwn = false;
+    if (!isThisMachine(socket.remoteAddress ?? "", address.host)) count();
 
+    function count(): void {
+      if (!isCounted) counters.acceptedConnections += 1;
+      isCounted = true;
+    }
     function noteQuery(): void {
+      if (answerer.wasOwn()) isOwn = true;
+      else count();
       lastActive.delete(connection);
       lastActive.set(connection, clock.nowMs());
     }
     function noteClose(): void {
+      if (!isOwn) count();
       if (lastActive.delete(connection)) counters.openConnections -= 1;
     }
   }
@@ -89,7 +102,7 @@ export async function listenTcp(address: ServerAddress, front: Front, limits: Tc
     protocol: "tcp",
     counters,
     isShared: shared?.isShared ?? false,
-    takenCount: () => counters.acceptedConnections,
+    takenCount: () => taken,
     leave: () => shared?.leave(),
     drain() {
       server.close();

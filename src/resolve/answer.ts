@@ -22,4 +22,4 @@ export type Answer =
   /** No message: only a reply code, with an extended error (RFC 8914) or ExtendedError.none. */
   | { readonly kind: "error"; readonly rcode: number; readonly extendedError: number }
   /** No reply at all. */
-  | { readonly kind: "dropped"; readonly reason: ShedReason | "loop" };
+  | { readonly kind: "dropped"; readonly reason: ShedReason };

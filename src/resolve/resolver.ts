@@ -12,6 +12,7 @@ import type { Answer, ShedReason } from "./answer.ts";
 import type { CacheStep } from "./answer-from-cache.ts";
 import { createDenialCounters, type DenialCounters, type DenyStep } from "./deny-absent-name.ts";
 import type { Asked, ForeseeStep, Step } from "./step.ts";
+import type { LoopStep } from "./stop-loop.ts";
 
 /** What the resolver did, as plain integers. */
 export interface ResolverCounters {
@@ -30,6 +31,8 @@ export interface ResolverCounters {
 
 /** What listeners know of everything behind them. */
 export interface Resolver {
+  /** Whether the query is a loop probe of our own that has come back: then it gets no reply. For queries of type HINFO. */
+  takesLoopProbe(query: ClientQuery): boolean;
   /** The reply code for what is never looked up, or undefined: no transfers, no other classes, no key exchange. */
   refuse(query: ClientQuery): number | undefined;
   /** The fresh entry for a query, which stays the cache's. Undefined sends the caller on to `deny`. */
@@ -45,7 +48,7 @@ export interface Resolver {
 export interface ResolverSteps {
   readonly cache: CacheStep;
   readonly deny: DenyStep;
-  readonly loop: Step;
+  readonly loop: LoopStep;
   readonly failure: Step;
   readonly join: Step;
   readonly outsideName: Step;
@@ -107,7 +110,14 @@ export function createResolver(steps: ResolverSteps, clock: Clock, counters: Res
     return answer;
   }
 
-  return { refuse: refusalOf, lookup: steps.cache.lookup, deny: steps.deny.deny, resolve, counters };
+  return {
+    takesLoopProbe: steps.loop.takesProbe,
+    refuse: refusalOf,
+    lookup: steps.cache.lookup,
+    deny: steps.deny.deny,
+    resolve,
+    counters,
+  };
 }
 
 /** Counters that are all 0. */

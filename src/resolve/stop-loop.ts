@@ -1,16 +1,24 @@
 /*
- * Step: nothing is forwarded while the upstream leads back here, and our own loop probe ends where it comes in.
+ * Step: nothing is forwarded while the upstream leads back here. Our own loop probe, which tells that, ends where it comes in.
  */
 import { ExtendedError, Rcode } from "../wire/codes.ts";
+import type { ClientQuery } from "../wire/query.ts";
+import { questionOf } from "../wire/question.ts";
 import type { LoopGuard } from "./loop-guard.ts";
 import type { StaleAnswers } from "./stale-answers.ts";
 import type { Step } from "./step.ts";
 
+/** The step, and what listeners ask before it. */
+export interface LoopStep extends Step {
+  /** Whether the query is our own probe, come back; notes it then. It deserves no reply, and is no client's. */
+  takesProbe(query: ClientQuery): boolean;
+}
+
 /** Creates the step. */
-export function createLoopStep(loopGuard: LoopGuard, stale: StaleAnswers): Step {
+export function createLoopStep(loopGuard: LoopGuard, stale: StaleAnswers): LoopStep {
   return {
+    takesProbe: (query) => loopGuard.isOwnProbe(questionOf(query)),
     act({ question }) {
-      if (loopGuard.isOwnProbe(question)) return { kind: "dropped", reason: "loop" };
       if (!loopGuard.isLooping()) return undefined;
       const extendedError = ExtendedError.noReachableAuthority;
       return stale.find(question) ?? { kind: "error", rcode: Rcode.SERVFAIL, extendedError };

@@ -3,7 +3,7 @@
  * §4.1.1, RFC 6891 §7, RFC 2181 §9).
  */
 import { Flag, HeaderOffset, headerSizeBytes, opcodeMask, rcodeMask } from "./header.ts";
-import { ExtendedError, RrType } from "./codes.ts";
+import { ExtendedError, Rcode, RrType } from "./codes.ts";
 import { optSizeFor, writeOpt } from "./edns.ts";
 import { readU16, readU32, writeU16, writeU32 } from "./octets.ts";
 import { type ClientQuery, understandsAuthenticData } from "./query.ts";
@@ -49,6 +49,27 @@ export function shapeReply(
  * where it was readable, and OPT if the client sent one. `rcode` may need OPT's upper bits (BADVERS).
  */
 export function composeError(target: Uint8Array, query: ClientQuery, rcode: number, extendedError: number): number {
+  const end = composeHead(target, query, rcode);
+  return query.hasEdns ? writeOpt(target, end, rcode >> 4, query.dnssecOk, extendedError) : end;
+}
+
+/**
+ * Writes a reply with one record of our own into `target` and returns its size: what composeError writes, and the record. The caller
+ * guarantees the room for both.
+ */
+export function composeOwnReply(target: Uint8Array, query: ClientQuery, record: Uint8Array): number {
+  const at = composeHead(target, query, Rcode.NOERROR);
+  writeU16(target, HeaderOffset.answerCount, 1);
+  target.set(record, at);
+  const end = at + record.length;
+  return query.hasEdns ? writeOpt(target, end, 0, query.dnssecOk, ExtendedError.none) : end;
+}
+
+/** Room that composeError needs at most: header, the longest question, OPT with an extended error. */
+export const maxErrorSizeBytes = headerSizeBytes + 255 + 4 + optSizeFor(ExtendedError.cachedError);
+
+/** The header, which counts the OPT that is to follow, and the question where it was readable. Returns the offset behind them. */
+function composeHead(target: Uint8Array, query: ClientQuery, rcode: number): number {
   const hasQuestion = query.questionEnd > 0;
   const opcode = query.flags & opcodeMask;
   const echoed = opcode | (query.flags & (Flag.RD | Flag.CD));
@@ -58,12 +79,8 @@ export function composeError(target: Uint8Array, query: ClientQuery, rcode: numb
   writeU32(target, HeaderOffset.answerCount, 0);
   writeU16(target, HeaderOffset.additionalCount, query.hasEdns ? 1 : 0);
   if (hasQuestion) copyQuestion(target, query);
-  const end = hasQuestion ? query.questionEnd : headerSizeBytes;
-  return query.hasEdns ? writeOpt(target, end, rcode >> 4, query.dnssecOk, extendedError) : end;
+  return hasQuestion ? query.questionEnd : headerSizeBytes;
 }
-
-/** Room that composeError needs at most: header, the longest question, OPT with an extended error. */
-export const maxErrorSizeBytes = headerSizeBytes + 255 + 4 + optSizeFor(ExtendedError.cachedError);
 
 function replyFlags(stored: number, query: ClientQuery, isCut: boolean): number {
   const kept = stored & (Flag.AA | Flag.TC | rcodeMask | (understandsAuthenticData(query) ? Flag.AD : 0));

@@ -202,7 +202,6 @@ describe("an upstream that leads back here", () => {
     world.loopGuard.startRound();
     const probe = await world.asks("5ec2e7.nodens-loop-probe.cluster.local", "HINFO");
     expect(probe.isDropped()).toBe(true);
-    expect(world.counters.udp.drops.loop).toBe(1);
     expect((await world.asks("other.example", "A")).reply().rcode).toBe(servfail);
     expect((await world.asks(name, "A")).reply().answers).toHaveLength(1);
     expect(world.upstream.received).toHaveLength(1);

@@ -33,7 +33,7 @@ export interface ScriptedUpstream {
   readonly address: string;
   /** Every query so far, health and loop probes left out (see `probes`). */
   readonly received: ReceivedQuery[];
-  /** The probes (see `isProbe`). They are answered NOERROR without data. */
+  /** The probes (see `isProbe`). They are answered NOERROR without data, unless the script decides on them. */
   readonly probes: ReceivedQuery[];
   /** TCP connections that are open now. */
   readonly connections: Set<Socket>;
@@ -44,8 +44,12 @@ export interface ScriptedUpstream {
   close(): Promise<void>;
 }
 
-/** Starts an upstream on a free port of 127.0.0.1 (or on `port`). */
-export async function startScriptedUpstream(script: Script, port = 0): Promise<ScriptedUpstream> {
+/** Starts an upstream on a free port of 127.0.0.1 (or on `port`). With `scriptsProbes` the script decides on probes too. */
+export async function startScriptedUpstream(
+  script: Script,
+  port = 0,
+  { scriptsProbes = false } = {},
+): Promise<ScriptedUpstream> {
   const { udp, tcp, bound } = await bindBoth(port);
 
   let current = script;
@@ -56,7 +60,7 @@ export async function startScriptedUpstream(script: Script, port = 0): Promise<S
   async function decide(query: ReceivedQuery): Promise<ScriptedReply> {
     if (isProbe(query)) {
       probes.push(query);
-      return emptyReplyTo(query.bytes);
+      return scriptsProbes ? current(query) : emptyReplyTo(query.bytes);
     }
     received.push(query);
     return current(query);

@@ -8,6 +8,7 @@
 import { mutableLimitsOf } from "../../../src/app/parts-of-settings.ts";
 import { createAccessList } from "../../../src/listen/access-list.ts";
 import { createQueryAnswerer, type Front, noReply, replyLater } from "../../../src/listen/answer-query.ts";
+import { createHealthQuestion } from "../../../src/listen/health-question.ts";
 import { createListenCounters, replySourceNames } from "../../../src/listen/listen-counters.ts";
 import { createChain } from "../../../src/resolve/create-chain.ts";
 import type { Foresight } from "../../../src/resolve/step.ts";
@@ -155,10 +156,14 @@ export function createWorld(settings: WorldSettings = {}) {
     chain.knowledge.noteSoa(soaOfZone(), clock.nowMs());
   }
   const front: Front = {
-    accessList: createAccessList([{ address: "10.0.0.0", prefixLength: 8 }]),
+    accessList: createAccessList([
+      { address: "10.0.0.0", prefixLength: 8 },
+      { address: "127.0.0.0", prefixLength: 8 },
+    ]),
     maxUdpReplySizeBytes: 1232,
     queryLog: (_client, _protocol, _query, _rcode, source) => (lastSource = replySourceNames[source] ?? ""),
     resolver: chain.resolver,
+    health: createHealthQuestion(zone, "5e1f"),
     clock,
     hashSeed,
   };

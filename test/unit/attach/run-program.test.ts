@@ -34,9 +34,10 @@ describe("running a program", () => {
       const { systemClock } = await import(${JSON.stringify(source("runtime/clock.ts"))});
       const { nftSessionsOn } = await import(${JSON.stringify(source("attach/nft-session.ts"))});
       const { askOwnSocket } = await import(${JSON.stringify(source("listen/self-query.ts"))});
-      const { ownQuestion } = await import(${JSON.stringify(source("wire/question.ts"))});
-      const question = ownQuestion(Uint8Array.of(0), 6);
-      const ask = (protocol) => askOwnSocket({ host: "127.0.0.1", port: 9 }, question, { protocol, timeoutMs: 1000 }, clock);
+      const { createHealthQuestion } = await import(${JSON.stringify(source("listen/health-question.ts"))});
+      const health = createHealthQuestion(Uint8Array.of(0), "5e1f");
+      const askHealth = (protocol) => askOwnSocket({ host: "127.0.0.1", port: 9 }, health, { protocol, timeoutMs: 1000 }, clock);
+      const ask = async (protocol) => (await askHealth(protocol)) ?? "nobody";
       exhaust();
       const reasons = [];
       const session = nftSessionsOn(systemClock)((reason) => reasons.push(reason));
@@ -44,7 +45,7 @@ describe("running a program", () => {
     `);
     const cannotStart = "nft cannot be started (spawn nft EMFILE)";
     const failed = { code: null, stdout: "", stderr: "spawn true EMFILE" };
-    expect(outcomes).toEqual([cannotStart, failed, false, false, [cannotStart]]);
+    expect(outcomes).toEqual([cannotStart, failed, "nobody", "nobody", [cannotStart]]);
   });
 
   test("that a signal ended has no code", async () => {

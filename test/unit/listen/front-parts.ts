@@ -5,6 +5,7 @@ import { createResolverCounters } from "../../../src/resolve/resolver.ts";
 import { createEntry } from "../../../src/cache/entry.ts";
 import { createAccessList } from "../../../src/listen/access-list.ts";
 import type { Front } from "../../../src/listen/answer-query.ts";
+import { createHealthQuestion } from "../../../src/listen/health-question.ts";
 import type { TcpListenLimits } from "../../../src/listen/tcp-listener.ts";
 import type { Answer } from "../../../src/resolve/answer.ts";
 import type { Resolver } from "../../../src/resolve/resolver.ts";
@@ -52,6 +53,7 @@ export function createFakeResolver(clock: FakeClock): FakeResolver {
     clients,
     questions,
     mostWaiting: () => mostWaiting,
+    takesLoopProbe: () => false,
     refuse: ({ type }) => refused.get(type),
     lookup({ name }) {
       return cached.get(nameToText(name.octets.subarray(0, name.sizeBytes)))?.entry;
@@ -113,6 +115,7 @@ export function createFront(): { front: Front; resolver: FakeResolver; clock: Fa
     maxUdpReplySizeBytes: 1232,
     queryLog: undefined,
     resolver,
+    health: createHealthQuestion(nameBytes("cluster.local"), "5e1f"),
     clock,
     hashSeed: 0x5eed,
   };

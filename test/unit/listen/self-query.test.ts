@@ -2,26 +2,26 @@ import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { askOwnSocket } from "../../../src/listen/self-query.ts";
+import { createHealthQuestion } from "../../../src/listen/health-question.ts";
+import { type Answerer, askOwnSocket } from "../../../src/listen/self-query.ts";
 import { listenTcp } from "../../../src/listen/tcp-listener.ts";
 import { listenUdp } from "../../../src/listen/udp-listener.ts";
-import { ownQuestion } from "../../../src/wire/question.ts";
 import { createFakeClock } from "../../support/program/fake-clock.ts";
 import { nameBytes, replyTo, Type, u16 } from "../../support/messages/messages.ts";
 import { until } from "../../support/servers/scripted-upstream.ts";
-import { addressAnswer, createFront, tcpListenLimits } from "./front-parts.ts";
+import { createFront, tcpListenLimits } from "./front-parts.ts";
 import { describeWith } from "../../support/program/requirements.ts";
 
-const question = ownQuestion(nameBytes("self.test"), Type.A);
+const health = createHealthQuestion(nameBytes("cluster.local"), "5e1f");
 
-/** Asks, and says what came of it: undefined while nothing did. */
+/** Asks, and says who answered: "nobody yet" while that is open. */
 function ask(address: { host: string; port: number }) {
   const clock = createFakeClock();
-  let answered: boolean | undefined;
-  void askOwnSocket(address, question, { protocol: "udp", timeoutMs: 1000 }, clock).then((isAnswered) => {
-    answered = isAnswered;
+  let answerer: Answerer | "nobody" | "nobody yet" = "nobody yet";
+  void askOwnSocket(address, health, { protocol: "udp", timeoutMs: 1000 }, clock).then((first) => {
+    answerer = first ?? "nobody";
   });
-  return { clock, answered: () => answered };
+  return { clock, answerer: () => answerer };
 }
 
 /** A server that does with a query what the test says. Its port. */
@@ -35,8 +35,7 @@ async function serve(answer: (query: Uint8Array, send: (reply: Uint8Array) => vo
 }
 
 async function listen(host: string) {
-  const { front, resolver, clock } = createFront();
-  resolver.cached.set("self.test", addressAnswer("self.test", clock.nowMs()));
+  const { front } = createFront();
   const listener = await listenUdp({ host, port: 0 }, front);
   onTestFinished(() => listener.close());
   return listener;
@@ -44,13 +43,12 @@ async function listen(host: string) {
 
 describe("asking oneself over TCP", () => {
   test("succeeds when the listener answers", async () => {
-    const { front, resolver, clock } = createFront();
-    resolver.cached.set("self.test", addressAnswer("self.test", clock.nowMs()));
+    const { front } = createFront();
     const listener = await listenTcp({ host: "127.0.0.1", port: 0 }, front, tcpListenLimits);
     onTestFinished(() => listener.close());
     const own = createFakeClock();
-    await expect(askOwnSocket(listener.address, question, { protocol: "tcp", timeoutMs: 1000 }, own)).resolves.toBe(
-      true,
+    await expect(askOwnSocket(listener.address, health, { protocol: "tcp", timeoutMs: 1000 }, own)).resolves.toBe(
+      "self",
     );
     expect(own.pendingTimers()).toBe(0);
   });
@@ -72,57 +70,59 @@ describe("asking oneself over TCP", () => {
       await once(server, "close");
     } else onTestFinished(() => void server.close());
     const options = { protocol: "tcp", timeoutMs: 1000 } as const;
-    await expect(askOwnSocket({ host: "127.0.0.1", port }, question, options, createFakeClock())).resolves.toBe(false);
+    await expect(askOwnSocket({ host: "127.0.0.1", port }, health, options, createFakeClock())).resolves.toBe(
+      undefined,
+    );
   });
 });
 
 describe("asking oneself", () => {
   test("succeeds when the listener answers, and leaves no timer", async () => {
     const listener = await listen("127.0.0.1");
-    const { clock, answered } = ask(listener.address);
-    await until("it is over", () => answered() !== undefined);
-    expect(answered()).toBe(true);
+    const { clock, answerer } = ask(listener.address);
+    await until("it is over", () => answerer() !== "nobody yet");
+    expect(answerer()).toBe("self");
     expect(clock.pendingTimers()).toBe(0);
   });
 
-  test("succeeds with any reply code: it was answered", async () => {
+  test("succeeds with any reply code, and tells that another process answered", async () => {
     const port = await serve((query, send) => send(replyTo(query, { rcode: 2 })));
-    const { answered } = ask({ host: "127.0.0.1", port });
-    await until("it is over", () => answered() !== undefined);
-    expect(answered()).toBe(true);
+    const { answerer } = ask({ host: "127.0.0.1", port });
+    await until("it is over", () => answerer() !== "nobody yet");
+    expect(answerer()).toBe("other");
   });
 
   test("fails when nothing comes in time", async () => {
     let received = 0;
     const port = await serve(() => (received += 1));
-    const { clock, answered } = ask({ host: "127.0.0.1", port });
+    const { clock, answerer } = ask({ host: "127.0.0.1", port });
     await until("it was asked", () => received === 1);
     await clock.advance(999);
-    expect(answered()).toBeUndefined();
+    expect(answerer()).toBe("nobody yet");
     await clock.advance(1);
-    expect(answered()).toBe(false);
+    expect(answerer()).toBe("nobody");
   });
 
   test("fails at once when nobody listens", async () => {
     const listener = await listen("127.0.0.1");
     await listener.close();
-    const { clock, answered } = ask(listener.address);
-    await until("it is over", () => answered() !== undefined);
-    expect(answered()).toBe(false);
+    const { clock, answerer } = ask(listener.address);
+    await until("it is over", () => answerer() !== "nobody yet");
+    expect(answerer()).toBe("nobody");
     expect(clock.pendingTimers()).toBe(0);
   });
 
   test("fails at once, and harms nothing, when there is no way to the address", async () => {
     // The kernel lets nobody connect to the broadcast address who has not asked for that: nothing is sent.
-    const { answered } = ask({ host: "255.255.255.255", port: 53 });
-    await until("it is over", () => answered() !== undefined, 2000);
-    expect(answered()).toBe(false);
+    const { answerer } = ask({ host: "255.255.255.255", port: 53 });
+    await until("it is over", () => answerer() !== "nobody yet", 2000);
+    expect(answerer()).toBe("nobody");
   });
 
   test("may end before it is connected", async () => {
-    const { clock, answered } = ask({ host: "127.0.0.1", port: 53 });
+    const { clock, answerer } = ask({ host: "127.0.0.1", port: 53 });
     await clock.advance(1000);
-    expect(answered()).toBe(false);
+    expect(answerer()).toBe("nobody");
   });
 
   const wrong: [string, (query: Uint8Array) => Uint8Array][] = [
@@ -136,15 +136,15 @@ describe("asking oneself", () => {
       send(reply(query));
       received += 1;
     });
-    const { clock, answered } = ask({ host: "127.0.0.1", port });
+    const { clock, answerer } = ask({ host: "127.0.0.1", port });
     await until("it was asked", () => received === 1);
     await until("the reply had its time", () => {
       received += 1;
       return received > 5;
     });
-    expect(answered()).toBeUndefined();
+    expect(answerer()).toBe("nobody yet");
     await clock.advance(1000);
-    expect(answered()).toBe(false);
+    expect(answerer()).toBe("nobody");
   });
 
   function withOtherId(reply: Uint8Array): Uint8Array {
@@ -157,8 +157,8 @@ describe("asking oneself", () => {
 describeWith(["::1"], "asking oneself on ::1", () => {
   test("succeeds when the listener answers", async () => {
     const listener = await listen("::1");
-    const { answered } = ask(listener.address);
-    await until("it is over", () => answered() !== undefined);
-    expect(answered()).toBe(true);
+    const { answerer } = ask(listener.address);
+    await until("it is over", () => answerer() !== "nobody yet");
+    expect(answerer()).toBe("self");
   });
 });

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { createAccessList } from "../../../src/listen/access-list.ts";
 import { listenTcp, type TcpListenLimits } from "../../../src/listen/tcp-listener.ts";
+import { composeQuery } from "../../../src/wire/question.ts";
 import { openTcp, type TcpClient } from "../../support/messages/ask.ts";
 import { findFreePort } from "../../support/servers/free-port.ts";
 import { buildQuery, concat, readMessage, Type, u16 } from "../../support/messages/messages.ts";
@@ -20,10 +21,10 @@ async function listen(limits: Partial<TcpListenLimits> = {}, host = "127.0.0.1")
 
   /** A client, and how to ask on it. Resolves when the listener has accepted it. */
   async function open(): Promise<TcpClient> {
-    const before = listener.counters.acceptedConnections;
+    const before = listener.takenCount();
     const client = await openTcp(listener.address.port, host);
     onTestFinished(() => void client.socket.destroy());
-    await until("it is accepted", () => listener.counters.acceptedConnections > before);
+    await until("it is accepted", () => listener.takenCount() > before);
     return client;
   }
 }
@@ -47,6 +48,20 @@ describe("a TCP listener", () => {
     expect([listener.protocol, counters.protocol]).toStrictEqual(["tcp", "tcp"]);
     expect(await isServed(await open())).toBe(true);
     expect([counters.openConnections, counters.acceptedConnections]).toStrictEqual([1, 1]);
+  });
+
+  test("counts no connection on which nodens asked itself, and one without a query at its end", async () => {
+    const { open, counters, front } = await listen();
+    const query = composeQuery(front.health.question);
+    const own = await open();
+    own.socket.write(concat([u16(query.length), query]));
+    expect(await own.read(1)).toHaveLength(1);
+    own.socket.destroy();
+    await until("it is closed", () => counters.openConnections === 0);
+    expect([counters.acceptedConnections, counters.requestsByType.some((count) => count > 0)]).toEqual([0, false]);
+    const silent = await open();
+    silent.socket.destroy();
+    await until("it is counted", () => counters.acceptedConnections === 1);
   });
 
   test("closes the connection of a client that may not ask, without a reply", async () => {
@@ -221,11 +236,10 @@ describe("more connections than allowed", () => {
     for (let count = 0; count < 60; count += 1) clients.push(await open());
     expect(await isServed(clients.at(-1) as TcpClient)).toBe(true);
     await until("the others are closed", () => clients.filter((client) => client.isEnded()).length === 50);
-    expect([counters.openConnections, counters.acceptedConnections, counters.evictedConnections]).toStrictEqual([
-      10, 60, 50,
-    ]);
+    expect([counters.openConnections, counters.evictedConnections]).toStrictEqual([10, 50]);
     for (const client of clients) client.socket.destroy();
     await until("all are gone", () => counters.openConnections === 0);
+    await until("all are counted", () => counters.acceptedConnections === 60);
   });
 });
 

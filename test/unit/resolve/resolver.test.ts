@@ -109,12 +109,6 @@ describe("the order of the steps", () => {
     expect(chain.asked).toHaveLength(0);
   });
 
-  test("our own probe is dropped", () => {
-    const chain = createChain();
-    const probe = chain.loopGuard.probeFor(Uint8Array.of(0));
-    expect(chain.resolve(probe, client)).toEqual({ kind: "dropped", reason: "loop" });
-  });
-
   test("a remembered failure comes before joining: it takes no place in the queue", async () => {
     const chain = createChain();
     void chain.resolve(question, client);

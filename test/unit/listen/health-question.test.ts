@@ -1,0 +1,67 @@
+import { describe, expect, test } from "vitest";
+import { createHealthQuestion } from "../../../src/listen/health-question.ts";
+import { composeQuery } from "../../../src/wire/question.ts";
+import { createQueryView, readQuery } from "../../../src/wire/query.ts";
+import { buildQuery, nameBytes, readMessage, Type } from "../../support/messages/messages.ts";
+
+const zone = nameBytes("cluster.local");
+const health = createHealthQuestion(zone, "5e1f");
+const name = "nodens-health.cluster.local";
+
+function viewOf(packet: Uint8Array) {
+  const view = createQueryView(0x5eed);
+  expect(readQuery(packet, packet.length, view)).toBe(0);
+  return view;
+}
+
+function answerTo(packet: Uint8Array): Uint8Array {
+  const target = new Uint8Array(600).fill(0xaa);
+  return target.slice(0, health.answer(target, viewOf(packet)));
+}
+
+describe("the health question", () => {
+  test("is a name of its own in the cluster zone, for a type that no client looks up", () => {
+    const { questions } = readMessage(composeQuery(health.question));
+    expect(questions).toMatchObject([{ name, type: Type.HINFO, class: 1 }]);
+  });
+
+  test.each<[string, string, string]>([
+    ["from the address that is asked, as the kernel sends it", "169.254.20.10", "169.254.20.10"],
+    ["over loopback", "127.0.0.1", "127.0.0.53"],
+    ["over loopback of IPv6", "::1", "::1"],
+    ["from an IPv6 address that the settings spell otherwise", "fd00::a", "FD00:0:0::000A"],
+  ])("is asked %s", (_name, client, host) => {
+    expect(health.isAsked(viewOf(composeQuery(health.question)), client, host)).toBe(true);
+    expect(health.isAsked(viewOf(buildQuery(name.toUpperCase(), Type.HINFO)), client, host)).toBe(true);
+  });
+
+  test.each<[string, string, string]>([
+    ["by a pod", name, "10.0.0.1"],
+    ["for a name below it", `a.${name}`, "127.0.0.1"],
+    ["for the zone above it", "cluster.local", "127.0.0.1"],
+    ["for another zone", "nodens-health.example", "127.0.0.1"],
+  ])("is not asked %s", (_name, asked, client) => {
+    expect(health.isAsked(viewOf(buildQuery(asked, Type.HINFO)), client, "169.254.20.10")).toBe(false);
+  });
+});
+
+describe("its answer", () => {
+  test.each([
+    ["with EDNS", composeQuery(health.question)],
+    ["without", buildQuery(name, Type.HINFO)],
+  ])("is one record that nobody keeps, %s", (_name, packet) => {
+    const { rcode, answers, authorities, questions } = readMessage(answerTo(packet));
+    expect([rcode, authorities, questions[0]?.name]).toEqual([0, [], name]);
+    expect(answers).toMatchObject([{ name, type: Type.HINFO, ttl: 0 }]);
+  });
+
+  test("tells processes apart", () => {
+    const other = createHealthQuestion(zone, "0abc");
+    const answer = answerTo(composeQuery(health.question));
+    expect([health.isOwnAnswer(answer), other.isOwnAnswer(answer)]).toEqual([true, false]);
+  });
+
+  test("is no denial by a process that does not know the question", () => {
+    expect(health.isOwnAnswer(composeQuery(health.question))).toBe(false);
+  });
+});
