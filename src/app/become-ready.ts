@@ -1,5 +1,6 @@
 /*
- * From starting to ready: an upstream answered, nothing loops, and a query through our own socket was answered.
+ * From starting to ready: the cluster's zone was answered over a way that cluster names take, nothing loops, and our own socket
+ * answers.
  */
 import type { Attachment } from "../attach/attachment.ts";
 import type { LoopGuard } from "../resolve/loop-guard.ts";
@@ -22,8 +23,8 @@ export interface ReadinessParts {
   readonly knowledge: ZoneKnowledge;
   readonly clock: Clock;
   readonly log: Log;
-  /** Asks the zone about itself, once. Never rejects. */
-  learn(): Promise<void>;
+  /** Asks the zone about itself, once, as any cluster name is asked. Resolves with whether it was answered; never rejects. */
+  learn(): Promise<boolean>;
   /** Asks until the zone has shown its schema. Never rejects. */
   learnUntilShown(): Promise<void>;
 }
@@ -41,28 +42,31 @@ export async function becomeReady(parts: ReadinessParts): Promise<void> {
   const { lifeCycle, upstream, clock, log } = parts;
   for (let isFirst = true; lifeCycle.state() === "starting"; isFirst = false) {
     const asked = upstream.inForce();
-    await asked.probeAll();
+    // Servers are probed for what is said of them; no reply to a probe says that cluster names are answered.
+    const [isZoneAnswered] = await Promise.all([parts.learn(), asked.probeAll()]);
     if (lifeCycle.state() !== "starting") return;
-    const missing = await whatIsMissing(asked, parts);
+    const missing = await whatIsMissing(isZoneAnswered, parts);
     if (missing === undefined) {
-      await parts.learn();
       if (lifeCycle.becomeReady()) announce(asked, parts);
       if (!parts.knowledge.hasSchema()) void parts.learnUntilShown();
       return;
     }
     lifeCycle.explain(missing);
-    if (isFirst && !asked.hasAnswered())
-      log.warn({ upstream: describeServers(asked.routes) }, "no upstream server answers; serving, but not ready");
+    if (isFirst && !isZoneAnswered)
+      log.warn(
+        { upstream: describeServers(asked.routes) },
+        "the cluster's zone is not answered; serving, but not ready",
+      );
     await clock.pause(retryMs);
   }
 }
 
-async function whatIsMissing(asked: Upstream, parts: ReadinessParts): Promise<string | undefined> {
+async function whatIsMissing(isZoneAnswered: boolean, parts: ReadinessParts): Promise<string | undefined> {
   const { sockets, attachment, loopGuard } = parts;
   if (sockets.listeners.length === 0 || !attachment.areSocketsOpen()) return "an address could not be opened";
-  if (!asked.hasAnswered()) return "no upstream server has answered yet";
   if (loopGuard.isLooping()) return "the upstream leads back here";
-  return (await sockets.firstAnswers()) ? undefined : "a query through our own socket was not answered";
+  if (!isZoneAnswered) return "the cluster's zone has not been answered yet";
+  return sockets.findSilence();
 }
 
 function announce({ routes }: Upstream, { knowledge, log }: ReadinessParts): void {

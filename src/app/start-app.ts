@@ -76,7 +76,7 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
   });
   const chain = createLiveChain();
   const { resolver, loopGuard, knowledge } = chain;
-  const learn = async () => void (await learnZone(zone, knowledge, upstream.ask, clock));
+  const learn = () => learnZone(zone, knowledge, upstream.ask, clock);
   const watchForLoops = createLoopWatch({ upstream, loopGuard, lifeCycle, zone, clock, log });
   const accessList = createAccessList(rangesOf(settings));
   const maxUdpReplySizeBytes = settings.listen.maxUdpReplyBytes;
@@ -132,7 +132,7 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
       hashSeed,
       isTopLevelDomain,
       ask: upstream.ask,
-      learnZone: () => learn(),
+      learnZone: async () => void (await learn()),
       onRuleOff(rule, { name }) {
         const message = "upstream has a name that a search rule denied; the rule is off";
         log.warn({ rule: searchRules[rule].label, name: nameToText(name) }, message);

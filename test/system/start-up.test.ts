@@ -126,13 +126,15 @@ test("with an upstream that cannot be reached nodens serves, says so in one line
   const port = await findFreePort();
   const nodens = await runNodens({ flags: ["--upstream", `127.0.0.1:${port}`], waitUntilReady: false });
   onTestFinished(async () => void (await nodens.stop()));
-  await until("readiness says why", async () => /no upstream server has answered/.test(await readiness(nodens)));
+  await until("readiness says why", async () =>
+    /the cluster's zone has not been answered/.test(await readiness(nodens)),
+  );
   expect((await ask("udp", nodens.port, "early.example")).rcode).toBe(2);
   await until("it is in the log", () => nodens.logs().length > 0);
   // Long enough for it to have tried again.
   await delay(1200);
   expect(nodens.logs().map(({ level, msg }) => [level, msg])).toEqual([
-    ["warn", expect.stringContaining("no upstream server answers")],
+    ["warn", expect.stringContaining("the cluster's zone is not answered")],
   ]);
   expect(nodens.process.exitCode).toBeNull();
 

@@ -50,7 +50,7 @@ describe("the reasons", () => {
   test("say why it is not ready, the last explanation while starting", () => {
     const life = createLifeCycle();
     expect(life.reasons()).toEqual(["starting"]);
-    life.explain("no upstream server has answered yet");
+    life.explain("the cluster's zone has not been answered yet");
     life.explain("the upstream leads back here");
     expect(life.reasons()).toEqual(["the upstream leads back here"]);
   });

@@ -1,0 +1,78 @@
+import { describe, expect, test } from "vitest";
+import { becomeReady, type ReadinessParts } from "../../../src/app/become-ready.ts";
+import { createLoopGuard } from "../../../src/resolve/loop-guard.ts";
+import { createLifeCycle } from "../../../src/runtime/life-cycle.ts";
+import { createZoneKnowledge } from "../../../src/search/zone-knowledge.ts";
+import { nameBytes } from "../../support/messages/messages.ts";
+import { createFakeClock } from "../../support/program/fake-clock.ts";
+
+/** What there is to see. A test changes it while time passes. */
+interface Sight {
+  isZoneAnswered: boolean;
+  areSocketsOpen: boolean;
+  silence: string | undefined;
+}
+
+/** A nodens that starts, and sees everything that it needs unless `sight` says otherwise. */
+async function start(sight: Partial<Sight> = {}) {
+  const seen: Sight = { isZoneAnswered: true, areSocketsOpen: true, silence: undefined, ...sight };
+  const clock = createFakeClock();
+  const lifeCycle = createLifeCycle();
+  const loopGuard = createLoopGuard("5ec2e7");
+  const warnings: string[] = [];
+  // Only what is read of the parts: the rest needs sockets.
+  const upstream = { routes: [], probeAll: () => Promise.resolve(), hasAnswered: () => true };
+  const parts = {
+    lifeCycle,
+    loopGuard,
+    clock,
+    knowledge: createZoneKnowledge({ checkOneIn: 64 }),
+    upstream: { inForce: () => upstream },
+    sockets: { listeners: [{}], findSilence: () => Promise.resolve(seen.silence) },
+    attachment: { areSocketsOpen: () => seen.areSocketsOpen },
+    log: { info() {}, warn: (_fields: object, message: string) => void warnings.push(message) },
+    learn: () => Promise.resolve(seen.isZoneAnswered),
+    learnUntilShown: () => Promise.resolve(),
+  } as unknown as ReadinessParts;
+  void becomeReady(parts);
+  await clock.advance(0);
+  return { seen, clock, lifeCycle, loopGuard, warnings };
+}
+
+test("with everything seen nodens is ready at once", async () => {
+  expect((await start()).lifeCycle.state()).toBe("ready");
+});
+
+describe("nodens is not ready, and says why, while", () => {
+  test.each<[string, Partial<Sight>, Partial<Sight>]>([
+    ["the cluster's zone has not been answered yet", { isZoneAnswered: false }, { isZoneAnswered: true }],
+    ["an address could not be opened", { areSocketsOpen: false }, { areSocketsOpen: true }],
+    ["our own socket is silent", { silence: "our own socket is silent" }, { silence: undefined }],
+  ])("%s", async (reason, missing, present) => {
+    const { seen, clock, lifeCycle } = await start(missing);
+    await clock.advance(60_000);
+    expect([lifeCycle.state(), lifeCycle.reasons()]).toEqual(["starting", [reason]]);
+    Object.assign(seen, present);
+    await clock.advance(500);
+    expect(lifeCycle.state()).toBe("ready");
+  });
+
+  test("the upstream leads back here, which is said even where that leaves the zone unanswered", async () => {
+    const { seen, clock, lifeCycle, loopGuard } = await start({ isZoneAnswered: false });
+    loopGuard.startRound();
+    loopGuard.isOwnProbe(loopGuard.probeFor(nameBytes("cluster.local")));
+    await clock.advance(500);
+    expect(lifeCycle.reasons()).toEqual(["the upstream leads back here"]);
+    seen.isZoneAnswered = true;
+    loopGuard.startRound();
+    loopGuard.endRound();
+    await clock.advance(500);
+    expect(lifeCycle.state()).toBe("ready");
+  });
+});
+
+test("a zone that nobody answers is logged once", async () => {
+  const { clock, warnings } = await start({ isZoneAnswered: false });
+  await clock.advance(10_000);
+  expect(warnings).toEqual(["the cluster's zone is not answered; serving, but not ready"]);
+});
