@@ -149,6 +149,10 @@ for (const { mode, proxy, notrack = true, addresses = ownAddresses, asked } of r
       });
     }
 
+    test("what nodens asks itself, on the way of pods' queries too, is counted as nobody's: pods ask for addresses only", async () => {
+      expect(await requests(/type="(?!(?:A|AAAA)")/)).toBe(0);
+    });
+
     test("says that all is in place", async () => {
       expect(await nodens.metric("nodens_attached")).toBe(1);
       expect(await nodens.metric("nodens_failopen")).toBe(0);
@@ -165,12 +169,15 @@ for (const { mode, proxy, notrack = true, addresses = ownAddresses, asked } of r
       return clients[index]?.path ?? "";
     }
 
-    /** Queries for addresses: nodens itself asks for SOA only. */
-    async function answeredToPods(): Promise<number> {
+    function answeredToPods(): Promise<number> {
+      return requests(/type="(?:A|AAAA)"/);
+    }
+
+    async function requests(ofType: RegExp): Promise<number> {
       const { stdout } = await bed.node.run("curl", ["-sf", "http://127.0.0.1:9253/metrics"]);
       return stdout
         .split("\n")
-        .filter((line) => line.startsWith("coredns_dns_requests_total") && /type="(?:A|AAAA)"/.test(line))
+        .filter((line) => line.startsWith("coredns_dns_requests_total") && ofType.test(line))
         .reduce((sum, line) => sum + Number(line.split(" ").at(-1)), 0);
     }
 
