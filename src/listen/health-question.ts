@@ -19,7 +19,7 @@ import { composeOwnReply } from "../wire/shape-reply.ts";
 /** The question and its answer, for one process. */
 export interface HealthQuestion {
   readonly question: Question;
-  /** Whether `client` asks it at `host`, which it may do from that very address or over loopback. For queries of type HINFO only. */
+  /** Whether `client` asks it at `host`, which it may do from that very address. For queries of type HINFO only. */
   isAsked(query: ClientQuery, client: string, host: string): boolean;
   /** Writes the answer into `target` (room for 600 octets) and returns its size. */
   answer(target: Uint8Array, query: ClientQuery): number;
@@ -38,7 +38,7 @@ export function createHealthQuestion(zone: Uint8Array, instance: string): Health
     question,
     isAsked({ name: asked }, client, host) {
       if (asked.sizeBytes !== name.length || !equalOctets(asked.octets, 0, name)) return false;
-      return isThisMachine(client, host);
+      return isSameHost(client, host);
     },
     answer: (target, query) => composeOwnReply(target, query, record),
     isOwnAnswer: (reply) => equalOctets(reply, headerSizeBytes + name.length + 4, record),
@@ -49,11 +49,7 @@ function characterString(text: string): Uint8Array {
   return Uint8Array.from([text.length, ...new TextEncoder().encode(text)]);
 }
 
-/**
- * Whether a packet from `client` to `host`, both addresses, came from the machine itself: the kernel gives what is sent to one of
- * the machine's addresses that address as its source, or 127.0.0.1 within 127/8.
- */
-export function isThisMachine(client: string, host: string): boolean {
-  if (client === host || client.startsWith("127.") || client === "::1") return true;
-  return addressOctets(client).join() === addressOctets(host).join();
+/** Whether both addresses, in any spelling, are one: what comes from there was sent by the machine itself. */
+export function isSameHost(client: string, host: string): boolean {
+  return client === host || addressOctets(client).join() === addressOctets(host).join();
 }

@@ -21,7 +21,7 @@ interface AskOptions {
 }
 
 /**
- * Asks `address` the health question from a socket of its own. Who sent a reply to it in time, whatever its rcode; undefined for
+ * Asks `address` the health question, from that same address and a socket of its own. Who sent a reply to it in time, whatever its rcode; undefined for
  * nobody. Never rejects.
  */
 export async function askOwnSocket(
@@ -37,7 +37,8 @@ export async function askOwnSocket(
     const isOurs = message.length > 1 && readU16(message, HeaderOffset.id) === id;
     return isOurs && repeatsQuestion(message, question.name, question.type, question.class);
   }
-  const outcome = await askOnce(packet, { server: address, protocol, timeoutMs, clock, isReply });
+  // Left to itself, the kernel would ask a secondary address of an interface from the primary one.
+  const outcome = await askOnce(packet, { server: address, protocol, timeoutMs, clock, from: address.host, isReply });
   if (!("message" in outcome)) return undefined;
   return isOwnAnswer(outcome.message) ? "self" : "other";
 }

@@ -5,7 +5,7 @@ import { createServer, isIPv6, type Server, type Socket } from "node:net";
 import type { ServerAddress } from "../runtime/server-address.ts";
 import { bindSharedSocket, type SharedSocket } from "../runtime/shared-socket.ts";
 import { createQueryAnswerer, type Front } from "./answer-query.ts";
-import { isThisMachine } from "./health-question.ts";
+import { isSameHost } from "./health-question.ts";
 import { createListenCounters } from "./listen-counters.ts";
 import { type ClientConnection, type ConnectionLimits, serveConnection } from "./tcp-connection.ts";
 import type { Listener } from "./listener.ts";
@@ -50,7 +50,7 @@ export async function listenTcp(address: ServerAddress, front: Front, limits: Tc
     // Whether one from this machine is a client's shows with its first query: nodens asks itself too.
     let isCounted = false;
     let isOwn = false;
-    if (!isThisMachine(socket.remoteAddress ?? "", address.host)) count();
+    if (!isSameHost(socket.remoteAddress ?? "", address.host)) count();
 
     function count(): void {
       if (!isCounted) counters.acceptedConnections += 1;

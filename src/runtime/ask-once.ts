@@ -14,6 +14,8 @@ export interface OneShot {
   readonly protocol: "udp" | "tcp";
   readonly timeoutMs: number;
   readonly clock: Clock;
+  /** The address of this machine to ask from. Left out: the kernel chooses. */
+  readonly from?: string;
   /** Gives up at once when it is aborted. */
   readonly signal?: AbortSignal;
   /** Whether a message from the server is the reply. Others are counted and waited past. */
@@ -27,12 +29,12 @@ export type OneShotOutcome =
 
 /** Sends `message` and waits for its reply. The time is counted from sending, without the opening of a TCP connection. Never rejects. */
 export function askOnce(message: Uint8Array, oneShot: OneShot): Promise<OneShotOutcome> {
-  const { server, protocol, timeoutMs, clock, signal, isReply } = oneShot;
+  const { server, protocol, timeoutMs, clock, from, signal, isReply } = oneShot;
   const { promise, resolve } = Promise.withResolvers<OneShotOutcome>();
   let ignoredCount = 0;
   let sentMs = clock.nowMs();
   const fail = (failure: string) => finish({ failure, ignoredCount });
-  const close = (protocol === "udp" ? openUdp : openTcp)(message, server, {
+  const close = (protocol === "udp" ? openUdp : openTcp)(message, server, from, {
     sent: () => void (sentMs = clock.nowMs()),
     received(reply) {
       if (isReply(reply)) finish({ message: reply, elapsedMs: clock.nowMs() - sentMs, ignoredCount });
@@ -70,7 +72,7 @@ interface Events {
 }
 
 /** The socket is connected, so that the kernel drops what others send and reports a closed port. Returns what closes it. */
-function openUdp(message: Uint8Array, server: ServerAddress, events: Events): () => void {
+function openUdp(message: Uint8Array, server: ServerAddress, from: string | undefined, events: Events): () => void {
   const socket = createSocket(isIPv6(server.host) ? "udp6" : "udp4");
   let isOpen = true;
   socket.on("error", (error) => {
@@ -84,15 +86,19 @@ function openUdp(message: Uint8Array, server: ServerAddress, events: Events): ()
     events.sent();
     socket.send(message);
   });
-  socket.connect(server.port, server.host);
+  if (from === undefined) socket.connect(server.port, server.host);
+  else
+    socket.bind(0, from, () => {
+      if (isOpen) socket.connect(server.port, server.host);
+    });
   return () => {
     if (isOpen) socket.close();
     isOpen = false;
   };
 }
 
-function openTcp(message: Uint8Array, server: ServerAddress, events: Events): () => void {
-  const socket = connect(server.port, server.host);
+function openTcp(message: Uint8Array, server: ServerAddress, from: string | undefined, events: Events): () => void {
+  const socket = connect({ ...server, ...(from === undefined ? {} : { localAddress: from }) });
   let unread = Buffer.alloc(0);
   let isOpen = true;
   socket.on("error", (error) => {

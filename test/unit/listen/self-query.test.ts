@@ -4,6 +4,7 @@ import { type AddressInfo, createServer, type Socket } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { createHealthQuestion } from "../../../src/listen/health-question.ts";
 import { type Answerer, askOwnSocket } from "../../../src/listen/self-query.ts";
+import { openListeners } from "../../../src/listen/open-listeners.ts";
 import { listenTcp } from "../../../src/listen/tcp-listener.ts";
 import { listenUdp } from "../../../src/listen/udp-listener.ts";
 import { createFakeClock } from "../../support/program/fake-clock.ts";
@@ -83,6 +84,15 @@ describe("asking oneself", () => {
     await until("it is over", () => answerer() !== "nobody yet");
     expect(answerer()).toBe("self");
     expect(clock.pendingTimers()).toBe(0);
+  });
+
+  test.each(["udp", "tcp"] as const)("comes from the address that is asked, over %s", async (protocol) => {
+    const { front } = createFront();
+    const [udp, tcp] = await openListeners([{ host: "127.0.0.2", port: 0 }], front, tcpListenLimits);
+    for (const listener of [udp, tcp]) onTestFinished(() => listener?.close());
+    const address = (protocol === "udp" ? udp : tcp)?.address ?? { host: "", port: 0 };
+    // The kernel would have chosen 127.0.0.1, which is not answered as nodens itself.
+    await expect(askOwnSocket(address, health, { protocol, timeoutMs: 1000 }, createFakeClock())).resolves.toBe("self");
   });
 
   test("succeeds with any reply code, and tells that another process answered", async () => {
