@@ -4,11 +4,19 @@
  */
 import { LRUCache } from "lru-cache";
 import { isAddressType, isHostType, RrType } from "../wire/codes.ts";
-import { Flag } from "../wire/header.ts";
+import { Flag, headerSizeBytes } from "../wire/header.ts";
 import { hashName } from "../wire/name.ts";
 import type { ClientQuery } from "../wire/query.ts";
 import type { Question } from "../wire/question.ts";
-import { answersQuery, askedType, type CacheEntry, entrySizeBytes, hasName } from "./entry.ts";
+import {
+  answersQuery,
+  askedType,
+  type CacheEntry,
+  entrySizeBytes,
+  forAskedType,
+  hasName,
+  provesName,
+} from "./entry.ts";
 import { addressTypes, cacheKey } from "./key.ts";
 
 /** Budgets. A stale answer is kept `staleSeconds` after it expired, if there is room for so long. */
@@ -50,7 +58,8 @@ export interface AnswerCache {
   findStale(question: Question, nowMs: number): CacheEntry | undefined;
   /**
    * Keeps an entry and drops what it contradicts: the other kind for the same question and, when it is data or NODATA for an
-   * address type, the denial of the whole name. An entry that alone is over budget is not kept.
+   * address type, the denial of the whole name. A denial of the whole name is kept for its own type alone where the other address
+   * type has shown that the name exists. An entry that alone is over budget is not kept.
    */
   store(entry: CacheEntry): void;
   /** Drops what a reply contradicts that may not be kept itself: it is the newer word, and nothing older must come back as stale. */
@@ -61,6 +70,9 @@ export interface AnswerCache {
   clear(): void;
   readonly counters: CacheCounters;
 }
+
+/** How many names are remembered whose data may not be kept: few have TTL 0. */
+const maxUnkeptProofs = 4096;
 
 /** Creates an empty cache. */
 export function createAnswerCache(limits: CacheLimits): AnswerCache {
@@ -74,6 +86,9 @@ export function createAnswerCache(limits: CacheLimits): AnswerCache {
   };
   const answers = createStore(limits.answersSizeBytes, () => (counters.answerEvictions += 1));
   const denials = createStore(limits.denialsSizeBytes, () => (counters.denialEvictions += 1));
+
+  // Names that exist by the word of a reply that may not be kept, by name and type. A clash costs a question, never a wrong answer.
+  const unkeptProofs = new LRUCache<number, true>({ max: maxUnkeptProofs });
 
   function find(query: ClientQuery, nowMs: number): CacheEntry | undefined {
     const entry = match(query, nowMs);
@@ -97,9 +112,10 @@ export function createAnswerCache(limits: CacheLimits): AnswerCache {
     const key = cacheKey(query.name.hash, query.type, query.class, query.dnssecOk, checkingDisabled);
     const answer = read(answers, key, touches);
     if (answer !== undefined && nowMs < answer.expiresAtMs && answersQuery(answer, query)) return answer;
-    const denial = read(denials, key, touches) ?? findSharedDenial(query, checkingDisabled, touches);
+    const denial = read(denials, key, touches);
     if (denial !== undefined && nowMs < denial.expiresAtMs && answersQuery(denial, query)) return denial;
-    return undefined;
+    const shared = findSharedDenial(query, checkingDisabled, touches);
+    return shared !== undefined && nowMs < shared.expiresAtMs && answersQuery(shared, query) ? shared : undefined;
   }
 
   function findSharedDenial(query: ClientQuery, checkingDisabled: boolean, touches: boolean): CacheEntry | undefined {
@@ -115,9 +131,9 @@ export function createAnswerCache(limits: CacheLimits): AnswerCache {
   function existsForSeconds(query: ClientQuery, offset: number, nowMs: number): number {
     return Math.max(
       lifeSeconds(answers, query, offset, RrType.A, nowMs),
-      lifeSeconds(denials, query, offset, RrType.A, nowMs),
+      lifeSeconds(denials, query, offset, RrType.A, nowMs, provesName),
       lifeSeconds(answers, query, offset, RrType.AAAA, nowMs),
-      lifeSeconds(denials, query, offset, RrType.AAAA, nowMs),
+      lifeSeconds(denials, query, offset, RrType.AAAA, nowMs, provesName),
     );
   }
 
@@ -132,24 +148,50 @@ export function createAnswerCache(limits: CacheLimits): AnswerCache {
   }
 
   function store(entry: CacheEntry): void {
-    withdraw(entry);
-    (entry.kind === "answer" ? answers : denials).set(entry.key, entry);
+    const kept = isContradicted(entry) ? forAskedType(entry) : entry;
+    drop(kept);
+    unkeptProofs.delete(proofKey(kept));
+    (kept.kind === "answer" ? answers : denials).set(kept.key, kept);
   }
 
   function withdraw(entry: CacheEntry): void {
+    drop(isContradicted(entry) ? forAskedType(entry) : entry);
+    if (!isAddressType(askedType(entry))) return;
+    if (provesName(entry)) unkeptProofs.set(proofKey(entry), true);
+    else unkeptProofs.delete(proofKey(entry));
+  }
+
+  /** Drops everything older that says otherwise about the question, or about whether its name exists. */
+  function drop(entry: CacheEntry): void {
     answers.delete(entry.key);
     denials.delete(entry.key);
     if (entry.type === addressTypes) dropAddresses(entry);
-    // Data or NODATA for one address type: the name exists, so it is not denied for the other, whoever asks.
+    // The name exists, so it is not denied for the other type, whoever asks.
     else if (isAddressType(entry.type)) for (const key of siblingKeys(entry, addressTypes)) denials.delete(key);
   }
 
-  /** A name that is denied has no addresses: musl throws away data for one type beside NXDOMAIN for the other. */
+  /** A name that is denied has no addresses. Only where nothing proves that it exists (isContradicted). */
   function dropAddresses(denial: CacheEntry): void {
     for (const key of [...siblingKeys(denial, RrType.A), ...siblingKeys(denial, RrType.AAAA)]) {
       answers.delete(key);
       denials.delete(key);
     }
+  }
+
+  /**
+   * Whether a denial of the whole name came from a server that denies types: the other address type has, or had, data or NODATA at
+   * that name, of whatever age, for only news of its own type are newer.
+   */
+  function isContradicted(entry: CacheEntry): boolean {
+    if (entry.type !== addressTypes) return false;
+    const otherType = askedType(entry) === RrType.A ? RrType.AAAA : RrType.A;
+    if (unkeptProofs.has(proofKey(entry, otherType))) return true;
+    return siblingKeys(entry, otherType).some((key) => {
+      const other = answers.peek(key) ?? denials.peek(key);
+      if (other === undefined || other.type !== otherType || other.class !== entry.class) return false;
+      const name = entry.octets.subarray(headerSizeBytes, headerSizeBytes + entry.nameSizeBytes);
+      return hasName(other, name, name.length) && provesName(other);
+    });
   }
 
   return {
@@ -169,6 +211,7 @@ export function createAnswerCache(limits: CacheLimits): AnswerCache {
     clear() {
       answers.clear();
       denials.clear();
+      unkeptProofs.clear();
     },
     counters,
   };
@@ -190,17 +233,23 @@ function lifeSeconds(
   offset: number,
   type: number,
   nowMs: number,
+  counts: (entry: CacheEntry) => boolean = () => true,
 ): number {
   const { octets, sizeBytes, seed, hash } = query.name;
   const nameHash = offset === 0 ? hash : hashName(octets, offset, sizeBytes, seed);
   const entry = store.peek(cacheKey(nameHash, type, query.class, query.dnssecOk, (query.flags & Flag.CD) !== 0));
-  if (entry === undefined || entry.type !== type) return 0;
+  if (entry === undefined || entry.type !== type || !counts(entry)) return 0;
   const name = octets.subarray(offset, sizeBytes);
   return hasName(entry, name, name.length) ? Math.max(0, Math.floor((entry.expiresAtMs - nowMs) / 1000)) : 0;
 }
 
 function read(store: LRUCache<number, CacheEntry>, key: number, touches: boolean): CacheEntry | undefined {
   return touches ? store.get(key) : store.peek(key);
+}
+
+/** The key of what is known of a name by an address type, whatever DO and CD its clients send. */
+function proofKey(entry: CacheEntry, type = askedType(entry)): number {
+  return cacheKey(entry.nameHash, type, entry.class, false, false);
 }
 
 /** The keys of the same name for another type, with and without DO and CD. */

@@ -1,7 +1,8 @@
 /*
  * One thing that the cache knows: a stored message, the question it answers, and its moments.
  */
-import { Flag, headerSizeBytes } from "../wire/header.ts";
+import { isHostType, Rcode } from "../wire/codes.ts";
+import { Flag, HeaderOffset, headerSizeBytes, rcodeMask } from "../wire/header.ts";
 import { readU16 } from "../wire/octets.ts";
 import type { ClientQuery } from "../wire/query.ts";
 import type { Question } from "../wire/question.ts";
@@ -9,7 +10,6 @@ import type { Reply } from "../wire/reply.ts";
 import { type StoredMessage, storeMessage } from "../wire/stored-message.ts";
 import { addressTypes, cacheKey } from "./key.ts";
 import type { Lifetime } from "./lifetime.ts";
-import { isHostType } from "../wire/codes.ts";
 
 /** An entry. Its octets hold the question's name folded, so that they are also what a lookup compares with. */
 export interface CacheEntry extends StoredMessage {
@@ -80,6 +80,19 @@ export function answersQuery(entry: CacheEntry, query: ClientQuery): boolean {
 /** The type that was asked for upstream, also where the entry holds for both address types. */
 export function askedType(entry: CacheEntry): number {
   return readU16(entry.octets, entry.questionEnd - 4);
+}
+
+/** A denial that holds for both address types, as one that holds for the type that was asked alone. */
+export function forAskedType(entry: CacheEntry): CacheEntry {
+  const type = askedType(entry);
+  const { nameHash, class: rrClass, dnssecOk, checkingDisabled } = entry;
+  return { ...entry, type, key: cacheKey(nameHash, type, rrClass, dnssecOk, checkingDisabled) };
+}
+
+/** Whether the entry says that its name exists: by data, by NODATA, or by an alias there, whatever became of its target. */
+export function provesName(entry: CacheEntry): boolean {
+  const rcode = readU16(entry.octets, HeaderOffset.flags) & rcodeMask;
+  return rcode === Rcode.NOERROR || readU16(entry.octets, HeaderOffset.answerCount) > 0;
 }
 
 /** Whether the entry's question has the folded name in the first `sizeBytes` octets of `name`. */

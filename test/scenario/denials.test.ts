@@ -160,14 +160,40 @@ describe("P2: news withdraw a shared denial", () => {
     expect(await fate(world, inside, "AAAA")).toBe(nxdomain);
   });
 
-  test("a denial that comes last holds for both: data for one beside NXDOMAIN for the other is what musl throws away", async () => {
+  test.each<[TypeName, UpstreamReply, TypeName]>([
+    ["A", { answers: [a(inside, "10.96.0.1", 30)] }, "AAAA"],
+    ["AAAA", { answers: [aaaa(inside, 1, 30)] }, "A"],
+    ["A", { answers: [a(inside, "10.96.0.1", 0)] }, "AAAA"],
+  ])(
+    "a denial that comes last is for its own type: %s exists, %o, for a server that denies %s",
+    async (type, data, other) => {
+      const world = createWorld();
+      await learn(world, inside, type, data);
+      await learn(world, inside, other, deniedInside);
+      const ttl = data.answers?.[0]?.ttl;
+      expect(await fate(world, inside, type)).toBe(ttl === 0 ? "asked" : 0);
+      expect(await fate(world, inside, other)).toBe(nxdomain);
+    },
+  );
+
+  test("NODATA seen for one type stays NODATA when the other is denied, under a suffix of the node too", async () => {
+    for (const name of [inside, "db.corp.internal"]) {
+      const world = createWorld({ suffixes: ["corp.internal"] });
+      await learn(world, name, "A", { authorities: [soa(".", 30, 30)] });
+      await learn(world, name, "AAAA", { rcode: nxdomain, authorities: [soa(".", 30, 30)] });
+      expect(await fate(world, name, "A")).toBe(0);
+      expect(await fate(world, name, "AAAA")).toBe(nxdomain);
+    }
+  });
+
+  test("a name that existed is denied for both types once each was denied", async () => {
     const world = createWorld();
-    await world.asks(inside, "A");
-    await world.asks(inside, "AAAA");
-    await world.upstream.answers({ answers: [a(inside, "10.96.0.1", 30)] }, { type: "A" });
-    await world.upstream.answers(deniedInside, { type: "AAAA" });
-    expect(await fate(world, inside, "A")).toBe(nxdomain);
-    expect(await fate(world, inside, "AAAA")).toBe(nxdomain);
+    await learn(world, inside, "A", { answers: [a(inside, "10.96.0.1", 4)] });
+    await world.passes(4);
+    await learn(world, inside, "AAAA", deniedInside);
+    await learn(world, inside, "A", deniedInside);
+    await world.passes(1);
+    expect(await fate(world, inside, "HTTPS")).toBe(nxdomain);
   });
 
   test("text at the name does not, for it is no address", async () => {

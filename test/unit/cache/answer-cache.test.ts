@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { type AnswerCache, type CacheLimits, createAnswerCache } from "../../../src/cache/answer-cache.ts";
 import { type CacheEntry, entrySizeBytes } from "../../../src/cache/entry.ts";
 import type { ClientQuery } from "../../../src/wire/query.ts";
-import { a, aaaa, Type, txt } from "../../support/messages/messages.ts";
+import { a, aaaa, cname, soa, Type, txt } from "../../support/messages/messages.ts";
 import {
   addressEntry,
   denialEntry,
@@ -239,16 +239,73 @@ describe("P2: a denial shared by A and AAAA", () => {
     expect(cache.find(askA, 0)).toMatchObject({ kind: "denial" });
   });
 
-  test("drops both addresses, fresh or not, and what was known to be empty", () => {
-    const cache = cacheWith(addressEntry(name, 300), nodataEntry(name, Type.AAAA, 300));
-    const denial = denialEntry(name, Type.AAAA, 5, 1000, true);
-    cache.store(denial);
-    expect(cache.find(askA, 1000)).toBe(denial);
-    expect(cache.find(askAaaa, 1000)).toBe(denial);
-    expect(cache.find(askA, 6000)).toBeUndefined();
-    expect(cache.findStale(questionFor(name, Type.A), 6000)).toBeUndefined();
-    expect(cache.usage("answer").entries).toBe(0);
+  test("by a second type takes the place of the first type's own", () => {
+    const cache = cacheWith(denialEntry(name, Type.A, 5), denialEntry(name, Type.AAAA, 300, 1000, true));
+    expect(cache.find(askA, 6000)).toMatchObject({ type: 0 });
     expect(cache.usage("denial").entries).toBe(1);
+  });
+
+  test("takes the data of its own type with it, whatever DO the data was asked with", () => {
+    const cache = cacheWith(addressEntry(name, 300, 0, { dnssecOk: true }), denialEntry(name, Type.A, 5, 1000, true));
+    expect(cache.find(queryFor(name, Type.A, { dnssecOk: true }), 1000)).toBeUndefined();
+    expect(cache.usage("answer").entries).toBe(0);
+  });
+});
+
+describe("a name that exists by the word of one address type, and is denied for the other", () => {
+  const aaaaDenial = denialEntry(name, Type.AAAA, 5, 1000, true);
+  const alias = entryFor(questionFor(name, Type.A), {
+    rcode: 3,
+    answers: [cname(name, "gone.example", 300)],
+    authorities: [soa(".", 300, 300)],
+  });
+
+  test.each([
+    ["data", addressEntry(name, 300)],
+    ["NODATA", nodataEntry(name, Type.A, 300)],
+    ["data for clients with DO", addressEntry(name, 300, 0, { dnssecOk: true })],
+    ["an alias to an absent name", alias],
+  ])("keeps %s", (_, proof) => {
+    const cache = cacheWith(proof, aaaaDenial);
+    expect(cache.find(queryFor(name, Type.A, { dnssecOk: proof.dnssecOk }), 1000)).toBe(proof);
+    expect(cache.find(askAaaa, 1000)).toMatchObject({ kind: "denial", type: Type.AAAA });
+  });
+
+  test("is denied for that type alone, also once the data has expired, which may still be given stale", () => {
+    const cache = cacheWith(addressEntry(name, 30), denialEntry(name, Type.AAAA, 5, 40_000, true));
+    expect(cache.find(askA, 40_000)).toBeUndefined();
+    expect(cache.find(queryFor(name, Type.HTTPS), 40_000)).toBeUndefined();
+    expect(cache.findStale(questionFor(name, Type.A), 40_000)).toBeDefined();
+    expect(cache.deniedForSeconds(askA, 0, 40_000)).toBe(0);
+  });
+
+  test("is denied for that type alone, where the data may not be kept", () => {
+    const cache = createAnswerCache(roomy);
+    cache.withdraw(addressEntry(name, 0));
+    cache.store(aaaaDenial);
+    expect(cache.find(askA, 1000)).toBeUndefined();
+    expect(cache.find(askAaaa, 1000)).toBeDefined();
+  });
+
+  test("is denied for both once its own type says so too", () => {
+    const aDenial = denialEntry(name, Type.A, 5, 2000, true);
+    const cache = cacheWith(addressEntry(name, 300), aaaaDenial, aDenial);
+    expect(cache.find(askA, 2000)).toBe(aDenial);
+    expect(cache.find(askAaaa, 2000)).toBe(aDenial);
+    expect(cache.usage("answer").entries).toBe(0);
+  });
+
+  test("is denied for both once its own type, whose data was not kept, says so too", () => {
+    const cache = createAnswerCache(roomy);
+    cache.withdraw(addressEntry(name, 0));
+    cache.store(denialEntry(name, Type.A, 5, 0, true));
+    cache.store(aaaaDenial);
+    expect(cache.find(askA, 1000)).toBe(aaaaDenial);
+  });
+
+  test("exists for the rules as long as the data lives, not as long as the denial", () => {
+    const cache = cacheWith(addressEntry(name, 3), denialEntry(name, Type.AAAA, 300, 0, true));
+    expect(cache.existsForSeconds(askA, 0, 0)).toBe(3);
   });
 });
 
@@ -324,11 +381,11 @@ describe("withdraw: a reply that is not kept is the newer word all the same", ()
     expect(cache.usage("answer").entries + cache.usage("denial").entries).toBe(0);
   });
 
-  test("a shared denial takes both addresses with it", () => {
+  test("a shared denial takes what it denies with it, and leaves the other address type", () => {
     const cache = cacheWith(addressEntry(name, 300), ipv6Entry(name, 300));
     cache.withdraw(denialEntry(name, Type.A, 0, 1000, true));
     expect(cache.find(askA, 1000)).toBeUndefined();
-    expect(cache.find(askAaaa, 1000)).toBeUndefined();
+    expect(cache.find(askAaaa, 1000)).toBeDefined();
   });
 
   test("what is of other names, types, DO and CD stays", () => {
