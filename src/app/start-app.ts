@@ -65,7 +65,7 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
   const zone = wireName(settings.cluster.domain);
   const lifeCycle = createLifeCycle();
   const limits = mutableLimitsOf(settings);
-  const hashSeed = randomInt(-0x8000_0000, 0x8000_0000);
+  const hashSeed = randomInt(2 ** 48 - 1);
   const upstream = await createLiveUpstream(settings, clock, (route, server, isUp) => {
     if (isUp) log.info({ route, server: formatServerAddress(server) }, "upstream server is back");
     // What is missing while starting is said once, for all servers.

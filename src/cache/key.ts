@@ -2,7 +2,8 @@
  * What makes two questions the same for the cache: folded name, type, class, DO and CD (RFC 4035 §3.2.1, §3.2.2).
  *
  * The key is one 32-bit integer, so that a lookup allocates nothing. Two questions may share a key; the entry's own question
- * decides, and a clash costs a miss, never a wrong answer. The seed in the name's hash keeps clashes out of reach of clients.
+ * decides, and a clash costs a miss, never a wrong answer. The name's hash is a keyed function, so which questions clash is chance, and
+ * no client can choose them.
  */
 
 /** Stands in the key for "A and AAAA alike": type 0 is reserved and never asked (RFC 6895 §3.1). */
@@ -17,8 +18,6 @@ export function cacheKey(
   checkingDisabled: boolean,
 ): number {
   const rest = (type << 16) ^ (rrClass << 2) ^ (dnssecOk ? 2 : 0) ^ (checkingDisabled ? 1 : 0);
-  let key = nameHash ^ Math.imul(rest, 0x9e37_79b1);
-  key = Math.imul(key ^ (key >>> 16), 0x85eb_ca6b);
-  key = Math.imul(key ^ (key >>> 13), 0xc2b2_ae35);
-  return key ^ (key >>> 16);
+  // The name's hash is spread already; an odd factor keeps questions for one name apart.
+  return nameHash ^ Math.imul(rest, 0x9e37_79b1);
 }

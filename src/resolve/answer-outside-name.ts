@@ -179,6 +179,6 @@ function evidenceOfAbsence(
 
 /** The same query for another folded name. */
 function queryForName(query: ClientQuery, name: Uint8Array): ClientQuery {
-  const { seed } = query.name;
-  return { ...query, name: { octets: name, sizeBytes: name.length, hash: hashName(name, 0, name.length, seed), seed } };
+  const hash = hashName(name, 0, name.length, query.name.seed);
+  return { ...query, name: { ...query.name, octets: name, sizeBytes: name.length, hash } };
 }

@@ -34,7 +34,7 @@ export interface ClientQuery {
   udpSizeBytes: number;
 }
 
-/** Creates an empty view whose names hash with `hashSeed`, any 32-bit integer. */
+/** Creates an empty view whose names hash with `hashSeed` (see createFoldedName). */
 export function createQueryView(hashSeed: number): ClientQuery {
   return {
     packet: new Uint8Array(0),

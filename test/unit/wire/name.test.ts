@@ -7,6 +7,7 @@ import {
   expandName,
   foldName,
   foldOctet,
+  hashName,
   isAtOrBelow,
   skipName,
 } from "../../../src/wire/name.ts";
@@ -27,6 +28,39 @@ function fold(octets: Uint8Array, hashSeed = seed): { name: string; hash: number
 function chainOfPointers(count: number): { packet: Uint8Array; last: number } {
   const pointers = Array.from({ length: count }, (_, index) => u16(0xc000 + (index === 0 ? 12 : 11 + 2 * index)));
   return { packet: join(header, Uint8Array.of(0), ...pointers), last: 13 + 2 * (count - 1) };
+}
+
+/** As its authors define it (C. 2016), over an array of state words. */
+function halfSipHash13(octets: Uint8Array, key0: number, key1: number): number {
+  const v = Int32Array.of(key0, key1, key0 ^ 0x6c79_6765, key1 ^ 0x7465_6462);
+  const [a, b, c, d] = [0, 1, 2, 3] as const;
+  const at = (index: number) => v[index] as number;
+  const rotate = (index: number, bits: number) => (v[index] = (at(index) << bits) | (at(index) >>> (32 - bits)));
+  const mix = (to: number, from: number, bits: number) => {
+    v[to] = at(to) + at(from);
+    rotate(from, bits);
+    v[from] = at(from) ^ at(to);
+  };
+  const round = () => {
+    mix(a, b, 5);
+    rotate(a, 16);
+    mix(c, d, 8);
+    mix(a, d, 7);
+    mix(c, b, 13);
+    rotate(c, 16);
+  };
+  const padded = new DataView(new ArrayBuffer((octets.length & ~3) + 4));
+  octets.forEach((octet, index) => padded.setUint8(index, octet));
+  padded.setUint8(padded.byteLength - 1, octets.length);
+  for (let offset = 0; offset < padded.byteLength; offset += 4) {
+    const word = padded.getInt32(offset, true);
+    v[d] = at(d) ^ word;
+    round();
+    v[a] = at(a) ^ word;
+  }
+  v[c] = at(c) ^ 0xff;
+  for (let index = 0; index < 3; index += 1) round();
+  return at(b) ^ at(d);
 }
 
 describe("foldName", () => {
@@ -79,12 +113,45 @@ describe("foldName", () => {
     expect(fold(wireName(one))).not.toHaveProperty("hash", (fold(wireName(other)) as { hash: number }).hash);
   });
 
-  test("the hash depends on the seed and is a 32-bit integer", () => {
-    const hashes = [0, 1, -1, 0x7fff_ffff].map(
+  test("the hash depends on every part of the seed and is a 32-bit integer", () => {
+    const hashes = [0, 1, 0x7fff_ffff, 0x1_0000_0000, 0x7fff_0000_0000].map(
       (hashSeed) => (fold(wireName("example"), hashSeed) as { hash: number }).hash,
     );
-    expect(new Set(hashes).size).toBe(4);
+    expect(new Set(hashes).size).toBe(5);
     for (const hash of hashes) expect(hash).toBe(Math.trunc(hash) | 0);
+  });
+
+  test("the hash is HalfSipHash-1-3 of the folded name, whatever its size", () => {
+    const sizes = Array.from({ length: 40 }, (_, index) => index + 1);
+    for (const name of [...sizes.map((size) => nameOfLabels(size)), longestName]) {
+      const folded = name.map(foldOctet);
+      expect(fold(name, seed + 7 * 2 ** 32)).toMatchObject({ hash: halfSipHash13(folded, seed, 7) });
+      expect(hashName(name, 0, name.length, seed)).toBe(halfSipHash13(folded, seed, 0));
+    }
+  });
+
+  test("names that clash under one seed do so under no other: no pair is chosen for all of them", () => {
+    const hashOf = (index: number, hashSeed: number) =>
+      (fold(wireName(`n${index}.evil.example`), hashSeed) as { hash: number }).hash & 0xffff;
+    const first = new Map<number, number>();
+    const clashing: [number, number][] = [];
+    for (let index = 0; index < 4000; index += 1) {
+      const earlier = first.get(hashOf(index, 1));
+      if (earlier === undefined) first.set(hashOf(index, 1), index);
+      else clashing.push([earlier, index]);
+    }
+    expect(clashing.length).toBeGreaterThan(50);
+    // Seeds that agree in their lowest octet, which was all that FNV-1a's clashes depended on.
+    for (const other of [0x101, 0x1_0000_0001]) {
+      const still = clashing.filter(([one, two]) => hashOf(one, other) === hashOf(two, other));
+      expect(still.length).toBeLessThan(3);
+    }
+  });
+
+  test("the hash of a name's end is that of the name it is", () => {
+    const name = wireName("Web.default.svc.cluster.local");
+    const end = wireName("svc.cluster.local");
+    expect(hashName(name, 12, name.length, seed)).toBe(hashName(end, 0, end.length, seed));
   });
 
   test.each([
