@@ -5,18 +5,20 @@ import { attachModes } from "../attach/modes.ts";
 import type { CacheLimits } from "../cache/answer-cache.ts";
 import type { AllowedRange } from "../listen/access-list.ts";
 import { formatServerAddress, type ServerAddress } from "../runtime/server-address.ts";
+import { clusterReverseZones } from "../settings/reverse-zones.ts";
 import type { Settings } from "../settings/settings-table.ts";
 import { planRoutes } from "../upstream/route-plan.ts";
 import { wireName } from "../wire/name-text.ts";
 
 /** Routes and bounds of the upstream, with the servers of the cluster: those of the settings or the embedded one. */
-export function upstreamOptionsOf({ cluster, upstream }: Settings, clusterServers: readonly ServerAddress[]) {
+export function upstreamOptionsOf(settings: Settings, clusterServers: readonly ServerAddress[]) {
+  const { cluster, upstream } = settings;
   const { outsideServers, stubDomains, clusterTransport, outsideTransport, maxSends, deadlineMs, tcp, udp, health } =
     upstream;
   return {
     routes: planRoutes({
       clusterDomain: cluster.domain,
-      reverseZones: cluster.reverseZones,
+      reverseZones: clusterReverseZones(settings),
       clusterServers,
       outsideServers,
       stubDomains,
@@ -43,7 +45,8 @@ export function upstreamOptionsOf({ cluster, upstream }: Settings, clusterServer
 }
 
 /** Limits that a reload changes in place: the parts read them at every use. */
-export function mutableLimitsOf({ cache, limits, search, upstream }: Settings) {
+export function mutableLimitsOf(settings: Settings) {
+  const { cache, limits, search, upstream } = settings;
   const cacheLimits: CacheLimits = {
     answersSizeBytes: cache.answersBytes,
     denialsSizeBytes: cache.denialsBytes,
@@ -65,6 +68,7 @@ export function mutableLimitsOf({ cache, limits, search, upstream }: Settings) {
       maxTtlSeconds: cache.maxTtlSeconds,
       maxDenialTtlSeconds: cache.maxDenialTtlSeconds,
       maxClusterDenialTtlSeconds: cache.maxClusterDenialTtlSeconds,
+      dynamicZones: clusterReverseZones(settings).map(wireName),
       staleAfterMs: cache.staleAfterMs,
       prefetches: cache.prefetch,
       answersOutsideNames: search.answerOutsideName,

@@ -4,7 +4,7 @@
  */
 import { LRUCache } from "lru-cache";
 import { isAddressType, isHostType, RrType } from "../wire/codes.ts";
-import { Flag, headerSizeBytes } from "../wire/header.ts";
+import { Flag } from "../wire/header.ts";
 import { hashName } from "../wire/name.ts";
 import type { ClientQuery } from "../wire/query.ts";
 import type { Question } from "../wire/question.ts";
@@ -17,7 +17,8 @@ import {
   hasName,
   provesName,
 } from "./entry.ts";
-import { addressTypes, cacheKey } from "./key.ts";
+import { addressTypes, cacheKey, keysOfName } from "./key.ts";
+import { createNameProofs } from "./name-proofs.ts";
 
 /** Budgets. A stale answer is kept `staleSeconds` after it expired, if there is room for so long. */
 export interface CacheLimits {
@@ -71,9 +72,6 @@ export interface AnswerCache {
   readonly counters: CacheCounters;
 }
 
-/** How many names are remembered whose data may not be kept: few have TTL 0. */
-const maxUnkeptProofs = 4096;
-
 /** Creates an empty cache. */
 export function createAnswerCache(limits: CacheLimits): AnswerCache {
   const counters: CacheCounters = {
@@ -86,9 +84,7 @@ export function createAnswerCache(limits: CacheLimits): AnswerCache {
   };
   const answers = createStore(limits.answersSizeBytes, () => (counters.answerEvictions += 1));
   const denials = createStore(limits.denialsSizeBytes, () => (counters.denialEvictions += 1));
-
-  // Names that exist by the word of a reply that may not be kept, by name and type. A clash costs a question, never a wrong answer.
-  const unkeptProofs = new LRUCache<number, true>({ max: maxUnkeptProofs });
+  const proofs = createNameProofs((key) => answers.peek(key) ?? denials.peek(key));
 
   function find(query: ClientQuery, nowMs: number): CacheEntry | undefined {
     const entry = match(query, nowMs);
@@ -148,50 +144,31 @@ export function createAnswerCache(limits: CacheLimits): AnswerCache {
   }
 
   function store(entry: CacheEntry): void {
-    const kept = isContradicted(entry) ? forAskedType(entry) : entry;
+    const kept = proofs.contradict(entry) ? forAskedType(entry) : entry;
     drop(kept);
-    unkeptProofs.delete(proofKey(kept));
+    proofs.noteKept(kept);
     (kept.kind === "answer" ? answers : denials).set(kept.key, kept);
   }
 
   function withdraw(entry: CacheEntry): void {
-    drop(isContradicted(entry) ? forAskedType(entry) : entry);
-    if (!isAddressType(askedType(entry))) return;
-    if (provesName(entry)) unkeptProofs.set(proofKey(entry), true);
-    else unkeptProofs.delete(proofKey(entry));
+    drop(proofs.contradict(entry) ? forAskedType(entry) : entry);
+    proofs.noteUnkept(entry);
   }
 
   /** Drops everything older that says otherwise about the question, or about whether its name exists. */
   function drop(entry: CacheEntry): void {
-    answers.delete(entry.key);
-    denials.delete(entry.key);
-    if (entry.type === addressTypes) dropAddresses(entry);
+    dropKey(entry.key);
+    const { nameHash, class: rrClass } = entry;
+    // A name that is denied has no addresses: nothing proves that it exists.
+    if (entry.type === addressTypes)
+      for (const type of [RrType.A, RrType.AAAA]) keysOfName(nameHash, type, rrClass).forEach(dropKey);
     // The name exists, so it is not denied for the other type, whoever asks.
-    else if (isAddressType(entry.type)) for (const key of siblingKeys(entry, addressTypes)) denials.delete(key);
+    else if (isAddressType(entry.type)) keysOfName(nameHash, addressTypes, rrClass).forEach(dropKey);
   }
 
-  /** A name that is denied has no addresses. Only where nothing proves that it exists (isContradicted). */
-  function dropAddresses(denial: CacheEntry): void {
-    for (const key of [...siblingKeys(denial, RrType.A), ...siblingKeys(denial, RrType.AAAA)]) {
-      answers.delete(key);
-      denials.delete(key);
-    }
-  }
-
-  /**
-   * Whether a denial of the whole name came from a server that denies types: the other address type has, or had, data or NODATA at
-   * that name, of whatever age, for only news of its own type are newer.
-   */
-  function isContradicted(entry: CacheEntry): boolean {
-    if (entry.type !== addressTypes) return false;
-    const otherType = askedType(entry) === RrType.A ? RrType.AAAA : RrType.A;
-    if (unkeptProofs.has(proofKey(entry, otherType))) return true;
-    return siblingKeys(entry, otherType).some((key) => {
-      const other = answers.peek(key) ?? denials.peek(key);
-      if (other === undefined || other.type !== otherType || other.class !== entry.class) return false;
-      const name = entry.octets.subarray(headerSizeBytes, headerSizeBytes + entry.nameSizeBytes);
-      return hasName(other, name, name.length) && provesName(other);
-    });
+  function dropKey(key: number): void {
+    answers.delete(key);
+    denials.delete(key);
   }
 
   return {
@@ -211,7 +188,7 @@ export function createAnswerCache(limits: CacheLimits): AnswerCache {
     clear() {
       answers.clear();
       denials.clear();
-      unkeptProofs.clear();
+      proofs.clear();
     },
     counters,
   };
@@ -245,16 +222,6 @@ function lifeSeconds(
 
 function read(store: LRUCache<number, CacheEntry>, key: number, touches: boolean): CacheEntry | undefined {
   return touches ? store.get(key) : store.peek(key);
-}
-
-/** The key of what is known of a name by an address type, whatever DO and CD its clients send. */
-function proofKey(entry: CacheEntry, type = askedType(entry)): number {
-  return cacheKey(entry.nameHash, type, entry.class, false, false);
-}
-
-/** The keys of the same name for another type, with and without DO and CD. */
-function siblingKeys({ nameHash, class: rrClass }: CacheEntry, type: number): number[] {
-  return [0, 1, 2, 3].map((bits) => cacheKey(nameHash, type, rrClass, (bits & 1) !== 0, (bits & 2) !== 0));
 }
 
 function createStore(maxSizeBytes: number, onEvict: () => void): LRUCache<number, CacheEntry> {

@@ -21,3 +21,8 @@ export function cacheKey(
   // The name's hash is spread already; an odd factor keeps questions for one name apart.
   return nameHash ^ Math.imul(rest, 0x9e37_79b1);
 }
+
+/** The keys of a name for a type, with and without DO and CD. */
+export function keysOfName(nameHash: number, type: number, rrClass: number): number[] {
+  return [0, 1, 2, 3].map((bits) => cacheKey(nameHash, type, rrClass, (bits & 1) !== 0, (bits & 2) !== 0));
+}

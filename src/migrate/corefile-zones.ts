@@ -2,7 +2,7 @@
  * The zones of a Corefile: the keys of server blocks (scheme, name or address range, port) in the form that settings take.
  */
 import { isIP } from "node:net";
-import { addressOctets } from "../runtime/server-address.ts";
+import { reverseZonesOf } from "../settings/reverse-zones.ts";
 import { isZone } from "../settings/zone-name.ts";
 import { isVariable } from "./corefile-placeholders.ts";
 import type { ServerBlock } from "./corefile.ts";
@@ -55,25 +55,7 @@ export function isAtOrBelow(zone: string, parent: string): boolean {
 /** The zones that a name or a range of addresses stands for; undefined when the prefix is longer than the address. */
 export function namesOf(name: string): string[] | undefined {
   const [, address = "", lengthText = ""] = /^([^/]+)\/(\d{1,3})$/.exec(name) ?? [];
-  if (isIP(address) !== 0) return reverseZones(address, Number(lengthText));
+  if (isIP(address) !== 0) return reverseZonesOf(address, Number(lengthText));
   const text = isVariable(name) ? name : name.toLowerCase();
   return [text.replace(/(?<=.)\.$/s, "") || "."];
-}
-
-/** Reverse zones end at whole octets, or hexadecimal digits for IPv6; a range between two is all the zones of the longer length. */
-function reverseZones(address: string, length: number): string[] | undefined {
-  const isV6 = isIP(address) === 6;
-  const octets = addressOctets(address);
-  if (length > octets.length * 8) return undefined;
-  const parts = isV6 ? octets.flatMap((octet) => [octet >> 4, octet & 15]) : octets;
-  const [bits, suffix] = isV6 ? [4, "ip6.arpa"] : [8, "in-addr.arpa"];
-  const count = Math.ceil(length / bits);
-  const last = parts[count - 1];
-  if (last === undefined) return [suffix];
-  const zoneCount = 2 ** (count * bits - length);
-  const firstLast = last - (last % zoneCount);
-  return Array.from({ length: zoneCount }, (_, index) => {
-    const own = [...parts.slice(0, count - 1), firstLast + index].toReversed();
-    return [...own.map((part) => part.toString(isV6 ? 16 : 10)), suffix].join(".");
-  });
 }

@@ -4,17 +4,19 @@
 import type { AnswerCache } from "../cache/answer-cache.ts";
 import { type CacheEntry, createEntry } from "../cache/entry.ts";
 import type { FailureMemory } from "../cache/failure-memory.ts";
-import { judgeLifetime } from "../cache/lifetime.ts";
+import { judgeLifetime, provesNothing } from "../cache/lifetime.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Absences } from "../search/absences.ts";
 import type { SearchScope } from "../search/search-scope.ts";
 import type { ZoneKnowledge } from "../search/zone-knowledge.ts";
 import type { ExchangeResult } from "../upstream/exchange.ts";
+import { followChain } from "../wire/answer-chain.ts";
 import { ExtendedError, isAddressType, Rcode } from "../wire/codes.ts";
 import { soaOf } from "../wire/denial.ts";
 import { Flag } from "../wire/header.ts";
-import { equalOctets } from "../wire/name.ts";
+import { equalOctets, isAtOrBelow } from "../wire/name.ts";
 import { type Question, questionKey } from "../wire/question.ts";
+import { aliasesFirst, withoutProofs } from "../wire/rebuild-reply.ts";
 import type { Reply } from "../wire/reply.ts";
 import type { Answer } from "./answer.ts";
 import { type StaleAnswers, staleTtlSeconds } from "./stale-answers.ts";
@@ -23,8 +25,10 @@ import { type StaleAnswers, staleTtlSeconds } from "./stale-answers.ts";
 export interface KeepLimits {
   readonly maxTtlSeconds: number;
   readonly maxDenialTtlSeconds: number;
-  /** Inside the cluster zone: people create Services and expect them. */
+  /** Inside the cluster zone and among its reverse names: people create Services and expect them. */
   readonly maxClusterDenialTtlSeconds: number;
+  /** Zones whose names come and go as the cluster's do: its reverse zones. Folded, wire form. */
+  readonly dynamicZones: readonly Uint8Array[];
 }
 
 /** What keeping a reply reads and writes. */
@@ -72,20 +76,23 @@ export function createReplyKeeper(parts: KeepParts): ReplyKeeper {
     return { kind: "error", rcode, extendedError };
   }
 
-  function keep(question: Question, reply: Reply): Answer {
+  function keep(question: Question, received: Reply): Answer {
     const nowMs = clock.nowMs();
     const isInScope = parts.scope(question.name);
-    if (isInScope) learnFrom(question, reply, nowMs);
+    if (isInScope) learnFrom(question, received, nowMs);
     const { maxTtlSeconds } = limits;
-    const lifetime = judgeLifetime(reply, question, {
-      maxTtlSeconds,
-      maxDenialTtlSeconds: isInScope
-        ? Math.min(limits.maxClusterDenialTtlSeconds, limits.maxDenialTtlSeconds)
-        : limits.maxDenialTtlSeconds,
-    });
+    const isShortLived = isInScope || limits.dynamicZones.some((zone) => isAtOrBelow(question.name, zone));
+    const maxDenialTtlSeconds = isShortLived
+      ? Math.min(limits.maxClusterDenialTtlSeconds, limits.maxDenialTtlSeconds)
+      : limits.maxDenialTtlSeconds;
+    const stripped = question.dnssecOk ? received : withoutProofs(received, question);
+    const chain = followChain(stripped, question);
+    const lifetime = judgeLifetime(stripped, question, { maxTtlSeconds, maxDenialTtlSeconds }, chain);
+    const reply = aliasesFirst(stripped, chain);
     const isSharedDenial = isInScope && absences.isOn("deniedName", nowMs) && isWholeNameDenied(question, reply);
     const entry = createEntry(question, reply, lifetime, maxTtlSeconds, isSharedDenial, nowMs);
-    store(entry, question, reply, lifetime.ttlSeconds > 0);
+    if (provesNothing(reply, lifetime) && parts.stale.has(question)) parts.counters.unkeptReplies += 1;
+    else store(entry, question, reply, lifetime.ttlSeconds > 0);
     return freshAnswer(entry);
   }
 

@@ -48,12 +48,16 @@ export function composeAlias(question: Question, target: Reply, ageSeconds: numb
 /** No alias of ours lives longer, whatever the records behind it say: a Service may appear in its place. */
 const maxAliasTtlSeconds = 5;
 
+/** What may stand behind an alias of ours: addresses, the way to them, and what denies them. */
+const aliasedTypes: ReadonlySet<number> = new Set([RrType.A, RrType.AAAA, RrType.CNAME, RrType.NS, RrType.SOA]);
+
 function agedTtl(record: RecordView, packet: Uint8Array, ageSeconds: number): number {
   return Math.max(1, readU32(packet, record.ttlOffset) - ageSeconds);
 }
 
 /** A record with its names written out. Undefined for a type whose data is not understood. */
 function uncompressed(record: RecordView, packet: Uint8Array, ageSeconds: number): Uint8Array | undefined {
+  if (!aliasedTypes.has(record.type)) return undefined;
   const owner = expandName(packet, record.owner, packet.length);
   const data = uncompressedData(record, packet);
   if (typeof owner === "number" || data === undefined) return undefined;

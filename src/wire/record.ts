@@ -7,23 +7,51 @@ import { expandName, skipName } from "./name.ts";
 import { writeU16, writeU32 } from "./octets.ts";
 import type { RecordView } from "./reply.ts";
 
+/** How many octets stand before the names in the data, how many names, and how many octets behind them (RFC 1035 §3.3, RFC 2782). */
+const layouts = new Map([
+  [RrType.CNAME, { before: 0, names: 1, behind: 0 }],
+  [RrType.NS, { before: 0, names: 1, behind: 0 }],
+  [RrType.PTR, { before: 0, names: 1, behind: 0 }],
+  [RrType.DNAME, { before: 0, names: 1, behind: 0 }],
+  [RrType.MX, { before: 2, names: 1, behind: 0 }],
+  [RrType.SRV, { before: 6, names: 1, behind: 0 }],
+  // Serial, refresh, retry, expire, minimum.
+  [RrType.SOA, { before: 0, names: 2, behind: 20 }],
+] as [number, { before: number; names: number; behind: number }][]);
+
+/**
+ * Whether data of this type may hold compressed names: that of RFC 1035 and of some types before RFC 3597 §4, which forbade it. Only
+ * those with a layout above can be written out.
+ */
+export function mayHoldPointers(type: number): boolean {
+  return layouts.has(type) || obsoleteTypesWithNames.has(type);
+}
+
+/** MD, MF, MB, MG, MR, MINFO, RP, AFSDB, RT, SIG, PX, NXT, NAPTR, A6. */
+const obsoleteTypesWithNames: ReadonlySet<number> = new Set([3, 4, 7, 8, 9, 14, 17, 18, 21, 24, 26, 30, 35, 38]);
+
 /**
  * The data of a record of class IN with its names written out, folded. A view of `packet` where there are no names, else a new array.
- * Undefined for a type that is not understood here (A, AAAA, CNAME, NS and SOA are), and for data that does not add up.
+ * Undefined for a type that is not understood here, and for data that does not add up.
  */
 export function uncompressedData(record: RecordView, packet: Uint8Array): Uint8Array | undefined {
   if (record.class !== RrClass.IN) return undefined;
   const raw = packet.subarray(record.dataOffset, record.end);
   if (record.type === RrType.A || record.type === RrType.AAAA) return raw;
-  if (record.type !== RrType.CNAME && record.type !== RrType.SOA && record.type !== RrType.NS) return undefined;
-  const first = expandName(packet, record.dataOffset, record.end);
-  const firstEnd = skipName(packet, record.dataOffset, record.end);
-  if (typeof first === "number" || firstEnd < 0) return undefined;
-  if (record.type !== RrType.SOA) return firstEnd === record.end ? first : undefined;
-  const second = expandName(packet, firstEnd, record.end);
-  // Serial, refresh, retry, expire, minimum (RFC 1035 §3.3.13).
-  if (typeof second === "number" || skipName(packet, firstEnd, record.end) + 20 !== record.end) return undefined;
-  return Uint8Array.from([...first, ...second, ...raw.subarray(-20)]);
+  const layout = layouts.get(record.type);
+  if (layout === undefined) return undefined;
+  const parts = [raw.subarray(0, layout.before)];
+  let at = record.dataOffset + layout.before;
+  for (let index = 0; index < layout.names; index += 1) {
+    const name = expandName(packet, at, record.end);
+    const nameEnd = skipName(packet, at, record.end);
+    if (typeof name === "number" || nameEnd < 0) return undefined;
+    parts.push(name);
+    at = nameEnd;
+  }
+  if (at + layout.behind !== record.end) return undefined;
+  parts.push(packet.subarray(at, record.end));
+  return Uint8Array.from(parts.flatMap((part) => [...part]));
 }
 
 /** A new array with a record of class IN. `owner` is in wire form, `data` as the type wants it, without pointers. */

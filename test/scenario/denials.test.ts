@@ -149,8 +149,8 @@ describe("P2: news withdraw a shared denial", () => {
     expect(await fate(world, inside, "AAAA")).toBe("asked");
   });
 
-  test("NODATA that is not kept, for it has no SOA", async () => {
-    const world = await deniedThen({});
+  test("NODATA that is not kept, for its SOA has TTL 0", async () => {
+    const world = await deniedThen({ authorities: [soa("cluster.local", 0, 0)] });
     expect(await fate(world, inside, "A")).toBe("asked");
     expect(await fate(world, inside, "AAAA")).toBe("asked");
   });

@@ -2,7 +2,7 @@
  * What clients are told while upstream fails or is slow: an old answer if there is one, else SERVFAIL, remembered for a moment.
  */
 import { describe, expect, test } from "vitest";
-import { a, soa, type ReadMessage } from "../support/messages/messages.ts";
+import { a, cname, soa, type ReadMessage } from "../support/messages/messages.ts";
 import {
   type Asked,
   createWorld,
@@ -311,10 +311,22 @@ describe("C13: what a refresh brings", () => {
 
   test("C13: NXDOMAIN that cannot be kept does too: what was denied is not given as an answer again", async () => {
     const world = await worldWithStale();
-    await learn(world, name, "A", { rcode: nxdomain });
+    await learn(world, name, "A", { rcode: nxdomain, authorities: [soa("example", 0, 0)] });
     const asked = await world.asks(name, "A");
     await world.upstream.fails();
     expect(asked.reply()).toMatchObject({ rcode: servfail, answers: [] });
+  });
+
+  test.each<[string, UpstreamReply]>([
+    ["an alias alone", { answers: [cname(name, "b.example", 300)] }],
+    ["an empty reply without SOA", {}],
+    ["an address of another name", { answers: [a("other.example", "192.0.2.1", 300)] }],
+  ])("%s does not: it is relayed, and no ground to throw away what was known", async (_, junk) => {
+    const world = await worldWithStale();
+    await learn(world, name, "A", junk);
+    const asked = await world.asks(name, "A", withEdns);
+    await world.upstream.fails();
+    expect(told(asked)).toMatchObject(stale);
   });
 
   test("a cluster name that was deleted is not given as an answer again where denials are not kept at all", async () => {

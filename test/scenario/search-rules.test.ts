@@ -121,7 +121,7 @@ describe("A and AAAA under a search suffix", () => {
     const chain = createSearchWorld();
     await chain.asks(web, "A");
     const second = await chain.asks(web, "AAAA");
-    await chain.answers(`${web} A`, { rcode: nxdomain });
+    await chain.answers(`${web} A`, { rcode: nxdomain, authorities: [soa("cluster.local", 0, 0)] });
     expect(chain.open()).toEqual([`${web} AAAA`]);
     await chain.answers(`${web} AAAA`, denial);
     expect(second.rcode()).toBe(nxdomain);
@@ -312,7 +312,7 @@ describe("a name that looks like an outside one", () => {
   test("is asked itself if the parent's denial may not be kept", async () => {
     const chain = createSearchWorld();
     const client = await chain.asks(suffixed);
-    await chain.answers(`${absentService} A`, { rcode: nxdomain });
+    await chain.answers(`${absentService} A`, { rcode: nxdomain, authorities: [soa("cluster.local", 0, 0)] });
     expect(chain.open()).toEqual([`${suffixed} A`]);
     await chain.answers(`${suffixed} A`, denial);
     expect(client.rcode()).toBe(nxdomain);

@@ -148,7 +148,7 @@ describe("answers", () => {
   test("what is not kept is given all the same, and counted", async () => {
     const chain = createChain();
     const waiting = chain.resolve(question, client);
-    await chain.answer({ rcode: nxdomain });
+    await chain.answer({ rcode: nxdomain, authorities: [soa("example", 0, 0)] });
     expect(await waiting).toMatchObject({ kind: "message", source: "upstream", entry: { kind: "denial" } });
     expect(chain.resolver.counters.unkeptReplies).toBe(1);
     expect(find(chain.cache, chain.clock.nowMs())).toBeUndefined();

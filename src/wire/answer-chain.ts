@@ -1,0 +1,97 @@
+/*
+ * An answer section read as what it ought to be: one chain of aliases from the question to records of its type (RFC 1034 §3.6.2).
+ */
+import { RrType } from "./codes.ts";
+import { headerSizeBytes } from "./header.ts";
+import { expandName } from "./name.ts";
+import { createNameNumbers, type NumberOfName } from "./name-numbers.ts";
+import type { Question } from "./question.ts";
+import type { RecordView, Reply } from "./reply.ts";
+
+/** One chain, and nothing else in the answer section. */
+export interface AnswerChain {
+  /** The aliases from the question on, each once, however often it is repeated. */
+  readonly aliases: readonly RecordView[];
+  /** The records of the type that was asked for, all at the chain's end, in the order of the message. */
+  readonly data: readonly RecordView[];
+  /** The name at the end: the question's own if there is no alias. Folded, wire form. */
+  readonly end: Uint8Array;
+  /** Whether every alias stands before what it leads to. */
+  readonly isInOrder: boolean;
+}
+
+/** Longest chain of aliases believed. Clouds and CDNs have up to a dozen. */
+const maxAliases = 32;
+
+interface Alias {
+  readonly record: RecordView;
+  readonly target: number;
+}
+
+/**
+ * Follows the answer section of a reply to `question`. Undefined when it is anything but one chain: for a loop, two targets at one owner,
+ * an unrelated record, more than 32 aliases, an unreadable name. Records may stand in any order, and more than once.
+ */
+export function followChain(reply: Reply, question: Question): AnswerChain | undefined {
+  const numberOf = createNameNumbers(reply.packet);
+  const chained = reply.answers.filter((record) => isChained(record, question));
+  const isAlias = ({ type }: RecordView) =>
+    type === RrType.CNAME && question.type !== RrType.CNAME && question.type !== RrType.ANY;
+  const byOwner = aliasesByOwner(chained.filter(isAlias), numberOf);
+  if (byOwner === undefined) return undefined;
+
+  const aliases: RecordView[] = [];
+  // In what place of the chain the alias of an owner is.
+  const places = new Map<number, number>();
+  let end = numberOf(headerSizeBytes);
+  for (let alias = byOwner.get(end); alias !== undefined; alias = byOwner.get(end)) {
+    if (places.has(end)) return undefined;
+    places.set(end, aliases.length);
+    aliases.push(alias.record);
+    end = alias.target;
+  }
+  if (end < 0 || aliases.length !== byOwner.size) return undefined;
+
+  const data = chained.filter((record) => !isAlias(record));
+  const isData = (record: RecordView) => question.type === RrType.ANY || record.type === question.type;
+  if (!data.every((record) => isData(record) && numberOf(record.owner) === end)) return undefined;
+  const last = aliases.at(-1);
+  const endName = last === undefined ? question.name : expandName(reply.packet, last.dataOffset, reply.packet.length);
+  if (typeof endName === "number") return undefined;
+  const placeOf = (record: RecordView) =>
+    isAlias(record) ? (places.get(numberOf(record.owner)) as number) : aliases.length;
+  return { aliases, data, end: endName, isInOrder: isEachReached(chained.map(placeOf)) };
+}
+
+/** The aliases by the number of their owner, with the number of their target. Undefined for too many, or for two targets of one owner. */
+function aliasesByOwner(records: readonly RecordView[], numberOf: NumberOfName): Map<number, Alias> | undefined {
+  const byOwner = new Map<number, Alias>();
+  for (const record of records) {
+    const owner = numberOf(record.owner);
+    const target = numberOf(record.dataOffset);
+    if (owner < 0 || target < 0) return undefined;
+    const known = byOwner.get(owner);
+    if (known !== undefined && known.target !== target) return undefined;
+    if (known === undefined) byOwner.set(owner, { record, target });
+    if (byOwner.size > maxAliases) return undefined;
+  }
+  return byOwner;
+}
+
+/**
+ * Whether a record is part of the chain. Signatures only stand beside what they sign, and a DNAME beside the CNAME made from
+ * it (RFC 6672 §3.1), unless they are what was asked for.
+ */
+function isChained(record: RecordView, question: Question): boolean {
+  return record.type === question.type || (record.type !== RrType.RRSIG && record.type !== RrType.DNAME);
+}
+
+/** Whether one who reads from top to bottom has been led to each place when it comes. */
+function isEachReached(places: readonly number[]): boolean {
+  let reached = 0;
+  for (const place of places) {
+    if (place > reached) return false;
+    if (place === reached) reached += 1;
+  }
+  return true;
+}
