@@ -43,7 +43,12 @@ export function createEntry(
   nowMs: number,
 ): CacheEntry {
   const isKeptDenial = lifetime.kind === "denial" && lifetime.ttlSeconds > 0;
-  const message = storeMessage(reply, maxTtlSeconds, isKeptDenial ? lifetime.ttlSeconds : maxTtlSeconds);
+  const message = storeMessage(
+    reply,
+    maxTtlSeconds,
+    isKeptDenial ? lifetime.ttlSeconds : maxTtlSeconds,
+    lifetime.kind === "answer",
+  );
   message.octets.set(question.name, headerSizeBytes);
   const type = sharedByAddressTypes ? addressTypes : question.type;
   const lifetimeMs = lifetime.ttlSeconds * 1000;

@@ -20,6 +20,7 @@ import { readU16 } from "../wire/octets.ts";
 import type { ClientQuery } from "../wire/query.ts";
 import { type Question, questionKey, withName } from "../wire/question.ts";
 import { parseReply } from "../wire/reply.ts";
+import { takeTurn } from "../wire/stored-message.ts";
 import type { Answer } from "./answer.ts";
 import type { Known } from "./answer-from-known.ts";
 import type { DenyStep } from "./deny-absent-name.ts";
@@ -146,6 +147,8 @@ async function answerWithOutside(
   if (reply === undefined || typeof reply === "number") return undefined;
   // Not kept: what it is made of is in the cache, and the Service that would come first may appear at any time.
   const alias = createEntry(question, reply, { kind: "answer", ttlSeconds: 0 }, maxTtlSeconds, false, clock.nowMs());
+  // The alias is new each time; the turns are those of what it is made of.
+  if (alias.addressCount > 0) alias.turn = takeTurn(entry);
   return { kind: "message", entry: alias, fixedTtlSeconds: 0, extendedError: ExtendedError.none, source: "upstream" };
 }
 

@@ -7,7 +7,7 @@ import { ExtendedError, Rcode, RrType } from "./codes.ts";
 import { optSizeFor, writeOpt } from "./edns.ts";
 import { readU16, readU32, writeU16, writeU32 } from "./octets.ts";
 import { type ClientQuery, understandsAuthenticData } from "./query.ts";
-import { recordCount, recordEndAt, type StoredMessage, ttlOffsetOf } from "./stored-message.ts";
+import { recordCount, recordEndAt, type StoredMessage, takeTurn, ttlOffsetOf } from "./stored-message.ts";
 
 /**
  * Writes `message` as the reply to `query` into `target` and returns its size, at most `limitBytes` (512 or more; the caller
@@ -39,6 +39,7 @@ export function shapeReply(
     const at = ttlOffsetOf(message, index);
     writeU32(target, at, fixedTtlSeconds > 0 ? fixedTtlSeconds : Math.max(0, readU32(octets, at) - ageSeconds));
   }
+  if (message.addressCount > 0) rotateAddresses(target, message, keptRecords);
   if (!query.hasEdns) return end;
   writeU16(target, HeaderOffset.additionalCount, readU16(target, HeaderOffset.additionalCount) + 1);
   return writeOpt(target, end, 0, query.dnssecOk, extendedError);
@@ -88,6 +89,24 @@ function replyFlags(stored: number, query: ClientQuery, isCut: boolean): number 
   return Flag.QR | Flag.RA | kept | echoed | (isCut ? Flag.TC : 0);
 }
 
+/**
+ * Clients that take the first address are spread over all: each reply starts with the next one. Only data moves, so that owners, TTLs
+ * and signatures, which have no order (RFC 4034 §6.3), stay what they are.
+ */
+function rotateAddresses(target: Uint8Array, message: StoredMessage, keptRecords: number): void {
+  const { octets, firstAddress } = message;
+  const behind = firstAddress + message.addressCount;
+  const keptEnd = Math.min(behind, keptRecords);
+  let from = firstAddress + takeTurn(message);
+  for (let index = firstAddress; index < keptEnd; index += 1) {
+    const at = ttlOffsetOf(message, index) + 6;
+    const source = ttlOffsetOf(message, from) + 6;
+    const sizeBytes = readU16(octets, source - 2);
+    for (let octet = 0; octet < sizeBytes; octet += 1) target[at + octet] = octets[source + octet] as number;
+    from = from + 1 === behind ? firstAddress : from + 1;
+  }
+}
+
 /** How many records, from the first on, end within `limitBytes`. */
 function countFittingRecords(message: StoredMessage, limitBytes: number): number {
   const count = recordCount(message);
@@ -101,8 +120,8 @@ function endOfRecords(message: StoredMessage, count: number): number {
 }
 
 /**
- * Sets the counts to the first `kept` records. Returns whether something the client needs is missing: an answer, or the SOA
- * of a denial. Other authority and additional records are a courtesy and go without TC (RFC 2181 §9).
+ * Sets the counts to the first `kept` records. Returns whether something the client needs is missing: an answer, the SOA
+ * of a denial, or what proves it to a client that validates (RFC 4035 §3.1.3). Other authority and additional records are a courtesy and go without TC (RFC 2181 §9).
  */
 function setCounts(target: Uint8Array, message: StoredMessage, kept: number): boolean {
   const answerCount = readU16(message.octets, HeaderOffset.answerCount);
@@ -112,13 +131,18 @@ function setCounts(target: Uint8Array, message: StoredMessage, kept: number): bo
   writeU16(target, HeaderOffset.answerCount, keptAnswers);
   writeU16(target, HeaderOffset.authorityCount, keptAuthorities);
   writeU16(target, HeaderOffset.additionalCount, kept - keptAnswers - keptAuthorities);
-  return keptAnswers < answerCount || dropsSoa(message, kept, answerCount + authorityCount);
+  return keptAnswers < answerCount || dropsProof(message, kept, answerCount + authorityCount);
 }
 
-/** Whether one of the records from `first` on, up to `end`, is an SOA. The type stands four octets before the TTL. */
-function dropsSoa(message: StoredMessage, first: number, end: number): boolean {
+/** Whether one of the records from `first` on, up to `end`, is an SOA or proves something. The type stands four octets before the TTL. */
+function dropsProof(message: StoredMessage, first: number, end: number): boolean {
+  const { octets } = message;
   for (let index = first; index < end; index += 1) {
-    if (readU16(message.octets, ttlOffsetOf(message, index) - 4) === RrType.SOA) return true;
+    const ttlOffset = ttlOffsetOf(message, index);
+    const type = readU16(octets, ttlOffset - 4);
+    if (type === RrType.SOA || type === RrType.NSEC || type === RrType.NSEC3) return true;
+    // A signature starts with the type that it covers; that of the zone's servers is a courtesy like them.
+    if (type === RrType.RRSIG && readU16(octets, ttlOffset + 6) !== RrType.NS) return true;
   }
   return false;
 }

@@ -304,6 +304,98 @@ describe("an answer section out of order", () => {
   });
 });
 
+describe("several addresses of one name", () => {
+  const pods = [1, 2, 3].map((octet) => `10.1.0.${octet}`);
+  const last = (reply: { answers: { data: Uint8Array; type: number }[] }) =>
+    reply.answers.filter(({ type }) => type === Type.A).map(({ data }) => data.at(-1));
+
+  test.each([
+    ["of the name itself", name, []],
+    ["behind an alias", "edge.example", [cname(name, "edge.example", 300)]],
+  ])("take turns at being first, in their order: %s", async (_, owner, aliases) => {
+    const world = createWorld();
+    await learn(world, name, "A", { answers: [...aliases, ...pods.map((pod) => a(owner, pod, 300))] });
+    const orders = [];
+    for (let lookup = 0; lookup < 4; lookup += 1) orders.push(last((await world.asks(name, "A")).reply()));
+    expect(orders).toEqual([
+      [2, 3, 1],
+      [3, 1, 2],
+      [1, 2, 3],
+      [2, 3, 1],
+    ]);
+  });
+
+  test("take turns for each question by itself: who asks A and AAAA each time sees all of both", async () => {
+    const world = createWorld();
+    await learn(world, name, "A", { answers: pods.slice(0, 2).map((pod) => a(name, pod, 300)) });
+    await learn(world, name, "AAAA", { answers: [aaaa(name, 1, 300), aaaa(name, 2, 300)] });
+    const seen = new Set<number | undefined>();
+    for (let lookup = 0; lookup < 2; lookup += 1) {
+      seen.add(last((await world.asks(name, "A")).reply())[0]);
+      await world.asks(name, "AAAA");
+    }
+    expect(seen).toEqual(new Set([1, 2]));
+  });
+
+  test("of several names keep their place", async () => {
+    const world = createWorld();
+    const asked = await world.asks(name, "A");
+    await world.upstream.answers({ answers: [a(name, "10.1.0.1", 300), a("other.example", "10.1.0.2", 300)] });
+    expect(asked.reply().answers.map((record) => [record.name, record.data.at(-1)])).toEqual([
+      [name, 1],
+      ["other.example", 2],
+    ]);
+  });
+});
+
+describe("signatures and proofs of absence", () => {
+  const proof = (owner: string, type: number) => ({ name: owner, type, ttl: 300, data: new Uint8Array(24).fill(1) });
+  const signed: UpstreamReply = {
+    answers: [
+      cname(name, "edge.example", 300),
+      proof(name, Type.RRSIG),
+      a("edge.example", "192.0.2.1", 300),
+      proof("edge.example", Type.RRSIG),
+    ],
+    authorities: [proof("edge.example", 47), proof("edge.example", 50), soa("example", 300, 300)],
+  };
+
+  test("never reach a client without DO, on a miss or a hit, whatever upstream sends", async () => {
+    const world = createWorld();
+    const miss = await learn(world, name, "A", signed);
+    const hit = (await world.asks(name, "A")).reply();
+    for (const { answers, authorities } of [miss, hit]) {
+      expect(answers.map((record) => [record.name, record.type])).toEqual([
+        [name, Type.CNAME],
+        ["edge.example", Type.A],
+      ]);
+      expect(authorities.map((record) => [record.name, record.type])).toEqual([["example", Type.SOA]]);
+    }
+  });
+
+  test("reach one with DO", async () => {
+    const world = createWorld();
+    const asked = await world.asks(name, "A", { dnssecOk: true });
+    await world.upstream.answers(signed);
+    expect(asked.reply()).toMatchObject({ answers: { length: 4 }, authorities: { length: 3 } });
+  });
+
+  test("reach one that asks for that type", async () => {
+    const world = createWorld();
+    const reply = await learn(world, name, "RRSIG", { answers: [proof(name, Type.RRSIG)] });
+    expect(reply.answers).toHaveLength(1);
+  });
+
+  test("a reply that lost its proof for its size is truncated", async () => {
+    const world = createWorld();
+    const large = (type: number) => ({ name, type, ttl: 300, data: new Uint8Array(900).fill(1) });
+    const authorities = [soa("example", 300, 300), large(47), large(47)];
+    const asked = await world.asks(name, "A", { opt: { dnssecOk: true, udpSize: 1232 } });
+    await world.upstream.answers({ authorities });
+    expect(asked.reply().flags & Flags.TC).toBe(Flags.TC);
+  });
+});
+
 describe("C12: what makes two questions different", () => {
   test("type, DO and CD each have an answer of their own", async () => {
     const world = createWorld();
