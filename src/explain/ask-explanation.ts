@@ -25,6 +25,7 @@ const way = { route: text, transport: z.enum(transports) };
 const foresight = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("refused") }),
   z.object({ kind: z.literal("cached"), verdict: z.enum(["data", "noData", "denied"]), ttlSeconds: seconds }),
+  z.object({ kind: z.literal("ownHost"), hasData: z.boolean() }),
   z.object({ kind: z.literal("denied"), rule: z.enum(inferringRules), ttlSeconds: seconds }),
   z.object({ kind: z.literal("outsideName"), outside: text, isCached: z.boolean() }),
   z.object({ kind: z.literal("looping"), hasStale: z.boolean() }),

@@ -21,6 +21,7 @@ const cachedThings = { data: "answer", noData: "no such records", denied: "no su
 const words: Words = {
   refused: () => "refused",
   cached: ({ verdict, ttlSeconds }) => `from the cache: ${cachedThings[verdict]}, ${ttlSeconds} s left`,
+  ownHost: ({ hasData }) => `answered here: ${hasData ? "a name of this host" : "no such records"}`,
   denied: ({ rule, ttlSeconds }) =>
     `denied: ${searchRules[rule].because}${searchRules[rule].expires ? `, ${ttlSeconds} s left` : ""}`,
   outsideName: ({ outside, isCached }) =>

@@ -143,6 +143,8 @@ function verdictOf(foresight: Foresight): StepVerdict | undefined {
       return "denied";
     case "outsideName":
       return "data";
+    case "ownHost":
+      return foresight.hasData ? "data" : "noData";
     case "refused":
     case "looping":
       return "failed";

@@ -13,6 +13,7 @@ import { type CheckLimits, createZoneKnowledge, type ZoneKnowledge } from "../se
 import type { ExchangeResult } from "../upstream/exchange.ts";
 import type { Question } from "../wire/question.ts";
 import { createCacheStep } from "./answer-from-cache.ts";
+import { createLocalhostStep } from "./answer-localhost.ts";
 import { createKnown } from "./answer-from-known.ts";
 import { createOutsideNames, createOutsideNameStep } from "./answer-outside-name.ts";
 import { createParentStep } from "./ask-parent-first.ts";
@@ -137,6 +138,7 @@ function createSteps(options: ChainOptions, parts: Parts, counters: Resolver["co
   return {
     cache: createCacheStep({ cache, flights, outsideNames, limits: limits.resolver }, clock.nowMs),
     deny,
+    localhost: createLocalhostStep(clock.nowMs),
     loop: createLoopStep(loopGuard, stale),
     failure: createFailureStep(failures, stale, clock, counters),
     join: createJoinStep(shared, flights, stale, counters),

@@ -48,6 +48,7 @@ export interface Resolver {
 export interface ResolverSteps {
   readonly cache: CacheStep;
   readonly deny: DenyStep;
+  readonly localhost: Step;
   readonly loop: LoopStep;
   readonly failure: Step;
   readonly join: Step;
@@ -60,7 +61,9 @@ export interface ResolverSteps {
 /** The steps behind the first three, in their order. */
 function slowSteps(steps: ResolverSteps): readonly Step[] {
   return [
-    // First, because forwarding it again would close the circle.
+    // First, because no state of upstream matters to it.
+    steps.localhost,
+    // Then, because forwarding it again would close the circle.
     steps.loop,
     // Before joining: what failed a moment ago is not worth a place in a queue.
     steps.failure,

@@ -42,6 +42,8 @@ export type Foresight =
   | { readonly kind: "refused" }
   /** In the cache, for so long. "denied" is NXDOMAIN, "noData" a name without records of the type. */
   | { readonly kind: "cached"; readonly verdict: "data" | "noData" | "denied"; readonly ttlSeconds: number }
+  /** A name of this very host, answered here: with its address, or without records of the type. */
+  | { readonly kind: "ownHost"; readonly hasData: boolean }
   /** NXDOMAIN by a search rule. */
   | { readonly kind: "denied"; readonly rule: InferringRule; readonly ttlSeconds: number }
   /** Denied, and answered all the same: with the outside name behind the suffix query, if that has data. */
