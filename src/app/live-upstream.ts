@@ -56,6 +56,7 @@ export async function createLiveUpstream(
   let asksWithoutServer = 0;
   let clusterDns: ClusterDns | undefined;
   let upstream = await createUpstreamOf(settings);
+  let choose = routeChooser(upstream.routes);
   let { deadlineMs } = settings.upstream;
 
   /** Servers as configured or, where there are none, the embedded cluster DNS, started if it does not run yet. */
@@ -92,7 +93,7 @@ export async function createLiveUpstream(
   return {
     ask: (question) => upstream.ask(question),
     routeOf(name) {
-      const { name: route, transport } = routeChooser(upstream.routes)(name);
+      const { name: route, transport } = choose(name);
       return { route, transport };
     },
     routes: () => upstream.routes,
@@ -100,6 +101,7 @@ export async function createLiveUpstream(
     async replace(wanted) {
       const old = upstream;
       upstream = await createUpstreamOf(wanted);
+      choose = routeChooser(upstream.routes);
       replaced.add(old);
       clock.after(deadlineMs, () => {
         replaced.delete(old);

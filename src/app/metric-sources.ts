@@ -5,6 +5,8 @@ import { countedTypeNames, replySourceNames } from "../listen/listen-counters.ts
 import { watchEventLoopDelay } from "../observe/event-loop-delay.ts";
 import type { BuildInfo, MetricSources } from "../observe/metric-sources.ts";
 import { countReceiveDrops } from "../observe/receive-drops.ts";
+import { shedReasons } from "../resolve/answer.ts";
+import { questionClasses } from "../resolve/question-class.ts";
 import { searchRules } from "../search/rules.ts";
 import { transportNames } from "../upstream/transport.ts";
 import { Rcode } from "../wire/codes.ts";
@@ -28,6 +30,8 @@ export function metricSourcesOf(
       replySources: replySourceNames,
       faults: faultNames,
       searchRules,
+      questionClasses,
+      shedReasons,
       transports: transportNames,
     },
     listeners: counters,
@@ -40,6 +44,7 @@ export function metricSourcesOf(
       counters: chain.knowledge.counters,
       isOn: (rule) => chain.isRuleOn(rule, clock.nowMs()),
     }),
+    schedule: () => chain.schedule,
     sharedQuestions: () => chain.shared,
     isLooping: chain.loopGuard.isLooping,
     lifeCycleState: lifeCycle.state,

@@ -56,6 +56,7 @@ export function mutableLimitsOf(settings: Settings) {
     cache: cacheLimits,
     failures: { firstTtlSeconds: cache.failureTtlSeconds, maxTtlSeconds: cache.maxFailureTtlSeconds },
     waits: { ...limits },
+    schedule: { maxInFlight: limits.maxInFlight },
     checks: { checkOneIn: search.checkOneIn },
     absences: {
       shortCircuit: search.shortCircuit,

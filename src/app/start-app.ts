@@ -76,7 +76,7 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
   });
   const chain = createLiveChain();
   const { resolver, loopGuard, knowledge } = chain;
-  const learn = () => learnZone(zone, knowledge, upstream.ask, clock);
+  const learn = () => learnZone(zone, knowledge, chain.askOwn, clock);
   const watchForLoops = createLoopWatch({ upstream, loopGuard, lifeCycle, zone, clock, log });
   const accessList = createAccessList(rangesOf(settings));
   const maxUdpReplySizeBytes = settings.listen.maxUdpReplyBytes;
@@ -113,7 +113,7 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
   });
   const parts = { clock, log, lifeCycle, upstream, chain, sockets, attachment, reload };
   const isOver = () => lifeCycle.state() !== "ready";
-  const shown = () => learnUntilShown(zone, knowledge, upstream.ask, clock, isOver);
+  const shown = () => learnUntilShown(zone, knowledge, chain.askOwn, clock, isOver);
   void watchForLoops();
   void becomeReady({ ...parts, loopGuard, knowledge, learn, learnUntilShown: shown });
   const admin = await openAdmin(parts, settings, build).catch(async (error: unknown) => {

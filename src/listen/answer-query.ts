@@ -69,6 +69,9 @@ export interface QueryAnswerer {
 /** Late replies are written one at a time, so that all sockets share one buffer. */
 const lateReply = new Uint8Array(maxMessageSizeBytes);
 
+/** What a client is told for whom there is no room: on an open connection it would wait for long before it asked again. */
+const tooBusy = { rcode: Rcode.SERVFAIL, extendedError: ExtendedError.none };
+
 /** Creates the answerer of one socket. */
 export function createQueryAnswerer(front: Front, counters: ListenCounters): QueryAnswerer {
   const { clock } = front;
@@ -139,15 +142,16 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
     });
   }
 
-  /** Writes an answer for this client into `lateReply`. Returns its size, 0 for none. */
+  /** Writes an answer for this client into `lateReply`. Returns its size, 0 for none: only over UDP. */
   function shapeAnswer(answer: Answer, kept: ClientQuery, client: string, since: number): number {
-    if (answer.kind === "dropped") {
+    if (answer.kind === "dropped" && isUdp) {
       counters.drops[answer.reason] += 1;
       return noReply;
     }
-    if (answer.kind === "error") {
-      const size = composeError(lateReply, kept, answer.rcode, answer.extendedError);
-      noteReply(kept, client, lateReply, size, ReplySource.error, since, answer.rcode);
+    if (answer.kind === "dropped" || answer.kind === "error") {
+      const { rcode, extendedError } = answer.kind === "error" ? answer : tooBusy;
+      const size = composeError(lateReply, kept, rcode, extendedError);
+      noteReply(kept, client, lateReply, size, ReplySource.error, since, rcode);
       return size;
     }
     if (answer.kind === "denial") {

@@ -2,6 +2,7 @@
  * What one listening socket saw, as plain integers: the hot path adds, Prometheus reads.
  */
 import type { ServerAddress } from "../runtime/server-address.ts";
+import type { ShedReason } from "../resolve/answer.ts";
 import { createHistogram, type Histogram, sizeBoundsBytes, timeBoundsSeconds } from "../runtime/histogram.ts";
 import { RrType, typeName } from "../wire/codes.ts";
 import { faultNames } from "../wire/fault.ts";
@@ -24,7 +25,7 @@ export const ReplySource = {
 export const replySourceNames: readonly string[] = Object.keys(ReplySource);
 
 /** Why a query got no reply. */
-export type DropReason = "denied" | "malformed" | "inflight" | "waiters" | "client" | "closed";
+export type DropReason = "denied" | "malformed" | ShedReason | "closed";
 
 /** Counters of one socket. */
 export interface ListenCounters {
@@ -90,7 +91,7 @@ export function createListenCounters(address: ServerAddress, protocol: "udp" | "
     faults: new Float64Array(faultNames.length),
     dnssecOk: 0,
     truncated: 0,
-    drops: { denied: 0, malformed: 0, inflight: 0, waiters: 0, client: 0, closed: 0 },
+    drops: { denied: 0, malformed: 0, inflight: 0, waiters: 0, client: 0, late: 0, closed: 0 },
     durations: replySourceNames.map(() => createHistogram(timeBoundsSeconds)),
     requestSizes: createHistogram(sizeBoundsBytes),
     replySizes: createHistogram(sizeBoundsBytes),

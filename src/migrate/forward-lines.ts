@@ -31,7 +31,7 @@ const harmlessOptions: ReadonlyMap<string, string> = new Map(
     max_fails: "see upstream.health.failuresUntilDown",
     max_connect_attempts: "see upstream.maxSends",
     health_check: "nodens probes servers that are down; see upstream.health",
-    max_concurrent: "see limits.maxInFlight, which counts all zones together",
+    max_concurrent: "see limits.maxInFlight, which counts for each route",
     failfast_all_unhealthy_upstreams: "nodens asks servers even when all of them are down",
     failover: "after SERVFAIL and REFUSED, nodens asks the next server",
     resolver: "nodens takes servers by address only",

@@ -60,7 +60,11 @@ export const corednsUpstreamMetrics: readonly Metric[] = [
     [],
     "Queries over a bound of `limits`. The client got a stale answer or silence.",
     (sources, add) => {
-      for (const count of Object.values(sources.resolver().shed)) add({}, count);
+      const ofRoutes = [...sources.resolver().shed.values()];
+      const counts = ofRoutes.flatMap((byClass) =>
+        Object.values(byClass).flatMap((byReason) => Object.values(byReason)),
+      );
+      for (const count of counts) add({}, count);
     },
   ),
   counter("coredns_forward_requests_total", ["to"], "Queries that an upstream server answered.", (sources, add) =>

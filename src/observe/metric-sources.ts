@@ -5,7 +5,10 @@
 import type { SetupProblemKind } from "../attach/setup-problem.ts";
 import type { AnswerCache } from "../cache/answer-cache.ts";
 import type { ListenCounters } from "../listen/listen-counters.ts";
+import type { ShedReason } from "../resolve/answer.ts";
 import type { ResolverCounters } from "../resolve/resolver.ts";
+import type { QuestionClass } from "../resolve/question-class.ts";
+import type { QuestionSchedule } from "../resolve/schedule-questions.ts";
 import type { SharedQuestions } from "../resolve/share-in-flight.ts";
 import type { Histogram } from "../runtime/histogram.ts";
 import type { LifeState } from "../runtime/life-cycle.ts";
@@ -27,7 +30,7 @@ export interface MetricSources {
    */
   serverCounters(): Iterable<{ readonly address: ServerAddress; readonly counters: ServerCounters }>;
   /** The routes in force, to tell which servers are up: the upstream's own list will do. */
-  routes(): readonly { readonly servers: readonly ServerState[] }[];
+  routes(): readonly { readonly name: string; readonly servers: readonly ServerState[] }[];
   /** Questions that went upstream while no server of their route was up. */
   asksWithoutServer(): number;
   cache(): Pick<AnswerCache, "usage" | "counters">;
@@ -37,6 +40,7 @@ export interface MetricSources {
     readonly counters: ZoneKnowledge["counters"];
     isOn(rule: InferringRule): boolean;
   };
+  schedule(): Pick<QuestionSchedule, "underWayCount" | "waitingCount">;
   sharedQuestions(): Pick<SharedQuestions, "inFlightCount" | "waiterCount">;
   isLooping(): boolean;
   lifeCycleState(): LifeState;
@@ -76,6 +80,9 @@ export interface MetricNames {
   readonly faults: readonly string[];
   /** The search rules, by the names that the counters have. */
   readonly searchRules: typeof searchRules;
+  /** For whom questions are asked, and why they may be let go. */
+  readonly questionClasses: readonly QuestionClass[];
+  readonly shedReasons: readonly ShedReason[];
   /** Over which a server may be asked. */
   readonly transports: readonly Transport[];
 }

@@ -175,10 +175,19 @@ export const nodensMetrics: readonly Metric[] = [
   ),
   counter(
     "nodens_shed_total",
-    ["reason"],
-    "Queries over a bound of `limits`: on questions in flight, on waiters, or on one client's. The client got a stale answer or silence.",
+    ["reason", "route", "class"],
+    "Questions, and queries that would have waited for one, over a bound of `limits`: too many questions on the route (inflight), too many waiters (waiters), too much of one client (client), or no turn in time (late). By for whom the question was. A client got a stale answer, over TCP SERVFAIL, over UDP silence.",
+    readShed,
+  ),
+  gauge(
+    "nodens_route_questions",
+    ["route", "state"],
+    "Questions on a route, now: before its servers (under_way), or waiting for their turn (waiting).",
     (sources, add) => {
-      for (const [reason, count] of Object.entries(sources.resolver().shed)) add({ reason }, count);
+      for (const { name: route } of sources.routes()) {
+        add({ route, state: "under_way" }, sources.schedule().underWayCount(route));
+        add({ route, state: "waiting" }, sources.schedule().waitingCount(route));
+      }
     },
   ),
   gauge("nodens_loop_detected", [], "1 while what nodens forwards comes back to it.", (sources, add) =>
@@ -334,4 +343,14 @@ function readUpstreamUp(sources: MetricSources, add: AddNumber<"to">): void {
 /** The entries of a record whose keys are a closed set. */
 function entriesOf<Key extends string, Value>(record: Readonly<Record<Key, Value>>): [Key, Value][] {
   return Object.entries(record) as [Key, Value][];
+}
+
+/** Every route in force, so that a first one shows as an increase, and those before it on which something was let go. */
+function readShed({ resolver, routes, names }: MetricSources, add: AddNumber<"reason" | "route" | "class">): void {
+  const { shed } = resolver();
+  for (const route of new Set([...routes().map(({ name }) => name), ...shed.keys()])) {
+    for (const name of names.questionClasses) {
+      for (const reason of names.shedReasons) add({ reason, route, class: name }, shed.get(route)?.[name][reason] ?? 0);
+    }
+  }
 }

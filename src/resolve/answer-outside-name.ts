@@ -18,7 +18,7 @@ import { hashName } from "../wire/name.ts";
 import { nameToText } from "../wire/name-text.ts";
 import { readU16 } from "../wire/octets.ts";
 import type { ClientQuery } from "../wire/query.ts";
-import { type Question, questionKey, withName } from "../wire/question.ts";
+import { type Question, withName } from "../wire/question.ts";
 import { parseReply } from "../wire/reply.ts";
 import { takeTurn } from "../wire/stored-message.ts";
 import type { Answer } from "./answer.ts";
@@ -64,9 +64,9 @@ export function createOutsideNameStep(parts: OutsideNameParts): Step {
   const { cache, outsideNames, flights, known, clock, counters } = parts;
 
   async function answerOutside(asked: Asked, outside: Question): Promise<Answer> {
-    const answer = await answerWithOutside(asked.question, outside, flights, clock);
+    const answer = await answerWithOutside(asked, outside, flights, clock);
     if (answer !== undefined) counters.outsideAnswers += 1;
-    return answer ?? known.answer(asked.query, clock.nowMs()) ?? flights.askUpstream(asked.question);
+    return answer ?? known.answer(asked.query, clock.nowMs()) ?? flights.askUpstream(asked);
   }
 
   return {
@@ -75,8 +75,7 @@ export function createOutsideNameStep(parts: OutsideNameParts): Step {
       const nowMs = clock.nowMs();
       const found = findOutside(asked, parts, cache.match, nowMs);
       // What was passed by on the way here, for the sake of this step. A client that may not wait is denied the name as ever.
-      if (found === undefined || flights.boundAgainst(asked.client) !== undefined)
-        return known.answer(asked.query, nowMs);
+      if (found === undefined || flights.boundAgainst(asked) !== undefined) return known.answer(asked.query, nowMs);
       // The client will not ask the later steps, so nobody else has their rules checked.
       for (const { rule, step } of found.reliedOn) parts.denyStep.noteUse(rule, step, nowMs);
       return flights.lead(asked, () => answerOutside(asked, found.outside));
@@ -88,10 +87,8 @@ export function createOutsideNameStep(parts: OutsideNameParts): Step {
       if (found === undefined || flights.foreseeLead(asked, assumed) !== undefined)
         return known.foresee(asked.query, nowMs);
       const { outside } = found;
-      for (const type of [RrType.A, RrType.AAAA]) {
-        if (cache.findQuestion({ ...outside, type }, nowMs) === undefined)
-          assumed.add(questionKey({ ...outside, type }));
-      }
+      for (const type of [outside.type, otherTypeOf(outside)])
+        flights.foreseeFor(asked.client, { ...outside, type }, assumed);
       const isCached = cache.findQuestion(outside, nowMs) !== undefined;
       return { kind: "outsideName", outside: nameToText(outside.name), isCached };
     },
@@ -128,15 +125,14 @@ function findOutside(
 
 /** Answers `question` with what `outside` has. Undefined when that is not both address types, or neither is data. */
 async function answerWithOutside(
-  question: Question,
+  { question, client }: Asked,
   outside: Question,
   flights: QuestionFlights,
   clock: Clock,
 ): Promise<Answer | undefined> {
-  const otherType = outside.type === RrType.A ? RrType.AAAA : RrType.A;
   const [own, other] = await Promise.all([
-    flights.answerOwn(outside),
-    flights.answerOwn({ ...outside, type: otherType }),
+    flights.answerFor(client, outside),
+    flights.answerFor(client, { ...outside, type: otherTypeOf(outside) }),
   ]);
   if (!exists(own) || !exists(other) || (!hasData(own) && !hasData(other))) return undefined;
   const { entry } = own;
@@ -154,6 +150,10 @@ async function answerWithOutside(
 
 /** TTLs were lowered when the alias was made; nothing is capped here. */
 const maxTtlSeconds = 0xffff_ffff;
+
+function otherTypeOf({ type }: Question): number {
+  return type === RrType.A ? RrType.AAAA : RrType.A;
+}
 
 type Message = Extract<Answer, { kind: "message" }>;
 

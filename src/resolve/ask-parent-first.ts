@@ -46,9 +46,9 @@ export function createParentStep(parts: ParentStepParts): Step {
       const found = parentOf(asked);
       if (found === undefined) return undefined;
       return flights.lead(asked, async () => {
-        const flight = flights.flightOf(found.parent, found.key);
+        const flight = flights.flightOf(found.parent, found.key, { class: "parent", client: asked.client });
         await Promise.race([flight.settled, clock.pause(parentPatienceMs)]);
-        return known.answer(asked.query, clock.nowMs()) ?? flights.askUpstream(asked.question);
+        return known.answer(asked.query, clock.nowMs()) ?? flights.askUpstream(asked);
       });
     },
     foresee(asked, assumed) {
@@ -58,8 +58,11 @@ export function createParentStep(parts: ParentStepParts): Step {
       if (shed !== undefined) return shed;
       const { parent, key } = found;
       const isOnItsWay = assumed.has(key);
+      const taken = parts.routeOf(parent.name);
+      if (isOnItsWay) flights.foreseeHaste(found.parent, { class: "parent", client: asked.client }, assumed);
+      else assumed.takePlaceOn(taken.route, "added");
       assumed.add(key);
-      return { kind: "asksParent", parent: nameToText(parent.name), isOnItsWay, ...parts.routeOf(parent.name) };
+      return { kind: "asksParent", parent: nameToText(parent.name), isOnItsWay, ...taken };
     },
   };
 }

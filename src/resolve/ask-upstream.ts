@@ -7,8 +7,13 @@ import type { RouteTaken, Step } from "./step.ts";
 /** Creates the step, which always has an answer. */
 export function createUpstreamStep(flights: QuestionFlights, routeOf: (name: Uint8Array) => RouteTaken): Step {
   return {
-    act: (asked) => flights.lead(asked, () => flights.askUpstream(asked.question)),
-    foresee: (asked, assumed) =>
-      flights.foreseeLead(asked, assumed) ?? { kind: "forwarded", ...routeOf(asked.question.name) },
+    act: (asked) => flights.lead(asked, () => flights.askUpstream(asked)),
+    foresee(asked, assumed) {
+      const shed = flights.foreseeLead(asked, assumed);
+      if (shed !== undefined) return shed;
+      const taken = routeOf(asked.question.name);
+      assumed.takePlaceOn(taken.route, "added");
+      return { kind: "forwarded", ...taken };
+    },
   };
 }

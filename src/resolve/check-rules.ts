@@ -6,18 +6,18 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Absences } from "../search/absences.ts";
 import type { InferringRule } from "../search/rules.ts";
 import type { ZoneKnowledge } from "../search/zone-knowledge.ts";
-import type { ExchangeResult } from "../upstream/exchange.ts";
 import { Rcode } from "../wire/codes.ts";
 import type { ClientQuery } from "../wire/query.ts";
 import { type Question, questionOf, withName } from "../wire/question.ts";
 import type { Reply } from "../wire/reply.ts";
+import type { AskResult } from "./schedule-questions.ts";
 
 /** What a check needs. */
 export interface RuleCheckParts {
   readonly clock: Clock;
   readonly knowledge: ZoneKnowledge;
   readonly absences: Absences;
-  ask(question: Question): Promise<ExchangeResult>;
+  ask(question: Question): Promise<AskResult>;
   /** Keeps what upstream said. */
   keep(question: Question, reply: Reply): void;
   /** Upstream contradicted a rule, for this question: the rule is off for a while. */
@@ -57,10 +57,10 @@ async function isParentDenied(query: ClientQuery, question: Question, parts: Rul
   return verdicts.includes(true);
 }
 
-/** The reply that says whether the name exists; undefined for a failure, which says nothing. */
+/** The reply that says whether the name exists; undefined for a failure, or when it was not asked, which says nothing. */
 async function verdictOf(question: Question, { ask }: RuleCheckParts): Promise<Reply | undefined> {
   const result = await ask(question);
-  if ("failure" in result) return undefined;
+  if (!("reply" in result)) return undefined;
   const { rcode } = result.reply;
   return rcode === Rcode.NOERROR || rcode === Rcode.NXDOMAIN ? result.reply : undefined;
 }

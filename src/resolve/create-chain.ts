@@ -11,7 +11,7 @@ import type { InferringRule } from "../search/rules.ts";
 import { createSearchScope } from "../search/search-scope.ts";
 import { type CheckLimits, createZoneKnowledge, type ZoneKnowledge } from "../search/zone-knowledge.ts";
 import type { ExchangeResult } from "../upstream/exchange.ts";
-import type { Question } from "../wire/question.ts";
+import { type Question, questionKey } from "../wire/question.ts";
 import { createCacheStep } from "./answer-from-cache.ts";
 import { createLocalhostStep } from "./answer-localhost.ts";
 import { createKnown } from "./answer-from-known.ts";
@@ -33,6 +33,8 @@ import {
   type Resolver,
   type ResolverSteps,
 } from "./resolver.ts";
+import type { LaneLimits } from "./route-lane.ts";
+import { type AskResult, createQuestionSchedule, type QuestionSchedule } from "./schedule-questions.ts";
 import { createSharedQuestions, type SharedQuestions, type WaitLimits } from "./share-in-flight.ts";
 import { createStaleAnswers } from "./stale-answers.ts";
 import type { RouteTaken } from "./step.ts";
@@ -52,6 +54,7 @@ export interface ChainLimits {
   readonly cache: CacheLimits;
   readonly failures: FailureLimits;
   readonly waits: WaitLimits;
+  readonly schedule: LaneLimits;
   readonly checks: CheckLimits;
   readonly absences: AbsenceLimits;
   readonly resolver: ResolverLimits;
@@ -72,7 +75,7 @@ export interface ChainOptions {
   /** A number from 0 up to 1: which denials are checked. Left out: by chance. */
   readonly random?: (() => number) | undefined;
   isTopLevelDomain(label: string): boolean;
-  /** Asks upstream. Never rejects. */
+  /** Asks upstream, at once. Never rejects. */
   ask(question: Question): Promise<ExchangeResult>;
   /** The zone's SOA is getting old: ask for it. Never rejects. */
   learnZone(): Promise<void>;
@@ -87,9 +90,12 @@ export interface Chain {
   readonly cache: AnswerCache;
   readonly failures: FailureMemory;
   readonly shared: SharedQuestions;
+  readonly schedule: QuestionSchedule;
   readonly knowledge: ZoneKnowledge;
   readonly loopGuard: LoopGuard;
   readonly resolver: Resolver;
+  /** Asks what nodens wants to know for itself, behind all that clients wait for. Never rejects. */
+  askOwn(question: Question): Promise<AskResult>;
   /** What would be done with queries, without doing it. */
   readonly foresee: Foresee;
   /** Whether a search rule is in use at this moment. */
@@ -102,15 +108,19 @@ export function createChain(options: ChainOptions): Chain {
   const cache = createAnswerCache(limits.cache);
   const knowledge = createZoneKnowledge(limits.checks, options.random);
   const shared = createSharedQuestions(limits.waits);
+  const counters = createResolverCounters();
+  const { ask, routeOf } = options;
+  const schedule = createQuestionSchedule({ limits: limits.schedule, clock, shed: counters.shed, routeOf, ask });
   const parts = {
     cache,
     knowledge,
     shared,
+    schedule,
+    askOwn: (question: Question) => schedule.ask(question, questionKey(question), { class: "check", client: "" }),
     failures: createFailureMemory(limits.failures),
     loopGuard: createLoopGuard(options.loopSecret),
     absences: createAbsences({ zone, limits: limits.absences, knowledge, verdicts: cache, isTopLevelDomain }),
   };
-  const counters = createResolverCounters();
   const steps = createSteps(options, parts, counters);
   return {
     ...parts,
@@ -120,18 +130,20 @@ export function createChain(options: ChainOptions): Chain {
   };
 }
 
-type Parts = Pick<Chain, "cache" | "knowledge" | "shared" | "failures" | "loopGuard"> & { readonly absences: Absences };
+type Parts = Pick<Chain, "cache" | "knowledge" | "shared" | "schedule" | "askOwn" | "failures" | "loopGuard"> & {
+  readonly absences: Absences;
+};
 
 /** The steps, joined to what they share. Their order is the resolver's. */
 function createSteps(options: ChainOptions, parts: Parts, counters: Resolver["counters"]): ResolverSteps {
-  const { limits, clock, zone, suffixes, isTopLevelDomain, routeOf, ask } = options;
+  const { limits, clock, zone, suffixes, isTopLevelDomain, routeOf } = options;
   const { cache, shared, failures, loopGuard } = parts;
   const scope = createSearchScope([zone, ...suffixes]);
   const stale = createStaleAnswers(cache, clock, limits.resolver);
   const keeper = createReplyKeeper({ ...parts, scope, stale, zone, clock, limits: limits.resolver, counters });
-  const flights = createQuestionFlights({ ...parts, stale, keeper, clock, counters, ask });
+  const flights = createQuestionFlights({ ...parts, stale, keeper, clock, counters, routeOf });
   const outsideNames = createOutsideNames(limits.resolver, loopGuard);
-  const checks = { ...parts, clock, ask, keep: keeper.keep, onRuleOff: options.onRuleOff };
+  const checks = { ...parts, clock, ask: parts.askOwn, keep: keeper.keep, onRuleOff: options.onRuleOff };
   const deny = createDenyStep({ ...parts, clock, outsideNames, checks, counters, learnZone: options.learnZone });
   const known = createKnown(cache, deny);
   const shares = { ...parts, flights, known, clock, outsideNames };
@@ -141,7 +153,7 @@ function createSteps(options: ChainOptions, parts: Parts, counters: Resolver["co
     localhost: createLocalhostStep(clock.nowMs),
     loop: createLoopStep(loopGuard, stale),
     failure: createFailureStep(failures, stale, clock, counters),
-    join: createJoinStep(shared, flights, stale, counters),
+    join: createJoinStep(shared, flights, stale, counters, routeOf),
     outsideName: createOutsideNameStep({
       ...shares,
       denyStep: deny,

@@ -41,13 +41,13 @@ export function createSiblingStep(parts: SiblingStepParts): Step {
 
   return {
     act(asked) {
-      const { query, question } = asked;
+      const { question } = asked;
       const sibling = siblingOf(question, (key) => shared.find(key) !== undefined);
       const flight = sibling && shared.find(questionKey(sibling));
       if (flight === undefined) return undefined;
       return flights.lead(asked, async () => {
         await Promise.race([flight.settled, clock.pause(siblingPatienceMs)]);
-        return known.answer(query, clock.nowMs()) ?? flights.askUpstream(question);
+        return known.answer(asked.query, clock.nowMs()) ?? flights.askUpstream(asked);
       });
     },
     foresee(asked, assumed) {

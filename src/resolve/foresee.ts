@@ -5,7 +5,8 @@
 import { type ClientQuery, createQueryView, readQuery } from "../wire/query.ts";
 import { composeQuery, ownQuestion, questionKey, questionOf } from "../wire/question.ts";
 import type { SharedQuestions } from "./share-in-flight.ts";
-import type { AssumedFlights, ForeseeStep, Foresight } from "./step.ts";
+import { noPlaces } from "./route-lane.ts";
+import type { AssumedFlights, AssumedPlaces, ForeseeStep, Foresight } from "./step.ts";
 
 /**
  * Tells what would be done with queries of a client that asks them at the same moment, in this order: a plain client, without EDNS,
@@ -36,12 +37,16 @@ const nobody = "";
 
 function assumeFlights(shared: SharedQuestions): AssumedFlights {
   const assumed = new Set<string>();
+  const onRoute = new Map<string, AssumedPlaces>();
+  const placesOn = (route: string) => onRoute.get(route) ?? noPlaces;
   return {
     has: (key) => assumed.has(key) || shared.find(key) !== undefined,
-    add(key) {
-      if (shared.find(key) === undefined) assumed.add(key);
+    add: (key) => void assumed.add(key),
+    takePlaceOn(route, place) {
+      const places = placesOn(route);
+      onRoute.set(route, { ...places, [place]: places[place] + 1 });
     },
-    hasRoom: () => shared.hasRoom(assumed.size),
+    placesOn,
   };
 }
 

@@ -4,7 +4,7 @@
 import type { QuestionFlights } from "./question-flights.ts";
 import type { SharedQuestions } from "./share-in-flight.ts";
 import type { StaleAnswers } from "./stale-answers.ts";
-import type { Step } from "./step.ts";
+import type { RouteTaken, Step } from "./step.ts";
 
 /** Creates the step. */
 export function createJoinStep(
@@ -12,6 +12,7 @@ export function createJoinStep(
   flights: QuestionFlights,
   stale: StaleAnswers,
   counters: { coalesced: number },
+  routeOf: (name: Uint8Array) => RouteTaken,
 ): Step {
   return {
     act(asked) {
@@ -23,8 +24,10 @@ export function createJoinStep(
     },
     foresee({ question, key, client }, assumed) {
       if (!assumed.has(key)) return undefined;
-      const bound = shared.boundAgainst(client, shared.find(key));
-      return bound === undefined ? { kind: "shared" } : { kind: "shed", hasStale: stale.has(question) };
+      const bound = shared.boundAgainst(client, routeOf(question.name).route);
+      if (bound !== undefined) return { kind: "shed", hasStale: stale.has(question) };
+      flights.foreseeHaste(question, { class: "client", client }, assumed);
+      return { kind: "shared" };
     },
   };
 }

@@ -9,7 +9,6 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Absences } from "../search/absences.ts";
 import type { SearchScope } from "../search/search-scope.ts";
 import type { ZoneKnowledge } from "../search/zone-knowledge.ts";
-import type { ExchangeResult } from "../upstream/exchange.ts";
 import { followChain } from "../wire/answer-chain.ts";
 import { ExtendedError, isAddressType, Rcode } from "../wire/codes.ts";
 import { soaOf } from "../wire/denial.ts";
@@ -19,6 +18,7 @@ import { type Question, questionKey } from "../wire/question.ts";
 import { aliasesFirst, withoutProofs } from "../wire/rebuild-reply.ts";
 import type { Reply } from "../wire/reply.ts";
 import type { Answer } from "./answer.ts";
+import type { AskResult } from "./schedule-questions.ts";
 import { type StaleAnswers, staleTtlSeconds } from "./stale-answers.ts";
 
 /** Bounds on lifetimes (settings: cache). */
@@ -48,8 +48,8 @@ export interface KeepParts {
 
 /** Turns what came of a question into the answer for whoever waits for it. */
 export interface ReplyKeeper {
-  /** What an exchange ended with: an answer or, from a failure, an error that is remembered. */
-  keepResult(question: Question, result: ExchangeResult): Answer;
+  /** What came of a question: an answer or, from a failure, an error that is remembered. That it was let go says nothing of the name. */
+  keepResult(question: Question, result: AskResult): Answer;
   /** A reply that is an answer: stores what may be stored. */
   keep(question: Question, reply: Reply): Answer;
 }
@@ -58,7 +58,8 @@ export interface ReplyKeeper {
 export function createReplyKeeper(parts: KeepParts): ReplyKeeper {
   const { cache, failures, absences, clock, limits } = parts;
 
-  function keepResult(question: Question, result: ExchangeResult): Answer {
+  function keepResult(question: Question, result: AskResult): Answer {
+    if ("shed" in result) return { kind: "dropped", reason: result.shed };
     if ("failure" in result) {
       const isSilent = result.failure === "timeout";
       return fail(question, Rcode.SERVFAIL, isSilent ? ExtendedError.noReachableAuthority : ExtendedError.networkError);

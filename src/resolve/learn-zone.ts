@@ -5,12 +5,12 @@
  */
 import type { Clock } from "../runtime/clock.ts";
 import type { ZoneKnowledge } from "../search/zone-knowledge.ts";
-import type { ExchangeResult } from "../upstream/exchange.ts";
 import { Rcode, RrType } from "../wire/codes.ts";
 import { soaOf } from "../wire/denial.ts";
 import { equalOctets } from "../wire/name.ts";
 import { nameFromText } from "../wire/name-text.ts";
 import { ownQuestion, type Question } from "../wire/question.ts";
+import type { AskResult } from "./schedule-questions.ts";
 
 /** Soon again where nobody answered, seldom where the zone said that it has no schema: it may be upgraded. */
 const retryFailedMs = 10_000;
@@ -22,7 +22,7 @@ const retryDeniedMs = 10 * 60_000;
 export async function learnUntilShown(
   zone: Uint8Array,
   knowledge: ZoneKnowledge,
-  ask: (question: Question) => Promise<ExchangeResult>,
+  ask: (question: Question) => Promise<AskResult>,
   clock: Clock,
   isOver: () => boolean,
 ): Promise<void> {
@@ -40,7 +40,7 @@ export async function learnUntilShown(
 export async function learnZone(
   zone: Uint8Array,
   knowledge: ZoneKnowledge,
-  ask: (question: Question) => Promise<ExchangeResult>,
+  ask: (question: Question) => Promise<AskResult>,
   clock: Clock,
 ): Promise<boolean> {
   const label = (nameFromText("dns-version") ?? Uint8Array.of(0)).subarray(0, -1);

@@ -1,19 +1,21 @@
 /*
- * Questions on their way: how one is put in flight for whoever waits, for nodens itself, or ahead of an expiry, and the bounds that
- * stand before it.
+ * Questions on their way: how one is put in flight for whoever waits, for nodens itself, or ahead of an expiry, and what is done for
+ * those against whom a bound stands.
  */
 import type { AnswerCache } from "../cache/answer-cache.ts";
 import { type CacheEntry, questionOfEntry } from "../cache/entry.ts";
 import type { FailureMemory } from "../cache/failure-memory.ts";
 import type { Clock } from "../runtime/clock.ts";
-import type { ExchangeResult } from "../upstream/exchange.ts";
 import { ExtendedError } from "../wire/codes.ts";
 import { type Question, questionKey } from "../wire/question.ts";
 import type { Answer, ShedReason } from "./answer.ts";
 import { freshAnswer, type ReplyKeeper } from "./keep-reply.ts";
+import type { OnBehalf } from "./question-class.ts";
+import type { QuestionSchedule } from "./schedule-questions.ts";
 import type { InFlight, SharedQuestions } from "./share-in-flight.ts";
+import { noteShed, type ShedCounters } from "./shed-counters.ts";
 import type { StaleAnswers } from "./stale-answers.ts";
-import type { Asked, AssumedFlights, Foresight } from "./step.ts";
+import type { Asked, AssumedFlights, AssumedPlaces, Foresight, RouteTaken } from "./step.ts";
 
 /** What it takes to put questions in flight. */
 export interface FlightParts {
@@ -26,26 +28,31 @@ export interface FlightParts {
   readonly counters: {
     prefetches: number;
     cachedFailures: number;
-    readonly shed: Record<ShedReason, number>;
+    readonly shed: ShedCounters;
   };
-  ask(question: Question): Promise<ExchangeResult>;
+  readonly schedule: QuestionSchedule;
+  routeOf(name: Uint8Array): RouteTaken;
 }
 
 /** Puts questions in flight. No promise of it rejects. */
 export interface QuestionFlights {
-  /** Asks upstream and keeps what it says. In flight only for whoever called `putInFlight` around it. */
-  askUpstream(question: Question): Promise<Answer>;
-  /** The question on its way: the flight that is under way, or a new one. For questions of our own: no bound stands against them. */
-  flightOf(question: Question, key: string): InFlight;
-  /** The answer to a question of our own: from the cache, a recent failure, a flight, or upstream. */
-  answerOwn(question: Question): Promise<Answer>;
+  /** Asks upstream what a client wants, and keeps what it says. In flight only for whoever called `lead` around it. */
+  askUpstream(asked: Asked): Promise<Answer>;
+  /** A question that no client has asked, on its way: the flight that is under way, or a new one. */
+  flightOf(question: Question, key: string, onBehalf: OnBehalf): InFlight;
+  /** The answer to a question that a client has not asked, but needs: from the cache, a recent failure, a flight, or upstream. */
+  answerFor(client: string, question: Question): Promise<Answer>;
   /** Puts the client's question in flight, to be answered by `answerLater`, with the client as its first waiter; or sheds it. */
   lead(asked: Asked, answerLater: () => Promise<Answer>): Answer | Promise<Answer>;
   /** Waits along for a flight, or sheds. */
   join(asked: Asked, flight: InFlight): Answer | Promise<Answer>;
-  /** Which bound stands against a new question of this client. */
-  boundAgainst(client: string): ShedReason | undefined;
-  /** What `lead` would do to the client's question: it is shed, or undefined and assumed to be in flight. */
+  /** What `answerFor` would do with the question: it is assumed to be in flight if it would be asked. */
+  foreseeFor(client: string, question: Question, assumed: AssumedFlights): void;
+  /** What it does to the route that somebody else wants a question that is on its way. */
+  foreseeHaste(question: Question, onBehalf: OnBehalf, assumed: AssumedFlights): void;
+  /** Which bound stands against a new question of a client. */
+  boundAgainst(asked: Asked): ShedReason | undefined;
+  /** What `lead` would do to the client's question: it is shed, or undefined and assumed to be in flight, not yet on its route. */
   foreseeLead(asked: Asked, assumed: AssumedFlights): Foresight | undefined;
   /** Fetches a hot entry again before it expires, at most once a second. */
   prefetch(entry: CacheEntry): void;
@@ -56,62 +63,85 @@ const prefetchRetryMs = 1000;
 
 /** Creates the flights over these parts. */
 export function createQuestionFlights(parts: FlightParts): QuestionFlights {
-  const { cache, failures, shared, stale, keeper, clock, counters } = parts;
+  const { cache, failures, shared, stale, keeper, clock, counters, schedule } = parts;
 
-  async function askUpstream(question: Question): Promise<Answer> {
-    return keeper.keepResult(question, await parts.ask(question));
+  const nameOfRoute = ({ name }: Question) => parts.routeOf(name).route;
+
+  async function askUpstream(question: Question, key: string, onBehalf: OnBehalf): Promise<Answer> {
+    return keeper.keepResult(question, await schedule.ask(question, key, onBehalf));
   }
 
   /** Waiters get `fresh` or, late, a stale answer; the question counts as in flight until `fresh` settles. */
   function putInFlight(question: Question, key: string, fresh: Promise<Answer>): InFlight {
-    return shared.start(key, stale.preferFresh(question, fresh), fresh);
+    return shared.start(key, nameOfRoute(question), stale.preferFresh(question, fresh), fresh);
   }
 
-  function flightOf(question: Question, key: string): InFlight {
-    return shared.find(key) ?? putInFlight(question, key, askUpstream(question));
+  function flightOf(question: Question, key: string, onBehalf: OnBehalf): InFlight {
+    const flight = shared.find(key);
+    if (flight === undefined) return putInFlight(question, key, askUpstream(question, key, onBehalf));
+    schedule.hasten(key, onBehalf);
+    return flight;
   }
 
-  function boundAgainst(client: string): ShedReason | undefined {
-    return shared.hasRoom() ? shared.boundAgainst(client) : "inflight";
+  function boundAgainst({ question, client }: Asked, assumed?: AssumedPlaces): ShedReason | undefined {
+    const bound = shared.boundAgainst(client, nameOfRoute(question));
+    return bound ?? schedule.boundAgainst(question.name, client, assumed);
   }
 
-  /** Under a bound: a stale answer if one is held, else silence. */
+  /** Under a bound: a stale answer if one is held, else none. */
   function shed(question: Question, reason: ShedReason): Answer {
-    counters.shed[reason] += 1;
+    noteShed(counters.shed, nameOfRoute(question), "client", reason);
     return stale.find(question) ?? { kind: "dropped", reason };
   }
 
-  function join({ question, client }: Asked, flight: InFlight): Answer | Promise<Answer> {
+  function join({ question, key, client }: Asked, flight: InFlight): Answer | Promise<Answer> {
     const waiting = shared.wait(flight, client);
-    return typeof waiting === "string" ? shed(question, waiting) : waiting;
+    if (typeof waiting === "string") return shed(question, waiting);
+    schedule.hasten(key, { class: "client", client });
+    return waiting;
   }
 
   return {
-    askUpstream,
+    askUpstream: ({ question, key, client }) => askUpstream(question, key, { class: "client", client }),
     flightOf,
     boundAgainst,
     join,
-    answerOwn(question) {
+    answerFor(client, question) {
       const nowMs = clock.nowMs();
       const entry = cache.findQuestion(question, nowMs);
       if (entry !== undefined) return Promise.resolve(freshAnswer(entry));
       const key = questionKey(question);
       // A recent failure holds here too, so that A and AAAA of a client come to the same end.
       const failure = failures.find(key, nowMs);
-      if (failure === undefined) return flightOf(question, key).answer;
+      if (failure === undefined) return flightOf(question, key, { class: "client", client }).answer;
       counters.cachedFailures += 1;
       const extendedError = ExtendedError.cachedError;
       return Promise.resolve(stale.find(question) ?? { kind: "error", rcode: failure.rcode, extendedError });
     },
+    foreseeFor(client, question, assumed) {
+      const nowMs = clock.nowMs();
+      const key = questionKey(question);
+      if (cache.findQuestion(question, nowMs) !== undefined || assumed.has(key)) return;
+      if (failures.peek(key, nowMs) !== undefined) return;
+      assumed.add(key);
+      const { route } = parts.routeOf(question.name);
+      if (schedule.boundAgainst(question.name, client, assumed.placesOn(route)) === undefined)
+        assumed.takePlaceOn(route, "added");
+    },
+    foreseeHaste(question, onBehalf, assumed) {
+      const place = schedule.placeTakenBy(questionKey(question), onBehalf);
+      if (place !== undefined) assumed.takePlaceOn(nameOfRoute(question), place);
+    },
     lead(asked, answerLater) {
-      const { question, key, client } = asked;
+      const { question, key } = asked;
       // Before it is asked: a client that may not wait must not use up the flows either.
-      const bound = boundAgainst(client);
+      const bound = boundAgainst(asked);
       if (bound !== undefined) return shed(question, bound);
       return join(asked, putInFlight(question, key, answerLater()));
     },
-    foreseeLead({ question, key, client }, assumed) {
-      if (!assumed.hasRoom() || shared.boundAgainst(client) !== undefined)
+    foreseeLead(asked, assumed) {
+      const { question, key } = asked;
+      if (boundAgainst(asked, assumed.placesOn(nameOfRoute(question))) !== undefined)
         return { kind: "shed", hasStale: stale.has(question) };
       assumed.add(key);
       return undefined;
@@ -122,9 +152,9 @@ export function createQuestionFlights(parts: FlightParts): QuestionFlights {
       const key = questionKey(question);
       // Not at every hit, whatever stands against it now.
       entry.refreshAtMs = nowMs + prefetchRetryMs;
-      if (shared.find(key) !== undefined || failures.find(key, nowMs) !== undefined || !shared.hasRoom()) return;
+      if (shared.find(key) !== undefined || failures.find(key, nowMs) !== undefined) return;
       counters.prefetches += 1;
-      flightOf(question, key);
+      flightOf(question, key, { class: "prefetch", client: "" });
     },
   };
 }

@@ -8,9 +8,10 @@ import type { Absence } from "../search/absences.ts";
 import { Rcode } from "../wire/codes.ts";
 import { type ClientQuery, isLookup } from "../wire/query.ts";
 import { questionKey, questionOf } from "../wire/question.ts";
-import type { Answer, ShedReason } from "./answer.ts";
+import type { Answer } from "./answer.ts";
 import type { CacheStep } from "./answer-from-cache.ts";
 import { createDenialCounters, type DenialCounters, type DenyStep } from "./deny-absent-name.ts";
+import type { ShedCounters } from "./shed-counters.ts";
 import type { Asked, ForeseeStep, Step } from "./step.ts";
 import type { LoopStep } from "./stop-loop.ts";
 
@@ -26,7 +27,8 @@ export interface ResolverCounters {
   /** Suffix queries that were answered with the outside name. */
   outsideAnswers: number;
   readonly denials: DenialCounters;
-  readonly shed: Record<ShedReason, number>;
+  /** Questions, and clients who would have waited for one, that were let go under a bound. */
+  readonly shed: ShedCounters;
 }
 
 /** What listeners know of everything behind them. */
@@ -134,7 +136,7 @@ export function createResolverCounters(): ResolverCounters {
     unkeptReplies: 0,
     outsideAnswers: 0,
     denials: createDenialCounters(),
-    shed: { inflight: 0, waiters: 0, client: 0 },
+    shed: new Map(),
   };
 }
 

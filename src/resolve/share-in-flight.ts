@@ -1,6 +1,7 @@
 /*
  * One upstream question for any number of clients that ask the same at the same time (RFC 5452 §5: also what keeps an attacker
- * from having many chances at once), and the bounds on all that waits.
+ * from having many chances at once), and the bounds on all that waits. Each route has its own, so that however many wait for a dead
+ * one, there is room for those of another; and a client may have as many waiters on a route as it leaves free.
  *
  * A question in flight has no owner among its waiters: whoever asked first may vanish, and nothing changes for the others.
  */
@@ -8,9 +9,9 @@ import type { Answer, ShedReason } from "./answer.ts";
 
 /** Bounds (settings: limits). */
 export interface WaitLimits {
-  readonly maxInFlight: number;
+  /** On one route. */
   readonly maxWaiters: number;
-  readonly maxWaitersPerQuestion: number;
+  /** On all routes. */
   readonly maxWaitersPerClient: number;
 }
 
@@ -20,21 +21,20 @@ export interface InFlight {
   readonly answer: Promise<Answer>;
   /** Settles when nothing is awaited any more: what upstream said is in the cache by then. */
   readonly settled: Promise<unknown>;
-  waiters: number;
+  /** The route of the question's name. */
+  readonly route: string;
 }
 
 /** All questions that are on their way, by question key. */
 export interface SharedQuestions {
   find(key: string): InFlight | undefined;
-  /** Whether one more question may go upstream, besides those in flight and `assumedCount` others. */
-  hasRoom(assumedCount?: number): boolean;
-  /** Which bound stands against one more waiter of `client`: for this question or, left out, for a new one. */
-  boundAgainst(client: string, inFlight?: InFlight): ShedReason | undefined;
+  /** Which bound stands against one more waiter of `client` for a question of this route. */
+  boundAgainst(client: string, route: string): ShedReason | undefined;
   /**
-   * Registers a question. `answer` is what waiters get; the question counts as in flight until `settled` does, which may be
+   * Registers a question of a route. `answer` is what waiters get; the question counts as in flight until `settled` does, which may be
    * later: a stale answer is given while the fresh one is still awaited. Neither may reject.
    */
-  start(key: string, answer: Promise<Answer>, settled: Promise<unknown>): InFlight;
+  start(key: string, route: string, answer: Promise<Answer>, settled: Promise<unknown>): InFlight;
   /** Adds a waiter of `client` (its address). Returns the answer to come, or which bound stands against it. */
   wait(inFlight: InFlight, client: string): Promise<Answer> | ShedReason;
   /** Gauges. */
@@ -46,44 +46,54 @@ export interface SharedQuestions {
 export function createSharedQuestions(limits: WaitLimits): SharedQuestions {
   const byKey = new Map<string, InFlight>();
   const waitersByClient = new Map<string, number>();
+  const routes = new Map<string, { count: number; readonly byClient: Map<string, number> }>();
   let waiterCount = 0;
 
-  function leave(inFlight: InFlight, client: string): void {
-    inFlight.waiters -= 1;
-    waiterCount -= 1;
-    const left = (waitersByClient.get(client) ?? 1) - 1;
-    if (left === 0) waitersByClient.delete(client);
-    else waitersByClient.set(client, left);
+  function boundAgainst(client: string, route: string): ShedReason | undefined {
+    if ((waitersByClient.get(client) ?? 0) >= limits.maxWaitersPerClient) return "client";
+    const onRoute = routes.get(route);
+    const free = limits.maxWaiters - (onRoute?.count ?? 0);
+    if (free <= 0) return "waiters";
+    return (onRoute?.byClient.get(client) ?? 0) >= free ? "client" : undefined;
   }
 
-  function boundAgainst(client: string, inFlight?: InFlight): ShedReason | undefined {
-    if ((waitersByClient.get(client) ?? 0) >= limits.maxWaitersPerClient) return "client";
-    const isFull = inFlight !== undefined && inFlight.waiters >= limits.maxWaitersPerQuestion;
-    return isFull || waiterCount >= limits.maxWaiters ? "waiters" : undefined;
+  function count(by: number, client: string, route: string): void {
+    waiterCount += by;
+    addTo(waitersByClient, client, by);
+    const onRoute = routes.get(route) ?? { count: 0, byClient: new Map<string, number>() };
+    onRoute.count += by;
+    addTo(onRoute.byClient, client, by);
+    if (onRoute.count === 0) routes.delete(route);
+    else routes.set(route, onRoute);
   }
 
   return {
     find: (key) => byKey.get(key),
-    hasRoom: (assumedCount = 0) => byKey.size + assumedCount < limits.maxInFlight,
     boundAgainst,
-    start(key, answer, settled) {
-      const inFlight = { answer, settled, waiters: 0 };
+    start(key, route, answer, settled) {
+      const inFlight = { answer, settled, route };
       byKey.set(key, inFlight);
       void settled.then(() => byKey.delete(key));
       return inFlight;
     },
     wait(inFlight, client) {
-      const bound = boundAgainst(client, inFlight);
+      const { route } = inFlight;
+      const bound = boundAgainst(client, route);
       if (bound !== undefined) return bound;
-      inFlight.waiters += 1;
-      waiterCount += 1;
-      waitersByClient.set(client, (waitersByClient.get(client) ?? 0) + 1);
+      count(1, client, route);
       return inFlight.answer.then((answer) => {
-        leave(inFlight, client);
+        count(-1, client, route);
         return answer;
       });
     },
     inFlightCount: () => byKey.size,
     waiterCount: () => waiterCount,
   };
+}
+
+/** Adds to the number under a key; 0 is not kept. */
+function addTo(counts: Map<string, number>, key: string, by: number): void {
+  const sum = (counts.get(key) ?? 0) + by;
+  if (sum === 0) counts.delete(key);
+  else counts.set(key, sum);
 }

@@ -16,7 +16,7 @@ export interface StaleAnswers {
   /** The stale answer to `question`, or undefined. Never without RD: the client wants only what is here (RFC 8767 §5). */
   find(question: Question): Answer | undefined;
   /**
-   * The answer to come, or the stale one when that fails or takes longer than `staleAfterMs`. What comes later fills the cache all
+   * The answer to come, or the stale one when that fails, is let go, or takes longer than `staleAfterMs`. What comes later fills the cache all
    * the same. Never rejects if `fresh` never does.
    */
   preferFresh(question: Question, fresh: Promise<Answer>): Promise<Answer>;
@@ -51,7 +51,8 @@ export function createStaleAnswers(
         });
         void fresh.then((answer) => {
           cancel();
-          resolveWith(answer.kind === "error" ? (find(question) ?? answer) : answer);
+          const isNone = answer.kind === "error" || answer.kind === "dropped";
+          resolveWith(isNone ? (find(question) ?? answer) : answer);
         });
       });
     },

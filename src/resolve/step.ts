@@ -59,7 +59,7 @@ export type Foresight =
   /** The parent is asked, or awaited, in the name's place. Only if it exists the name is asked itself. */
   | ({ readonly kind: "asksParent"; readonly parent: string; readonly isOnItsWay: boolean } & RouteTaken)
   | ({ readonly kind: "forwarded" } & RouteTaken)
-  /** A bound stands against it: a stale answer if one is held, otherwise no reply. */
+  /** A bound stands against it: a stale answer if one is held, otherwise none, or SERVFAIL over TCP. */
   | { readonly kind: "shed"; readonly hasStale: boolean };
 
 /** Questions that are taken to be in flight, though nobody has asked them. */
@@ -68,6 +68,13 @@ export interface AssumedFlights {
   has(key: string): boolean;
   /** From here on it is assumed to be. */
   add(key: string): void;
-  /** Whether one more question may be set in flight, besides those. */
-  hasRoom(): boolean;
+  /** And the client is assumed to have one more place on a route: an `added` one, or one `taken` from another client. */
+  takePlaceOn(route: string, place: keyof AssumedPlaces): void;
+  placesOn(route: string): AssumedPlaces;
+}
+
+/** Places on a route that the client is assumed to have, though it has them not. */
+export interface AssumedPlaces {
+  readonly added: number;
+  readonly taken: number;
 }

@@ -48,6 +48,9 @@ const maxSoaAgeSeconds = 3600;
 /** How long a corrected rule stays off. */
 const pauseMs = 10 * 60_000;
 
+/** However many denials of a rule there are, no more are checked in a second: each may cost a few questions. */
+const maxChecksPerSecond = 32;
+
 /** While it has to prove itself, a rule is checked so many times as often, for so many agreeing checks. */
 const probationFactor = 8;
 const probationChecks = 64;
@@ -91,14 +94,14 @@ export function createZoneKnowledge(limits: CheckLimits, random: () => number = 
       return true;
     },
     mayUse: (rule, nowMs) => isSchemaShown && nowMs >= rules[rule].offUntilMs && soaLifeSeconds(nowMs) > 0,
-    takeCheck(rule) {
+    takeCheck(rule, nowMs) {
       const state = rules[rule];
       if (limits.checkOneIn === 0) return false;
       const isOnProbation = state.checksUntilTrusted > 0;
       const oneIn = isOnProbation ? Math.max(1, Math.floor(limits.checkOneIn / probationFactor)) : limits.checkOneIn;
       const longestGap = 2 * oneIn - 1;
       state.untilCheck = Math.min(state.untilCheck, longestGap) - 1;
-      if (state.untilCheck > 0) return false;
+      if (state.untilCheck > 0 || !takeFromBudget(state, nowMs)) return false;
       state.untilCheck = 1 + Math.floor(random() * longestGap);
       state.counters.checks += 1;
       return true;
@@ -120,7 +123,19 @@ export function createZoneKnowledge(limits: CheckLimits, random: () => number = 
   };
 }
 
+/** A bucket of one second's checks, which fills up with time. */
+function takeFromBudget(state: RuleState, nowMs: number): boolean {
+  const filled = state.checksLeft + ((nowMs - state.filledAtMs) * maxChecksPerSecond) / 1000;
+  state.checksLeft = Math.min(maxChecksPerSecond, filled);
+  state.filledAtMs = nowMs;
+  if (state.checksLeft < 1) return false;
+  state.checksLeft -= 1;
+  return true;
+}
+
 interface RuleState {
+  checksLeft: number;
+  filledAtMs: number;
   offUntilMs: number;
   /** How many denials there are up to the next check, that one included. */
   untilCheck: number;
@@ -133,6 +148,8 @@ function newRuleState(): RuleState {
     offUntilMs: -Infinity,
     untilCheck: Infinity,
     checksUntilTrusted: 0,
+    checksLeft: maxChecksPerSecond,
+    filledAtMs: 0,
     counters: { checks: 0, disagreements: 0 },
   };
 }

@@ -211,7 +211,6 @@ function swappedBounds({ upstream, cache, limits }: Settings): Contradiction[] {
     ["upstream.health.probeIntervalMs", probeIntervalMs, "upstream.health.maxBackoffMs", maxBackoffMs],
     ["cache.failureTtlSeconds", cache.failureTtlSeconds, "cache.maxFailureTtlSeconds", cache.maxFailureTtlSeconds],
     ["cache.maxDenialTtlSeconds", cache.maxDenialTtlSeconds, "cache.maxTtlSeconds", cache.maxTtlSeconds],
-    ["limits.maxWaitersPerQuestion", limits.maxWaitersPerQuestion, "limits.maxWaiters", limits.maxWaiters],
     ["limits.maxWaitersPerClient", limits.maxWaitersPerClient, "limits.maxWaiters", limits.maxWaiters],
   ] as const;
   return [

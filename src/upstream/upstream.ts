@@ -3,7 +3,7 @@
  * asking.
  */
 import type { Clock } from "../runtime/clock.ts";
-import type { ServerAddress } from "../runtime/server-address.ts";
+import { formatServerAddress, type ServerAddress } from "../runtime/server-address.ts";
 import { RrType } from "../wire/codes.ts";
 import { isAtOrBelow } from "../wire/name.ts";
 import { ownQuestion, type Question } from "../wire/question.ts";
@@ -62,9 +62,10 @@ export interface Upstream {
 
 /** Creates the upstream. Nothing is opened before something is asked. */
 export function createUpstream(options: UpstreamOptions): Upstream {
-  const routes = options.routes.map((definition) => createRoute(definition, options));
+  const shared = new Map<string, Server>();
+  const routes = options.routes.map((definition) => createRoute(definition, options, shared));
   const choose = routeChooser(routes);
-  const everyServer = routes.flatMap((route) => route.servers);
+  const everyServer = [...shared.values()];
   const earlySends = createEarlySends();
   return {
     ask(question) {
@@ -97,10 +98,14 @@ export function routeChooser<R extends { readonly zones: readonly Uint8Array[] }
   };
 }
 
-function createRoute(definition: RouteDefinition, options: UpstreamOptions): Route {
+/** Routes over the same transport to the same address share its flows: those are counted for each address, not for each route. */
+function createRoute(definition: RouteDefinition, options: UpstreamOptions, shared: Map<string, Server>): Route {
   const { name, zones, transport } = definition;
-  const servers = definition.servers.map((address) =>
-    createServer({
+  const servers = definition.servers.map((address) => {
+    const key = `${transport} ${formatServerAddress(address)}`;
+    const known = shared.get(key);
+    if (known !== undefined) return known;
+    const server = createServer({
       address,
       transport,
       sockets: options.sockets ?? systemSockets,
@@ -109,8 +114,10 @@ function createRoute(definition: RouteDefinition, options: UpstreamOptions): Rou
       clock: options.clock,
       counters: options.countersFor(name, address),
       onHealthChange: (isUp) => options.onHealthChange(name, address, isUp),
-    }),
-  );
+    });
+    shared.set(key, server);
+    return server;
+  });
   return { name, zones, transport, servers };
 }
 

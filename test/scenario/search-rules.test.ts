@@ -353,7 +353,8 @@ describe("a name that looks like an outside one", () => {
     await chain.asks("two.default.svc.cluster.local");
     const third = await chain.asks(suffixed);
     expect(third.isDropped()).toBe(true);
-    expect(chain.asked).toHaveLength(2);
+    // The client leaves as much of the route free as it takes.
+    expect(chain.asked).toEqual(["one.default.svc.cluster.local A"]);
   });
 });
 

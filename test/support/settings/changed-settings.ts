@@ -44,7 +44,7 @@ cache:
   staleSeconds: 0
   staleAfterMs: 1
   prefetch: false
-limits: { maxInFlight: 1, maxWaiters: 5, maxWaitersPerQuestion: 3, maxWaitersPerClient: 4 }
+limits: { maxInFlight: 1, maxWaiters: 5, maxWaitersPerClient: 4 }
 log: { level: debug, queries: true }
 metrics: { compat: "off" }
 shutdown: { drainMs: 0 }

@@ -10,8 +10,10 @@ import { createAccessList } from "../../../src/listen/access-list.ts";
 import { createQueryAnswerer, type Front, noReply, replyLater } from "../../../src/listen/answer-query.ts";
 import { createHealthQuestion } from "../../../src/listen/health-question.ts";
 import { createListenCounters, replySourceNames } from "../../../src/listen/listen-counters.ts";
+import type { ShedReason } from "../../../src/resolve/answer.ts";
 import { createChain } from "../../../src/resolve/create-chain.ts";
-import type { Foresight } from "../../../src/resolve/step.ts";
+import type { ResolverCounters } from "../../../src/resolve/resolver.ts";
+import type { Foresight, RouteTaken } from "../../../src/resolve/step.ts";
 import type { InferringRule, ShortCircuit } from "../../../src/search/rules.ts";
 import { defaultSettings, type Settings } from "../../../src/settings/settings-table.ts";
 import type { ExchangeResult } from "../../../src/upstream/exchange.ts";
@@ -90,8 +92,9 @@ export interface WorldSettings {
   readonly prefetches?: boolean;
   readonly maxInFlight?: number;
   readonly maxWaiters?: number;
-  readonly maxWaitersPerQuestion?: number;
   readonly maxWaitersPerClient?: number;
+  /** Which way names (folded, wire form) go. Left out: over UDP, long names on another route than short ones. */
+  readonly routeOf?: (name: Uint8Array) => RouteTaken;
   readonly shortCircuit?: ShortCircuit;
   readonly answersOutsideNames?: boolean;
   /** Exactly every Nth denial by a rule is checked; none if left out. */
@@ -149,7 +152,7 @@ export function createWorld(settings: WorldSettings = {}) {
     },
     learnZone: async () => void (learnings += 1),
     onRuleOff: (rule, { name }) => switchedOff.push({ rule, name: nameToText(name) }),
-    routeOf: (name) => ({ route: name.length > 15 ? "long" : "short", transport: "udp" }),
+    routeOf: settings.routeOf ?? ((name) => ({ route: name.length > 15 ? "long" : "short", transport: "udp" })),
   });
   if (settings.showsSchema === true) {
     chain.knowledge.noteSchema(true);
@@ -301,11 +304,19 @@ export function createWorld(settings: WorldSettings = {}) {
       recovers: () => chain.failures.relax(clock.nowMs()),
     },
     switchedOff,
+    /** How many questions and waiters were let go for this reason, on all routes, for whomever. */
+    shed: (reason: ShedReason) => shedOf(chain.resolver.counters, reason),
     learnings: () => learnings,
     clock,
     front,
     counters: { udp: answerers.udp.counters, tcp: answerers.tcp.counters },
   };
+}
+
+/** How many were let go for this reason, on all routes, for whomever. */
+export function shedOf({ shed }: Pick<ResolverCounters, "shed">, reason: ShedReason): number {
+  const counts = [...shed.values()].flatMap((byClass) => Object.values(byClass));
+  return counts.reduce((sum, byReason) => sum + byReason[reason], 0);
 }
 
 type Outcome = UpstreamReply | "timeout";
@@ -376,7 +387,6 @@ function settingsOf(wanted: WorldSettings): Settings {
     limits: override(limits, {
       maxInFlight: wanted.maxInFlight,
       maxWaiters: wanted.maxWaiters,
-      maxWaitersPerQuestion: wanted.maxWaitersPerQuestion,
       maxWaitersPerClient: wanted.maxWaitersPerClient,
     }),
     search: override(

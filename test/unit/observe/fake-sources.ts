@@ -1,3 +1,5 @@
+import { shedReasons } from "../../../src/resolve/answer.ts";
+import { questionClasses } from "../../../src/resolve/question-class.ts";
 /* Sources of metrics as they are right after the start: real counters, all 0. */
 import { forEachInferringRule, searchRules } from "../../../src/search/rules.ts";
 import { createResolverCounters } from "../../../src/resolve/resolver.ts";
@@ -36,6 +38,8 @@ export function createFakeSources() {
       replySources: replySourceNames,
       faults: faultNames,
       searchRules,
+      questionClasses,
+      shedReasons,
       transports: transportNames,
     },
     listeners: () => [udp, tcp],
@@ -49,11 +53,12 @@ export function createFakeSources() {
       isOn: () => true,
     }),
     routes: () => [
-      { servers: [{ address: kubeDns, health: { isUp: () => isUp.cluster } }] },
-      { servers: [{ address: kubeDns, health: { isUp: () => isUp.outside } }] },
+      { name: "cluster", servers: [{ address: kubeDns, health: { isUp: () => isUp.cluster } }] },
+      { name: "outside", servers: [{ address: kubeDns, health: { isUp: () => isUp.outside } }] },
     ],
     cache: () => ({ usage: () => ({ entries: 0, sizeBytes: 0 }), counters: cacheCounters }),
     resolver: () => resolver,
+    schedule: () => ({ underWayCount: () => 0, waitingCount: () => 0 }),
     sharedQuestions: () => ({ inFlightCount: () => 0, waiterCount: () => 0 }),
     isLooping: () => false,
     lifeCycleState: () => "ready",

@@ -8,6 +8,7 @@ import type { MetricSources } from "../../../src/observe/metric-sources.ts";
 import { allMetrics, createMetrics } from "../../../src/observe/metrics.ts";
 import { observe } from "../../../src/runtime/histogram.ts";
 import { durationsFor } from "../../../src/upstream/server-counters.ts";
+import { noteShed } from "../../../src/resolve/shed-counters.ts";
 import { Rcode, RrType } from "../../../src/wire/codes.ts";
 import { Fault } from "../../../src/wire/fault.ts";
 import { describeWith, findCommand } from "../../support/program/requirements.ts";
@@ -73,7 +74,7 @@ nodens_upstream_edns_dropped_total            counter    to
 nodens_upstream_early_sends_total             counter    to result
 nodens_coalesced_total                        counter
 nodens_inflight                               gauge
-nodens_shed_total                             counter    reason
+nodens_shed_total                             counter    reason route class
 nodens_client_malformed_total                 counter    reason
 nodens_cache_bytes                            gauge
 nodens_answer_duration_seconds                time       source
@@ -137,7 +138,7 @@ describe("the first scrape", () => {
     `coredns_nodecache_setup_errors_total{errortype="configmap"}`,
     `nodens_client_malformed_total{reason="wrong_direction"}`,
     `nodens_dropped_queries_total{reason="denied"}`,
-    `nodens_shed_total{reason="client"}`,
+    `nodens_shed_total{reason="client",route="cluster",class="client"}`,
     `nodens_answer_duration_seconds_count{source="hit"}`,
     `nodens_answer_duration_seconds_count{source="miss"}`,
     `nodens_answer_duration_seconds_count{source="stale"}`,
@@ -253,7 +254,7 @@ describe("a scrape", () => {
     const { sources, cacheCounters, resolver, cluster } = createFakeSources();
     Object.assign(cacheCounters, { answerHits: 3, denialHits: 2, misses: 1, denialEvictions: 4 });
     Object.assign(resolver, { prefetches: 5, staleAnswers: 2, staleAgeSeconds: 7.5 });
-    resolver.shed.waiters = 6;
+    for (let shed = 0; shed < 6; shed += 1) noteShed(resolver.shed, "cluster", "client", "waiters");
     cluster.ignored.malformed = 1;
     cluster.ignored["wrong-question"] = 2;
     cluster.ignored["unknown-id"] = 4;
@@ -302,7 +303,7 @@ describeWith(["promtool"], "promtool", () => {
     const { sources, udp, cluster } = createFakeSources();
     for (const histogram of udp.durations) observe(histogram, 0.02);
     observe(durationsFor(cluster, Rcode.SERVFAIL), 9);
-    const routes = [{ servers: [{ address: kubeDns, health: { isUp: () => true } }] }];
+    const routes = [{ name: "cluster", servers: [{ address: kubeDns, health: { isUp: () => true } }] }];
     const listeners = [udp, createListenCounters({ ...listenAddress, host: "fd00::10" }, "tcp")];
     const full = { ...sources, routes: () => routes, listeners: () => listeners };
     const input = await createMetrics(full, { compat: "coredns" }).metrics();

@@ -2,16 +2,16 @@ import { describe, expect, test } from "vitest";
 import type { Answer } from "../../../src/resolve/answer.ts";
 import { createSharedQuestions, type WaitLimits } from "../../../src/resolve/share-in-flight.ts";
 
-const roomy: WaitLimits = { maxInFlight: 100, maxWaiters: 100, maxWaitersPerQuestion: 100, maxWaitersPerClient: 100 };
+const roomy: WaitLimits = { maxWaiters: 100, maxWaitersPerClient: 100 };
 const servfail: Answer = { kind: "error", rcode: 2, extendedError: -1 };
 
 /** A table, and questions that a test answers when it likes. */
 function createTable(limits: Partial<WaitLimits> = {}) {
   const shared = createSharedQuestions({ ...roomy, ...limits });
-  function start(key: string) {
+  function start(key: string, route = "outside") {
     const answer = Promise.withResolvers<Answer>();
     const settled = Promise.withResolvers<void>();
-    const inFlight = shared.start(key, answer.promise, settled.promise);
+    const inFlight = shared.start(key, route, answer.promise, settled.promise);
     return { inFlight, answer: () => answer.resolve(servfail), settle: () => settled.resolve() };
   }
   return { shared, start };
@@ -62,11 +62,9 @@ describe("waiters", () => {
     const question = start("q");
     const waiting = ["10.0.0.1", "10.0.0.2", "10.0.0.1"].map(async (client) => shared.wait(question.inFlight, client));
     expect(shared.waiterCount()).toBe(3);
-    expect(question.inFlight.waiters).toBe(3);
     question.answer();
     expect(await Promise.all(waiting)).toEqual([servfail, servfail, servfail]);
     expect(shared.waiterCount()).toBe(0);
-    expect(question.inFlight.waiters).toBe(0);
   });
 
   test("nobody has to look at the answer for the others to get it", async () => {
@@ -81,31 +79,13 @@ describe("waiters", () => {
 });
 
 describe("bounds", () => {
-  test("on questions in flight: there is room below it, none at it, and room again when one settles", async () => {
-    const { shared, start } = createTable({ maxInFlight: 2 });
-    const first = start("q");
-    expect(shared.hasRoom()).toBe(true);
-    start("r");
-    expect(shared.hasRoom()).toBe(false);
-    first.settle();
-    await settle();
-    expect(shared.hasRoom()).toBe(true);
-  });
-
-  test("on the waiters of one question", () => {
-    const { shared, start } = createTable({ maxWaitersPerQuestion: 2 });
-    const question = start("q");
-    const waits = [1, 2, 3].map((last) => shared.wait(question.inFlight, `10.0.0.${last}`));
-    expect(waits.map((wait) => typeof wait === "string" && wait)).toEqual([false, false, "waiters"]);
-    expect(shared.wait(start("r").inFlight, "10.0.0.3")).toBeInstanceOf(Promise);
-  });
-
-  test("on all waiters", () => {
+  test("on all waiters of a route; those of another do not feel it", () => {
     const { shared, start } = createTable({ maxWaiters: 2 });
     void shared.wait(start("q").inFlight, "10.0.0.1");
     void shared.wait(start("r").inFlight, "10.0.0.2");
     expect(shared.wait(start("s").inFlight, "10.0.0.3")).toBe("waiters");
-    expect(shared.waiterCount()).toBe(2);
+    expect(shared.wait(start("t", "cluster").inFlight, "10.0.0.3")).toBeInstanceOf(Promise);
+    expect(shared.waiterCount()).toBe(3);
   });
 
   test("on the waiters of one client, over all questions; other clients do not feel it", () => {
@@ -117,14 +97,24 @@ describe("bounds", () => {
     expect(shared.wait(first.inFlight, "10.0.0.2")).toBeInstanceOf(Promise);
   });
 
+  test("no client has more on a route than it leaves free", () => {
+    const { shared, start } = createTable({ maxWaiters: 100 });
+    const question = start("q").inFlight;
+    const ofOne = Array.from({ length: 200 }, () => shared.wait(question, "10.0.0.1"));
+    expect(ofOne.filter((wait) => wait === "client")).toHaveLength(150);
+    const ofAnother = Array.from({ length: 200 }, () => shared.wait(question, "10.0.0.2"));
+    expect(ofAnother.filter((wait) => wait === "client")).toHaveLength(175);
+    expect(shared.wait(question, "10.0.0.3")).toBeInstanceOf(Promise);
+  });
+
   test("are known before a question is started", () => {
     const { shared, start } = createTable({ maxWaiters: 2, maxWaitersPerClient: 1 });
-    expect(shared.boundAgainst("10.0.0.1")).toBeUndefined();
+    expect(shared.boundAgainst("10.0.0.1", "outside")).toBeUndefined();
     void shared.wait(start("q").inFlight, "10.0.0.1");
-    expect(shared.boundAgainst("10.0.0.1")).toBe("client");
-    expect(shared.boundAgainst("10.0.0.2")).toBeUndefined();
+    expect(shared.boundAgainst("10.0.0.1", "cluster")).toBe("client");
+    expect(shared.boundAgainst("10.0.0.2", "outside")).toBeUndefined();
     void shared.wait(start("r").inFlight, "10.0.0.2");
-    expect(shared.boundAgainst("10.0.0.3")).toBe("waiters");
+    expect(shared.boundAgainst("10.0.0.3", "outside")).toBe("waiters");
   });
 
   test("who was turned away is not counted", () => {
@@ -133,15 +123,15 @@ describe("bounds", () => {
     void shared.wait(question.inFlight, "10.0.0.1");
     for (let more = 0; more < 5; more += 1) void shared.wait(question.inFlight, "10.0.0.1");
     expect(shared.waiterCount()).toBe(1);
-    expect(question.inFlight.waiters).toBe(1);
   });
 
   test("answered waiters make room, for their client and in total", async () => {
-    const { shared, start } = createTable({ maxWaiters: 1, maxWaitersPerClient: 1, maxWaitersPerQuestion: 1 });
+    const { shared, start } = createTable({ maxWaiters: 2, maxWaitersPerClient: 1 });
     const question = start("q");
     const waiting = shared.wait(question.inFlight, "10.0.0.1");
     const other = start("r");
     expect(shared.wait(other.inFlight, "10.0.0.1")).toBe("client");
+    void shared.wait(start("s").inFlight, "10.0.0.3");
     expect(shared.wait(other.inFlight, "10.0.0.2")).toBe("waiters");
     question.answer();
     await waiting;
@@ -151,8 +141,8 @@ describe("bounds", () => {
   test("a reload's limits hold at once", () => {
     const limits = { ...roomy };
     const shared = createSharedQuestions(limits);
-    shared.start("q", new Promise(() => {}), new Promise(() => {}));
-    limits.maxInFlight = 1;
-    expect(shared.hasRoom()).toBe(false);
+    expect(shared.boundAgainst("10.0.0.1", "outside")).toBeUndefined();
+    limits.maxWaiters = 0;
+    expect(shared.boundAgainst("10.0.0.1", "outside")).toBe("waiters");
   });
 });

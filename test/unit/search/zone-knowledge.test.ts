@@ -109,14 +109,29 @@ describe("the SOA", () => {
 describe("the checks", () => {
   test("one in N denials of a rule is checked, whatever the other rule does", () => {
     const { knowledge } = createShown(4);
-    const schema = Array.from({ length: 4000 }, () => knowledge.takeCheck("absentBySchema", startMs)).filter(Boolean);
-    const learned = Array.from({ length: 400 }, () => knowledge.takeCheck("absentParent", startMs)).filter(Boolean);
+    const schema = Array.from({ length: 4000 }, (_, second) =>
+      knowledge.takeCheck("absentBySchema", startMs + second * 1000),
+    ).filter(Boolean);
+    const learned = Array.from({ length: 400 }, (_, second) =>
+      knowledge.takeCheck("absentParent", startMs + second * 1000),
+    ).filter(Boolean);
     expect(schema.length).toBeGreaterThan(900);
     expect(schema.length).toBeLessThan(1100);
     expect(learned.length).toBeGreaterThan(70);
     expect(learned.length).toBeLessThan(130);
     expect(knowledge.counters.absentBySchema.checks).toBe(schema.length);
     expect(knowledge.counters.absentParent.checks).toBe(learned.length);
+  });
+
+  test("are no more than 32 of a rule in a second, however many denials there are", () => {
+    const { knowledge } = createShown(1);
+    const checksAt = (nowMs: number) =>
+      Array.from({ length: 15_000 }, () => knowledge.takeCheck("absentParent", nowMs)).filter(Boolean).length;
+    expect(checksAt(startMs)).toBe(32);
+    expect(checksAt(startMs + 500)).toBe(16);
+    expect(checksAt(startMs + 60_000)).toBe(32);
+    expect(knowledge.takeCheck("absentBySchema", startMs + 60_000)).toBe(true);
+    expect(knowledge.counters.absentParent.checks).toBe(80);
   });
 
   test("with 1 each is checked, with 0 none", () => {
@@ -177,7 +192,9 @@ describe("a disagreement", () => {
     const { knowledge } = createShown(64);
     knowledge.noteCheck("absentBySchema", false, startMs);
     const checksIn = (denials: number) =>
-      Array.from({ length: denials }, () => knowledge.takeCheck("absentBySchema", startMs)).filter(Boolean).length;
+      Array.from({ length: denials }, (_, second) =>
+        knowledge.takeCheck("absentBySchema", startMs + second * 1000),
+      ).filter(Boolean).length;
     const onProbation = checksIn(8000);
     expect(onProbation).toBeGreaterThan(900);
     expect(onProbation).toBeLessThan(1100);
@@ -197,7 +214,9 @@ describe("a disagreement", () => {
     const { knowledge } = createShown(64);
     knowledge.noteCheck("absentBySchema", false, startMs);
     for (let check = 0; check < 63; check += 1) knowledge.noteCheck("absentBySchema", true, startMs);
-    const checks = Array.from({ length: 8000 }, () => knowledge.takeCheck("absentBySchema", startMs)).filter(Boolean);
+    const checks = Array.from({ length: 8000 }, (_, second) =>
+      knowledge.takeCheck("absentBySchema", startMs + second * 1000),
+    ).filter(Boolean);
     expect(checks.length).toBeGreaterThan(900);
   });
 });

@@ -271,7 +271,7 @@ test.each([
     "cache: { maxFailureTtlSeconds: 1, failureTtlSeconds: 2 }",
     /^n\.yaml:1:54: cache\.failureTtlSeconds \(2\) is above/,
   ],
-  ["limits: { maxWaiters: 1000 }", /limits\.maxWaitersPerClient \(1024\) is above limits\.maxWaiters \(1000\)$/],
+  ["limits: { maxWaiters: 1000 }", /limits\.maxWaitersPerClient \(4096\) is above limits\.maxWaiters \(1000\)$/],
 ])("%j contradicts itself", (text, expected) => {
   expect(problemsOf(text)).toEqual([expect.stringMatching(expected)]);
 });

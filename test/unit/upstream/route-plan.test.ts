@@ -22,18 +22,28 @@ function routeOf(name: string, chosen: RoutePlan = plan): string {
 }
 
 describe("a plan", () => {
-  test("gives the cluster its domain and its reverse zones", () => {
+  test("gives the cluster its domain", () => {
     const [cluster] = planRoutes(plan);
     expect(cluster).toStrictEqual({
       name: "cluster",
-      zones: ["cluster.local", "10.in-addr.arpa", "ip6.arpa"].map(nameBytes),
+      zones: [nameBytes("cluster.local")],
       servers: clusterServers,
       transport: "tcp",
     });
   });
 
+  test("gives the reverse zones a lane of their own, to the cluster's servers, where slow ones hold up no Service", () => {
+    expect(planRoutes(plan).at(-1)).toStrictEqual({
+      name: "reverse",
+      zones: ["10.in-addr.arpa", "ip6.arpa"].map(nameBytes),
+      servers: clusterServers,
+      transport: "udp",
+    });
+    expect(planRoutes({ ...plan, reverseZones: [] }).map(({ name }) => name)).not.toContain("reverse");
+  });
+
   test("gives each stub domain a route of its own name, whose zone is folded", () => {
-    const stubs = planRoutes(plan).slice(1, -1);
+    const stubs = planRoutes(plan).slice(1, -2);
     expect(stubs).toStrictEqual([
       { name: "corp.example", zones: [nameBytes("corp.example")], servers: stubServers, transport: "udp" },
       { name: "Lab.Corp.Example", zones: [nameBytes("lab.corp.example")], servers: outsideServers, transport: "udp" },
@@ -41,7 +51,7 @@ describe("a plan", () => {
   });
 
   test("gives everything else to the outside servers", () => {
-    expect(planRoutes(plan).at(-1)).toStrictEqual({
+    expect(planRoutes(plan).at(-2)).toStrictEqual({
       name: "outside",
       zones: [Uint8Array.of(0)],
       servers: outsideServers,
@@ -51,7 +61,7 @@ describe("a plan", () => {
 
   test("takes the cluster's servers for outside names where there are no others", () => {
     const routes = planRoutes({ ...plan, outsideServers: [] });
-    expect(routes.at(-1)?.servers).toStrictEqual(clusterServers);
+    expect(routes.at(-2)?.servers).toStrictEqual(clusterServers);
   });
 
   test("of a domain that is none is a mistake that names it", () => {
@@ -62,7 +72,7 @@ describe("a plan", () => {
 
   test.each([
     ["web.shop.svc.cluster.local", "cluster"],
-    ["1.0.96.10.in-addr.arpa", "cluster"],
+    ["1.0.96.10.in-addr.arpa", "reverse"],
     ["a.corp.example", "corp.example"],
     ["a.lab.corp.example", "Lab.Corp.Example"],
     ["corp.example.com", "outside"],

@@ -1,0 +1,158 @@
+/*
+ * The budgets in front of upstream: which question goes next on a route, which waits, and which is let go. A dead route, one pod, or
+ * nodens's own curiosity must not starve the rest:
+ *
+ *   - each route has a bound and a window of its own. What does not fit into the window waits here, where turns can be taken, not in
+ *     the queues of flows, where a server that answers one question after the other makes everybody wait for whoever came first;
+ *   - clients take turns. A client may use as much of the window as it leaves free, so that there is room for the next one at once;
+ *   - on a full route whoever has the most there gives way to whoever has less;
+ *   - what nodens asks for itself has small shares, behind the clients.
+ *
+ * A question counts in the window until it is answered, or overtaken: when one that left later has been answered, the older one is
+ * slow or lost, and stands in nobody's way. It still counts against the route's bound.
+ */
+import type { Clock } from "../runtime/clock.ts";
+import type { ExchangeResult } from "../upstream/exchange.ts";
+import type { Question } from "../wire/question.ts";
+import type { ShedReason } from "./answer.ts";
+import { isForClient, type OnBehalf, type QuestionClass } from "./question-class.ts";
+import { createRouteLane, type LaneLimits, type RouteLane, windowSizes } from "./route-lane.ts";
+import { noteShed, type ShedCounters } from "./shed-counters.ts";
+import type { AssumedPlaces, RouteTaken } from "./step.ts";
+
+/** What came of a question: what its exchange ended with, or why it never left. */
+export type AskResult = ExchangeResult | { readonly shed: ShedReason };
+
+/** Asks, each question in its turn. */
+export interface QuestionSchedule {
+  /** Asks at once if there is a turn. `key` is the question's (wire/question). Never rejects. */
+  ask(question: Question, key: string, onBehalf: OnBehalf): Promise<AskResult>;
+  /** Somebody else wants this question too: if it still waits for its turn, and theirs comes sooner, it takes that. */
+  hasten(key: string, onBehalf: OnBehalf): void;
+  /** The place on the route that the question would take by `hasten`, if any. */
+  placeTakenBy(key: string, onBehalf: OnBehalf): keyof AssumedPlaces | undefined;
+  /** The bound that stands against one more question of a client, beside places that it is assumed to have. */
+  boundAgainst(name: Uint8Array, client: string, assumed?: AssumedPlaces): ShedReason | undefined;
+  /** Gauges. */
+  underWayCount(route: string): number;
+  waitingCount(route: string): number;
+}
+
+/** What a schedule needs. */
+export interface ScheduleParts {
+  readonly limits: LaneLimits;
+  readonly clock: Clock;
+  readonly shed: ShedCounters;
+  routeOf(name: Uint8Array): RouteTaken;
+  /** Asks upstream. Never rejects. */
+  ask(question: Question): Promise<ExchangeResult>;
+}
+
+/** Longer than this no turn is waited for: with the time that the answer takes, the client has given up. */
+const maxWaitMs = 2000;
+
+interface Entry {
+  readonly question: Question;
+  readonly key: string;
+  readonly lane: Lane;
+  class: QuestionClass;
+  client: string;
+  isWaiting: boolean;
+  cancelWait: () => void;
+  readonly settle: (result: AskResult) => void;
+}
+
+type Lane = RouteLane<Entry> & RouteTaken;
+
+/** Creates a schedule in which nothing was asked yet. */
+export function createQuestionSchedule(parts: ScheduleParts): QuestionSchedule {
+  const { limits, clock } = parts;
+  const lanes = new Map<string, Lane>();
+  // Those that somebody may wait for: not what is checked.
+  const waitingByKey = new Map<string, Entry>();
+
+  function laneOf(name: Uint8Array): Lane {
+    const taken = parts.routeOf(name);
+    const known = lanes.get(taken.route);
+    if (known?.transport === taken.transport) return known;
+    // New, or another since a reload: what is under way or waits in the old lane ends there.
+    const lane = { ...taken, ...createRouteLane<Entry>(windowSizes[taken.transport], limits) };
+    lanes.set(taken.route, lane);
+    return lane;
+  }
+
+  /** Lets an entry go that will never be asked. */
+  function shed(entry: Entry, reason: ShedReason): void {
+    stopWaiting(entry);
+    noteShed(parts.shed, entry.lane.route, entry.class, reason);
+    entry.settle({ shed: reason });
+  }
+
+  function startWaiting(entry: Entry): void {
+    const pushedOut = entry.lane.wait(entry);
+    entry.isWaiting = true;
+    if (entry.class !== "check") waitingByKey.set(entry.key, entry);
+    if (pushedOut !== undefined) shed(pushedOut, "client");
+  }
+
+  /** Forgets that it waits; the lane has let it go already. */
+  function stopWaiting(entry: Entry): void {
+    entry.isWaiting = false;
+    entry.cancelWait();
+    if (waitingByKey.get(entry.key) === entry) waitingByKey.delete(entry.key);
+  }
+
+  /** Gives turns while there are any. */
+  function giveTurns(lane: Lane): void {
+    for (let entry = lane.begin(); entry !== undefined; entry = lane.begin()) {
+      stopWaiting(entry);
+      begin(entry);
+    }
+  }
+
+  function begin(entry: Entry): void {
+    void parts.ask(entry.question).then((result) => {
+      entry.lane.end(entry, "reply" in result);
+      entry.settle(result);
+      giveTurns(entry.lane);
+    });
+  }
+
+  function giveUpLate(entry: Entry): void {
+    entry.lane.leave(entry);
+    shed(entry, "late");
+  }
+
+  return {
+    ask(question, key, onBehalf) {
+      const lane = laneOf(question.name);
+      return new Promise((settle) => {
+        const entry: Entry = { question, key, lane, ...onBehalf, isWaiting: false, cancelWait: () => {}, settle };
+        const bound = lane.boundAgainstEntry(entry);
+        if (bound !== undefined) {
+          shed(entry, bound);
+          return;
+        }
+        startWaiting(entry);
+        giveTurns(lane);
+        if (entry.isWaiting) entry.cancelWait = clock.after(maxWaitMs, () => giveUpLate(entry));
+      });
+    },
+    hasten(key, onBehalf) {
+      const entry = waitingByKey.get(key);
+      if (entry === undefined || !entry.lane.isSooner(entry, onBehalf)) return;
+      entry.lane.leave(entry);
+      Object.assign(entry, onBehalf);
+      startWaiting(entry);
+      giveTurns(entry.lane);
+    },
+    placeTakenBy(key, onBehalf) {
+      const entry = waitingByKey.get(key);
+      if (entry === undefined || !entry.lane.isSooner(entry, onBehalf)) return undefined;
+      return isForClient(entry.class) ? "taken" : "added";
+    },
+    boundAgainst: (name, client, assumed) => laneOf(name).boundAgainst(client, assumed),
+    underWayCount: (route) => lanes.get(route)?.underWayCount() ?? 0,
+    waitingCount: (route) => lanes.get(route)?.waitingCount() ?? 0,
+  };
+}
