@@ -15,49 +15,90 @@ export interface ConnectionLimits {
 
 /** A connection as its listener sees it. */
 export interface ClientConnection {
+  /** The client's address. */
+  readonly client: string;
   /** Whether nothing is being answered. */
   isIdle(): boolean;
+  /** What is kept for it: replies that it did not read yet, queries that wait for those, the beginning of a query. */
+  heldSizeBytes(): number;
   /** Takes no more queries, and ends when the last reply has left. */
   drain(): void;
   destroy(): void;
 }
 
+/**
+ * The longest query: 12 octets of header, a question of up to 259, and OPT with options such as cookies (RFC 7873) and padding (RFC 8467:
+ * to 128 octets), or a signature. As much as fits into a datagram with the usual EDNS size (RFC 6891 §6.2.5) is more than any has.
+ */
+const maxQuerySizeBytes = 4096;
+
 /** One reply at a time is written, and framed into an array of its own. */
 const target = new Uint8Array(maxMessageSizeBytes);
 
+/** What an array costs beside its octets. */
+const heldQueryOverheadBytes = 128;
+
+/** What a listener is told of a connection. */
+export interface ConnectionEvents {
+  onQuery(): void;
+  onHold(): void;
+  onClose(): void;
+}
+
 /**
  * Serves a connection. `onQuery` is told of every query that deserves a reply: only that counts as activity, however many
- * octets or empty frames come.
- * `onClose` is told once.
+ * octets or empty frames come. `onHold` is told when more is kept for the connection, `onClose` once.
  */
 export function serveConnection(
   socket: Socket,
   answerer: QueryAnswerer,
   limits: ConnectionLimits,
-  onQuery: () => void,
-  onClose: () => void,
+  { onQuery, onHold, onClose }: ConnectionEvents,
 ): ClientConnection {
   const client = socket.remoteAddress ?? "";
-  const frames = createFrameReader();
-  // Queries behind the last that may be answered at once: at most what one read has brought, for then reading stops.
+  const frames = createFrameReader(maxQuerySizeBytes);
+  // Queries behind the last that may be answered now: at most what one read has brought, for then reading stops.
   let held: Uint8Array[] = [];
+  let heldQueriesBytes = 0;
   let pending = 0;
   let isEnding = false;
 
   socket.setNoDelay(true);
   socket.on("data", (chunk: Buffer) => {
-    if (!isEnding) frames.push(chunk, onFrame);
+    if (isEnding) return;
+    if (!frames.push(chunk, onFrame)) refuseLength();
+    else if (held.length > 0) onHold();
   });
-  socket.on("drain", readOn);
+  socket.on("drain", () => {
+    answerHeld();
+    readOn();
+    if (isEnding) endWhenAnswered();
+  });
   socket.on("end", endWhenAnswered);
   // Reset, broken pipe, time-out: the connection is gone, and "close" follows.
   socket.on("error", () => {});
   socket.on("close", onClose);
 
+  /** Neither a query that is still answered, nor replies that are not read: then the next one waits. */
+  function mayAnswer(): boolean {
+    return pending < limits.maxPipelined && !socket.writableNeedDrain && !socket.destroyed;
+  }
+
   function onFrame(frame: Uint8Array): boolean {
-    if (pending >= limits.maxPipelined || held.length > 0) held.push(Uint8Array.from(frame));
-    else answer(frame);
+    if (held.length === 0 && mayAnswer()) answer(frame);
+    else hold(frame);
     return !socket.destroyed;
+  }
+
+  function hold(frame: Uint8Array): void {
+    held.push(Uint8Array.from(frame));
+    heldQueriesBytes += frame.length + heldQueryOverheadBytes;
+  }
+
+  /** No query is so long: there is nothing to reply to, and what follows cannot be told from it. */
+  function refuseLength(): void {
+    answerer.counters.drops.malformed += 1;
+    socket.destroy();
   }
 
   function answer(query: Uint8Array): void {
@@ -85,31 +126,38 @@ export function serveConnection(
     if (hasRoom) return;
     // A client that does not read what it asked for: no more is read from it, and what it may leave unread is bounded.
     socket.pause();
-    if (socket.writableLength <= limits.maxWriteBufferBytes) return;
+    if (socket.writableLength <= limits.maxWriteBufferBytes) {
+      onHold();
+      return;
+    }
     answerer.counters.overflowedConnections += 1;
     socket.destroy();
   }
 
   function answerHeld(): void {
     let next = 0;
-    for (; next < held.length && pending < limits.maxPipelined && !socket.destroyed; next += 1) {
-      answer(held[next] as Uint8Array);
+    for (; next < held.length && mayAnswer(); next += 1) {
+      const query = held[next] as Uint8Array;
+      heldQueriesBytes -= query.length + heldQueryOverheadBytes;
+      answer(query);
     }
     held = held.slice(next);
   }
 
   function readOn(): void {
-    if (pending < limits.maxPipelined && !socket.writableNeedDrain && !isEnding) socket.resume();
+    if (mayAnswer() && !isEnding) socket.resume();
   }
 
   /** A half-closed connection still gets its replies (RFC 7766 §6.2.4 forbids only new queries). */
   function endWhenAnswered(): void {
     isEnding = true;
-    if (pending === 0) socket.end();
+    if (pending === 0 && held.length === 0) socket.end();
   }
 
   return {
+    client,
     isIdle: () => pending === 0,
+    heldSizeBytes: () => socket.writableLength + heldQueriesBytes + frames.heldSizeBytes(),
     drain: endWhenAnswered,
     destroy: () => void socket.destroy(),
   };

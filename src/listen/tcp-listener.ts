@@ -1,5 +1,6 @@
 /*
- * TCP towards pods: a bounded number of connections, the longest idle one giving way to a new one (RFC 7766 §6.2.3).
+ * TCP towards pods: a bounded number of connections, the longest idle one giving way to a new one (RFC 7766 §6.2.3): one of the same
+ * client where that has its share, otherwise one of the client with most. What is kept for all together is bounded too.
  */
 import { createServer, isIPv6, type Server, type Socket } from "node:net";
 import type { ServerAddress } from "../runtime/server-address.ts";
@@ -7,50 +8,53 @@ import { bindSharedSocket, type SharedSocket } from "../runtime/shared-socket.ts
 import { createQueryAnswerer, type Front } from "./answer-query.ts";
 import { isSameHost } from "./health-question.ts";
 import { createListenCounters } from "./listen-counters.ts";
-import { type ClientConnection, type ConnectionLimits, serveConnection } from "./tcp-connection.ts";
+import { createConnectionTable, type TableLimits } from "./connection-table.ts";
+import { type ConnectionLimits, serveConnection } from "./tcp-connection.ts";
 import type { Listener } from "./listener.ts";
 
 /** Limits of a listener (settings: listen.tcp). */
-export interface TcpListenLimits extends ConnectionLimits {
-  readonly maxConnections: number;
-  /** A connection without a whole query for so long is closed, whatever octets arrive on it. */
-  readonly idleTimeoutMs: number;
-}
+export type TcpListenLimits = TableLimits & ConnectionLimits;
 
 const sweepIntervalMs = 500;
+
+/** So much that a client did not read yet stops the reading of its next queries. */
+const highWaterMark = 16 * 1024;
 
 /** Binds `address` (port 0 picks one) and answers. Rejects with the system's error when that is not possible. */
 export async function listenTcp(address: ServerAddress, front: Front, limits: TcpListenLimits): Promise<Listener> {
   const { clock } = front;
-  const server = createServer({ allowHalfOpen: true, noDelay: true });
+  const server = createServer({ allowHalfOpen: true, noDelay: true, highWaterMark });
   const shared = address.port === 0 ? undefined : bindSharedSocket("tcp", address);
   const port = await bind(server, address, shared);
   const counters = createListenCounters({ host: address.host, port }, "tcp");
   const answerer = createQueryAnswerer(front, counters);
-  // By last activity, the longest idle first: a connection moves to the end when a query comes.
-  const lastActive = new Map<ClientConnection, number>();
+  const table = createConnectionTable(limits, counters, clock);
   let taken = 0;
   let cancelSweep = clock.after(sweepIntervalMs, sweep);
 
   server.on("connection", accept);
   // Out of descriptors: give one back. UDP goes on meanwhile.
-  server.on("error", () => evictOldest());
+  server.on("error", table.giveOneBack);
 
   function accept(socket: Socket): void {
-    if (!front.accessList(socket.remoteAddress ?? "")) {
+    const client = socket.remoteAddress ?? "";
+    if (!front.accessList(client)) {
       counters.drops.denied += 1;
       socket.destroy();
       return;
     }
-    if (lastActive.size >= limits.maxConnections) evictOldest();
-    const connection = serveConnection(socket, answerer, limits, noteQuery, noteClose);
+    table.makeRoomFor(client);
+    const connection = serveConnection(socket, answerer, limits, {
+      onQuery: noteQuery,
+      onHold: table.freeMemory,
+      onClose: noteClose,
+    });
     taken += 1;
-    counters.openConnections += 1;
-    lastActive.set(connection, clock.nowMs());
+    table.add(connection);
     // Whether one from this machine is a client's shows with its first query: nodens asks itself too.
     let isCounted = false;
     let isOwn = false;
-    if (!isSameHost(socket.remoteAddress ?? "", address.host)) count();
+    if (!isSameHost(client, address.host)) count();
 
     function count(): void {
       if (!isCounted) counters.acceptedConnections += 1;
@@ -59,42 +63,17 @@ export async function listenTcp(address: ServerAddress, front: Front, limits: Tc
     function noteQuery(): void {
       if (answerer.wasOwn()) isOwn = true;
       else count();
-      lastActive.delete(connection);
-      lastActive.set(connection, clock.nowMs());
+      table.touch(connection);
     }
     function noteClose(): void {
       if (!isOwn) count();
-      if (lastActive.delete(connection)) counters.openConnections -= 1;
+      table.remove(connection);
     }
-  }
-
-  /** Ends the connection that has been idle longest or, where none is idle, silent longest. */
-  function evictOldest(): void {
-    let oldest: ClientConnection | undefined;
-    for (const connection of lastActive.keys()) {
-      oldest ??= connection;
-      if (!connection.isIdle()) continue;
-      oldest = connection;
-      break;
-    }
-    if (oldest === undefined) return;
-    counters.evictedConnections += 1;
-    drop(oldest);
   }
 
   function sweep(): void {
-    const idleSinceMs = clock.nowMs() - limits.idleTimeoutMs;
-    for (const [connection, activeAtMs] of lastActive) {
-      if (activeAtMs > idleSinceMs) break;
-      if (connection.isIdle()) drop(connection);
-    }
+    table.sweep();
     cancelSweep = clock.after(sweepIntervalMs, sweep);
-  }
-
-  /** Takes it out at once: its "close" comes later, and must not be counted twice. */
-  function drop(connection: ClientConnection): void {
-    if (lastActive.delete(connection)) counters.openConnections -= 1;
-    connection.destroy();
   }
 
   return {
@@ -106,11 +85,11 @@ export async function listenTcp(address: ServerAddress, front: Front, limits: Tc
     leave: () => shared?.leave(),
     drain() {
       server.close();
-      for (const connection of lastActive.keys()) connection.drain();
+      for (const connection of table.all()) connection.drain();
     },
     close() {
       cancelSweep();
-      for (const connection of lastActive.keys()) connection.destroy();
+      for (const connection of table.all()) connection.destroy();
       return new Promise((resolve) => {
         // Also when it was closed by `drain` already: then the callback gets an error that says so.
         server.close(() => resolve());

@@ -95,13 +95,13 @@ export const nodensMetrics: readonly Metric[] = [
   counter(
     "nodens_tcp_connections_evicted_total",
     [],
-    "TCP connections closed to make room for new ones.",
+    "TCP connections closed to make room for new ones, of the same client or of the client with most.",
     ofListeners((listener) => listener.evictedConnections),
   ),
   counter(
     "nodens_tcp_connections_overflowed_total",
     [],
-    "TCP connections closed because the client did not read its replies.",
+    "TCP connections closed because the client did not read its replies, or because too much was kept for all of them.",
     ofListeners((listener) => listener.overflowedConnections),
   ),
 

@@ -54,10 +54,16 @@ function openSocket(protocol: "udp" | "tcp", host: string): number {
   const fd = libc?.socket(isIPv6(host) ? k.AF_INET6 : k.AF_INET, type | k.SOCK_NONBLOCK | k.SOCK_CLOEXEC, 0) ?? -1;
   if (fd === -1) throw failure("socket");
   if (isIPv6(host)) setOption(fd, k.IPPROTO_IPV6, k.IPV6_V6ONLY, 1);
-  // For TCP: connections of an earlier process that wait in TIME_WAIT do not keep the address.
-  if (protocol === "tcp") setOption(fd, k.SOL_SOCKET, k.SO_REUSEADDR, 1);
+  if (protocol !== "tcp") return fd;
+  // Connections of an earlier process that wait in TIME_WAIT do not keep the address.
+  setOption(fd, k.SOL_SOCKET, k.SO_REUSEADDR, 1);
+  // Accepted connections inherit both. Otherwise the kernel keeps up to 4 MB for each that is not read, and counts it as this container's.
+  for (const buffer of [k.SO_SNDBUF, k.SO_RCVBUF]) setOption(fd, k.SOL_SOCKET, buffer, connectionBufferSizeBytes);
   return fd;
 }
+
+/** For each direction of a connection; the kernel takes twice that, with its own structures. A client is on this node, a round trip away. */
+const connectionBufferSizeBytes = 16 * 1024;
 
 function bind(fd: number, address: ServerAddress): void {
   const name = socketAddress(address);

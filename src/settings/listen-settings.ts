@@ -30,7 +30,13 @@ export const listen = group("Where pods reach nodens, and who may ask.", {
       default: 1024,
       between: [1, 65_536],
       effect: "restart",
-      help: "Open connections at once. A further one closes the connection that has been idle longest.",
+      help: "Open connections at once. A further one closes the connection that has been idle longest, of the client with most.",
+    }),
+    maxConnectionsPerClient: wholeNumber("connections", {
+      default: 256,
+      between: [1, 65_536],
+      effect: "restart",
+      help: "Open connections of one client address at once. A further one closes the client's own that has been idle longest.",
     }),
     idleTimeoutMs: wholeNumber("ms", {
       default: 10_000,

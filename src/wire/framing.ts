@@ -12,15 +12,18 @@ export interface FrameReader {
   /**
    * Takes the next octets and hands each completed message to `onMessage`, in order. The message belongs to the reader: it is
    * valid until `onMessage` returns. A length of 0 yields an empty message. `onMessage` returns false to stop: what is left
-   * of the chunk is dropped and the reader is of no further use.
+   * of the chunk is dropped and the reader is of no further use. The same holds when `push` returns false: a message was announced
+   * that is longer than the reader takes.
    */
-  push(chunk: Uint8Array, onMessage: (message: Uint8Array) => boolean): void;
+  push(chunk: Uint8Array, onMessage: (message: Uint8Array) => boolean): boolean;
   /** Whether the stream would be cut off inside a message if it ended here. */
   isInsideMessage(): boolean;
+  /** What it holds of that message. */
+  heldSizeBytes(): number;
 }
 
-/** Creates a reader. It holds at most one incomplete message and grows only with what has arrived, not with what was announced. */
-export function createFrameReader(): FrameReader {
+/** Creates a reader of messages up to `maxMessageBytes`; left out, of all that a length can say. It holds at most one incomplete message and grows only with what has arrived, not with what was announced. */
+export function createFrameReader(maxMessageBytes = 0xffff): FrameReader {
   let partial = new Uint8Array(0);
   let partialSize = 0;
 
@@ -37,13 +40,14 @@ export function createFrameReader(): FrameReader {
     return at + taken;
   }
 
-  /** Completes the message that earlier chunks began. Returns the offset behind it, or -1 when there is still some missing. */
+  /** Completes the message that earlier chunks began. Returns the offset behind it, `unfinished` or `tooLong`. */
   function finishPartial(chunk: Uint8Array): number {
     let at = partialSize < framePrefixSizeBytes ? append(chunk, 0, framePrefixSizeBytes) : 0;
-    if (partialSize < framePrefixSizeBytes) return -1;
-    const frameSize = framePrefixSizeBytes + readU16(partial, 0);
-    at = append(chunk, at, frameSize);
-    return partialSize < frameSize ? -1 : at;
+    if (partialSize < framePrefixSizeBytes) return unfinished;
+    const size = readU16(partial, 0);
+    if (size > maxMessageBytes) return tooLong;
+    at = append(chunk, at, framePrefixSizeBytes + size);
+    return partialSize < framePrefixSizeBytes + size ? unfinished : at;
   }
 
   return {
@@ -51,24 +55,32 @@ export function createFrameReader(): FrameReader {
       let at = 0;
       if (partialSize > 0) {
         at = finishPartial(chunk);
-        if (at < 0) return;
+        if (at < 0) return at === unfinished;
         const message = partial.subarray(framePrefixSizeBytes, partialSize);
         partial = new Uint8Array(0);
         partialSize = 0;
-        if (!onMessage(message)) return;
+        if (!onMessage(message)) return true;
       }
       for (;;) {
         const left = chunk.length - at;
-        const frameSize = left < framePrefixSizeBytes ? Infinity : framePrefixSizeBytes + readU16(chunk, at);
-        if (left < frameSize) break;
-        if (!onMessage(chunk.subarray(at + framePrefixSizeBytes, at + frameSize))) return;
-        at += frameSize;
+        if (left < framePrefixSizeBytes) break;
+        const size = readU16(chunk, at);
+        if (size > maxMessageBytes) return false;
+        const end = at + framePrefixSizeBytes + size;
+        if (chunk.length < end) break;
+        if (!onMessage(chunk.subarray(at + framePrefixSizeBytes, end))) return true;
+        at = end;
       }
       append(chunk, at, chunk.length - at);
+      return true;
     },
     isInsideMessage: () => partialSize > 0,
+    heldSizeBytes: () => partial.length,
   };
 }
+
+const unfinished = -1;
+const tooLong = -2;
 
 /** A new array with `message` (the first `sizeBytes` octets) behind its length: one write, so one segment (RFC 7766 §8). */
 export function frameMessage(message: Uint8Array, sizeBytes: number): Uint8Array {

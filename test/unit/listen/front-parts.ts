@@ -125,6 +125,7 @@ export function createFront(): { front: Front; resolver: FakeResolver; clock: Fa
 /** Limits wide enough for every test that is not about them. */
 export const tcpListenLimits: TcpListenLimits = {
   maxConnections: 100,
+  maxConnectionsPerClient: 100,
   idleTimeoutMs: 10_000,
   maxPipelined: 100,
   maxWriteBufferBytes: 1_000_000,

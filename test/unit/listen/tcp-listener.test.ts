@@ -243,6 +243,18 @@ describe("more connections than allowed", () => {
   });
 });
 
+test("more connections than one client may have close its own, and nobody else's", async () => {
+  const { listener, open, counters } = await listen({ maxConnectionsPerClient: 3 });
+  const other = connect({ port: listener.address.port, host: "127.0.0.1", localAddress: "127.0.0.9" });
+  onTestFinished(() => void other.destroy());
+  await until("the other is accepted", () => counters.acceptedConnections === 1);
+  const clients: TcpClient[] = [];
+  for (let count = 0; count < 10; count += 1) clients.push(await open());
+  await until("its first ones are closed", () => clients.filter((client) => client.isEnded()).length === 7);
+  expect(clients.slice(-3).map((client) => client.isEnded())).toStrictEqual([false, false, false]);
+  expect([other.readyState, counters.openConnections]).toStrictEqual(["open", 4]);
+});
+
 describe("the end of a listener", () => {
   test("draining answers what waits, ends every connection, and accepts no more", async () => {
     const { listener, open, resolver, counters } = await listen();

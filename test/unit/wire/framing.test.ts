@@ -228,3 +228,34 @@ describe("frameMessage", () => {
     expect(toHex(framed)).toBe("00020102");
   });
 });
+
+describe("a reader with a bound", () => {
+  /** What the reader says to each of the chunks, and what it hands out. */
+  function read(maxMessageBytes: number, chunks: readonly Uint8Array[]) {
+    const reader = createFrameReader(maxMessageBytes);
+    const sizes: number[] = [];
+    const verdicts = chunks.map((chunk) => reader.push(chunk, ({ length }) => sizes.push(length) > 0));
+    return { verdicts, sizes, heldSizeBytes: reader.heldSizeBytes() };
+  }
+
+  test("takes a message of that size, however it is cut", () => {
+    const stream = frame(new Uint8Array(20));
+    for (let at = 0; at <= stream.length; at += 1)
+      expect(read(20, cut(stream, [at]))).toMatchObject({ verdicts: [true, true], sizes: [20] });
+  });
+
+  test("refuses a longer one as soon as its length is there, and keeps nothing of it", () => {
+    const stream = frame(new Uint8Array(21));
+    expect(read(20, [stream]).verdicts).toEqual([false]);
+    expect(read(20, [stream.slice(0, 2)]).verdicts).toEqual([false]);
+    expect(read(20, [stream.slice(0, 1), stream.slice(1, 2)])).toMatchObject({ verdicts: [true, false], sizes: [] });
+    expect(read(20, [stream.slice(0, 1), stream.slice(1)]).heldSizeBytes).toBeLessThanOrEqual(512);
+  });
+
+  test("hands out what came before a longer one", () => {
+    expect(read(20, [join(frame(new Uint8Array(3)), frame(new Uint8Array(21)))])).toMatchObject({
+      verdicts: [false],
+      sizes: [3],
+    });
+  });
+});

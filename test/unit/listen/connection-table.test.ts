@@ -1,0 +1,91 @@
+import { describe, expect, test } from "vitest";
+import { createConnectionTable, type TableLimits } from "../../../src/listen/connection-table.ts";
+import { createListenCounters } from "../../../src/listen/listen-counters.ts";
+import type { ClientConnection } from "../../../src/listen/tcp-connection.ts";
+import { createFakeClock } from "../../support/program/fake-clock.ts";
+
+/** A table, and connections that say of themselves what a test wants. */
+function createTable(limits: Partial<TableLimits> = {}) {
+  const clock = createFakeClock();
+  const counters = createListenCounters({ host: "10.0.0.1", port: 53 }, "tcp");
+  const wide = { maxConnections: 100, maxConnectionsPerClient: 100, idleTimeoutMs: 1000 };
+  const table = createConnectionTable({ ...wide, ...limits }, counters, clock);
+  const ended: string[] = [];
+  function accept(client: string, name = client, { isIdle = true, heldBytes = 0 } = {}): ClientConnection {
+    table.makeRoomFor(client);
+    const connection = {
+      client,
+      isIdle: () => isIdle,
+      heldSizeBytes: () => heldBytes,
+      drain: () => {},
+      destroy: () => void ended.push(name),
+    };
+    table.add(connection);
+    return connection;
+  }
+  return { table, accept, ended, counters, clock };
+}
+
+describe("one connection more", () => {
+  test("of a client that has its share costs that client its own, the longest idle first", () => {
+    const { table, accept, ended, counters } = createTable({ maxConnectionsPerClient: 2 });
+    accept("10.0.0.9");
+    const first = accept("10.0.0.1", "first");
+    accept("10.0.0.1", "second");
+    table.touch(first);
+    accept("10.0.0.1", "third");
+    expect(ended).toEqual(["second"]);
+    expect([counters.openConnections, counters.evictedConnections]).toEqual([3, 1]);
+  });
+
+  test("of a client with only busy ones costs the one that asked longest ago", () => {
+    const { accept, ended } = createTable({ maxConnectionsPerClient: 2 });
+    for (const name of ["first", "second", "third"]) accept("10.0.0.1", name, { isIdle: false });
+    expect(ended).toEqual(["first"]);
+  });
+
+  test("than all may have costs one of the client with most, not the newcomer and not the oldest", () => {
+    const { accept, ended } = createTable({ maxConnections: 4 });
+    accept("10.0.0.9", "oldest");
+    for (const name of ["one", "two", "three"]) accept("10.0.0.1", name);
+    accept("10.0.0.8", "newcomer");
+    expect(ended).toEqual(["one"]);
+  });
+
+  test("than there are descriptors costs one of the client with most", () => {
+    const { table, accept, ended } = createTable();
+    accept("10.0.0.9", "other");
+    for (const name of ["one", "two"]) accept("10.0.0.1", name);
+    table.giveOneBack();
+    expect(ended).toEqual(["one"]);
+  });
+});
+
+describe("what is kept for all together", () => {
+  test("is bounded: the connection with most ends first", () => {
+    const { table, accept, ended, counters } = createTable();
+    accept("10.0.0.1", "much", { heldBytes: 5_000_000 });
+    accept("10.0.0.2", "some", { heldBytes: 1_000_000 });
+    table.freeMemory();
+    expect(ended).toEqual([]);
+    accept("10.0.0.3", "more", { heldBytes: 4_000_000 });
+    table.freeMemory();
+    expect(ended).toEqual(["much"]);
+    expect([counters.overflowedConnections, counters.openConnections]).toEqual([1, 2]);
+  });
+});
+
+test("idle connections end after their time; what ended by itself is not counted twice", async () => {
+  const { table, accept, ended, counters, clock } = createTable();
+  const gone = accept("10.0.0.1", "gone");
+  accept("10.0.0.1", "idle");
+  accept("10.0.0.1", "busy", { isIdle: false });
+  table.remove(gone);
+  table.remove(gone);
+  table.touch(gone);
+  await clock.advance(1000);
+  table.sweep();
+  expect(ended).toEqual(["idle"]);
+  expect([counters.openConnections, counters.evictedConnections]).toEqual([1, 0]);
+  expect([...table.all()]).toHaveLength(1);
+});
