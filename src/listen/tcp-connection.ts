@@ -3,7 +3,7 @@
  * that a client can make us hold is bounded: its unanswered queries, its unread replies, its time.
  */
 import type { Socket } from "node:net";
-import { createFrameReader, frameMessage } from "../wire/framing.ts";
+import { createFrameReader, frameMessage, tooLong } from "../wire/framing.ts";
 import { maxMessageSizeBytes } from "../wire/header.ts";
 import { noReply, type QueryAnswerer, replyLater } from "./answer-query.ts";
 
@@ -35,8 +35,7 @@ const maxQuerySizeBytes = 4096;
 /** One reply at a time is written, and framed into an array of its own. */
 const target = new Uint8Array(maxMessageSizeBytes);
 
-/** What an array costs beside its octets. */
-const heldQueryOverheadBytes = 128;
+const nothing = new Uint8Array(0);
 
 /** What a listener is told of a connection. */
 export interface ConnectionEvents {
@@ -57,23 +56,18 @@ export function serveConnection(
 ): ClientConnection {
   const client = socket.remoteAddress ?? "";
   const frames = createFrameReader(maxQuerySizeBytes);
-  // Queries behind the last that may be answered now: at most what one read has brought, for then reading stops.
-  let held: Uint8Array[] = [];
-  let heldQueriesBytes = 0;
+  // What one read has brought behind the last query that may be answered now: then reading stops.
+  let rest: Uint8Array = nothing;
   let pending = 0;
   let isEnding = false;
 
   socket.setNoDelay(true);
   socket.on("data", (chunk: Buffer) => {
     if (isEnding) return;
-    if (!frames.push(chunk, onFrame)) refuseLength();
-    else if (held.length > 0) onHold();
+    if (rest.length > 0) rest = Buffer.concat([rest, chunk]);
+    else read(chunk);
   });
-  socket.on("drain", () => {
-    answerHeld();
-    readOn();
-    if (isEnding) endWhenAnswered();
-  });
+  socket.on("drain", goOn);
   socket.on("end", endWhenAnswered);
   // Reset, broken pipe, time-out: the connection is gone, and "close" follows.
   socket.on("error", () => {});
@@ -84,15 +78,21 @@ export function serveConnection(
     return pending < limits.maxPipelined && !socket.writableNeedDrain && !socket.destroyed;
   }
 
-  function onFrame(frame: Uint8Array): boolean {
-    if (held.length === 0 && mayAnswer()) answer(frame);
-    else hold(frame);
-    return !socket.destroyed;
+  function read(chunk: Uint8Array): void {
+    const taken = frames.push(chunk, onFrame);
+    if (taken === tooLong) refuseLength();
+    else if (taken < chunk.length && !socket.destroyed) hold(chunk.subarray(taken));
   }
 
-  function hold(frame: Uint8Array): void {
-    held.push(Uint8Array.from(frame));
-    heldQueriesBytes += frame.length + heldQueryOverheadBytes;
+  function onFrame(frame: Uint8Array): boolean {
+    answer(frame);
+    return mayAnswer();
+  }
+
+  function hold(octets: Uint8Array): void {
+    rest = octets;
+    socket.pause();
+    onHold();
   }
 
   /** No query is so long: there is nothing to reply to, and what follows cannot be told from it. */
@@ -114,9 +114,7 @@ export function serveConnection(
     answerer.answerLater(client, (message, sizeBytes) => {
       pending -= 1;
       write(message, sizeBytes);
-      answerHeld();
-      readOn();
-      if (isEnding) endWhenAnswered();
+      goOn();
     });
   }
 
@@ -134,30 +132,27 @@ export function serveConnection(
     socket.destroy();
   }
 
-  function answerHeld(): void {
-    let next = 0;
-    for (; next < held.length && mayAnswer(); next += 1) {
-      const query = held[next] as Uint8Array;
-      heldQueriesBytes -= query.length + heldQueryOverheadBytes;
-      answer(query);
+  /** A reply has left: on with what was held, then with what the socket has. */
+  function goOn(): void {
+    if (rest.length > 0 && mayAnswer()) {
+      const octets = rest;
+      rest = nothing;
+      read(octets);
     }
-    held = held.slice(next);
-  }
-
-  function readOn(): void {
-    if (mayAnswer() && !isEnding) socket.resume();
+    if (isEnding) endWhenAnswered();
+    else if (rest.length === 0 && mayAnswer()) socket.resume();
   }
 
   /** A half-closed connection still gets its replies (RFC 7766 §6.2.4 forbids only new queries). */
   function endWhenAnswered(): void {
     isEnding = true;
-    if (pending === 0 && held.length === 0) socket.end();
+    if (pending === 0 && rest.length === 0) socket.end();
   }
 
   return {
     client,
     isIdle: () => pending === 0,
-    heldSizeBytes: () => socket.writableLength + heldQueriesBytes + frames.heldSizeBytes(),
+    heldSizeBytes: () => socket.writableLength + rest.buffer.byteLength + frames.heldSizeBytes(),
     drain: endWhenAnswered,
     destroy: () => void socket.destroy(),
   };

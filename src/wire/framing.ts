@@ -11,11 +11,11 @@ export const framePrefixSizeBytes = 2;
 export interface FrameReader {
   /**
    * Takes the next octets and hands each completed message to `onMessage`, in order. The message belongs to the reader: it is
-   * valid until `onMessage` returns. A length of 0 yields an empty message. `onMessage` returns false to stop: what is left
-   * of the chunk is dropped and the reader is of no further use. The same holds when `push` returns false: a message was announced
-   * that is longer than the reader takes.
+   * valid until `onMessage` returns. A length of 0 yields an empty message. `onMessage` returns false to stop behind that message.
+   * Returns how many octets of the chunk were taken: less than all only when it was stopped; the rest may be pushed later.
+   * Or `tooLong`, where a message is announced that is longer than the reader takes: then it is of no further use.
    */
-  push(chunk: Uint8Array, onMessage: (message: Uint8Array) => boolean): boolean;
+  push(chunk: Uint8Array, onMessage: (message: Uint8Array) => boolean): number;
   /** Whether the stream would be cut off inside a message if it ended here. */
   isInsideMessage(): boolean;
   /** What it holds of that message. */
@@ -55,24 +55,24 @@ export function createFrameReader(maxMessageBytes = 0xffff): FrameReader {
       let at = 0;
       if (partialSize > 0) {
         at = finishPartial(chunk);
-        if (at < 0) return at === unfinished;
+        if (at < 0) return at === unfinished ? chunk.length : tooLong;
         const message = partial.subarray(framePrefixSizeBytes, partialSize);
         partial = new Uint8Array(0);
         partialSize = 0;
-        if (!onMessage(message)) return true;
+        if (!onMessage(message)) return at;
       }
       for (;;) {
         const left = chunk.length - at;
         if (left < framePrefixSizeBytes) break;
         const size = readU16(chunk, at);
-        if (size > maxMessageBytes) return false;
+        if (size > maxMessageBytes) return tooLong;
         const end = at + framePrefixSizeBytes + size;
         if (chunk.length < end) break;
-        if (!onMessage(chunk.subarray(at + framePrefixSizeBytes, end))) return true;
+        const message = chunk.subarray(at + framePrefixSizeBytes, end);
         at = end;
+        if (!onMessage(message)) return at;
       }
-      append(chunk, at, chunk.length - at);
-      return true;
+      return append(chunk, at, chunk.length);
     },
     isInsideMessage: () => partialSize > 0,
     heldSizeBytes: () => partial.length,
@@ -80,7 +80,9 @@ export function createFrameReader(maxMessageBytes = 0xffff): FrameReader {
 }
 
 const unfinished = -1;
-const tooLong = -2;
+
+/** What `push` returns for a message that is longer than the reader takes. */
+export const tooLong = -2;
 
 /** A new array with `message` (the first `sizeBytes` octets) behind its length: one write, so one segment (RFC 7766 §8). */
 export function frameMessage(message: Uint8Array, sizeBytes: number): Uint8Array {
