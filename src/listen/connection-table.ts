@@ -33,7 +33,7 @@ export interface ConnectionTable {
 }
 
 /** Unread replies and unanswered queries of all connections: what fits beside a full cache into the container's memory. */
-const maxHeldBytes = 8 * 1024 * 1024;
+const maxHeldBytes = 4 * 1024 * 1024;
 
 /** Creates an empty table, which counts in `counters`. */
 export function createConnectionTable(limits: TableLimits, counters: ListenCounters, clock: Clock): ConnectionTable {

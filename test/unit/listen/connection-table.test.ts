@@ -64,11 +64,11 @@ describe("one connection more", () => {
 describe("what is kept for all together", () => {
   test("is bounded: the connection with most ends first", () => {
     const { table, accept, ended, counters } = createTable();
-    accept("10.0.0.1", "much", { heldBytes: 5_000_000 });
-    accept("10.0.0.2", "some", { heldBytes: 1_000_000 });
+    accept("10.0.0.1", "much", { heldBytes: 2_500_000 });
+    accept("10.0.0.2", "some", { heldBytes: 500_000 });
     table.freeMemory();
     expect(ended).toEqual([]);
-    accept("10.0.0.3", "more", { heldBytes: 4_000_000 });
+    accept("10.0.0.3", "more", { heldBytes: 2_000_000 });
     table.freeMemory();
     expect(ended).toEqual(["much"]);
     expect([counters.overflowedConnections, counters.openConnections]).toEqual([1, 2]);
