@@ -4,6 +4,8 @@
 
 /** What is known of a path's round trip. */
 export interface RoundTrip {
+  /** Whether anything is known. */
+  isKnown(): boolean;
   /** A question sent on an otherwise quiet flow was answered after so long. */
   note(sampleMs: number): void;
   /** How long a question waits before it may be sent again, if others are answered meanwhile. */
@@ -29,8 +31,14 @@ const longestSlowNameMs = 2000;
 const lateWindow = 16;
 const lateUntilBelieved = 12;
 
-/** Creates an estimate that knows nothing. No question waits longer than `maxWaitMs` before it may be sent again. */
-export function createRoundTrip(maxWaitMs: number): RoundTrip {
+/** A path is no slower than a related one by more than a handshake. */
+const relatedFactor = 4;
+
+/**
+ * Creates an estimate that knows nothing. No question waits longer than `maxWaitMs` before it may be sent again. `related` is another
+ * path to the same server, if there is one: until more is known, it says what to expect.
+ */
+export function createRoundTrip(maxWaitMs: number, related: () => RoundTrip | undefined = () => undefined): RoundTrip {
   let smoothedMs: number | undefined;
   let variationMs = 0;
   // The last samples: 0 for one that was in time.
@@ -43,7 +51,9 @@ export function createRoundTrip(maxWaitMs: number): RoundTrip {
   }
 
   function timeoutMs(): number {
-    return smoothedMs === undefined ? firstGuessMs : smoothedMs + 4 * variationMs;
+    if (smoothedMs !== undefined) return smoothedMs + 4 * variationMs;
+    const other = related();
+    return other?.isKnown() === true ? Math.min(firstGuessMs, relatedFactor * other.silenceMs()) : firstGuessMs;
   }
 
   return {
@@ -63,6 +73,7 @@ export function createRoundTrip(maxWaitMs: number): RoundTrip {
       variationMs += (Math.abs(smoothedMs - sampleMs) - variationMs) / 4;
       smoothedMs += (sampleMs - smoothedMs) / 8;
     },
+    isKnown: () => smoothedMs !== undefined,
     patienceMs: () => Math.min(maxWaitMs, Math.max(leastPatienceMs, timeoutMs())),
     silenceMs: () => Math.min(longestSlowNameMs, Math.max(leastPatienceMs, timeoutMs())),
     slowNameMs: () => Math.min(longestSlowNameMs, Math.max(maxWaitMs, timeoutMs())),

@@ -139,7 +139,7 @@ export const upstream = group("Which servers nodens asks what the cache does not
       default: 3,
       between: [1, 1000],
       effect: "live",
-      help: "Flows in a row that could not be proven, after which a transport counts as failed. A server whose transports have all failed is down.",
+      help: "Flows in a row that could not be proven, after which a transport counts as failed. A server with a failed transport and no working flow is down.",
     }),
   }),
 });

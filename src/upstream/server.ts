@@ -56,16 +56,21 @@ export interface ServerOptions {
   onHealthChange(isUp: boolean): void;
 }
 
+/** So long after one transport has failed, the other one has had its chance. */
+const verdictMs = 200;
+
 /** Creates a server. It is asked nothing until the first `send` or `probe`. */
 export function createServer(options: ServerOptions): Server {
   const { address, transport: primary, limits, clock, counters } = options;
   const health = watchServerHealth(clock, options.onHealthChange);
   const edns = createEdnsMemory(clock, () => void (counters.ednsDropped += 1));
   const listeners = new Set<() => void>();
+  let cancelVerdict = () => {};
   const paths = perTransport(createPath);
 
   function createPath(transport: Transport): Path {
-    const roundTrip = createRoundTrip(limits.paths[transport].maxWaitMs);
+    const other = () => paths[transports[transport].other].roundTrip;
+    const roundTrip = createRoundTrip(limits.paths[transport].maxWaitMs, other);
     const pool = createFlowPool({
       ...options,
       server: address,
@@ -97,8 +102,16 @@ export function createServer(options: ServerOptions): Server {
   function onFailed(transport: Transport): void {
     counters.failedTransports[transport] += 1;
     const other = paths[transports[transport].other];
-    if (other.isFailed()) health.noteDown();
-    else other.want();
+    cancelVerdict();
+    if (other.isFailed()) {
+      health.noteDown();
+      return;
+    }
+    other.want();
+    cancelVerdict = clock.after(verdictMs, () => {
+      const isAnyGood = Object.values(paths).some((path) => path.goodFlows().length > 0);
+      if (!isAnyGood) health.noteDown();
+    });
   }
 
   return {
@@ -115,6 +128,7 @@ export function createServer(options: ServerOptions): Server {
       return (await paths[primary].probe()) || (await paths[transports[primary].other].probe());
     },
     close() {
+      cancelVerdict();
       for (const path of Object.values(paths)) path.close();
     },
   };

@@ -39,3 +39,15 @@ test("a slow name is waited for as long as the longest wait, and two seconds at 
   expect(after(times(20, 1)).slowNameMs()).toBe(800);
   expect(after([5000]).slowNameMs()).toBe(2000);
 });
+
+describe("a path of which nothing is known", () => {
+  test("is given time", () => {
+    expect(createRoundTrip(800).patienceMs()).toBe(400);
+  });
+
+  test("is expected to be as quick as another path to the same server, and its handshake", () => {
+    const other = after(times(20, 1));
+    expect(createRoundTrip(800, () => other).patienceMs()).toBe(120);
+    expect(createRoundTrip(800, () => after([500])).patienceMs()).toBe(400);
+  });
+});
