@@ -122,7 +122,7 @@ export function exchange(question: Question, parts: ExchangeParts): Promise<Exch
       fallback: undefined,
       resolve,
     };
-    asked.cancels.add(parts.clock.after(parts.limits.deadlineMs, () => finishWithWhatThereIs(asked)));
+    asked.cancels.add(parts.clock.after(parts.limits.deadlineMs, () => giveUp(asked)));
     parts.earlySends.noteQuestion();
     send(asked, first);
   });
@@ -134,6 +134,12 @@ function finish(asked: Exchange, result: ExchangeResult): void {
   asked.cancelHold?.();
   for (const cancel of asked.cancels) cancel();
   asked.resolve(result);
+}
+
+function giveUp(asked: Exchange): void {
+  const { startedAtMs, sendings } = asked;
+  for (const server of new Set(sendings.map((sending) => sending.server))) server.noteGivenUp(startedAtMs);
+  finishWithWhatThereIs(asked);
 }
 
 function finishWithWhatThereIs(asked: Exchange): void {

@@ -27,7 +27,7 @@ export function proveFlow(flow: Flow, parts: ProofParts, onDone: (isProven: bool
   const { question, edns, roundTrip, clock } = parts;
   const cancels = new Set<Cancel>();
   // What is lost on a socket is lost; on a connection the kernel sends it again.
-  const mostAsked = transports[flow.transport].isInOrder ? 2 : 5;
+  const mostAsked = transports[flow.transport].isInOrder ? 2 : 3;
   let isDone = false;
   let asked = 0;
   let waitMs = roundTrip.patienceMs();

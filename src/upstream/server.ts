@@ -37,6 +37,11 @@ export interface Server {
   readonly paths: Readonly<Record<Transport, Path>>;
   /** Calls `action` whenever it has said something, until cancelled. */
   onHeard(action: () => void): Cancel;
+  /**
+   * A question that was first sent at `sinceMs` was given up. Several in a row, with no answer to any client between, and the server is
+   * down, whatever it says to questions of nodens's own.
+   */
+  noteGivenUp(sinceMs: number): void;
   /** Asks the probe question. Whether any reply came, whatever it says. */
   probe(): Promise<boolean>;
   close(): void;
@@ -66,6 +71,8 @@ export function createServer(options: ServerOptions): Server {
   const edns = createEdnsMemory(clock, () => void (counters.ednsDropped += 1));
   const listeners = new Set<() => void>();
   let cancelVerdict = () => {};
+  let lastAnswerAtMs = -Infinity;
+  let givenUp = 0;
   const paths = perTransport(createPath);
 
   function createPath(transport: Transport): Path {
@@ -84,7 +91,7 @@ export function createServer(options: ServerOptions): Server {
       onHeard,
       onFailed: () => onFailed(transport),
     });
-    const watched = (attempt: Attempt) => watch(attempt, clock, counters);
+    const watched = (attempt: Attempt) => watch(attempt, clock, counters, () => void (lastAnswerAtMs = clock.nowMs()));
     return {
       ...pool,
       transport,
@@ -124,6 +131,12 @@ export function createServer(options: ServerOptions): Server {
       listeners.add(action);
       return () => void listeners.delete(action);
     },
+    noteGivenUp(sinceMs) {
+      givenUp = lastAnswerAtMs > sinceMs ? 0 : givenUp + 1;
+      if (givenUp < limits.health.failuresUntilDown) return;
+      givenUp = 0;
+      health.noteDown();
+    },
     async probe() {
       return (await paths[primary].probe()) || (await paths[transports[primary].other].probe());
     },
@@ -134,8 +147,8 @@ export function createServer(options: ServerOptions): Server {
   };
 }
 
-/** Counts what becomes of an attempt. */
-function watch(attempt: Attempt, clock: Clock, counters: ServerCounters): Attempt {
+/** Counts what becomes of a client's attempt. */
+function watch(attempt: Attempt, clock: Clock, counters: ServerCounters, onAnswer: () => void): Attempt {
   let sentAtMs = clock.nowMs();
   return {
     question: attempt.question,
@@ -149,6 +162,7 @@ function watch(attempt: Attempt, clock: Clock, counters: ServerCounters): Attemp
       attempt.onSilent();
     },
     onReply(heard) {
+      onAnswer();
       const rcode = heard.kind === "whole" ? heard.reply.rcode : heard.kind === "bare" ? heard.rcode : undefined;
       if (rcode !== undefined) observe(durationsFor(counters, rcode), (clock.nowMs() - sentAtMs) / 1000);
       attempt.onReply(heard);
