@@ -4,7 +4,8 @@
 #
 #     scripts/build-test-base.sh STORAGE
 #
-# STORAGE is a folder for buildah's images. Needs root, buildah and debootstrap.
+# STORAGE is a folder for buildah's images. Needs root, buildah and debootstrap. What debootstrap made is kept for a week in the user's
+# cache folder.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 storage=$1
@@ -15,7 +16,17 @@ mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | gr
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 
-debootstrap --variant=minbase --include=ca-certificates,libatomic1,libstdc++6 "$suite" "$root" "$mirror" >/dev/null
+packages=ca-certificates,libatomic1,libstdc++6
+kept=${XDG_CACHE_HOME:-$HOME/.cache}/nodens/$suite-$(dpkg --print-architecture)-$packages.tar
+if [ -n "$(find "$kept" -mtime -7 2>/dev/null)" ]; then
+  tar --extract --file "$kept" --directory "$root"
+else
+  debootstrap --variant=minbase --include="$packages" "$suite" "$root" "$mirror" >/dev/null
+  mkdir -p "$(dirname "$kept")"
+  # Whole or not at all.
+  tar --create --file "$kept.$$" --directory "$root" .
+  mv "$kept.$$" "$kept"
+fi
 # Where this machine gets packages from, and whom it trusts for that.
 rm -f "$root"/etc/apt/sources.list
 echo "deb $mirror $suite main" >"$root/etc/apt/sources.list"
