@@ -20,6 +20,6 @@ export const cluster = group("Which names belong to the cluster.", {
   reverseZones: zones({
     default: privateReverseZones,
     effect: "live",
-    help: "Reverse zones that are forwarded like cluster names, and whose denials live as short. The default is the private ranges that pod and Service addresses come from; the zones of every range in `listen.allow` always belong to them.",
+    help: "Reverse zones that are forwarded like cluster names, and whose denials live no longer. The default is the private ranges that pod and Service addresses come from, and the zones of every range in `listen.allow`.",
   }),
 });
