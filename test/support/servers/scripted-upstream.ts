@@ -136,11 +136,14 @@ async function bindBoth(port: number) {
   }
 }
 
-/** Waits until `condition` holds, asking every few milliseconds; throws after `limitMs` with what was waited for. */
+/**
+ * Waits until `condition` holds, asking every few milliseconds; throws after `limitMs` with what was waited for. Unless said otherwise
+ * that is just before the test itself would end, for a busy machine.
+ */
 export async function until(
   what: string,
   condition: () => boolean | Promise<boolean>,
-  limitMs = 10_000,
+  limitMs = 25_000,
 ): Promise<void> {
   const giveUpAt = performance.now() + limitMs;
   while (!(await condition())) {
