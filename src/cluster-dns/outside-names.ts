@@ -70,7 +70,7 @@ export function createOutsideNames(options: OutsideOptions): OutsideNames {
     }
   }
 
-  /** Offline resolvers often answer SERVFAIL or REFUSED: that is no answer. */
+  /** Offline resolvers often answer SERVFAIL or REFUSED, which is not an answer. */
   async function probe(resolver: ServerAddress): Promise<boolean> {
     const reply = await ask(makeQuery({ name: "", type: Packet.TYPE.NS }), "udp", resolver, probeTimeoutMs);
     return reply !== undefined && (reply.readUInt16BE(2) & 0xf) === RCODE.NOERROR;

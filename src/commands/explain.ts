@@ -76,7 +76,7 @@ async function explainWith(
   if (file !== undefined && "failure" in file) return file;
   const wanted = flags.clusterDomain ?? clusterDomainIn(file?.search ?? []) ?? cluster.domain;
   const clusterDomain = domainFrom(wanted);
-  if (clusterDomain === undefined) return usage(`'${wanted}' is no domain name for a cluster`);
+  if (clusterDomain === undefined) return usage(`'${wanted}' is not a domain name for a cluster`);
   const words = { name, namespace: flags.namespace, search: file?.search, ndots: file?.ndots };
   const request = readExplainRequest(words, clusterDomain);
   if ("wrong" in request) return usage(request.wrong);
@@ -121,7 +121,7 @@ function readResolvConf(
     return { failure: `cannot read ${filePath}: ${(error as Error).message}`, exitCode: ExitCode.configuration };
   }
   if (text.length > maxFileLength)
-    return { failure: `${filePath} is no resolv.conf: too long`, exitCode: ExitCode.configuration };
+    return { failure: `${filePath} is not a resolv.conf: it is too long`, exitCode: ExitCode.configuration };
   const { search, options, problems } = parseResolvConf(text, filePath);
   for (const problem of problems) writeError(`${formatProblem(problem)} (warning)\n`);
   return { search, ndots: String(options.ndots) };

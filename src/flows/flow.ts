@@ -141,7 +141,7 @@ export function openFlow(options: FlowOptions): Flow {
     options.onHeard(wasGood);
   }
 
-  /** A connection's peer is no stranger: only on a socket that anybody may send to, wrong replies are guesses. */
+  /** A connection's peer is not a stranger: only on a socket that anybody may send to, wrong replies are guesses. */
   function noteWrongReply(): void {
     if (isInOrder) return;
     wrongReplies += 1;

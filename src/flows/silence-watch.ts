@@ -29,7 +29,7 @@ export interface SilenceWatch {
 /** A timer that is so late says that the process stood still. */
 const lateMs = 20;
 
-/** A server that is busy for a moment is not gone. Twice as long, for two flows one after the other, is no time to a client. */
+/** A server that is busy for a moment is not gone. Twice as long, for two flows one after the other, is nothing to a client. */
 const leastQuietMs = 60;
 
 /** A flow that answers easy questions and owes another one is asked ever more rarely, up to this. */

@@ -27,7 +27,7 @@ export function createAccessList(ranges: readonly AllowedRange[]): AccessList {
   return (address) => {
     const known = verdicts.get(address);
     if (known !== undefined) return known;
-    // A link-local address comes with its zone ("fe80::1%eth0"), which is no part of the address.
+    // A link-local address comes with its zone ("fe80::1%eth0"), which is not part of the address.
     const [bare = address] = address.split("%");
     const verdict = allowed.check(bare, isIPv6(bare) ? "ipv6" : "ipv4");
     verdicts.set(address, verdict);

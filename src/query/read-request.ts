@@ -42,11 +42,11 @@ type Wrong = { readonly wrong: string };
 export function readRequest(nameText: string, typeText: string | undefined, flags: RequestFlags): Request | Wrong {
   const server = parseServerAddress(flags.server, 53);
   if (server === undefined || server.port === 0) {
-    return { wrong: `'${flags.server}' is no server: it must be an IP address and a port, as in 127.0.0.1:5353` };
+    return { wrong: `'${flags.server}' is not a server: it must be an IP address and a port, as in 127.0.0.1:5353` };
   }
   const timeoutMs = /^\d{1,6}$/.test(flags.timeoutMs) ? Number(flags.timeoutMs) : 0;
   if (timeoutMs < 1 || timeoutMs > 600_000) {
-    return { wrong: `'${flags.timeoutMs}' is no time-out: it must be 1 to 600000 milliseconds` };
+    return { wrong: `'${flags.timeoutMs}' is not a time-out: it must be 1 to 600000 milliseconds` };
   }
   const isAddress = isIP(nameText) !== 0;
   const type = typeText === undefined ? RrType[isAddress ? "PTR" : "A"] : typeFromName(typeText);
@@ -72,13 +72,13 @@ export function readRequest(nameText: string, typeText: string | undefined, flag
 function explainType(text: string): string {
   const nearest = nearestName(text, Object.keys(RrType));
   const hint = nearest === undefined ? "write TYPE and its number, as in TYPE65" : `did you mean ${nearest}?`;
-  return `'${text}' is no record type known here (${hint})`;
+  return `'${text}' is not a record type that nodens knows (${hint})`;
 }
 
 function explainName(text: string): string {
   const ascii = /[^ -~]/.test(text) ? domainToASCII(text) : "";
   if (ascii !== "") return `'${text}' is not ASCII: ask for ${ascii}`;
-  return `'${text}' is no domain name: labels have 1 to 63 octets, the whole at most 255, spaces are written \\032`;
+  return `'${text}' is not a domain name: labels have 1 to 63 octets, the whole at most 255, spaces are written \\032`;
 }
 
 /** The name under in-addr.arpa (RFC 1035 §3.5) or ip6.arpa (RFC 3596 §2.5) of an IP literal; a zone index is left out. */

@@ -131,7 +131,7 @@ function isWholeNameDenied(question: Question, reply: Reply): boolean {
 }
 
 /**
- * The code that clients are told when a reply is no answer, or undefined. An upstream's REFUSED becomes SERVFAIL: it is mostly
+ * The code that clients are told when a reply is not an answer, or undefined. An upstream's REFUSED becomes SERVFAIL: it is mostly
  * the upstream's own overload, and REFUSED costs musl and glibc more than SERVFAIL does.
  */
 function failureRcode(reply: Reply): number | undefined {

@@ -10,7 +10,7 @@ import type { Step } from "./step.ts";
 
 /** The step, and what listeners ask before it. */
 export interface LoopStep extends Step {
-  /** Whether the query is our own probe, come back; notes it then. It deserves no reply, and is no client's. */
+  /** Whether the query is our own probe, come back; notes it then. It deserves no reply, and a client did not send it. */
   takesProbe(query: ClientQuery): boolean;
 }
 

@@ -2,7 +2,7 @@
 
 /** The candidate with the fewest edits from `name`, case ignored; undefined when none is within a third of its length (at least 2). */
 export function nearestName(name: string, candidates: readonly string[]): string | undefined {
-  // Names of settings are short; a longer text is no misspelling of one and not worth the work.
+  // Names of settings are short; a longer text is not a misspelling of one, and not worth the work.
   if (name.length > 64) return undefined;
   let best: string | undefined;
   let bestDistance = Math.max(2, Math.floor(name.length / 3)) + 1;

@@ -71,7 +71,7 @@ function bind(fd: number, address: ServerAddress): void {
 }
 
 /**
- * A connected socket is no member of its group for the kernel: datagrams of other peers pass it by, and nobody is the peer. It
+ * For the kernel a connected socket is not a member of its group: datagrams of other peers pass it by, and nobody is the peer. It
  * still reads its queue, and sends where each call says.
  */
 function connectToNobody(fd: number, { host }: ServerAddress): void {

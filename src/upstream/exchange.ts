@@ -9,7 +9,7 @@
  *   - a lost connection or a closed port: sent again at once elsewhere, after a moment where there is no elsewhere;
  *   - truncated, or cut: over a transport that does not cut, if one works. A guessed-at socket: over the other;
  *   - an error that EDNS may have caused: once more plainly, to the same server (RFC 6891 §7);
- *   - a refusal, or a reply that is no answer: a second opinion, for it may be the server's own trouble; then it stands.
+ *   - a refusal, or a reply that is not an answer: a second opinion, for it may be the server's own trouble; then it stands.
  */
 import type { Clock } from "../runtime/clock.ts";
 import { Rcode } from "../wire/codes.ts";

@@ -1,6 +1,6 @@
 /*
- * What a reply says: an answer, or something about the path to it. "A reply that is no answer is not an answer, whatever its
- * rcode": an empty one of a server that does not recurse, or a hint to ask elsewhere, is a refusal like any other.
+ * What a reply says: an answer, or something about the path to it. The rcode alone does not decide: an empty reply of a server that
+ * does not recurse, or a hint to ask elsewhere, is a refusal like any other.
  */
 import { Rcode, RrType } from "../wire/codes.ts";
 import { Fault } from "../wire/fault.ts";

@@ -192,7 +192,7 @@ describe("with a resolv.conf", () => {
 
   test("a file that is something else: exit code 78", async () => {
     const { exitCode, errors } = await run("web", { resolvConf: "f" }, "x".repeat(70_000));
-    expect([exitCode, errors]).toEqual([78, "nodens: f is no resolv.conf: too long\n"]);
+    expect([exitCode, errors]).toEqual([78, "nodens: f is not a resolv.conf: it is too long\n"]);
   });
 });
 
@@ -201,7 +201,7 @@ test.each([
   ["a..b", {}, "'a..b' is not a name that programs look up: use labels of 1 to 63 characters, at most 253 in all"],
   ["fd00::1", {}, "'fd00::1' is an address: a resolver asks nobody for it"],
   ["web", { namespace: "a b" }, "'a b' is not a namespace: use one label of 1 to 63 letters, digits and dashes"],
-  ["web", { clusterDomain: "." }, "'.' is no domain name for a cluster"],
+  ["web", { clusterDomain: "." }, "'.' is not a domain name for a cluster"],
   [
     "web",
     { against: "localhost:9253" },
