@@ -329,18 +329,18 @@ describe("where it came from", () => {
 describe("what cannot be asked: one line, exit code 64", () => {
   const rows: readonly (readonly [run: Run, error: string])[] = [
     [{ name: "a..b", flags: {} }, "'a..b' is not a domain name: labels have 1 to 63 octets"],
-    [{ name: "", flags: {} }, "'' is no domain name"],
+    [{ name: "", flags: {} }, "'' is not a domain name"],
     [{ name: "a b", flags: {} }, "spaces are written \\032"],
-    [{ name: `${"a".repeat(64)}.com`, flags: {} }, "is no domain name"],
+    [{ name: `${"a".repeat(64)}.com`, flags: {} }, "is not a domain name"],
     [{ name: "münchen.de", flags: {} }, "'münchen.de' is not ASCII: ask for xn--mnchen-3ya.de"],
     [{ type: "AAAB", flags: {} }, "'AAAB' is not a record type that nodens knows (did you mean AAAA?)"],
     [{ type: "TYPE65536", flags: {} }, "'TYPE65536' is not a record type that nodens knows"],
     [{ type: "frobnicate", flags: {} }, "(write TYPE and its number, as in TYPE65)"],
     [{ flags: { server: "localhost:53" } }, "'localhost:53' is not a server: it must be an IP address and a port"],
-    [{ flags: { server: "127.0.0.1:0" } }, "'127.0.0.1:0' is no server"],
+    [{ flags: { server: "127.0.0.1:0" } }, "'127.0.0.1:0' is not a server"],
     [{ flags: { timeoutMs: "0" } }, "'0' is not a time-out: it must be 1 to 600000 milliseconds"],
-    [{ flags: { timeoutMs: "600001" } }, "'600001' is no time-out"],
-    [{ flags: { timeoutMs: "5s" } }, "'5s' is no time-out"],
+    [{ flags: { timeoutMs: "600001" } }, "'600001' is not a time-out"],
+    [{ flags: { timeoutMs: "5s" } }, "'5s' is not a time-out"],
   ];
   test.each(rows)("%o", async (asked, error) => {
     const { exitCode, output, errors } = await run(asked);
