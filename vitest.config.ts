@@ -4,7 +4,9 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 import { reportSkipped } from "./test/support/program/report-skipped.ts";
 
 /** Folders of test/ with files that take longest: they begin first, so that no processor waits for the last of them. */
-const longest = ["image", "node", "deploy", "system"];
+const longest = ["image", "deploy", "system"];
+
+const nodeTests = "test/node/**/*.test.ts";
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
@@ -18,7 +20,11 @@ class LongestFirst extends BaseSequencer {
 
 export default defineConfig({
   test: {
-    include: ["test/**/*.test.ts"],
+    projects: [
+      { extends: true, test: { name: "tests", include: ["test/**/*.test.ts"], exclude: [nodeTests] } },
+      // Last and one by one: they say how many lookups a fault costs, which depends on who else wants the processors.
+      { extends: true, test: { name: "node", include: [nodeTests], maxWorkers: 1, sequence: { groupOrder: 1 } } },
+    ],
     reporters: ["default", reportSkipped()],
     sequence: { sequencer: LongestFirst },
     // One for each processor: half of the files mostly wait, so none of them needs one of its own.
