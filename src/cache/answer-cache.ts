@@ -3,9 +3,10 @@
  * Expiry is ours, by one comparison with the caller's `nowMs`; lru-cache keeps the order and the sizes.
  */
 import { LRUCache } from "lru-cache";
-import { isAddressType, isHostType, RrType } from "../wire/codes.ts";
-import { Flag } from "../wire/header.ts";
+import { isAddressType, isHostType, Rcode, RrType } from "../wire/codes.ts";
+import { Flag, HeaderOffset, rcodeMask } from "../wire/header.ts";
 import { hashName } from "../wire/name.ts";
+import { readU16 } from "../wire/octets.ts";
 import type { ClientQuery } from "../wire/query.ts";
 import type { Question } from "../wire/question.ts";
 import {
@@ -55,7 +56,10 @@ export interface AnswerCache {
   deniedForSeconds(query: ClientQuery, offset: number, nowMs: number): number;
   /** The same for a name that is known to exist: by data or NODATA for an address type. */
   existsForSeconds(query: ClientQuery, offset: number, nowMs: number): number;
-  /** An expired answer (never a denial) to `question`, not older than it may be (RFC 8767 §5). A fresh one is returned too. */
+  /**
+   * An expired answer to `question`, not older than it may be (RFC 8767 §5), or NODATA for one address type beside such an answer for
+   * the other; never another denial. A fresh one is returned too.
+   */
   findStale(question: Question, nowMs: number): CacheEntry | undefined;
   /**
    * Keeps an entry and drops what it contradicts: the other kind for the same question and, when it is data or NODATA for an
@@ -138,11 +142,6 @@ export function createAnswerCache(limits: CacheLimits): AnswerCache {
     return entry !== undefined && nowMs < entry.expiresAtMs ? entry : undefined;
   }
 
-  function findStale(question: Question, nowMs: number): CacheEntry | undefined {
-    const entry = peek(answers, question);
-    return entry !== undefined && nowMs < entry.expiresAtMs + limits.staleSeconds * 1000 ? entry : undefined;
-  }
-
   function store(entry: CacheEntry): void {
     const kept = proofs.contradict(entry) ? forAskedType(entry) : entry;
     drop(kept);
@@ -178,7 +177,7 @@ export function createAnswerCache(limits: CacheLimits): AnswerCache {
     findQuestion,
     deniedForSeconds,
     existsForSeconds,
-    findStale,
+    findStale: (question, nowMs) => findStaleIn(answers, denials, question, nowMs - limits.staleSeconds * 1000),
     store,
     withdraw,
     usage(kind) {
@@ -192,6 +191,24 @@ export function createAnswerCache(limits: CacheLimits): AnswerCache {
     },
     counters,
   };
+}
+
+type Store = LRUCache<number, CacheEntry>;
+
+/** What may still be given as an answer to `question` if it expired after `sinceMs`. */
+function findStaleIn(answers: Store, denials: Store, question: Question, sinceMs: number): CacheEntry | undefined {
+  const entry = peek(answers, question) ?? findNoData(answers, denials, question, sinceMs);
+  return entry !== undefined && entry.expiresAtMs > sinceMs ? entry : undefined;
+}
+
+/** NODATA for one address type of a name whose other type has data that may be given: musl needs both replies, and nothing is denied. */
+function findNoData(answers: Store, denials: Store, question: Question, sinceMs: number): CacheEntry | undefined {
+  if (!isAddressType(question.type)) return undefined;
+  const denial = peek(denials, question);
+  if (denial === undefined || (readU16(denial.octets, HeaderOffset.flags) & rcodeMask) !== Rcode.NOERROR)
+    return undefined;
+  const data = peek(answers, { ...question, type: question.type === RrType.A ? RrType.AAAA : RrType.A });
+  return data !== undefined && data.expiresAtMs > sinceMs ? denial : undefined;
 }
 
 /** The entry of a store that answers exactly this question, at whatever age. Leaves its place in the order. */

@@ -31,6 +31,9 @@ export interface KeepLimits {
   readonly dynamicZones: readonly Uint8Array[];
 }
 
+/** How long a stale answer for a cluster name is given before upstream is asked again. */
+const clusterRecheckSeconds = 5;
+
 /** What keeping a reply reads and writes. */
 export interface KeepParts {
   readonly cache: AnswerCache;
@@ -71,10 +74,16 @@ export function createReplyKeeper(parts: KeepParts): ReplyKeeper {
   }
 
   function fail(question: Question, rcode: number, extendedError: number): Answer {
-    // With a stale answer to give there is no hurry to ask again (RFC 8767 §5: "failure recheck timer").
-    const minTtlSeconds = parts.stale.has(question) ? staleTtlSeconds : 0;
-    failures.remember(questionKey(question), rcode, minTtlSeconds, clock.nowMs());
+    // What was fetched ahead of its end has not failed: it is asked again when it is over.
+    if (cache.findQuestion(question, clock.nowMs()) === undefined)
+      failures.remember(questionKey(question), rcode, recheckSeconds(question), clock.nowMs());
     return { kind: "error", rcode, extendedError };
+  }
+
+  /** With a stale answer to give there is no hurry to ask again (RFC 8767 §5: "failure recheck timer"), but Services move. */
+  function recheckSeconds(question: Question): number {
+    if (!parts.stale.has(question)) return 0;
+    return parts.scope(question.name) ? clusterRecheckSeconds : staleTtlSeconds;
   }
 
   function keep(question: Question, received: Reply): Answer {

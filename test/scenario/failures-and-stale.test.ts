@@ -288,6 +288,49 @@ describe("C13: an old answer", () => {
   });
 });
 
+describe("C13: a name with addresses of one family", () => {
+  const service = "web.default.svc.cluster.local";
+  const noData: UpstreamReply = { authorities: [soa("cluster.local", 5, 5)] };
+
+  /** A world that knew A of the Service and that it has no AAAA, until a second ago. */
+  async function expiredService(): Promise<World> {
+    const world = createWorld();
+    await learn(world, service, "A", { answers: [a(service, "10.96.0.7", 5)] });
+    await learn(world, service, "AAAA", noData);
+    await world.passes(6);
+    return world;
+  }
+
+  test("goes stale with its NODATA, for musl takes no address beside SERVFAIL", async () => {
+    const world = await expiredService();
+    const asked = await world.asks(service, "AAAA");
+    await world.upstream.fails();
+    expect(asked.reply()).toMatchObject({ rcode: 0, answers: [], authorities: [{ ttl: 30 }] });
+  });
+
+  test("NODATA alone does not go stale", async () => {
+    const world = createWorld();
+    await learn(world, service, "AAAA", noData);
+    await world.passes(6);
+    const asked = await world.asks(service, "AAAA");
+    await world.upstream.fails();
+    expect(asked.rcode()).toBe(servfail);
+  });
+
+  test("a name of the cluster with a stale answer is asked for again after five seconds, and not before", async () => {
+    const world = await expiredService();
+    await world.asks(service, "A");
+    await world.upstream.fails();
+    const before = world.asked.length;
+    await world.passes(4.9);
+    expect((await world.asks(service, "A")).hasData()).toBe(true);
+    expect(world.asked).toHaveLength(before);
+    await world.passes(0.1);
+    await world.asks(service, "A");
+    expect(world.asked).toHaveLength(before + 1);
+  });
+});
+
 describe("C13: what a refresh brings", () => {
   test("NXDOMAIN takes the old answer's place: it is not given any more, even when upstream fails later", async () => {
     const world = await worldWithStale();
