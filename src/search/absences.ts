@@ -96,9 +96,12 @@ export function createAbsences({ zone, limits, knowledge, verdicts, isTopLevelDo
     absentBySchema: () => (isAbsentBySchema(view, limits, endsSearchedName) ? limits.maxDenialTtlSeconds : 0),
   };
 
-  /** Whether a label ends names that go through a search list without being meant for the zone: `com`, and `local` of a whole name. */
+  /**
+   * Whether a label ends names that go through a search list without being meant for what the suffix makes of them: `com`, `local` of
+   * a whole name, `svc` of a Service with its namespace.
+   */
   function endsSearchedName(label: string): boolean {
-    return label === ownLastLabel || isTopLevelDomain(label);
+    return label === ownLastLabel || label === "svc" || label === "pod" || isTopLevelDomain(label);
   }
 
   function find(query: ClientQuery, nowMs: number): Absence | undefined {

@@ -175,6 +175,12 @@ describe("A and AAAA under a search suffix", () => {
     expect(chain.asked).toEqual([]);
   });
 
+  test("a Service with its namespace and svc costs nothing under the suffix of the pod's own namespace", async () => {
+    const chain = createSearchWorld();
+    expect((await chain.asks("api.ns2.svc.default.svc.cluster.local")).rcode()).toBe(nxdomain);
+    expect((await chain.asks("api.ns2.svc.cluster.local")).isWaiting()).toBe(true);
+  });
+
   test("names of a stub domain below the zone are asked, whatever the zone could hold and whatever parent it denied", async () => {
     const chain = createSearchWorld({ stubDomains: ["corp.cluster.local", "com.lab.svc.cluster.local"] });
     await learnDenial(chain, "lab.svc.cluster.local");
