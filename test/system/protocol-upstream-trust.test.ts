@@ -336,7 +336,7 @@ test("U7: 10,000 answers over TCP, out of order, cut and joined, doubled and bes
     return rcode !== 0 || questions[0]?.name !== nameOf(index) || !isRight;
   });
   expect(astray).toEqual([]);
-}); // prettier-ignore
+}, 120_000); // prettier-ignore
 
 /** Framing that is broken, and whether the upstream ends the connection itself. */
 const brokenFrames: [string, (reply: Uint8Array) => Uint8Array, boolean][] = [
