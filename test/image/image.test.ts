@@ -12,7 +12,19 @@ import { describeWith } from "../support/program/requirements.ts";
 import { projectFolder } from "../support/program/run-nodens.ts";
 
 const run = promisify(execFile);
-const tools = ["root", "buildah", "debootstrap", "unshare", "setpriv", "capsh", "getcap", "dig", "npm", "apt-get"];
+const tools = [
+  "CI=true",
+  "root",
+  "buildah",
+  "debootstrap",
+  "unshare",
+  "setpriv",
+  "capsh",
+  "getcap",
+  "dig",
+  "npm",
+  "apt-get",
+];
 const buildTimeoutMs = 600_000;
 
 interface ImageConfig {

@@ -8,7 +8,19 @@ import { bedAddress, createNodeBed, type NodeBed } from "../support/node/node-be
 import { type AttachMode, startNodensOnNode } from "../support/node/nodens-on-node.ts";
 import { describeWith } from "../support/program/requirements.ts";
 
-const tools = ["root", "ip", "nft", "iptables-restore", "conntrack", "curl", "unshare", "mount", "gcc", "musl-gcc"];
+const tools = [
+  "CI=true",
+  "root",
+  "ip",
+  "nft",
+  "iptables-restore",
+  "conntrack",
+  "curl",
+  "unshare",
+  "mount",
+  "gcc",
+  "musl-gcc",
+];
 const lookups = 10_000;
 
 for (const proxy of ["iptables", "nftables"] as const) {

@@ -15,7 +15,7 @@ import { until } from "../support/servers/scripted-upstream.ts";
 import { straightFlows } from "../support/node/straight-flows.ts";
 import { expectNoHole, type WatchedLookups, watchLookups } from "../support/node/watch-lookups.ts";
 
-const tools = ["root", "ip", "nft", "iptables-restore", "conntrack", "curl", "gcc"];
+const tools = ["CI=true", "root", "ip", "nft", "iptables-restore", "conntrack", "curl", "gcc"];
 const memoryGroups = "/sys/fs/cgroup/memory";
 const timeout = 90_000;
 

@@ -11,7 +11,7 @@ import { until } from "../support/servers/scripted-upstream.ts";
 import { straightFlows } from "../support/node/straight-flows.ts";
 import { expectNoHole, watchLookups } from "../support/node/watch-lookups.ts";
 
-const tools = ["root", "ip", "nft", "iptables-restore", "conntrack", "curl", "dig", "gcc"];
+const tools = ["CI=true", "root", "ip", "nft", "iptables-restore", "conntrack", "curl", "dig", "gcc"];
 const timeout = 90_000;
 const input = "type filter hook input priority filter";
 

@@ -7,7 +7,7 @@ import { type Fault, faults, overBudget, runFault } from "../support/node/fault-
 import { type CompiledClient, compileClient } from "../support/program/compile-client.ts";
 import { describeWith } from "../support/program/requirements.ts";
 
-const tools = ["root", "ip", "nft", "iptables-restore", "conntrack", "curl", "gcc"];
+const tools = ["CI=true", "root", "ip", "nft", "iptables-restore", "conntrack", "curl", "gcc"];
 const timeout = 120_000;
 
 const certain: readonly Fault[] = ["both-silent-hits", "both-silent-expired", "none"];

@@ -11,6 +11,7 @@ import { describeWith } from "../support/program/requirements.ts";
 import { until } from "../support/servers/scripted-upstream.ts";
 
 const tools = [
+  "CI=true",
   "root",
   "ip",
   "nft",

@@ -14,7 +14,7 @@ import { until } from "../support/servers/scripted-upstream.ts";
 import { lookUpSteadily, type SteadyLookups } from "../support/node/steady-lookups.ts";
 import { straightFlows } from "../support/node/straight-flows.ts";
 
-const tools = ["root", "ip", "nft", "iptables-restore", "conntrack", "curl", "nstat", "gcc"];
+const tools = ["CI=true", "root", "ip", "nft", "iptables-restore", "conntrack", "curl", "nstat", "gcc"];
 const cached = "web.default.svc.cluster.local";
 const uncached = "x%.example.com";
 

@@ -25,7 +25,7 @@ const interceptions: readonly InterceptTarget[] = [
   { virtualAddress: "fd96::a", host: "fd00:20::10", port: 10_053 },
 ];
 
-describeWith(["root", "apt-get", "dpkg-deb", "unshare"], "tables of nodens", () => {
+describeWith(["CI=true", "root", "apt-get", "dpkg-deb", "unshare"], "tables of nodens", () => {
   let folder: string;
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), "nodens-nft-"));

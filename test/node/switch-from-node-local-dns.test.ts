@@ -14,7 +14,7 @@ import { projectFolder } from "../support/program/run-nodens.ts";
 import { until } from "../support/servers/scripted-upstream.ts";
 import { expectNoHole, watchLookups } from "../support/node/watch-lookups.ts";
 
-const tools = ["root", "ip", "nft", "iptables-restore", "conntrack", "curl", "dig", "gcc"];
+const tools = ["CI=true", "root", "ip", "nft", "iptables-restore", "conntrack", "curl", "dig", "gcc"];
 const timeout = 90_000;
 
 type Settings = Record<string, Record<string, unknown>>;

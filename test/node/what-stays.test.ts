@@ -8,7 +8,7 @@ import { startNodensOnNode } from "../support/node/nodens-on-node.ts";
 import { describeWith } from "../support/program/requirements.ts";
 import { until } from "../support/servers/scripted-upstream.ts";
 
-const tools = ["root", "ip", "nft", "iptables-restore", "conntrack", "curl", "dig"];
+const tools = ["CI=true", "root", "ip", "nft", "iptables-restore", "conntrack", "curl", "dig"];
 const name = "web.default.svc.cluster.local";
 
 describeWith(tools, "attach.mode link-local", () => {
