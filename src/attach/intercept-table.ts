@@ -60,7 +60,9 @@ export function interceptTableText(options: InterceptTableOptions): string {
   );
   const questions = interceptions.flatMap(({ virtualAddress, host, port }) =>
     forBoth((transport) => {
-      const asked = `${ip(host)} daddr ${virtualAddress} ${transport} dport 53 ${ip(host)} daddr @${aliveSet(host)}`;
+      // Not what comes over lo: where NodeLocal DNSCache has the Service address on the node, our own questions to it do.
+      const toService = `iif != lo ${ip(host)} daddr ${virtualAddress} ${transport} dport 53`;
+      const asked = `${toService} ${ip(host)} daddr @${aliveSet(host)}`;
       const counted = `counter name ${counterNames.intercepted}`;
       return `${asked} ${counted} ${transport} dport set ${port} ${ip(host)} daddr set ${host}${end} accept`;
     }),

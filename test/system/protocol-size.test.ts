@@ -50,9 +50,10 @@ describe.each(Object.entries(zoneByUpstreamTransport))("with an upstream asked o
         expect(reply.length).toBeGreaterThan(limit - 16);
         expect(cut.flags).toBe(0x8380);
         expect(cut.trailingBytes).toBe(0);
-        expect(cut.answers.map(({ data }) => data)).toEqual(
-          whole.answers.slice(0, cut.answers.length).map(({ data }) => data),
-        );
+        // Addresses of one name take turns at being first: any of them may be left out, none comes twice.
+        const addresses = cut.answers.map(({ data }) => data.join("."));
+        expect(new Set(addresses).size).toBe(addresses.length);
+        expect(whole.answers.map(({ data }) => data.join("."))).toEqual(expect.arrayContaining(addresses));
         expect(cut.opts.map(({ isLast }) => isLast)).toEqual(udpSize === undefined ? [] : [true]);
       }
       expect(whole.flags).toBe(0x8180);

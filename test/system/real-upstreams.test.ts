@@ -57,8 +57,8 @@ for (const { command, start, deniesWithSoa } of kinds) {
       afterAll(async () => void (await nodens.stop()));
 
       test("answers, aliases and services arrive", async () => {
-        const other = transport === "tcp" ? "udp" : "tcp";
-        const sendsByTheOther = await sends(other);
+        const own = transport === "tcp" ? "tcp" : "udp";
+        const sendsBefore = await sends(own);
         expect(addressesIn(await ask(`web.${origin}`))).toEqual(["192.0.2.1"]);
         expect((await ask(`web.${origin}`, Type.AAAA)).answers).toHaveLength(1);
         const alias = await ask(`alias.${origin}`);
@@ -66,7 +66,8 @@ for (const { command, start, deniesWithSoa } of kinds) {
         expect(addressesIn(alias)).toEqual(["192.0.2.1"]);
         const [service] = (await ask(`_http._tcp.web.${origin}`, Type.SRV)).answers;
         expect(service?.data.slice(0, 6)).toEqual(Uint8Array.of(0, 0, 0, 50, 0, 80));
-        expect(await sends(other)).toBe(sendsByTheOther);
+        // Over its own transport; what is slow may go over the other one as well, as dnsmasq is, which forks for a connection.
+        expect(await sends(own)).toBeGreaterThan(sendsBefore);
       });
 
       test("an absent name and an absent type are told apart", async () => {

@@ -87,7 +87,9 @@ export async function startNodensOnNode(bed: NodeBed, options: NodensOnNodeOptio
       return nodens.isReady();
     },
     patienceMs,
-  );
+  ).catch((error: Error) => {
+    throw new Error(`${error.message}; it says:\n${output}`);
+  });
   if (options.mode !== "intercept") return nodens;
   await until("nodens intercepts", async () => (await interceptingTables(bed)) > 0, patienceMs);
   return nodens;

@@ -41,7 +41,7 @@ describe("the table", () => {
     for (const { virtualAddress, host, port } of [four, second]) {
       for (const transport of ["udp", "tcp"]) {
         expect(questions).toContain(
-          `ip daddr ${virtualAddress} ${transport} dport 53 ip daddr @alive4 counter name intercepted ` +
+          `iif != lo ip daddr ${virtualAddress} ${transport} dport 53 ip daddr @alive4 counter name intercepted ` +
             `${transport} dport set ${port} ip daddr set ${host} notrack accept`,
         );
         expect(replies).toContain(
