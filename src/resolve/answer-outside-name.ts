@@ -78,13 +78,13 @@ export function createOutsideNameStep(parts: OutsideNameParts): Step {
       if (found === undefined || flights.boundAgainst(asked) !== undefined) return known.answer(asked.query, nowMs);
       // The client will not ask the later steps, so nobody else has their rules checked.
       for (const { rule, step } of found.reliedOn) parts.denyStep.noteUse(rule, step, nowMs);
-      return flights.lead(asked, () => answerOutside(asked, found.outside));
+      return flights.setInFlight(asked, () => answerOutside(asked, found.outside));
     },
     foresee(asked, assumed) {
       if (!outsideNames.mayAnswer()) return undefined;
       const nowMs = clock.nowMs();
       const found = findOutside(asked, parts, cache.peek, nowMs);
-      if (found === undefined || flights.foreseeLead(asked, assumed) !== undefined)
+      if (found === undefined || flights.foreseeSetInFlight(asked, assumed) !== undefined)
         return known.foresee(asked.query, nowMs);
       const { outside } = found;
       for (const type of [outside.type, otherTypeOf(outside)])

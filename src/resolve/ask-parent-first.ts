@@ -45,7 +45,7 @@ export function createParentStep(parts: ParentStepParts): Step {
     act(asked) {
       const found = parentOf(asked);
       if (found === undefined) return undefined;
-      return flights.lead(asked, async () => {
+      return flights.setInFlight(asked, async () => {
         const flight = flights.flightOf(found.parent, found.key, { class: "parent", client: asked.client });
         await Promise.race([flight.settled, clock.pause(parentPatienceMs)]);
         return known.answer(asked.query, clock.nowMs()) ?? flights.askUpstream(asked);
@@ -54,7 +54,7 @@ export function createParentStep(parts: ParentStepParts): Step {
     foresee(asked, assumed) {
       const found = parentOf(asked);
       if (found === undefined) return undefined;
-      const shed = flights.foreseeLead(asked, assumed);
+      const shed = flights.foreseeSetInFlight(asked, assumed);
       if (shed !== undefined) return shed;
       const { parent, key } = found;
       const isOnItsWay = assumed.has(key);

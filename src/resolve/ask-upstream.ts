@@ -7,9 +7,9 @@ import type { RouteTaken, Step } from "./step.ts";
 /** Creates the step, which always has an answer. */
 export function createUpstreamStep(flights: QuestionFlights, routeOf: (name: Uint8Array) => RouteTaken): Step {
   return {
-    act: (asked) => flights.lead(asked, () => flights.askUpstream(asked)),
+    act: (asked) => flights.setInFlight(asked, () => flights.askUpstream(asked)),
     foresee(asked, assumed) {
-      const shed = flights.foreseeLead(asked, assumed);
+      const shed = flights.foreseeSetInFlight(asked, assumed);
       if (shed !== undefined) return shed;
       const taken = routeOf(asked.question.name);
       assumed.takePlaceOn(taken.route, "added");

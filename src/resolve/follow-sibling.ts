@@ -45,7 +45,7 @@ export function createSiblingStep(parts: SiblingStepParts): Step {
       const sibling = siblingOf(question, (key) => shared.find(key) !== undefined);
       const flight = sibling && shared.find(questionKey(sibling));
       if (flight === undefined) return undefined;
-      return flights.lead(asked, async () => {
+      return flights.setInFlight(asked, async () => {
         await Promise.race([flight.settled, clock.pause(siblingPatienceMs)]);
         return known.answer(asked.query, clock.nowMs()) ?? flights.askUpstream(asked);
       });
@@ -54,7 +54,7 @@ export function createSiblingStep(parts: SiblingStepParts): Step {
       const sibling = siblingOf(asked.question, assumed.has);
       if (sibling === undefined) return undefined;
       const forType = sibling.type === RrType.A ? "A" : "AAAA";
-      return flights.foreseeLead(asked, assumed) ?? { kind: "waits", forType };
+      return flights.foreseeSetInFlight(asked, assumed) ?? { kind: "waits", forType };
     },
   };
 }

@@ -36,14 +36,14 @@ export interface FlightParts {
 
 /** Puts questions in flight. No promise of it rejects. */
 export interface QuestionFlights {
-  /** Asks upstream what a client wants, and keeps what it says. In flight only for whoever called `lead` around it. */
+  /** Asks upstream what a client wants, and keeps what it says. In flight only for whoever called `setInFlight` around it. */
   askUpstream(asked: Asked): Promise<Answer>;
   /** A question that no client has asked, on its way: the flight that is under way, or a new one. */
   flightOf(question: Question, key: string, onBehalf: OnBehalf): InFlight;
   /** The answer to a question that a client has not asked, but needs: from the cache, a recent failure, a flight, or upstream. */
   answerFor(client: string, question: Question): Promise<Answer>;
   /** Puts the client's question in flight, to be answered by `answerLater`, with the client as its first waiter; or sheds it. */
-  lead(asked: Asked, answerLater: () => Promise<Answer>): Answer | Promise<Answer>;
+  setInFlight(asked: Asked, answerLater: () => Promise<Answer>): Answer | Promise<Answer>;
   /** Waits along for a flight, or sheds. */
   join(asked: Asked, flight: InFlight): Answer | Promise<Answer>;
   /** What `answerFor` would do with the question: it is assumed to be in flight if it would be asked. */
@@ -52,8 +52,8 @@ export interface QuestionFlights {
   foreseeHaste(question: Question, onBehalf: OnBehalf, assumed: AssumedFlights): void;
   /** Which bound stands against a new question of a client. */
   boundAgainst(asked: Asked): ShedReason | undefined;
-  /** What `lead` would do to the client's question: it is shed, or undefined and assumed to be in flight, not yet on its route. */
-  foreseeLead(asked: Asked, assumed: AssumedFlights): Foresight | undefined;
+  /** What `setInFlight` would do to the client's question: it is shed, or undefined and assumed to be in flight, not yet on its route. */
+  foreseeSetInFlight(asked: Asked, assumed: AssumedFlights): Foresight | undefined;
   /** Fetches a hot entry again before it expires, at most once a second. */
   prefetch(entry: CacheEntry): void;
 }
@@ -132,14 +132,14 @@ export function createQuestionFlights(parts: FlightParts): QuestionFlights {
       const place = schedule.placeTakenBy(questionKey(question), onBehalf);
       if (place !== undefined) assumed.takePlaceOn(nameOfRoute(question), place);
     },
-    lead(asked, answerLater) {
+    setInFlight(asked, answerLater) {
       const { question, key } = asked;
       // Before it is asked: a client that may not wait must not use up the flows either.
       const bound = boundAgainst(asked);
       if (bound !== undefined) return shed(question, bound);
       return join(asked, putInFlight(question, key, answerLater()));
     },
-    foreseeLead(asked, assumed) {
+    foreseeSetInFlight(asked, assumed) {
       const { question, key } = asked;
       if (boundAgainst(asked, assumed.placesOn(nameOfRoute(question))) !== undefined)
         return { kind: "shed", hasStale: stale.has(question) };
