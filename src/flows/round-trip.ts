@@ -50,22 +50,28 @@ export function createRoundTrip(maxWaitMs: number, related: () => RoundTrip | un
     lateSamplesMs.length = 0;
   }
 
+  /** What to expect while nothing is known of this path, if something is known of the related one. */
+  function relatedMs(): number | undefined {
+    const other = related();
+    return other?.isKnown() === true ? relatedFactor * other.silenceMs() : undefined;
+  }
+
   function timeoutMs(): number {
     if (smoothedMs !== undefined) return smoothedMs + 4 * variationMs;
-    const other = related();
-    return other?.isKnown() === true ? Math.min(firstGuessMs, relatedFactor * other.silenceMs()) : firstGuessMs;
+    return Math.min(firstGuessMs, relatedMs() ?? firstGuessMs);
   }
 
   return {
     note(sampleMs) {
-      if (smoothedMs === undefined) {
+      // Where the related path is known to be quick, a slow first sample is a loss, or a slow name.
+      if (smoothedMs === undefined && sampleMs <= (relatedMs() ?? Infinity)) {
         restart(sampleMs);
         return;
       }
       const isLate = sampleMs > Math.max(leastPatienceMs, timeoutMs());
       lateSamplesMs.push(isLate ? sampleMs : 0);
       if (lateSamplesMs.length > lateWindow) lateSamplesMs.shift();
-      if (isLate) {
+      if (isLate || smoothedMs === undefined) {
         const lateMs = lateSamplesMs.filter((ms) => ms > 0);
         if (lateMs.length >= lateUntilBelieved) restart(Math.min(...lateMs));
         return;

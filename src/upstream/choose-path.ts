@@ -39,6 +39,9 @@ export function usablePath(server: Server, primary: Transport): Path {
 export interface SentBefore {
   readonly flows: ReadonlySet<Flow>;
   readonly servers: ReadonlySet<Server>;
+  readonly transports: ReadonlySet<Transport>;
+  /** Packets are being lost. */
+  readonly isLossy: boolean;
   /** The first send: who has answered since is the surest. */
   readonly sinceMs: number;
 }
@@ -58,8 +61,14 @@ export function nextTarget(servers: readonly Server[], primary: Transport, befor
     (isFresh(flow, before) ? 0 : 8) +
     (server.health.isRefusing() ? 4 : 0) +
     (before.servers.has(server) ? 2 : 0) +
+    (before.isLossy && isUnsure(path.transport, before.transports) ? 16 : 0) +
     (path.transport === primary ? 0 : 1);
   return targets.toSorted((a, b) => rank(a) - rank(b))[0];
+}
+
+/** Under loss: the other transport, which the loss on the first says nothing of, and then the one that the kernel repairs. */
+function isUnsure(transport: Transport, before: ReadonlySet<Transport>): boolean {
+  return before.size === 1 ? before.has(transport) : !transports[transport].isRepaired;
 }
 
 /** Whether a flow has answered since the question was first sent. */

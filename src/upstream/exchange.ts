@@ -6,6 +6,7 @@
  *     send waits a moment for a flow that has answered since;
  *   - a flow that goes on answering others is not left: a slow name waits, unless later questions overtake it and the budget for
  *     early sends has room;
+ *   - where such early sends help, packets are being lost: what is sent again goes over a connection then, which the kernel repairs;
  *   - a lost connection or a closed port: sent again at once elsewhere, after a moment where there is no elsewhere;
  *   - truncated, or cut: over a transport that does not cut, if one works. A guessed-at socket: over the other;
  *   - an error that EDNS may have caused: once more plainly, to the same server (RFC 6891 §7);
@@ -217,12 +218,13 @@ function onOverdue(asked: Exchange, sending: Sending): void {
   if (flow === undefined || flow.isSilent() || hasLater(asked, sending)) return;
   if (waitedMs >= slowNameMs) {
     server.counters.losses.timeout += 1;
+    server.paths[transports[path.transport].other].want();
     sendAgain(asked);
     return;
   }
   const patienceMs = path.roundTrip.patienceMs();
   const wasOvertaken = flow.lastAnsweredOrder() > sending.order && waitedMs >= leastEarlyMs;
-  const mayBeLost = wasOvertaken || isDoubtful(sending, flow, waitedMs);
+  const mayBeLost = wasOvertaken || isDoubtful(asked, sending, flow, waitedMs);
   if (mayBeLost && asked.sends < limits.maxSends && sendEarly(asked, sending)) return;
   watch(asked, sending, Math.max(1, Math.min(patienceMs, slowNameMs - waitedMs)));
 }
@@ -235,6 +237,7 @@ function sendEarly(asked: Exchange, sending: Sending): boolean {
     sending.path.addFlow();
     return false;
   }
+  if (isLastOfItsKind(asked, target)) return false;
   if (!asked.earlySends.take()) {
     if (!sending.wasRefusedBudget) counters.earlySends.overBudget += 1;
     sending.wasRefusedBudget = true;
@@ -245,10 +248,21 @@ function sendEarly(asked: Exchange, sending: Sending): boolean {
   return true;
 }
 
-/** Whether the flow answered only questions of nodens's own since, and that for so long that the question may be lost. */
-function isDoubtful({ path, sentAtMs }: Sending, flow: Flow, waitedMs: number): boolean {
+/** Whether it would be the last send, over what has lost all those before: it had better wait for the other transport. */
+function isLastOfItsKind({ sends, sendings, limits, earlySends }: Exchange, { server, path }: Target): boolean {
+  const other = server.paths[transports[path.transport].other];
+  const isLast = sends === limits.maxSends - 1 && sendings.every((each) => each.path.transport === path.transport);
+  return isLast && earlySends.areHelping() && !other.isFailed();
+}
+
+/**
+ * Whether the flow answered only questions of nodens's own since, and that for so long that the question may be lost. Where packets are
+ * being lost that is soon; elsewhere it is rather the name that is slow.
+ */
+function isDoubtful({ earlySends }: Exchange, { path, sentAtMs }: Sending, flow: Flow, waitedMs: number): boolean {
   const isAlive = flow.lastHeardAtMs() > sentAtMs && flow.lastAnsweredAtMs() <= sentAtMs;
-  return isAlive && waitedMs >= Math.max(leastDoubtMs, 4 * path.roundTrip.patienceMs());
+  const doubtMs = earlySends.areHelping() ? leastEarlyMs : Math.max(leastDoubtMs, 4 * path.roundTrip.patienceMs());
+  return isAlive && waitedMs >= doubtMs;
 }
 
 /** Whether the question was sent once more since: then that one is watched. */
@@ -257,11 +271,15 @@ function hasLater({ sendings }: Exchange, sending: Sending): boolean {
 }
 
 function onSilent(asked: Exchange, sending: Sending): void {
-  if (asked.isDone || isAwaitedElsewhere(asked, sending)) return;
+  if (asked.isDone) return;
+  if (isAwaitedElsewhere(asked, sending)) {
+    // Where packets are being lost, what is awaited on the other flow is rather lost as well.
+    if (asked.earlySends.areHelping() && asked.sends < asked.limits.maxSends) sendEarly(asked, sending);
+    return;
+  }
   asked.lastFailure = "timeout";
-  // On a connection the first in line may be what holds it up: better where it does not stand in a line.
-  const { other, isInOrder } = transports[sending.path.transport];
-  if (isInOrder) sending.server.paths[other].want();
+  // On a connection the first in line may be what holds it up; what is lost on a socket is not sent again by the kernel.
+  sending.server.paths[transports[sending.path.transport].other].want();
   sendAgain(asked);
 }
 
@@ -301,6 +319,8 @@ function surestTarget(asked: Exchange, mustBeFresh: boolean): Target | undefined
   const before = {
     flows: new Set(sendings.flatMap(({ flow }) => flow ?? [])),
     servers: new Set(sendings.map(({ server }) => server)),
+    transports: new Set(sendings.map(({ path }) => path.transport)),
+    isLossy: asked.earlySends.areHelping(),
     sinceMs: asked.startedAtMs,
   };
   const target = nextTarget(servers, transport, before);
@@ -384,7 +404,9 @@ function noteAnswer({ sendings, earlySends, askedPlainly, clock }: Exchange, sen
   const { server, isPlain, isEarly } = sending;
   server.health.noteVerdict(false);
   if (isPlain && server === askedPlainly) server.edns.notePlainHelped();
-  if (isEarly && sendings.some((each) => each !== sending && each.isOpen)) earlySends.giveBack();
+  if (isEarly && sendings.some((each) => each !== sending && each.isOpen)) {
+    earlySends.noteHelped(sendings.filter((each) => each.isEarly).length);
+  }
 }
 
 function sameFlow({ server, path, flow }: Sending): Target {

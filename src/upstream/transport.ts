@@ -21,13 +21,22 @@ interface TransportRow {
    * those behind it.
    */
   readonly isInOrder: boolean;
+  /** Whether the kernel sends again what is lost. */
+  readonly isRepaired: boolean;
   readonly openSocket: OpenSocket;
 }
 
 /** Every transport. */
 export const transports: Readonly<Record<Transport, TransportRow>> = {
-  udp: { label: "UDP", other: "tcp", mayTruncate: true, isInOrder: false, openSocket: openUdpSocket },
-  tcp: { label: "TCP", other: "udp", mayTruncate: false, isInOrder: true, openSocket: openTcpSocket },
+  udp: {
+    label: "UDP",
+    other: "tcp",
+    mayTruncate: true,
+    isInOrder: false,
+    isRepaired: false,
+    openSocket: openUdpSocket,
+  },
+  tcp: { label: "TCP", other: "udp", mayTruncate: false, isInOrder: true, isRepaired: true, openSocket: openTcpSocket },
 };
 
 /** Their names, as in settings and labels. */

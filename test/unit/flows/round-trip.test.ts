@@ -50,4 +50,13 @@ describe("a path of which nothing is known", () => {
     expect(createRoundTrip(800, () => other).patienceMs()).toBe(120);
     expect(createRoundTrip(800, () => after([500])).patienceMs()).toBe(400);
   });
+
+  test("does not believe a first answer that is far later than that: a packet was lost, or a name is slow", () => {
+    const other = after(times(20, 1));
+    const roundTrip = createRoundTrip(800, () => other);
+    roundTrip.note(600);
+    expect(roundTrip.patienceMs()).toBe(120);
+    for (const sample of times(12, 600)) roundTrip.note(sample);
+    expect(roundTrip.patienceMs()).toBe(800);
+  });
 });
