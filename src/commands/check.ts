@@ -5,14 +5,14 @@ import { loadSettings } from "../settings/load-settings.ts";
 import { formatProblem } from "../settings/problem.ts";
 import { ExitCode } from "./exit-code.ts";
 
-/** What `check` needs of the process. `write` and `writeError` receive whole lines, with their line ends. */
+/** What `check` needs from the process. `write` and `writeError` receive whole lines, line endings included. */
 export interface CheckOptions {
   readonly env: Environment;
   readonly write: (text: string) => void;
   readonly writeError: (text: string) => void;
 }
 
-/** Checks one file. Returns the exit code: 0 with the effective settings written, 78 with every problem written as an error. */
+/** Checks one file. Returns the exit code: 0 with the effective settings written, or 78 with every problem written as an error. */
 export function check(filePath: string, { env, write, writeError }: CheckOptions): number {
   const loaded = loadSettings({ filePath, env });
   if ("problems" in loaded) {

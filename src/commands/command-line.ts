@@ -1,6 +1,5 @@
 /*
- * The command line: which commands and flags there are, what their help says, and what is answered to a wrong one. What the
- * commands do is passed in.
+ * The command line: the commands and flags, their help, and the message for a wrong one. What the commands do is passed in.
  */
 import { Command, CommanderError, Option } from "commander";
 import { nearestName } from "../runtime/nearest-name.ts";
@@ -13,12 +12,12 @@ import { ExitCode } from "./exit-code.ts";
 import type { ExplainFlags } from "./explain.ts";
 import type { QueryFlags } from "./query.ts";
 
-/** The flags of `serve`, as text: those that override settings, and the file that holds the settings. */
+/** The flags of `serve`, as text: those that override settings, and the settings file. */
 interface ServeFlags extends FlagValues {
   readonly config?: string | undefined;
 }
 
-/** What runs for each command. Each answers with the exit code. */
+/** What runs for each command, with its arguments and flags as they were typed. Each returns the exit code. */
 export interface CommandActions {
   serve(flags: ServeFlags): Promise<number> | number;
   check(filePath: string): Promise<number> | number;
@@ -29,7 +28,7 @@ export interface CommandActions {
   version(): Promise<number> | number;
 }
 
-/** Where help and errors go: whole lines, with their line ends. */
+/** Where help and errors go. Both functions receive whole lines, line endings included. */
 export interface Terminal {
   readonly write: (text: string) => void;
   readonly writeError: (text: string) => void;
@@ -38,13 +37,14 @@ export interface Terminal {
 /** The commands, ready to run. */
 export interface CommandLine {
   /**
-   * Reads the arguments (without program and script), runs the command they name and returns its exit code: 64, with one line
-   * that says why, for arguments that cannot be understood, and 1 for a command that throws. Flags without a command mean `serve`.
+   * Reads the arguments (without program and script), runs the command they name and resolves with its exit code: 64, with one
+   * line that says why, for arguments that cannot be understood; 1 for a command that throws. Flags without a command mean
+   * `serve`. Never rejects.
    */
   run(args: readonly string[]): Promise<number>;
 }
 
-/** Creates the command line of nodens. */
+/** Creates the command line of nodens. Nothing is read or run before `run` is called. */
 export function createCommandLine(actions: CommandActions, terminal: Terminal): CommandLine {
   return {
     async run(args) {
@@ -54,7 +54,7 @@ export function createCommandLine(actions: CommandActions, terminal: Terminal): 
         await program.parseAsync(args, { from: "user" });
         return exitCode;
       } catch (error) {
-        // Commander ends by throwing, help included; its own exit codes are only 0 and 1.
+        // Commander ends by throwing, even after help; its own exit codes are only 0 and 1.
         if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
         terminal.writeError(`nodens: ${error instanceof Error ? error.stack : String(error)}\n`);
         return ExitCode.unexpected;
@@ -63,7 +63,7 @@ export function createCommandLine(actions: CommandActions, terminal: Terminal): 
   };
 }
 
-/** What the help says of the exit codes. */
+/** What the help says about each exit code. */
 const exitCodeMeanings: Readonly<Record<keyof typeof ExitCode, string>> = {
   ok: "success; for query: a reply arrived, whatever it says",
   unexpected: "an error that nodens did not expect",
@@ -85,7 +85,7 @@ function createProgram(actions: CommandActions, { write, writeError }: Terminal,
     .description("Node-local caching DNS server for Kubernetes.")
     .usage("[command] [flags]")
     .helpCommand(false)
-    .helpOption("-h, --help", "show this help; after a command, the help of that command")
+    .helpOption("-h, --help", "show this help; after a command, that command's help")
     .option("--version", "same as the command version")
     .configureOutput({ writeOut: write, writeErr: writeError, outputError: (text) => writeError(asOneLine(text)) })
     .configureHelp({ helpWidth: 100 })
@@ -108,8 +108,8 @@ function createProgram(actions: CommandActions, { write, writeError }: Terminal,
     .addHelpText(
       "after",
       [
-        "\nSettings go to standard output; what became of the rest goes to standard error, one line each, with its place.",
-        "Lines marked LOST mean that answers change, and make the exit code 65. A file that cannot be read makes it 78.",
+        "\nThe settings go to standard output. What became of everything else goes to standard error, a line each.",
+        "A line marked LOST means that answers will change; the exit code is then 65. It is 78 if the file cannot be read.",
         examples(
           "nodens migrate Corefile > nodens.yaml",
           "kubectl -n kube-system get configmap node-local-dns -o yaml | nodens migrate - > nodens.yaml",
@@ -118,7 +118,7 @@ function createProgram(actions: CommandActions, { write, writeError }: Terminal,
     );
   program
     .command("detach")
-    .description("remove what nodens leaves on this node: its addresses on lo, and its nftables table")
+    .description("remove what nodens has left on this node: its addresses on lo and its nftables table")
     .option("--config <FILE>", "settings file (YAML) that names the addresses")
     .action(async ({ config }: { config?: string }) => finish(await actions.detach(config)))
     .addHelpText("after", examples("nodens detach", "nodens detach --config /etc/nodens/nodens.yaml"));
@@ -128,7 +128,7 @@ function createProgram(actions: CommandActions, { write, writeError }: Terminal,
     .action(async () => finish(await actions.version()));
   program
     .command("help")
-    .description("show this help, or the help of a command")
+    .description("show this help, or a command's help")
     .argument("[command]", "the name of a command")
     .action((name?: string) => {
       const command = name === undefined ? program : program.commands.find((known) => known.name() === name);
@@ -145,7 +145,7 @@ function addServe(program: Command, actions: CommandActions, finish: Finish): vo
   for (const { notes } of tableEntries.values()) if (notes?.flag !== undefined) serve.addOption(optionOf(notes));
   serve
     .option("--config <FILE>", "settings file (YAML); flags override it")
-    // An unknown command arrives here too, as an argument, and deserves a better message than one too many.
+    // An unknown command ends up here too, as an argument, and deserves a better message than "too many arguments".
     .allowExcessArguments()
     .action(async (flags: ServeFlags, command: Command) => {
       const [stray] = command.args;
@@ -174,13 +174,16 @@ function addQuery(program: Command, actions: CommandActions, finish: Finish): vo
     .command("query")
     .description("ask a DNS server one question and show everything in the reply")
     .argument("<name>", "the name to ask for; an IP address stands for its reverse name")
-    .argument("[type]", "a record type such as AAAA, or TYPE and its number (default: A; PTR for an IP address)")
-    .option("--server <ADDR:PORT>", "server to ask, on port 53 unless given", formatServerAddress(ownServer))
+    .argument(
+      "[type]",
+      "a record type such as AAAA, or TYPE followed by its number (default: A; PTR for an IP address)",
+    )
+    .option("--server <ADDR:PORT>", "server to ask; without a port, port 53", formatServerAddress(ownServer))
     .option("--tcp", "ask over TCP from the start, not only after a truncated reply")
-    .addOption(new Option("--dnssec", "ask for signatures too (DO)").conflicts("edns"))
-    .option("--no-edns", "ask as clients without EDNS do: at most 512 octets over UDP")
-    .option("--twice", "ask again 1.1 seconds later and compare TTL and time: does the reply come from a cache?")
-    .addOption(new Option("--short", "print only the data of the answers, one per line").conflicts(["json", "twice"]))
+    .addOption(new Option("--dnssec", "ask for DNSSEC signatures as well (DO)").conflicts("edns"))
+    .option("--no-edns", "ask as a client without EDNS does: at most 512 octets over UDP")
+    .option("--twice", "ask again 1.1 seconds later and compare TTLs and times, to see whether a cache answered")
+    .addOption(new Option("--short", "print only the answers' data, one per line").conflicts(["json", "twice"]))
     .option("--json", "print the reply as JSON")
     .option("--timeout-ms <NUMBER>", "how long to wait for a reply, in milliseconds", "5000")
     .action(async (name: string, type: string | undefined, flags: QueryFlags) =>
@@ -201,18 +204,18 @@ function addExplain(program: Command, actions: CommandActions, finish: Finish): 
   program
     .command("explain")
     .description("show how a pod looks up a name, and what nodens does with each of its queries")
-    .argument("<name>", "the name as a program in the pod gives it, with or without a final dot")
-    .option("--namespace <NS>", "namespace of the pod: its search list begins with it", "default")
+    .argument("<name>", "the name as a program in the pod writes it, with or without a final dot")
+    .option("--namespace <NS>", "the pod's namespace, with which its search list begins", "default")
     .addOption(
       new Option("--resolv-conf <FILE>", "the pod's resolv.conf, for its search list and ndots").conflicts("namespace"),
     )
     .option("--cluster-domain <NAME>", `zone of the cluster (default: that of --resolv-conf, else ${cluster.domain})`)
     .option(
       "--against <ADDR:PORT>",
-      "admin address of a running nodens whose state counts; without it, the rules alone",
+      "admin address of a running nodens whose state is used; without it, the rules alone are",
     )
     .option("--json", "print the explanation as JSON")
-    .option("--no-color", "print without colours, on a terminal too")
+    .option("--no-color", "print without colours, even on a terminal")
     .action(async (name: string, flags: ExplainFlags) => finish(await actions.explain(name, flags)))
     .addHelpText(
       "after",
@@ -229,7 +232,7 @@ function programEpilogue(): string {
     ([name, meaning]) => `  ${String(ExitCode[name as keyof typeof ExitCode]).padEnd(3)} ${meaning}`,
   );
   return [
-    "\nWithout a command, flags are those of serve; see nodens help serve.",
+    "\nWithout a command, nodens serves; see nodens help serve for the flags.",
     examples(
       "nodens --listen 127.0.0.1:5353 --upstream 10.96.0.10:53",
       "nodens check nodens.yaml",
@@ -243,7 +246,7 @@ function examples(...lines: readonly string[]): string {
   return `\nExamples:\n${lines.map((line) => `  ${line}`).join("\n")}`;
 }
 
-/** Says what is wrong with an argument that `serve` got, which takes none. */
+/** Says what is wrong with an argument given to `serve`, which takes none. */
 function strayArgument(program: Command, argument: string): string {
   if (program.args[0] === "serve") return `error: serve takes no arguments, but was given '${argument}'`;
   const isCommand = program.commands.some((command) => command.name() === argument);
@@ -256,7 +259,7 @@ function unknownCommand(program: Command, name: string): string {
   return `error: unknown command '${name}' (${nearest === undefined ? `there are ${names.join(", ")}` : `did you mean ${nearest}?`})`;
 }
 
-/** Commander's "error: ...\n(Did you mean --listen?)" on one line, in the form of our other errors. */
+/** Commander's "error: ...\n(Did you mean --listen?)" on one line, in the form of nodens's other errors. */
 function asOneLine(text: string): string {
   return `${text
     .trim()

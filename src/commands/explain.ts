@@ -1,5 +1,5 @@
 /*
- * `nodens explain NAME`: what a pod would go through to look up a name, and what nodens does with each of its queries.
+ * `nodens explain NAME`: what a pod goes through to look up a name, and what nodens does with each of its queries.
  */
 import { readFileSync } from "node:fs";
 import { mutableLimitsOf } from "../app/parts-of-settings.ts";
@@ -17,7 +17,7 @@ import { printExplanation } from "../explain/print-explanation.ts";
 
 /** The flags of `explain`, as the command line has them. */
 export interface ExplainFlags {
-  /** A file in place of the search list that kubelet would write. */
+  /** A resolv.conf to use in place of the one that kubelet would write. */
   readonly resolvConf?: string | undefined;
   readonly namespace: string;
   readonly clusterDomain?: string | undefined;
@@ -27,11 +27,11 @@ export interface ExplainFlags {
   readonly color: boolean;
 }
 
-/** What `explain` needs of the process. `write` and `writeError` get whole lines, with their line ends. */
+/** What `explain` needs from the process. `write` and `writeError` receive whole lines, line endings included. */
 export interface ExplainOptions {
   readonly write: (text: string) => void;
   readonly writeError: (text: string) => void;
-  /** Whether what is written goes to a terminal that shows colours. */
+  /** Whether the output goes to a terminal that shows colours. */
   readonly hasColours: boolean;
   /** Throws what readFileSync throws. */
   readonly readFile?: (filePath: string) => string;
@@ -44,8 +44,9 @@ const timeoutMs = 3000;
 const maxFileLength = 65_536;
 
 /**
- * Explains and prints. Returns the exit code: 0 with a picture or JSON; 64 for a name, namespace or address that cannot be used;
- * 69 when nobody at the admin address explains; 78 for a file that cannot be read. Doubtful lines of the file are warnings.
+ * Explains and prints. Resolves with the exit code: 0 with a picture or JSON written; 64 for a name, namespace or address that cannot
+ * be used; 69 when no nodens explains at the admin address; 78 for a file that cannot be read. Doubtful lines of the file are
+ * written as warnings.
  */
 export async function explain(name: string, flags: ExplainFlags, options: ExplainOptions): Promise<number> {
   const outcome = await explainWith(name, flags, options);
@@ -76,18 +77,18 @@ async function explainWith(
   if (file !== undefined && "failure" in file) return file;
   const wanted = flags.clusterDomain ?? clusterDomainIn(file?.search ?? []) ?? cluster.domain;
   const clusterDomain = domainFrom(wanted);
-  if (clusterDomain === undefined) return usage(`'${wanted}' is not a domain name for a cluster`);
+  if (clusterDomain === undefined) return usage(`'${wanted}' is not a domain name that a cluster can have`);
   const words = { name, namespace: flags.namespace, search: file?.search, ndots: file?.ndots };
   const request = readExplainRequest(words, clusterDomain);
   if ("wrong" in request) return usage(request.wrong);
   if (flags.against === undefined)
     return { explanation: await explainByRules(request, clusterDomain, mutableLimitsOf(defaultSettings())) };
-  // Without a word about the search list the running nodens knows its cluster's domain better.
+  // When no flag says anything about the search list, the running nodens knows its cluster's domain better.
   const isOurSearch = file !== undefined || flags.clusterDomain !== undefined;
   return explainAgainst(flags.against, request, isOurSearch ? undefined : flags.namespace);
 }
 
-/** Asks the nodens at `against`. With a namespace it makes the search list itself. */
+/** Asks the nodens at `against`. Given a namespace, it makes the search list itself. */
 async function explainAgainst(
   against: string,
   { name, path }: ExplainRequest,
@@ -127,12 +128,12 @@ function readResolvConf(
   return { search, ndots: String(options.ndots) };
 }
 
-/** The Z of a suffix `svc.Z`, as pods have it. */
+/** The Z of the suffix `svc.Z`, which every pod of a cluster has. */
 function clusterDomainIn(search: readonly string[]): string | undefined {
   return search.find((suffix) => /^svc\./i.test(suffix))?.slice("svc.".length);
 }
 
-/** In lower case, without the final dot. */
+/** The domain in lower case, without its final dot; undefined for text that is not one. */
 function domainFrom(text: string): string | undefined {
   const name = /^[!-[\]-~]+$/.test(text) && text !== "." ? nameFromText(text) : undefined;
   return name === undefined ? undefined : nameToText(name);

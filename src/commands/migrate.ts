@@ -16,18 +16,18 @@ import {
   type Migration,
 } from "../migrate/gathered-settings.ts";
 
-/** What `migrate` needs. `write` and `writeError` receive whole lines, with their line ends. */
+/** What `migrate` needs from the process. `write` and `writeError` receive whole lines, line endings included. */
 export interface MigrateOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly write: (text: string) => void;
   readonly writeError: (text: string) => void;
-  /** Throws the system's error. "-" is standard input. */
+  /** Reads a file, or standard input for "-". Throws the system's error. */
   readonly readFile?: (path: string) => string;
 }
 
 /**
- * Writes settings and, as errors, what became of everything else, one line each. What it writes can always be loaded. Returns
- * the exit code: 0, 65 when something was lost that changes answers, 78 with nothing written when the file cannot be read.
+ * Writes the settings and, to `writeError`, what became of everything else, a line each. The settings can always be loaded. Returns
+ * the exit code: 0; 65 when something was lost that changes answers; 78, with nothing written, when the file cannot be read.
  */
 export function migrate(path: string, { env, write, writeError, readFile = readText }: MigrateOptions): number {
   const file = path === "-" ? "standard input" : path;
@@ -59,7 +59,7 @@ export function migrate(path: string, { env, write, writeError, readFile = readT
   return remarks.some(({ isLoss }) => isLoss) ? ExitCode.incomplete : ExitCode.ok;
 }
 
-/** Carries over one source. Returns what is broken, with its place, or undefined. */
+/** Carries over one source. Returns what is broken, with its place, or undefined if nothing is. */
 function take(source: MigrationSource, env: MigrateOptions["env"], gathered: GatheredSettings): string | undefined {
   const { kind, content, placeOf } = source;
   const migration = gathered.from(placeOf);
@@ -78,8 +78,8 @@ function take(source: MigrationSource, env: MigrateOptions["env"], gathered: Gat
 }
 
 /**
- * The settings as YAML, without those that nodens would refuse: the file may say what CoreDNS would refuse too, and some faults
- * show only in several lines together.
+ * The settings as YAML, without those that nodens would refuse: the file may contain what CoreDNS would refuse as well, and some
+ * faults only appear when several lines are taken together.
  */
 function settle(gathered: GatheredSettings, migration: Migration, file: string): string {
   for (;;) {
@@ -88,14 +88,14 @@ function settle(gathered: GatheredSettings, migration: Migration, file: string):
     const loaded = loadSettings({ filePath: file, env, readFile: () => text });
     if (!("problems" in loaded)) return text;
     dropRefused(loaded.problems, text, gathered);
-    // Without a server nodens would start its embedded cluster DNS, which is for trying it out.
+    // Without a server, nodens would start its embedded cluster DNS, which is only for trying nodens out.
     if (migration.valueOf("upstream.servers") === undefined) {
       migration.set("upstream.servers", [kubeDnsVariable], undefined);
     }
   }
 }
 
-/** From the end, so that positions in lists stay valid. Where no value can be named, drops a whole group. */
+/** Drops what was refused, last first, so that positions in lists stay valid. Where no value can be named, drops a whole group. */
 function dropRefused(problems: readonly Problem[], text: string, gathered: GatheredSettings): void {
   const isServiceAsked = text.includes(`servers: ["${kubeDnsVariable}"]`);
   const dropped = problems.toReversed().filter(({ setting, wrong }) => {
@@ -113,7 +113,7 @@ function titleOf(settings: string, file: string): string {
   const names = variablesIn(settings).map((name) => `\${${name}}`);
   const isReached = /^(?:listen|attach):/m.test(settings);
   return [
-    `nodens settings, from ${file.replaceAll(/\s+/g, " ")}. \`nodens check\` shows what they lead to.`,
+    `nodens settings, from ${file.replaceAll(/\s+/g, " ")}. \`nodens check\` shows the result in full.`,
     ...(names.length === 0 ? [] : [`Set in the environment when nodens starts: ${names.join(", ")}.`]),
     ...(isReached ? [] : ["That file does not say how pods reach nodens: set attach or listen."]),
   ].join("\n");
@@ -123,7 +123,7 @@ function variablesIn(settings: string): string[] {
   return [...new Set([...settings.matchAll(/\$\{(\w+)/g)].map(([, name = ""]) => name))];
 }
 
-/** Addresses for the variables, each a different one that no host has: the real ones are not known here. */
+/** A made-up address for each variable, all different and none that a host has: the real ones are not known here. */
 function anyValues(settings: string, ownAddresses: MigratedValue | undefined): Record<string, string> {
   // A Service is refused when its family is not that of the addresses it would be redirected to.
   const isV6Only = Array.isArray(ownAddresses) && ownAddresses.every((address) => isIPv6(address));

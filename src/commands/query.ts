@@ -1,5 +1,5 @@
 /*
- * `nodens query NAME [TYPE]`: a small dig. It shows what a reply says, and of where it came from only what can be known.
+ * `nodens query NAME [TYPE]`: a small dig. It shows what a reply says and, as far as that can be known, where it came from.
  */
 import { askQuestion } from "../query/ask-question.ts";
 import { printReply, printShort } from "../query/print-reply.ts";
@@ -14,17 +14,17 @@ export interface QueryFlags extends RequestFlags {
   readonly json?: boolean | undefined;
 }
 
-/** What `query` needs of the process. `write` and `writeError` get whole lines, with their line ends. */
+/** What `query` needs from the process. `write` and `writeError` receive whole lines, line endings included. */
 export interface QueryOptions {
   readonly write: (text: string) => void;
   readonly writeError: (text: string) => void;
   readonly clock?: Clock;
-  /** Waits between the two questions of `twice`. Unlike the clock's timers it must keep the process alive. */
+  /** Waits between the two questions of `twice`. Unlike the clock's timers, it must keep the process alive. */
   readonly pause?: (delayMs: number) => Promise<unknown>;
 }
 
 /**
- * Asks and prints. Returns the exit code: 0 when a reply came, whatever it says; 64 for a name, type, server or time-out that
+ * Asks and prints. Resolves with the exit code: 0 when a reply came, whatever it says; 64 for a name, type, server or timeout that
  * cannot be used; 69 when no reply came.
  */
 export async function query(
@@ -49,10 +49,11 @@ export async function query(
   }
   if (flags.twice === true) await pause(pauseMs);
   const second = flags.twice === true ? await askQuestion(request, clock) : undefined;
-  if (second !== undefined && "failure" in second) return fail(`asked again, ${second.failure}`, ExitCode.unavailable);
+  if (second !== undefined && "failure" in second)
+    return fail(`when asked again: ${second.failure}`, ExitCode.unavailable);
   printReply(first, second && { ...second, pauseMs }, { write, asJson: flags.json === true });
   return ExitCode.ok;
 }
 
-/** Over a second, so that a TTL that counts down has lost one at least. */
+/** Over a second, so that a TTL that counts down has dropped by at least one. */
 const pauseMs = 1_100;

@@ -13,18 +13,21 @@ import { watchSettings } from "../settings/watch-settings.ts";
 import { ExitCode, exitCodeOfListenError } from "./exit-code.ts";
 import { readBuild } from "./version.ts";
 
-/** Where `serve` gets everything from. */
+/** What `serve` needs from the process. `flags` override what the file says. */
 export interface ServeOptions {
   readonly filePath: string | undefined;
   readonly flags: FlagValues;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
-  /** Take whole lines for people, with their line ends. Logs go to standard error by themselves. */
+  /** Both take whole lines meant for people, line endings included. Logs go straight to standard error. */
   write(text: string): void;
   writeError(text: string): void;
 }
 
-/** Serves until a signal ends it. Resolves with the exit code; every reason not to start is one clear line. */
+/**
+ * Serves until a signal ends it. Resolves with the exit code: 0 after a signal; 78 for settings that cannot be used; 69, 71 or 77 for an
+ * address that cannot be opened. Each reason not to start is one line. Rejects with any other error.
+ */
 export async function serve(options: ServeOptions): Promise<number> {
   const { clock, env } = options;
   const loaded = load(options);
@@ -48,7 +51,7 @@ export async function serve(options: ServeOptions): Promise<number> {
   }
 }
 
-/** Reloads when the file changes or SIGHUP comes, and resolves when a signal has ended nodens. */
+/** Reloads when the file changes or SIGHUP arrives, and resolves once a signal has ended nodens. */
 function untilEnded(app: App, options: ServeOptions): Promise<void> {
   const { filePath, clock } = options;
   return new Promise((resolve) => {
@@ -61,7 +64,7 @@ function untilEnded(app: App, options: ServeOptions): Promise<void> {
       resolve();
     }
 
-    // To the very end: a signal that comes twice, from a terminal and from npm, must not kill what is ending well.
+    // Handled to the very end: a signal that arrives twice, from a terminal and from npm, must not kill a clean shutdown.
     handleSignals(
       {
         stop: (signal) => void (signal === "SIGTERM" ? end() : end(0)),
@@ -76,7 +79,7 @@ function untilEnded(app: App, options: ServeOptions): Promise<void> {
   });
 }
 
-/** Reads the settings again: from the file, or from `text` where that was read already. */
+/** Loads the settings from the file, or from `text` where the file has been read already. */
 function load({ filePath, flags: overrides, env }: ServeOptions, text?: string): LoadedSettings {
   return loadSettings({ filePath, overrides, env, ...(text === undefined ? {} : { readFile: () => text }) });
 }

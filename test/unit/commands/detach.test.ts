@@ -34,7 +34,7 @@ describe("nodens detach", () => {
 
   test("says so when nothing is there", async () => {
     const { code, output } = await run(() => {});
-    expect({ code, output }).toEqual({ code: 0, output: "nothing of nodens is on this node\n" });
+    expect({ code, output }).toEqual({ code: 0, output: "there is nothing of nodens on this node\n" });
   });
 
   test("needs permission, and says which", async () => {

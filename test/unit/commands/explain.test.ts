@@ -201,7 +201,7 @@ test.each([
   ["a..b", {}, "'a..b' is not a name that programs look up: use labels of 1 to 63 characters, at most 253 in all"],
   ["fd00::1", {}, "'fd00::1' is an address: a resolver asks nobody for it"],
   ["web", { namespace: "a b" }, "'a b' is not a namespace: use one label of 1 to 63 letters, digits and dashes"],
-  ["web", { clusterDomain: "." }, "'.' is not a domain name for a cluster"],
+  ["web", { clusterDomain: "." }, "'.' is not a domain name that a cluster can have"],
   [
     "web",
     { against: "localhost:9253" },
