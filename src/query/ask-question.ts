@@ -1,5 +1,5 @@
 /*
- * One question asked as a person wants it asked, with what can be known of where the reply came from.
+ * Asks one question for a person, and collects what can be known about where the reply came from.
  */
 import { randomInt } from "node:crypto";
 import { Packet } from "dns2";
@@ -15,15 +15,15 @@ import type { Request } from "./read-request.ts";
 import { readReply } from "./read-reply.ts";
 
 /**
- * Asks over UDP, and again over TCP when the reply is truncated; over TCP alone when the request says so. Never rejects; a failure is in
- * words.
+ * Asks over UDP, and again over TCP when the reply is truncated; over TCP alone when the request says so. Never rejects; `failure` is
+ * a message for people. A reply that stayed truncated is returned with a remark that says so.
  */
 export async function askQuestion(request: Request, clock: Clock): Promise<Reception | { readonly failure: string }> {
   const first = await askOver(request.startsOverTcp ? "TCP" : "UDP", request, clock);
   if ("failure" in first || first.protocol === "TCP" || !first.reply.flags.includes("tc")) return first;
   const second = await askOver("TCP", request, clock);
   if ("failure" in second) {
-    return { ...first, remarks: [...first.remarks, `truncated over UDP, and over TCP there was ${second.failure}`] };
+    return { ...first, remarks: [...first.remarks, `truncated over UDP, and then ${second.failure}`] };
   }
   return { ...second, remarks: [...second.remarks, "truncated over UDP: asked again over TCP"] };
 }
@@ -64,7 +64,7 @@ function composeQuery(id: number, request: Request): Buffer {
   if (request.hasEdns) packet.additionals.push(Packet.Resource.EDNS([], opt));
   const message = packet.toBuffer();
   message[HeaderOffset.flags + 1] = Flag.AD;
-  // dns2 wrote the root, one octet, where the name goes: it knows no escapes and takes type 0 for ANY.
+  // dns2 wrote the root, one octet, where the name goes: it cannot read escapes, and takes type 0 for ANY.
   message.writeUInt16BE(request.type, headerSizeBytes + 1);
   return Buffer.concat([
     message.subarray(0, headerSizeBytes),

@@ -1,29 +1,29 @@
 /* How `query` writes what it received: for people, for scripts, as JSON. */
 import type { ReplyText, RecordText } from "./read-reply.ts";
 
-/** A reply and how it came. */
+/** A reply and how it arrived. `server` is "ADDR:PORT"; `elapsedMs` is the time from sending to the reply. */
 export interface Reception {
   readonly reply: ReplyText;
   readonly server: string;
   readonly protocol: "UDP" | "TCP";
   readonly elapsedMs: number;
   readonly sizeBytes: number;
-  /** What else there is to say, a line each. */
+  /** What else there is to say, one line each. */
   readonly remarks: readonly string[];
 }
 
-/** The reply to the same question asked again, and how long after the first reply. */
+/** The reply to the same question asked again, `pauseMs` after the first reply. */
 export interface SecondReception extends Reception {
   readonly pauseMs: number;
 }
 
-/** Where text goes, and in which form. */
+/** Where the text goes, and in which form. */
 export interface PrintOptions {
   readonly write: (text: string) => void;
   readonly asJson: boolean;
 }
 
-/** Writes all that the first reply says, then what the second, if there is one, tells about where they came from. */
+/** Writes everything the first reply says, then what the second, if there is one, reveals about where the two came from. */
 export function printReply(
   first: Reception,
   second: SecondReception | undefined,
@@ -51,7 +51,7 @@ export function printReply(
   write(`${lines.join("\n")}\n`);
 }
 
-/** Writes the data of the answers, one a line. Where there are none, one line on the error stream says what came instead. */
+/** Writes the answers' data, one per line. If there are no answers, a line to `writeError` says what came instead. */
 export function printShort(
   { reply, remarks }: Reception,
   { write, writeError }: { readonly write: (text: string) => void; readonly writeError: (text: string) => void },
@@ -100,11 +100,11 @@ function columnsOf(record: RecordText): string[] {
 /** Where the reply came from, if it says so itself (RFC 8914 §4.4, §4.14, §4.20). */
 function originFromErrors({ edns }: ReplyText): string | undefined {
   const codes = new Set(edns?.extendedErrors.map(({ code }) => code));
-  if (codes.has(3) || codes.has(19)) return "from a cache, past its TTL, because no fresh answer could be had";
+  if (codes.has(3) || codes.has(19)) return "from a cache, past its TTL, because no fresh answer was available";
   return codes.has(13) ? "a failure that the server remembers: it did not ask again" : undefined;
 }
 
-/** What two replies tell together. A TTL that went down was counted down by a cache, though not necessarily by this server's own. */
+/** What two replies reveal together. A TTL that went down was counted down by a cache, though not necessarily by this server's. */
 function compare(first: Reception, second: SecondReception): string {
   const times = `asked twice, ${second.pauseMs} ms apart: ${formatMs(first.elapsedMs)}, then ${formatMs(second.elapsedMs)}`;
   const said = originFromErrors(second.reply);

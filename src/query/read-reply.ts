@@ -1,6 +1,6 @@
 /*
- * A reply as people read it. dns2 decodes it; a dot inside a label comes out of it like one between labels, and the data of
- * types that it does not know is shown as octets (RFC 3597 §5).
+ * A reply as text. dns2 decodes it: a dot inside a label comes out like one between labels, and the data of types that dns2 does
+ * not know is shown as octets (RFC 3597 §5).
  */
 import { type EdeOption, Packet, type Resource } from "dns2";
 import { rcodeName, RrClass, RrType, typeName } from "../wire/codes.ts";
@@ -15,14 +15,14 @@ export interface RecordText {
   readonly data: string;
 }
 
-/** An extended DNS error (RFC 8914): its code, the registered meaning in words, and what the server says besides. */
+/** An extended DNS error (RFC 8914): its code, the registered meaning in words, and the server's own text, empty if it gave none. */
 interface ExtendedErrorText {
   readonly code: number;
   readonly meaning: string;
   readonly text: string;
 }
 
-/** What a reply says. */
+/** What a reply says, as text that is safe to write to a terminal. `flags` are in lower case. */
 export interface ReplyText {
   readonly id: number;
   readonly rcode: string;
@@ -43,7 +43,7 @@ export interface ReplyText {
   readonly problems: readonly string[];
 }
 
-/** Decodes a message of at least 12 octets. What cannot be decoded is left out and named in `problems`. */
+/** Decodes a message of at least 12 octets; a shorter one makes it throw. What cannot be decoded is left out and named in `problems`. */
 export function readReply(message: Buffer): ReplyText {
   const packet = Packet.parse(message);
   const [question] = packet.questions;
@@ -124,7 +124,7 @@ function dataText(record: Resource): string {
   }
 }
 
-/** Text strings as dns2 has them for TXT and its like; for what it does not know, the octets (RFC 3597 §5). */
+/** Quoted strings for TXT and similar types; octets (RFC 3597 §5) for types that dns2 does not know. */
 function otherDataText(data: Resource["data"]): string {
   if (Array.isArray(data)) return data.map(quote).join(" ");
   return Buffer.isBuffer(data) ? `\\# ${data.length} ${data.toString("hex")}`.trimEnd() : String(data);
@@ -141,7 +141,7 @@ function quote(text: string): string {
 
 const space = 0x20;
 
-/** Keeps the printable ASCII octets from `lowest` on; the rest must not reach a terminal, which could obey it. */
+/** Keeps printable ASCII octets from `lowest` on; a terminal could obey the others, so they are escaped. */
 function escapeOctets(octets: Buffer, lowest: number): string {
   const parts = Array.from(octets, (octet) => {
     const character = String.fromCharCode(octet);

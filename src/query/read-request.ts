@@ -1,5 +1,5 @@
 /*
- * What a person wants to ask, from the words of the command line.
+ * Reads what a person wants to ask from the words of the command line.
  */
 import { isIP } from "node:net";
 import { domainToASCII } from "node:url";
@@ -17,15 +17,15 @@ export interface RequestFlags {
   readonly timeoutMs: string;
   readonly tcp?: boolean | undefined;
   readonly dnssec?: boolean | undefined;
-  /** True unless the query shall have no OPT record. */
+  /** False for a query without an OPT record. */
   readonly edns?: boolean | undefined;
 }
 
-/** A question, and whom to ask. */
+/** A question, and which server to ask. `remarks` are lines to print with the reply. */
 export interface Request {
   readonly server: ServerAddress;
   readonly timeoutMs: number;
-  /** The name folded, in wire form, and the same with its letters as they were typed. */
+  /** The name in wire form, folded; and the same name with its letters as they were typed. */
   readonly name: Uint8Array;
   readonly spelledName: Uint8Array;
   readonly type: number;
@@ -35,10 +35,10 @@ export interface Request {
   readonly remarks: readonly string[];
 }
 
-/** What of the words cannot be used. */
+/** Which of the words cannot be used, and why: a message for people. */
 type Wrong = { readonly wrong: string };
 
-/** Reads the words. A name that is an address is asked for as its reverse name, unless a type says otherwise. */
+/** Reads the words. An IP address as the name becomes its reverse name, unless a type other than PTR is given. */
 export function readRequest(nameText: string, typeText: string | undefined, flags: RequestFlags): Request | Wrong {
   const server = parseServerAddress(flags.server, 53);
   if (server === undefined || server.port === 0) {
@@ -46,12 +46,12 @@ export function readRequest(nameText: string, typeText: string | undefined, flag
   }
   const timeoutMs = /^\d{1,6}$/.test(flags.timeoutMs) ? Number(flags.timeoutMs) : 0;
   if (timeoutMs < 1 || timeoutMs > 600_000) {
-    return { wrong: `'${flags.timeoutMs}' is not a time-out: it must be 1 to 600000 milliseconds` };
+    return { wrong: `'${flags.timeoutMs}' is not a timeout: it must be 1 to 600000 milliseconds` };
   }
   const isAddress = isIP(nameText) !== 0;
   const type = typeText === undefined ? RrType[isAddress ? "PTR" : "A"] : typeFromName(typeText);
   if (type === undefined) return { wrong: explainType(typeText ?? "") };
-  // With another type the digits are asked for as they are: programs do look up addresses as if they were names.
+  // With another type, the address is asked for as written: programs do look up addresses as if they were names.
   const isReverse = isAddress && type === RrType.PTR;
   const asked = isReverse ? reverseName(nameText) : nameText;
   const name = /^[!-~]+$/.test(asked) ? nameFromText(asked) : undefined;
@@ -71,7 +71,7 @@ export function readRequest(nameText: string, typeText: string | undefined, flag
 
 function explainType(text: string): string {
   const nearest = nearestName(text, Object.keys(RrType));
-  const hint = nearest === undefined ? "write TYPE and its number, as in TYPE65" : `did you mean ${nearest}?`;
+  const hint = nearest === undefined ? "write TYPE followed by its number, as in TYPE65" : `did you mean ${nearest}?`;
   return `'${text}' is not a record type that nodens knows (${hint})`;
 }
 
@@ -81,21 +81,21 @@ function explainName(text: string): string {
   return `'${text}' is not a domain name: labels have 1 to 63 octets, the whole at most 255, spaces are written \\032`;
 }
 
-/** The name under in-addr.arpa (RFC 1035 §3.5) or ip6.arpa (RFC 3596 §2.5) of an IP literal; a zone index is left out. */
+/** The name of an IP literal under in-addr.arpa (RFC 1035 §3.5) or ip6.arpa (RFC 3596 §2.5); a zone index is left out. */
 function reverseName(address: string): string {
   const bare = address.replace(/%.*$/, "");
   if (isIP(bare) === 4) return `${bare.split(".").toReversed().join(".")}.in-addr.arpa`;
-  // URL writes every form of an address the same way, embedded IPv4 included, which dns2 cannot read.
+  // URL normalises every form of an address, including embedded IPv4, which dns2 cannot read.
   const groups = Packet.fromIPv6(new URL(`http://[${bare}]`).hostname.slice(1, -1));
   const nibbles = groups.map((group) => group.padStart(4, "0")).join("");
   return `${nibbles.split("").toReversed().join(".")}.ip6.arpa`;
 }
 
-/** Puts the typed upper case back, to see whether it comes back; a name with escapes stays folded. */
+/** Restores the upper case as typed, to see whether the reply repeats it; a name with escapes stays folded. */
 function spellName(folded: Uint8Array, text: string): Uint8Array {
   const spelled = folded.slice();
   if (text.includes("\\")) return spelled;
-  // A character is one octet further in wire form: the first length comes before it, the others stand for the dots.
+  // In wire form each character is one octet further on: the first length precedes it, and the others replace the dots.
   for (const match of text.matchAll(/[A-Z]/g)) spelled[match.index + 1] = match[0].charCodeAt(0);
   return spelled;
 }

@@ -176,7 +176,7 @@ describe("UDP and TCP", () => {
     const { exitCode, output } = await run({ flags: { server: server.address } });
     expect(exitCode).toBe(0);
     expect(output).toContain("flags qr tc rd ra");
-    expect(output).toMatch(/;; truncated over UDP, and over TCP there was no reply .* closed the connection/);
+    expect(output).toMatch(/;; truncated over UDP, and then no reply .* closed the connection/);
   });
 
   const noise: readonly (readonly [what: string, make: (message: Buffer) => Buffer])[] = [
@@ -270,8 +270,8 @@ describe("a reply cut off", () => {
 
 describe("where it came from", () => {
   test.each([
-    [3, "from a cache, past its TTL, because no fresh answer could be had"],
-    [19, "from a cache, past its TTL, because no fresh answer could be had"],
+    [3, "from a cache, past its TTL, because no fresh answer was available"],
+    [19, "from a cache, past its TTL, because no fresh answer was available"],
     [13, "a failure that the server remembers: it did not ask again"],
   ])("extended error %i says it", async (code, origin) => {
     const options = [Packet.Resource.EDNS.EDE(code)];
@@ -335,12 +335,12 @@ describe("what cannot be asked: one line, exit code 64", () => {
     [{ name: "münchen.de", flags: {} }, "'münchen.de' is not ASCII: ask for xn--mnchen-3ya.de"],
     [{ type: "AAAB", flags: {} }, "'AAAB' is not a record type that nodens knows (did you mean AAAA?)"],
     [{ type: "TYPE65536", flags: {} }, "'TYPE65536' is not a record type that nodens knows"],
-    [{ type: "frobnicate", flags: {} }, "(write TYPE and its number, as in TYPE65)"],
+    [{ type: "frobnicate", flags: {} }, "(write TYPE followed by its number, as in TYPE65)"],
     [{ flags: { server: "localhost:53" } }, "'localhost:53' is not a server: it must be an IP address and a port"],
     [{ flags: { server: "127.0.0.1:0" } }, "'127.0.0.1:0' is not a server"],
-    [{ flags: { timeoutMs: "0" } }, "'0' is not a time-out: it must be 1 to 600000 milliseconds"],
-    [{ flags: { timeoutMs: "600001" } }, "'600001' is not a time-out"],
-    [{ flags: { timeoutMs: "5s" } }, "'5s' is not a time-out"],
+    [{ flags: { timeoutMs: "0" } }, "'0' is not a timeout: it must be 1 to 600000 milliseconds"],
+    [{ flags: { timeoutMs: "600001" } }, "'600001' is not a timeout"],
+    [{ flags: { timeoutMs: "5s" } }, "'5s' is not a timeout"],
   ];
   test.each(rows)("%o", async (asked, error) => {
     const { exitCode, output, errors } = await run(asked);
