@@ -1,5 +1,5 @@
 /*
- * Asks a running nodens, through its admin address, what it would do with a lookup.
+ * Asks a running nodens, at its admin address, what it would do with a lookup.
  */
 import * as z from "zod";
 import type { Foresight, RouteTaken } from "../resolve/step.ts";
@@ -8,7 +8,7 @@ import { formatServerAddress, type ServerAddress } from "../runtime/server-addre
 import { askedTypes, clientLibraries } from "./lookup-plan.ts";
 import type { Explanation } from "./explain-lookup.ts";
 
-/** What came of asking. `isRefused`: somebody understood the question, and found it wrong. */
+/** What came of asking. `failure` is a message for people; `isRefused` means that a nodens understood the request and found it wrong. */
 export type AskedExplanation =
   | { readonly explanation: Explanation }
   | { readonly failure: string; readonly isRefused: boolean };
@@ -16,7 +16,7 @@ export type AskedExplanation =
 /** Larger than any explanation: 33 names of 253 characters, twice. */
 const maxReplySizeBytes = 1024 * 1024;
 
-/** Names come from another process and go to a terminal. */
+/** Printable ASCII only: names come from another process and go to a terminal. */
 const text = z.string().regex(/^[ -~]*$/);
 const seconds = z.number();
 const transports: { readonly [T in RouteTaken["transport"]]: T } = { udp: "udp", tcp: "tcp" };
@@ -55,7 +55,10 @@ const explanationSchema = z.object({
   likelyStep: z.number(),
 }) satisfies z.ZodType<Explanation>;
 
-/** Asks the admin server at `address`. Never rejects; a failure is in words, without the name of the program in front. */
+/**
+ * Asks the admin server at `address`, for `timeoutMs` at most. Never rejects: a reply that is not an explanation is a failure too. The
+ * failure does not begin with the program's name.
+ */
 export async function askExplanation(
   address: ServerAddress,
   parameters: URLSearchParams,
@@ -74,10 +77,10 @@ export async function askExplanation(
     const explanation = explanationSchema.safeParse(JSON.parse(body));
     return explanation.success
       ? { explanation: explanation.data }
-      : fail(`${where} answered /explain with something else than this version understands`);
+      : fail(`${where} answered /explain with something that this version does not understand`);
   } catch (error) {
-    if (error instanceof SyntaxError) return fail(`${where} answered /explain, but not as a nodens does`);
-    return fail(`nobody at ${where} answers /explain: ${describe(error, timeoutMs)}`);
+    if (error instanceof SyntaxError) return fail(`${where} answered /explain, but not as nodens does`);
+    return fail(`nothing at ${where} answers /explain: ${describe(error, timeoutMs)}`);
   }
 }
 
@@ -85,7 +88,7 @@ function fail(failure: string): AskedExplanation {
   return { failure, isRefused: false };
 }
 
-/** At most what an explanation can be, whoever answers. */
+/** Reads the body. Throws when it is larger than any explanation, whatever it is that answers. */
 async function readBody(response: Response): Promise<string> {
   const chunks: Uint8Array[] = [];
   let sizeBytes = 0;
@@ -104,7 +107,7 @@ function firstLine(body: string): string {
 function describe(error: unknown, timeoutMs: number): string {
   if (!(error instanceof Error)) return String(error);
   if (error.name === "TimeoutError") return `nothing within ${timeoutMs} ms`;
-  // fetch says only that it failed; the system's word is its cause.
+  // fetch only says that it failed; the system's error is the cause.
   const { cause } = error as { cause?: { code?: string } };
   return cause?.code ?? error.message;
 }

@@ -1,16 +1,16 @@
-/* What becomes of a query, in a few words that fit a column. */
+/* Describes what becomes of a query, in a few words that fit a column. */
 import type { Foresight } from "../resolve/step.ts";
 import { searchRules } from "../search/rules.ts";
 
 type Words = { readonly [Kind in Foresight["kind"]]: (foresight: Extract<Foresight, { kind: Kind }>) => string };
 
-/** What would be done with a query now. */
+/** Describes what nodens would do with a query now. */
 export function describeForesight(foresight: Foresight): string {
   // Each kind has its own function in the table, which the compiler cannot see from here.
   return (words[foresight.kind] as (foresight: Foresight) => string)(foresight);
 }
 
-/** What would be done with the same query once its answer, and what else it teaches, is known. */
+/** Describes what nodens would do with the same query once its answer, and whatever else can be learned from it, is known. */
 export function describeLater(now: Foresight, later: Foresight | undefined): string {
   if (later?.kind !== "denied") return "from the cache";
   return now.kind === "denied" ? "denied" : "denied: that parent is absent";
@@ -26,11 +26,11 @@ const words: Words = {
     `denied: ${searchRules[rule].because}${searchRules[rule].expires ? `, ${ttlSeconds} s left` : ""}`,
   outsideName: ({ outside, isCached }) =>
     `answered with ${outside}${isCached ? " from the cache" : ", which is asked"}`,
-  looping: ({ hasStale }) => `${hasStale ? "stale answer" : "SERVFAIL"}: the upstream leads back here`,
+  looping: ({ hasStale }) => `${hasStale ? "stale answer" : "SERVFAIL"}: the upstream leads back to nodens`,
   failed: ({ hasStale }) => (hasStale ? "stale answer: it failed a moment ago" : "SERVFAIL: it failed a moment ago"),
   shared: () => "waits with others for the same question",
   waits: ({ forType }) => `waits for ${forType}: a denial serves both`,
   asksParent: ({ parent, isOnItsWay }) => (isOnItsWay ? `waits for ${parent}` : `asks ${parent} instead`),
   forwarded: ({ route, transport }) => `asked (${route}, ${transport.toUpperCase()})`,
-  shed: ({ hasStale }) => `${hasStale ? "stale answer" : "no reply"}: too much is on its way`,
+  shed: ({ hasStale }) => `${hasStale ? "stale answer" : "no reply"}: too many questions are under way`,
 };

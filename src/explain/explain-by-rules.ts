@@ -1,6 +1,6 @@
 /*
- * What the search rules say of a lookup when nobody is asked: a nodens in front of a CoreDNS zone, which knows nothing yet, and once
- * more when it has learned which parents are absent.
+ * What the search rules say about a lookup when no nodens is asked: what a nodens in front of a CoreDNS zone would do while it knows
+ * nothing, and again once it has learned which parents are absent.
  */
 import { type Chain, type ChainLimits, type ChainOptions, createChain } from "../resolve/create-chain.ts";
 import type { Foresee } from "../resolve/foresee.ts";
@@ -18,15 +18,15 @@ import { parseReply } from "../wire/reply.ts";
 import { explainLookup, type Explanation } from "./explain-lookup.ts";
 import type { ExplainRequest } from "./explain-request.ts";
 
-/** Seconds that kube-dns puts into its SOA; nodens's own limits are lower. */
+/** The TTL that kube-dns gives its SOA; nodens's own limits are lower. */
 const soaSeconds = 30;
 
-/** Nothing happens in an imagined nodens but what is asked of it. */
+/** Time stands still in an imagined nodens, and no timer ever fires. */
 const stillClock: Clock = { nowMs: () => 0, after: () => () => {}, pause: () => new Promise(() => {}), afterIo() {} };
 
 /**
- * Explains a lookup by the rules alone. `clusterDomain` is a name that settings would accept, `limits` are those of the nodens that
- * is imagined. Never rejects.
+ * Explains a lookup by the rules alone. `clusterDomain` is a name that the settings would accept; `limits` are those of the imagined
+ * nodens. Never rejects.
  */
 export async function explainByRules(
   request: ExplainRequest,
@@ -44,14 +44,14 @@ export async function explainByRules(
   return explainLookup(request, { ...state, foreseeLater });
 }
 
-/** What is foreseen once these parents were asked for. */
+/** What is foreseen once these parents have been asked for. */
 async function foreseeKnowing(parents: ReadonlySet<string>, zone: Uint8Array, limits: ChainLimits): Promise<Foresee> {
   const chain = imagineChain(zone, limits);
   for (const parent of parents) await chain.resolver.resolve(queryFor(nameFromText(parent) ?? zone), "");
   return chain.foresee;
 }
 
-/** A chain that has seen the zone's schema and its SOA. Upstream denies whatever it is asked. */
+/** A chain that has seen the zone's schema and SOA. Its upstream denies every name. */
 function imagineChain(zone: Uint8Array, limits: ChainLimits): Chain {
   const soa = soaOfZone(zone);
   const chain = createChain({

@@ -1,5 +1,5 @@
 /*
- * A lookup taken apart: each name that a pod's resolver would ask, what becomes of its queries, and how many of them go upstream.
+ * A lookup taken apart: each name that a pod's resolver would ask for, what becomes of its queries, and how many of them go upstream.
  */
 import type { Foresee } from "../resolve/foresee.ts";
 import type { Foresight } from "../resolve/step.ts";
@@ -19,14 +19,14 @@ import { RrType } from "../wire/codes.ts";
 import { nameFromText } from "../wire/name-text.ts";
 import type { ExplainRequest } from "./explain-request.ts";
 
-/** One query: what would be done with it, and, where only the rules are known, what once all that it teaches is known. */
+/** One query: what is done with it now and, if only the rules are known, what is done with it once everything it teaches is known. */
 export interface ExplainedQuery {
   readonly type: AskedType;
   readonly now: Foresight;
   readonly later?: Foresight | undefined;
 }
 
-/** One name that is asked, with its pair of queries. */
+/** One name that is asked for, with its pair of queries. */
 export interface ExplainedStep {
   readonly name: string;
   /** Empty for the name as it stands. */
@@ -35,46 +35,46 @@ export interface ExplainedStep {
   readonly queries: readonly ExplainedQuery[];
 }
 
-/** What a running nodens answers, and what is printed. Names are in presentation form. */
+/** A whole explanation: what a running nodens answers at /explain, and what is printed. Names are in presentation form. */
 export interface Explanation {
   readonly name: string;
   readonly search: readonly string[];
   readonly ndots: number;
   readonly clusterDomain: string;
-  /** "rules": nobody was asked. "running": the state of a running nodens. */
+  /** "rules": no nodens was asked. "running": the state of a running nodens. */
   readonly source: "rules" | "running";
   /** Which of the rules that infer are in use. */
   readonly rules: Readonly<Record<InferringRule, boolean>>;
   /** In glibc's order, which contains musl's. */
   readonly steps: readonly ExplainedStep[];
-  /** The step that was probably meant: where the name is taken to exist while nobody knows. */
+  /** The index of the step that was probably meant, where the name is assumed to exist as long as nothing is known; -1 for no steps. */
   readonly likelyStep: number;
 }
 
-/** What explains: the state now, and the state once what can be learned is known. */
+/** What an explanation is based on: the state now, and the state once what can be learned is known. */
 export interface ExplainState {
   readonly clusterDomain: string;
   readonly source: Explanation["source"];
   readonly rules: Explanation["rules"];
   foresee: Foresee;
-  /** Absent for a running nodens: its future is not known. */
+  /** Absent for a running nodens, whose future is not known. */
   readonly foreseeLater?: Foresee | undefined;
 }
 
-/** How far a library goes, and what it costs. */
+/** How far a library goes through the steps, and how many queries that takes. */
 export interface Walk {
-  /** How many steps are taken: the last of them ended it. */
+  /** How many steps are taken; the last of them ends the walk. */
   readonly steps: number;
   /** How the last step ended. */
   readonly end: StepVerdict;
   readonly clientQueries: number;
-  /** Queries that go upstream with things as they are. */
+  /** Queries that go upstream as things are now. */
   readonly upstreamQueries: number;
   /** The same for the next name like it; undefined for a running nodens. */
   readonly laterUpstreamQueries: number | undefined;
 }
 
-/** Explains a lookup. */
+/** Explains a lookup. A name that is not one, as planLookup sees it, has no steps. */
 export function explainLookup({ name, path }: ExplainRequest, state: ExplainState): Explanation {
   const plans = clientLibraries.map((library) => ({ library, steps: planLookup(name, path, library) }));
   const [glibc] = plans;
@@ -98,7 +98,7 @@ export function explainLookup({ name, path }: ExplainRequest, state: ExplainStat
   };
 }
 
-/** What a library would go through, with the name existing where it probably is unless something else is known. */
+/** The walk of one library. Where nothing is known, the name is assumed to exist at the likely step and nowhere else. */
 export function walkOf(explanation: Explanation, library: ClientLibrary): Walk {
   const taken: { readonly step: ExplainedStep; readonly exists: boolean }[] = [];
   let end: StepVerdict = "denied";
@@ -119,18 +119,18 @@ export function walkOf(explanation: Explanation, library: ClientLibrary): Walk {
   };
 }
 
-/** What the replies to a step would say, if it is known. */
+/** What the replies to a step would say together; undefined while that is not known. */
 export function knownVerdict({ queries }: ExplainedStep): StepVerdict | undefined {
   const verdicts = new Set(queries.map(({ now }) => verdictOf(now)));
   if (verdicts.has("data")) return "data";
   if (verdicts.has("denied")) return "denied";
   if (verdicts.has("failed")) return "failed";
-  // No records of one type: the name exists, and may have the other.
+  // No records of one type: the name exists, and may have records of the other.
   if (verdicts.has("noData")) return verdicts.has(undefined) ? "data" : "noData";
   return undefined;
 }
 
-/** What a step's replies are taken to say while nobody knows. */
+/** What the replies to the step at `index` are assumed to say as long as nothing is known. */
 export function assumedVerdict({ likelyStep: likely }: Explanation, index: number): StepVerdict {
   return index === likely ? "data" : "denied";
 }
@@ -156,7 +156,7 @@ function verdictOf(foresight: Foresight): StepVerdict | undefined {
   }
 }
 
-/** How many queries a pair causes, given whether its name exists. */
+/** How many upstream queries a pair causes, given whether its name exists. */
 function upstreamQueries(pair: readonly Foresight[], exists: boolean): number {
   return pair.reduce((sum, foresight) => {
     switch (foresight.kind) {

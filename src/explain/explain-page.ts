@@ -1,24 +1,24 @@
 /*
- * What the admin server shows at /explain: the parameters of a request read, and a lookup explained with the state of this nodens.
+ * What the admin server answers at /explain: reads a request's parameters and explains the lookup with the state of this nodens.
  */
 import { explainLookup, type Explanation, type ExplainState } from "./explain-lookup.ts";
 import { readExplainRequest } from "./explain-request.ts";
 
-/** The parameters, and how often each may be given. */
+/** Each may be given once. */
 const parameterNames = ["name", "namespace", "search", "ndots"];
 
 /**
- * Explains what `parameters` ask for: `name`, and optionally `namespace`, `ndots` and `search` (suffixes with spaces between them,
- * in place of those of the namespace). `wrong` says what of them cannot be used.
+ * Explains the lookup that `parameters` describe: `name` and, optionally, `namespace`, `ndots` and `search` (suffixes separated by
+ * spaces, in place of the namespace's). `wrong` is a message that says which parameter cannot be used, and why.
  */
 export function explainPage(
   parameters: URLSearchParams,
   state: ExplainState,
 ): { readonly explanation: Explanation } | { readonly wrong: string } {
   const unknown = [...parameters.keys()].find((key) => !parameterNames.includes(key));
-  if (unknown !== undefined) return { wrong: `an unknown parameter; there are ${parameterNames.join(", ")}` };
+  if (unknown !== undefined) return { wrong: `unknown parameter; the parameters are ${parameterNames.join(", ")}` };
   const repeated = parameterNames.find((key) => parameters.getAll(key).length > 1);
-  if (repeated !== undefined) return { wrong: `the parameter ${repeated} is there more than once` };
+  if (repeated !== undefined) return { wrong: `the parameter ${repeated} was given more than once` };
   const search = parameters.get("search");
   const request = readExplainRequest(
     {

@@ -1,5 +1,5 @@
 /*
- * What `explain` is asked, from a command line or an admin request: a name, and the search list of the pod that would look it up.
+ * Reads what `explain` is asked, by a command line or an admin request: a name, and the search list of the pod that looks it up.
  */
 import { isIP } from "node:net";
 import { domainToASCII } from "node:url";
@@ -14,7 +14,7 @@ export interface ExplainRequest {
   readonly path: SearchPath;
 }
 
-/** The same as text, as far as it was given. `search` overrides what follows from `namespace`. */
+/** The same as text, as far as it was given. `search` overrides the search list that follows from `namespace`. */
 export interface ExplainWords {
   readonly name: string;
   readonly namespace?: string | undefined;
@@ -22,13 +22,13 @@ export interface ExplainWords {
   readonly ndots?: string | undefined;
 }
 
-/** What kubelet writes into a pod's resolv.conf. */
+/** The `ndots` that kubelet writes into a pod's resolv.conf. */
 const kubeletNdots = 5;
 
-/** What the Kubernetes API allows. */
+/** The longest search list that the Kubernetes API allows, in characters. */
 const maxSearchLength = 2048;
 
-/** Checks the words. `wrong` is a sentence that says which of them cannot be used, and why. */
+/** Checks the words. `wrong` is a message that says which of them cannot be used, and why. Without `namespace`, it is "default". */
 export function readExplainRequest(
   words: ExplainWords,
   clusterDomain: string,
@@ -44,14 +44,14 @@ export function readExplainRequest(
   return { name, path: { suffixes, ndots: ndots === undefined ? kubeletNdots : Number(ndots) } };
 }
 
-/** The search list of a pod in `namespace`, without suffixes of its node. */
+/** The search list of a pod in `namespace`, without the suffixes of its node. */
 export function podSearchList(namespace: string, clusterDomain: string): string[] {
   return [`${namespace}.svc.${clusterDomain}`, `svc.${clusterDomain}`, clusterDomain];
 }
 
 function wrongName(name: string): string | undefined {
   if (name === "") return "no name to explain";
-  if (isIP(name) !== 0) return `'${name}' is an address: a resolver asks nobody for it`;
+  if (isIP(name) !== 0) return `'${name}' is an IP address: resolvers do not look those up`;
   const ascii = /[^ -~]/.test(name) ? domainToASCII(name) : "";
   if (ascii !== "") return `'${name}' is not ASCII: ask for ${ascii}`;
   if (isName(name) && name !== ".") return undefined;
@@ -72,16 +72,16 @@ function wrongSearch(search: readonly string[]): string | undefined {
 
 function wrongNdots(ndots: string): string | undefined {
   if (/^\d{1,2}$/.test(ndots) && Number(ndots) <= maxNdots) return undefined;
-  return `${show(ndots)} is not a number of dots for ndots: use 0 to ${maxNdots}`;
+  return `${show(ndots)} is not a value for ndots: use 0 to ${maxNdots}`;
 }
 
-/** Printable ASCII without escapes: resolvers count dots in the text as it is. */
+/** Printable ASCII without escapes, since resolvers count dots in the text as written. */
 function isName(text: string): boolean {
   return text.length <= 255 && /^[!-[\]-~]+$/.test(text) && nameFromText(text) !== undefined;
 }
 
 function show(text: string): string {
   const short = text.length <= 80 ? text : `${text.slice(0, 77)}...`;
-  // Whoever reads it has a terminal.
+  // The text ends up on a terminal.
   return `'${short.replaceAll(/[^ -~]/g, "?")}'`;
 }

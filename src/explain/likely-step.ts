@@ -1,6 +1,6 @@
 /*
- * Which step of a lookup its user probably meant: where the name is, if it is anywhere. A guess from the name's shape alone, for
- * explanations; nothing is decided by it.
+ * Which step of a lookup was probably meant: where the name exists, if it exists at all. A guess from the name's shape alone, for
+ * explanations only.
  */
 import { nameFromText } from "../wire/name-text.ts";
 import {
@@ -12,12 +12,13 @@ import {
 } from "../search/cluster-name.ts";
 import type { LookupStep } from "./lookup-plan.ts";
 
-/** Top-level domains that are in private use, or not in public lists. */
+/** Top-level domains in private use, or missing from public lists. */
 const privateDomains = new Set(["arpa", "corp", "internal", "intranet", "lan", "local", "localdomain"]);
 
 /**
- * The index of the step that was probably meant, or -1 without steps. A Service (`web`, `web.shop`, `web.shop.svc`) or one of its
- * endpoints where the suffixed name has that shape and does not look like an outside name; otherwise the name as it stands.
+ * The index of the step that was probably meant, or -1 without steps: a Service (`web`, `web.shop`, `web.shop.svc`) or one of its
+ * endpoints if a suffixed name has that shape and does not look like an outside name, otherwise the name as it stands. `zone` is the
+ * cluster zone, folded, in wire form.
  */
 export function likelyStep(
   steps: readonly LookupStep[],
@@ -33,7 +34,7 @@ export function likelyStep(
     const name = nameFromText(step.name);
     if (name === undefined) return;
     readClusterName(name, name.length, zone, view);
-    // `web.dev` may be meant either way; nodens too takes it for an outside name first.
+    // `web.dev` may mean either; nodens, too, takes it for an outside name first.
     if (step.suffix !== "" && (isTopLevelDomain(lastLabel) || privateDomains.has(lastLabel))) return;
     const rank = rankOf(view);
     if (rank >= bestRank) return;
@@ -43,7 +44,7 @@ export function likelyStep(
   return best;
 }
 
-/** How well the name fits what a cluster zone holds: less is better. */
+/** How well the name fits what a cluster zone holds: lower is better, Infinity not at all. */
 function rankOf(view: ClusterName): number {
   switch (view.shape) {
     case "service":

@@ -1,16 +1,16 @@
 /*
- * What would make a lookup cheaper, or keep it from failing: advice on the name as it is written, the search list and the image.
+ * What would make a lookup cheaper, or keep it from failing: advice on how the name is written, on the search list and on the image.
  */
 import { inferringRules } from "../search/rules.ts";
 import { countDots, muslMaxSearchLength } from "./lookup-plan.ts";
 import { isTopLevelDomain } from "../search/top-level-domains.ts";
 import { type ExplainedStep, type Explanation, knownVerdict, walkOf } from "./explain-lookup.ts";
 
-/** Sentences, the most useful first. Empty when there is nothing to say. */
+/** Pieces of advice, each a sentence or two, the most useful first. Empty when there is nothing to say. */
 export function adviceFor(explanation: Explanation): string[] {
   const { name, search } = explanation;
   const general = [switchedOff(explanation), muslStops(explanation), longSearchList(explanation)];
-  // With a final dot nothing is searched, and that is how it should be.
+  // With a final dot nothing is searched, which is as it should be.
   const onTheName = name.endsWith(".") || search.length === 0 ? [] : adviceOnName(explanation);
   return [...onTheName, ...general].filter((text) => text !== undefined);
 }
@@ -21,23 +21,23 @@ function adviceOnName(explanation: Explanation): (string | undefined)[] {
   const dots = countDots(name);
   if (dots >= ndots) {
     return [
-      `musl (Alpine) never tries a suffix for a name with as many dots as ndots:${ndots}: one that needs a suffix does not resolve there.`,
+      `musl (Alpine) never tries a suffix for a name with as many dots as ndots:${ndots}; a name that needs one does not resolve there.`,
     ];
   }
-  if (reached === 1) return [`${name} is well written: the first suffix makes it whole.`];
+  if (reached === 1) return [`${name} is written well: the first suffix completes it.`];
   const isWalkedInVain = explanation.steps[reached - 1]?.suffix === "";
   if (!isWalkedInVain) return [manySuffixes(search)];
   const service = shorterServiceName(explanation);
   return [
     perhapsANamespace(explanation),
     service,
-    `Write ${name}. with a final dot, where the program takes it: 2 queries instead of ${clientQueries}.`,
+    `Write ${name}. with a final dot if the program accepts that: 2 queries instead of ${clientQueries}.`,
     service === undefined && dots > 0 ? ndotsAdvice(dots) : undefined,
     manySuffixes(search),
   ];
 }
 
-/** `web.shop`, `web.dev`: many names of namespaces are top-level domains as well. */
+/** `web.shop`, `web.dev`: many namespaces have the name of a top-level domain. */
 function perhapsANamespace({ name, steps, search, clusterDomain, likelyStep }: Explanation): string | undefined {
   const label = name.split(".").at(-1) ?? "";
   const index = search.indexOf(`svc.${clusterDomain}`);
@@ -47,14 +47,14 @@ function perhapsANamespace({ name, steps, search, clusterDomain, likelyStep }: E
     return undefined;
   return (
     `${label} is also a public top-level domain, so ${name} is taken for an outside name. If there is a namespace ${label}, ` +
-    `step ${index + 1} is the answer, and nodens asks once more the first time.`
+    `step ${index + 1} has the answer, and nodens sends one more query the first time.`
   );
 }
 
-/** Top-level domains that nobody takes for a namespace. */
+/** Top-level domains that nobody would take for a namespace. */
 const usualDomains = new Set(["com", "net", "org"]);
 
-/** A Service's full name has 4 dots with the usual zone, which is fewer than 5. */
+/** With the usual zone, a Service's full name has 4 dots, fewer than the usual ndots of 5. */
 function shorterServiceName({ name, clusterDomain, search, ndots }: Explanation): string | undefined {
   const ending = `.svc.${clusterDomain}`;
   if (!name.toLowerCase().endsWith(ending)) return undefined;
@@ -65,7 +65,7 @@ function shorterServiceName({ name, clusterDomain, search, ndots }: Explanation)
   const short = labels.slice(0, isOwn ? -1 : undefined).join(".");
   return (
     `A Service's full name has too few dots for ndots:${ndots} and walks the suffixes first. Write ${short} instead: ` +
-    `${isOwn ? "the first suffix makes" : "svc and zone are appended, which makes"} it whole.`
+    `${isOwn ? "the first suffix completes it" : "svc and the zone are appended, which completes it"}.`
   );
 }
 
@@ -85,8 +85,8 @@ function manySuffixes(search: readonly string[]): string | undefined {
 function switchedOff({ rules }: Explanation): string | undefined {
   if (inferringRules.every((rule) => rules[rule])) return undefined;
   return (
-    "Search rules are not all in use: search.shortCircuit does not want them, the zone has not shown its schema version " +
-    "(dns-version, TXT), or a check against upstream has switched one off, and the log says so."
+    "Not all search rules are in use: search.shortCircuit excludes them, the zone has not shown its schema version " +
+    "(dns-version, TXT), or a check against upstream has switched one off, in which case the log says so."
   );
 }
 
@@ -96,10 +96,10 @@ function muslStops({ steps }: Explanation): string | undefined {
   if (stop === undefined) return undefined;
   if (knownVerdict(stop) === "failed")
     return `${stop.name} fails at present: musl (Alpine) gives up there after five seconds.`;
-  return `${stop.name} exists without addresses: musl (Alpine) ends its walk there, glibc goes on.`;
+  return `${stop.name} exists but has no addresses: musl (Alpine) stops there, glibc goes on.`;
 }
 
 function longSearchList({ search }: Explanation): string | undefined {
   if (search.join(" ").length <= muslMaxSearchLength) return undefined;
-  return `The search list is over ${muslMaxSearchLength} characters long: musl (Alpine) ignores it whole.`;
+  return `The search list is over ${muslMaxSearchLength} characters long: musl (Alpine) ignores all of it.`;
 }

@@ -1,33 +1,33 @@
 /*
- * What a pod's own resolver does with a name: which names it asks, in which order, and which reply ends its walk. glibc and musl
- * differ in three places, each of which can decide whether a name resolves:
+ * What a pod's own resolver does with a name: which names it asks for, in which order, and which reply ends its walk. glibc and musl
+ * differ in three ways, each of which can decide whether a name resolves:
  *
- *   - a name with `ndots` dots or more: glibc asks it first and the suffixes after it, musl asks it alone;
+ *   - a name with `ndots` dots or more: glibc asks for it first and tries the suffixes afterwards, musl asks for nothing else;
  *   - NODATA and SERVFAIL: glibc goes on to the next suffix, musl stops;
- *   - a search list of over 255 octets: musl ignores it whole.
+ *   - a search list of more than 255 octets: musl ignores all of it.
  */
 
 import { maxNdots } from "../settings/resolv-conf.ts";
 
-/** The two C libraries whose getaddrinfo is told apart. */
+/** The two C libraries whose getaddrinfo is explained. */
 export const clientLibraries = ["glibc", "musl"] as const;
 
-/** One of them. */
+/** One of the C libraries. */
 export type ClientLibrary = (typeof clientLibraries)[number];
 
-/** The types that are asked for each name: both at once, and both must be answered. */
+/** The types that are asked for with each name: both at once, and both must be answered. */
 export const askedTypes = ["A", "AAAA"] as const;
 
-/** One of them. */
+/** One of the two types. */
 export type AskedType = (typeof askedTypes)[number];
 
-/** What resolv.conf says about searching. Suffixes are in presentation form, in their order. */
+/** What resolv.conf says about searching. Suffixes are in presentation form, in the file's order. */
 export interface SearchPath {
   readonly suffixes: readonly string[];
   readonly ndots: number;
 }
 
-/** One name that is asked, for A and AAAA. */
+/** One name that is asked for, with A and AAAA. */
 export interface LookupStep {
   /** In full, without the final dot. */
   readonly name: string;
@@ -35,18 +35,18 @@ export interface LookupStep {
   readonly suffix: string;
 }
 
-/** What the replies to one step's pair of queries say together; "failed" is SERVFAIL. */
+/** What the replies to one step's pair of queries say together; "failed" means SERVFAIL. */
 export type StepVerdict = "data" | "noData" | "denied" | "failed";
 
-/** The longest search list, with one space between suffixes, that musl has room for. */
+/** The longest search list that musl has room for, in characters, with one space between suffixes. */
 export const muslMaxSearchLength = 255;
 
-/** Without the octets for the root and the first length: the longest name that can be written. */
+/** The longest name that can be written: 255 octets without those for the root and the first length. */
 const maxNameTextLength = 253;
 
 /**
- * The steps of a lookup of `name`, as the library takes them while every name is denied. Names that would be too long are not asked.
- * Empty for an empty name, the root, and a name that ends in two dots.
+ * The steps that the library takes to look up `name`, if every name is denied. Names that would be too long are left out. Empty for an
+ * empty name, the root, and a name that ends in two dots.
  */
 export function planLookup(name: string, path: SearchPath, library: ClientLibrary): LookupStep[] {
   const isAbsolute = name.endsWith(".");
@@ -58,7 +58,7 @@ export function planLookup(name: string, path: SearchPath, library: ClientLibrar
   if (library === "musl") return hasEnoughDots ? [itself] : [...muslSteps(bareName, path.suffixes), itself];
   const suffixed = path.suffixes.map((suffix) => appendSuffix(bareName, suffix)).filter(fits);
   if (hasEnoughDots) return [itself, ...suffixed.filter(({ suffix }) => suffix !== "")];
-  // A root in the search list is the name as it stands, and not asked again at the end.
+  // With a root in the search list, the name as it stands is asked for there, and not again at the end.
   return suffixed.some(({ suffix }) => suffix === "") ? suffixed : [...suffixed, itself];
 }
 
@@ -67,7 +67,7 @@ export function goesOnAfter(library: ClientLibrary, verdict: StepVerdict): boole
   return verdict === "denied" || (verdict !== "data" && library === "glibc");
 }
 
-/** How many dots the libraries count in a name: every one, a final one included. */
+/** How many dots the libraries count in a name: all of them, including a final one. */
 export function countDots(name: string): number {
   return name.split(".").length - 1;
 }

@@ -1,5 +1,5 @@
 /*
- * A lookup as a picture for a terminal of 100 columns: the walk from name to name, what becomes of each query, and the sums.
+ * Draws a lookup for a terminal of 100 columns: the walk from name to name, what becomes of each query, and the totals.
  */
 import { styleText } from "node:util";
 import type { Foresight } from "../resolve/step.ts";
@@ -17,16 +17,16 @@ import {
 } from "./explain-lookup.ts";
 import { adviceFor } from "./lookup-advice.ts";
 
-/** The width that everything is laid out for; only names that are too long go past it. */
+/** The width that everything is laid out for, in columns; only names that are too long exceed it. */
 const width = 100;
 
-/** What stands left of the words about a query, and the room for those about the present where there are others. */
+/** The columns to the left of what is said about a query, and those for the present where the future is shown beside it. */
 const gutterWidth = 12;
 const firstColumnWidth = 48;
 
 type Paint = (style: "bold" | "dim" | "green" | "yellow" | "cyan", text: string) => string;
 
-/** The picture, with a line end at its end. Without colours there is nothing in it but printable characters. */
+/** The picture, ending in a line ending. Without colours it holds printable characters only. */
 export function printExplanation(explanation: Explanation, hasColours: boolean): string {
   const paint: Paint = (style, text) => (hasColours ? styleText(style, text, { validateStream: false }) : text);
   const sections = [
@@ -63,7 +63,7 @@ function compareDots({ name, ndots }: Explanation): string {
   return `${count}, not fewer than ndots:${ndots}: asked as it stands first`;
 }
 
-/** The steps that glibc takes, each with its two queries, and below them the rest of the list. */
+/** The steps that glibc takes, each with its two queries, followed by the steps it does not reach. */
 function walkLines(explanation: Explanation, paint: Paint): string[] {
   const { steps, source } = explanation;
   const { steps: reached } = walkOf(explanation, "glibc");
@@ -92,7 +92,7 @@ function cornerOf(index: number, isLast: boolean): string {
   return isLast ? "└" : "├";
 }
 
-/** How the step ends, and what follows. "if": nobody knows yet. */
+/** How the step ends, and what follows. "if" says that this is not known yet. */
 function endingOf(explanation: Explanation, index: number, isLast: boolean): string {
   const step = explanation.steps[index];
   const known = step === undefined ? undefined : knownVerdict(step);
@@ -113,7 +113,7 @@ function queryLines({ type, now, later }: ExplainedQuery, gutter: string, hasTwo
   });
 }
 
-/** Yellow costs a query upstream, cyan may, green does not. */
+/** Yellow costs an upstream query, cyan may cost one, green does not. */
 function styleOf({ kind }: Foresight): "yellow" | "cyan" | "green" {
   if (kind === "forwarded" || kind === "asksParent") return "yellow";
   return kind === "waits" ? "cyan" : "green";
@@ -156,7 +156,7 @@ function adviceLines(explanation: Explanation, paint: Paint): string[] {
   return [paint("bold", "Advice"), ...lines];
 }
 
-/** Breaks at spaces. A word that is too long has a line of its own. */
+/** Breaks text at spaces. A word that is too long gets a line of its own. */
 function wrap(text: string, maxLength: number): string[] {
   const lines: string[] = [];
   for (const word of text.split(" ")) {

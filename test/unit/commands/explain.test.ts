@@ -56,7 +56,7 @@ Queries that reach kube-dns
   the same name again               0
 
 Advice
-  - Write baidu.com. with a final dot, where the program takes it: 2 queries instead of 8.
+  - Write baidu.com. with a final dot if the program accepts that: 2 queries instead of 8.
   - ndots:1 in the pod's dnsConfig would do the same for every such name. But then musl (Alpine)
     never tries a suffix for names with a dot, also for web.shop.
 `),
@@ -85,17 +85,17 @@ Queries that reach kube-dns
   the same name again               0
 
 Advice
-  - web is well written: the first suffix makes it whole.
+  - web is written well: the first suffix completes it.
 `),
     );
   });
 
   test.each([
-    ["web.staging.svc.cluster.local", "staging", "Write web instead: the first suffix makes it whole."],
+    ["web.staging.svc.cluster.local", "staging", "Write web instead: the first suffix completes it."],
     [
       "web.staging.svc.cluster.local",
       "prod",
-      "Write web.staging instead: svc and zone are appended, which makes it whole.",
+      "Write web.staging instead: svc and the zone are appended, which completes it.",
     ],
     ["kubernetes.default.svc.cluster.local.", "prod", undefined],
   ])("%s in the namespace %s", async (name, namespace, advice) => {
@@ -108,7 +108,7 @@ Advice
   test("a namespace's name may be a top-level domain: then nobody can tell", async () => {
     const { output } = await run("web.shop");
     expect(output.replaceAll(/\s+/g, " ")).toContain(
-      "shop is also a public top-level domain, so web.shop is taken for an outside name. If there is a namespace shop, step 2 is the answer",
+      "shop is also a public top-level domain, so web.shop is taken for an outside name. If there is a namespace shop, step 2 has the answer",
     );
     expect((await run("example.com")).output).not.toContain("public top-level domain");
   });
@@ -199,7 +199,7 @@ describe("with a resolv.conf", () => {
 test.each([
   ["", {}, "no name to explain"],
   ["a..b", {}, "'a..b' is not a name that programs look up: use labels of 1 to 63 characters, at most 253 in all"],
-  ["fd00::1", {}, "'fd00::1' is an address: a resolver asks nobody for it"],
+  ["fd00::1", {}, "'fd00::1' is an IP address: resolvers do not look those up"],
   ["web", { namespace: "a b" }, "'a b' is not a namespace: use one label of 1 to 63 letters, digits and dashes"],
   ["web", { clusterDomain: "." }, "'.' is not a domain name that a cluster can have"],
   [
@@ -276,7 +276,7 @@ Queries that reach kube-dns
       against: await startAdmin({ absentBySchema: false, absentParent: false }),
     });
     expect(output).toContain("state of a running nodens; no rule is in use\n");
-    expect(output).toContain("Search rules are not all in use");
+    expect(output).toContain("Not all search rules are in use");
   });
 
   test("hands over the search list and ndots of a file, and of a cluster domain", async () => {
@@ -297,15 +297,15 @@ Queries that reach kube-dns
     expect(await run("web", { against: `127.0.0.1:${port}` })).toEqual({
       exitCode: 69,
       output: "",
-      errors: `nodens: nobody at 127.0.0.1:${port} answers /explain: ECONNREFUSED\n`,
+      errors: `nodens: nothing at 127.0.0.1:${port} answers /explain: ECONNREFUSED\n`,
     });
   });
 
   test.each([
     [404, "no such page", "answered 404 to /explain: is it the admin address of a nodens?"],
     [302, "", "answered 302 to /explain: is it the admin address of a nodens?"],
-    [200, "<html>", "answered /explain, but not as a nodens does"],
-    [200, '{"steps":[]}', "answered /explain with something else than this version understands"],
+    [200, "<html>", "answered /explain, but not as nodens does"],
+    [200, '{"steps":[]}', "answered /explain with something that this version does not understand"],
   ])("somebody else there (%i, %j): one line and exit code 69", async (status, body, words) => {
     const against = await startOther(status, body);
     expect(await run("web", { against })).toEqual({

@@ -48,7 +48,7 @@ const long = "x".repeat(64);
 test.each([
   ["", "no name to explain"],
   ["name=", "no name to explain"],
-  ["name=10.0.0.1", "'10.0.0.1' is an address: a resolver asks nobody for it"],
+  ["name=10.0.0.1", "'10.0.0.1' is an IP address: resolvers do not look those up"],
   ["name=b%C3%BCcher.test", "'bücher.test' is not ASCII: ask for xn--bcher-kva.test"],
   ["name=a..b", /^'a\.\.b' is not a name that programs look up/],
   ["name=.", /^'\.' is not a name/],
@@ -58,16 +58,16 @@ test.each([
   [`name=${"x.".repeat(127)}xx`, /^'(x\.)+\.*' is not a name/],
   ["name=web&namespace=a.b", "'a.b' is not a namespace: use one label of 1 to 63 letters, digits and dashes"],
   ["name=web&namespace=", /^'' is not a namespace/],
-  ["name=web&ndots=16", "'16' is not a number of dots for ndots: use 0 to 15"],
-  ["name=web&ndots=-1", "'-1' is not a number of dots for ndots: use 0 to 15"],
+  ["name=web&ndots=16", "'16' is not a value for ndots: use 0 to 15"],
+  ["name=web&ndots=-1", "'-1' is not a value for ndots: use 0 to 15"],
   ["name=web&search=a..b", "'a..b' in the search list is not a domain name"],
   [`name=web&search=${Array.from({ length: 33 }, () => "a").join("+")}`, "33 suffixes are too many: at most 32"],
   [
     `name=web&search=${Array.from({ length: 32 }, () => long).join("+")}`,
     "the search list is longer than 2048 characters",
   ],
-  ["name=a&name=b", "the parameter name is there more than once"],
-  ["name=a&nmae=b", "an unknown parameter; there are name, namespace, search, ndots"],
+  ["name=a&name=b", "the parameter name was given more than once"],
+  ["name=a&nmae=b", "unknown parameter; the parameters are name, namespace, search, ndots"],
 ])("%s is wrong", (query, wrong) => {
   const outcome = ask(query);
   expect(outcome).toHaveProperty("wrong");
