@@ -1,5 +1,5 @@
 /*
- * Step: what the cache knows. For most queries the only step: bytes and integers, no promise, no object.
+ * Step: answer from the cache. For most queries this is the only step: bytes and integers, no promise, no object.
  */
 import type { AnswerCache } from "../cache/answer-cache.ts";
 import type { CacheEntry } from "../cache/entry.ts";
@@ -12,7 +12,7 @@ import type { OutsideNames } from "./answer-outside-name.ts";
 import type { QuestionFlights } from "./question-flights.ts";
 import type { ForeseeStep, Foresight } from "./step.ts";
 
-/** What the step looks at. `limits` may change while queries run. */
+/** What the step reads. `limits` may change while queries run. */
 export interface CacheStepParts {
   readonly cache: AnswerCache;
   readonly flights: QuestionFlights;
@@ -20,17 +20,17 @@ export interface CacheStepParts {
   readonly limits: { readonly prefetches: boolean };
 }
 
-/** The two faces of the step. */
+/** The step, for listeners and for the onlooker. */
 export interface CacheStep {
-  /** The fresh entry for a query, which stays the cache's, or undefined. */
+  /** The fresh entry for a query, which still belongs to the cache, or undefined. Counts the hit, and may start a prefetch. */
   lookup(query: ClientQuery, nowMs: number): CacheEntry | undefined;
   readonly foresee: ForeseeStep;
 }
 
-/** A name is popular enough to be fetched ahead of its expiry once it was asked so often while it lived. */
+/** An entry is worth fetching ahead of its expiry once it has been used this often. */
 const prefetchHits = 3;
 
-/** Creates the step. `nowMs` is read by the onlooker alone. */
+/** Creates the step. Only the onlooker reads `nowMs`. */
 export function createCacheStep(parts: CacheStepParts, nowMs: () => number): CacheStep {
   const { cache, limits, outsideNames } = parts;
   return {
@@ -48,13 +48,13 @@ export function createCacheStep(parts: CacheStepParts, nowMs: () => number): Cac
     },
   };
 
-  /** Whether a denied name is answered with the outside name behind it takes more than a look. */
+  /** Whether to pass over a denied name, because a later step may answer it with the outside name behind it. */
   function leavesToOutsideName(entry: CacheEntry): boolean {
     return entry.type === addressTypes && outsideNames.mayAnswer();
   }
 }
 
-/** What a client is told from this entry. */
+/** What a client is told from this entry at `nowMs`, with the TTL rounded up to whole seconds. */
 export function describeEntry(entry: CacheEntry, nowMs: number): Foresight {
   const ttlSeconds = Math.max(0, Math.ceil((entry.expiresAtMs - nowMs) / 1000));
   if (entry.kind === "answer") return { kind: "cached", verdict: "data", ttlSeconds };

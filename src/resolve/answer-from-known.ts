@@ -1,5 +1,5 @@
 /*
- * What the cache and the rules know by now: asked again once a wait is over that was to make a question unnecessary.
+ * What the cache and the rules know by now: consulted again after a wait that was meant to make a question unnecessary.
  */
 import type { AnswerCache } from "../cache/answer-cache.ts";
 import type { ClientQuery } from "../wire/query.ts";
@@ -9,13 +9,13 @@ import type { DenyStep } from "./deny-absent-name.ts";
 import { freshAnswer } from "./keep-reply.ts";
 import type { Foresight } from "./step.ts";
 
-/** Both faces of the look. */
+/** What is known about a query by now: the answer, and what an onlooker foresees. Undefined when nothing is. */
 export interface Known {
   answer(query: ClientQuery, nowMs: number): Answer | undefined;
   foresee(query: ClientQuery, nowMs: number): Foresight | undefined;
 }
 
-/** Looks into this cache, then at the rules. */
+/** Creates a look into this cache first, then at the rules. */
 export function createKnown(cache: AnswerCache, denyStep: DenyStep): Known {
   return {
     answer(query, nowMs) {

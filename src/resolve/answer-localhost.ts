@@ -1,6 +1,6 @@
 /*
- * Step: names of this very host are answered here and never asked (RFC 6761 §6.3): `localhost`, whatever lies below it, and the loopback
- * addresses' names. `localhost.default.svc.cluster.local` is a name like any other.
+ * Step: the names of the local host are answered here and never asked for upstream (RFC 6761 §6.3): `localhost`, every name below it, and
+ * the loopback addresses' reverse names. `localhost.default.svc.cluster.local` is a name like any other.
  */
 import { createEntry } from "../cache/entry.ts";
 import { RrType } from "../wire/codes.ts";
@@ -14,12 +14,12 @@ import { parseReply } from "../wire/reply.ts";
 import { freshAnswer } from "./keep-reply.ts";
 import type { Step } from "./step.ts";
 
-/** Long, for these names never change. */
+/** Long, because these names never change. */
 const ttlSeconds = 86_400;
 
 const localhost = wireName("localhost");
 
-/** The loopback addresses' names in the reverse zones. */
+/** The loopback addresses' names in the reverse zones, in wire form. */
 const reverseNames = ["1.0.0.127.in-addr.arpa", `1.${"0.".repeat(31)}ip6.arpa`].map(wireName);
 
 /** The records of a name here, by type. */
@@ -54,7 +54,7 @@ function recordsOf(name: Uint8Array): Records | undefined {
     : undefined;
 }
 
-/** The reply with this data, or NODATA with the SOA of a zone that is all ours. */
+/** The reply with this data, or NODATA with the SOA of a zone that nodens makes up. */
 function entryOf(question: Question, data: Uint8Array | undefined, nowMs: number) {
   const query = composeQuery(question).subarray(0, headerSizeBytes + question.name.length + 4);
   const record =

@@ -1,9 +1,9 @@
 /*
- * Step, off by default: server-side search. A suffix query is answered with the outside name that it was meant for, as CNAME and
- * records, so that the client needs one round trip instead of five. Only when it changes nothing but the time:
+ * Step, off by default: server-side search. A suffix query is answered with the outside name that was meant, as a CNAME with its
+ * records, so that the client needs one round trip instead of five. This is done only when it changes nothing but the time taken:
  *
- *   - every step of the search list before the outside name is known to be absent, none of them by a guess;
- *   - A and AAAA of the outside name are both known, and neither is denied: never one type answered and the other not.
+ *   - every step of the search list before the outside name is known to be absent, never by a guess;
+ *   - A and AAAA of the outside name are both known, and neither is denied: one type is never answered without the other.
  */
 import type { AnswerCache } from "../cache/answer-cache.ts";
 import { ageSecondsOf, type CacheEntry, createEntry } from "../cache/entry.ts";
@@ -28,12 +28,12 @@ import type { LoopGuard } from "./loop-guard.ts";
 import type { QuestionFlights } from "./question-flights.ts";
 import type { Asked, Step } from "./step.ts";
 
-/** The names that a client asks after a suffixed one; undefined for a name without the first suffix (search/outside-name). */
+/** The names that a client asks for after a suffixed one; undefined for a name without the first suffix (search/outside-name). */
 export type LaterSteps = (
   name: Uint8Array,
 ) => { readonly suffixed: readonly Uint8Array[]; readonly outside: Uint8Array } | undefined;
 
-/** Whether outside names are answered at all: then the steps before this one pass by the denials that it may turn into answers. */
+/** Whether outside names are answered at all. If so, earlier steps pass over the denials that this step may turn into answers. */
 export interface OutsideNames {
   mayAnswer(): boolean;
 }
@@ -51,7 +51,7 @@ export interface OutsideNameParts {
   readonly counters: { outsideAnswers: number };
 }
 
-/** Outside names are answered where the settings want it, and nothing that has to be asked leads back here. */
+/** Outside names are answered if the settings say so and the upstream does not lead back to nodens. `limits` may change at any time. */
 export function createOutsideNames(
   limits: { readonly answersOutsideNames: boolean },
   loopGuard: Pick<LoopGuard, "isLooping">,
@@ -74,9 +74,9 @@ export function createOutsideNameStep(parts: OutsideNameParts): Step {
       if (!outsideNames.mayAnswer()) return undefined;
       const nowMs = clock.nowMs();
       const found = findOutside(asked, parts, cache.match, nowMs);
-      // What was passed by on the way here, for the sake of this step. A client that may not wait is denied the name as ever.
+      // The answer that earlier steps passed over for this one. A client that may not wait gets the denial as usual.
       if (found === undefined || flights.boundAgainst(asked) !== undefined) return known.answer(asked.query, nowMs);
-      // The client will not ask the later steps, so nobody else has their rules checked.
+      // The client will not ask for the later steps, so their rules are noted as used here.
       for (const { rule, step } of found.reliedOn) parts.denyStep.noteUse(rule, step, nowMs);
       return flights.setInFlight(asked, () => answerOutside(asked, found.outside));
     },
@@ -98,7 +98,7 @@ export function createOutsideNameStep(parts: OutsideNameParts): Step {
 interface FoundOutside {
   /** The question for the outside name. */
   readonly outside: Question;
-  /** The rules that say that a step is absent. */
+  /** The rules by which steps are absent. */
   readonly reliedOn: readonly { readonly rule: InferringRule; readonly step: ClientQuery }[];
 }
 
@@ -109,7 +109,7 @@ function findOutside(
   look: AnswerCache["match"],
   nowMs: number,
 ): FoundOutside | undefined {
-  // Signatures of a CNAME that nobody signed would not help; leave validating clients alone. Without RD nobody is asked for more.
+  // Validating clients could do nothing with an unsigned CNAME. Without RD, the client wants only what is known here.
   if (!isAddressType(question.type) || question.dnssecOk || !question.recursionDesired) return undefined;
   const steps = parts.laterSteps(question.name);
   if (steps === undefined) return undefined;
@@ -123,7 +123,7 @@ function findOutside(
   return { outside: withName(question, steps.outside, query.name.seed), reliedOn };
 }
 
-/** Answers `question` with what `outside` has. Undefined when that is not both address types, or neither is data. */
+/** Answers `question` with the records of `outside`. Undefined unless both address types exist and at least one has data. */
 async function answerWithOutside(
   { question, client }: Asked,
   outside: Question,
@@ -141,14 +141,14 @@ async function answerWithOutside(
   const packet = composeAlias(question, target, ageSecondsOf(entry, clock.nowMs()));
   const reply = packet === undefined ? undefined : parseReply(packet);
   if (reply === undefined || typeof reply === "number") return undefined;
-  // Not kept: what it is made of is in the cache, and the Service that would come first may appear at any time.
+  // Not kept: its parts are in the cache, and a Service that would come first may appear at any time.
   const alias = createEntry(question, reply, { kind: "answer", ttlSeconds: 0 }, maxTtlSeconds, false, clock.nowMs());
-  // The alias is new each time; the turns are those of what it is made of.
+  // The alias is new each time, so the addresses take the turns of the entry that it is made from.
   if (alias.addressCount > 0) alias.turn = takeTurn(entry);
   return { kind: "message", entry: alias, fixedTtlSeconds: 0, extendedError: ExtendedError.none, source: "upstream" };
 }
 
-/** TTLs were lowered when the alias was made; nothing is capped here. */
+/** No cap: the TTLs were lowered when the alias was composed. */
 const maxTtlSeconds = 0xffff_ffff;
 
 function otherTypeOf({ type }: Question): number {
@@ -167,8 +167,8 @@ function exists(answer: Answer): answer is Message {
 }
 
 /**
- * What says that the name is absent for A and AAAA alike, or undefined: a denial that holds for one type only, such as one behind a
- * CNAME, says nothing about the other.
+ * The evidence that the name is absent for A and AAAA alike, or undefined: a denial that holds for one type only, such as one at the end
+ * of a CNAME, says nothing about the other.
  */
 function evidenceOfAbsence(
   query: ClientQuery,

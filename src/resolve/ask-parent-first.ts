@@ -1,6 +1,6 @@
 /*
- * Step: for a name that looks like an outside one its parent is asked, whose denial covers this name and many to come. Only if the
- * parent exists the name is asked itself.
+ * Step: for a name that looks like an outside one, its parent is asked for first, since a denial of the parent covers this name and many
+ * to come. The name itself is asked for only if the parent exists.
  */
 import type { FailureMemory } from "../cache/failure-memory.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -22,19 +22,19 @@ export interface ParentStepParts {
   routeOf(name: Uint8Array): RouteTaken;
 }
 
-/** How long a name waits for its parent before it is asked itself. Longer than for the other type: the parent saves far more. */
+/** How long a name waits for its parent before it is asked for itself. Longer than for the other type: the parent saves far more. */
 const parentPatienceMs = 500;
 
 /** Creates the step. */
 export function createParentStep(parts: ParentStepParts): Step {
   const { failures, flights, known, clock } = parts;
 
-  /** The question for the parent, unless it failed a moment ago: then it would only take the client's time. */
+  /** The question for the parent, unless it failed a moment ago: asking again would only cost the client time. */
   function parentOf({ query, question }: Asked): { readonly parent: Question; readonly key: string } | undefined {
     const nowMs = clock.nowMs();
     const offset = parts.absences.parentToAsk(query, nowMs);
     if (offset === undefined) return undefined;
-    // For an address: what is denied for one of those is denied as a name.
+    // An address type, because a name denied for one of those is denied as a whole.
     const type = isAddressType(question.type) ? question.type : RrType.A;
     const parent = { ...withName(question, question.name.subarray(offset), query.name.seed), type };
     const key = questionKey(parent);

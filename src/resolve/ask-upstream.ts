@@ -1,10 +1,10 @@
 /*
- * Step: the question is asked. The last one, because it costs a flow, a server and time.
+ * Step: ask upstream. The last step, because it costs a flow, a server and time.
  */
 import type { QuestionFlights } from "./question-flights.ts";
 import type { RouteTaken, Step } from "./step.ts";
 
-/** Creates the step, which always has an answer. */
+/** Creates the step, which always has an answer, though it may be that the question is shed. */
 export function createUpstreamStep(flights: QuestionFlights, routeOf: (name: Uint8Array) => RouteTaken): Step {
   return {
     act: (asked) => flights.setInFlight(asked, () => flights.askUpstream(asked)),

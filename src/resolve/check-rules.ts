@@ -1,6 +1,6 @@
 /*
- * The search rules' self-check: what a rule has denied is asked upstream all the same, now and then, after the client was answered.
- * A rule that is contradicted is switched off.
+ * The search rules' self-check: now and then, a name that a rule has denied is asked for upstream all the same, after the client has been
+ * answered. A rule that is contradicted is switched off.
  */
 import type { Clock } from "../runtime/clock.ts";
 import type { Absences } from "../search/absences.ts";
@@ -17,16 +17,18 @@ export interface RuleCheckParts {
   readonly clock: Clock;
   readonly knowledge: ZoneKnowledge;
   readonly absences: Absences;
+  /** Asks upstream. Never rejects. */
   ask(question: Question): Promise<AskResult>;
-  /** Keeps what upstream said. */
+  /** Stores what upstream said. */
   keep(question: Question, reply: Reply): void;
   /** Upstream contradicted a rule, for this question: the rule is off for a while. */
   onRuleOff(rule: InferringRule, question: Question): void;
 }
 
 /**
- * Asks what `rule` has denied. `query` is the caller's own copy. For the rule of absent parents the parent is asked again before it counts as
- * contradicted: a Service or namespace that has just been created contradicts nobody. Never rejects.
+ * Asks upstream for a name that `rule` has denied. `query` is the caller's own copy, and is kept until the check is done. The rule of absent
+ * parents counts as contradicted only if the parent is still denied when asked for again: a Service or namespace that has just been created
+ * contradicts nothing. Never rejects; a failure counts neither way.
  */
 export async function checkRule(rule: InferringRule, query: ClientQuery, parts: RuleCheckParts): Promise<void> {
   const question = questionOf(query);
@@ -38,13 +40,13 @@ export async function checkRule(rule: InferringRule, query: ClientQuery, parts: 
   if (parts.knowledge.noteCheck(rule, hasAgreed, parts.clock.nowMs())) parts.onRuleOff(rule, question);
 }
 
-/** A parent is still denied and the name still exists: not two servers that lag each other, not a Service that comes or goes. */
+/** Whether a parent is still denied while the name still exists, which rules out lagging servers and Services that come or go. */
 async function isContradicted(query: ClientQuery, question: Question, parts: RuleCheckParts): Promise<boolean> {
   if (!(await isParentDenied(query, question, parts))) return false;
   return (await verdictOf(question, parts))?.rcode === Rcode.NOERROR;
 }
 
-/** Whether upstream still denies a parent that the rule goes by. What it says now is kept. */
+/** Whether upstream still denies a parent that the rule relies on. What upstream says now is stored. */
 async function isParentDenied(query: ClientQuery, question: Question, parts: RuleCheckParts): Promise<boolean> {
   const verdicts = await Promise.all(
     parts.absences.parentsOf(query).map(async (offset) => {
@@ -57,7 +59,7 @@ async function isParentDenied(query: ClientQuery, question: Question, parts: Rul
   return verdicts.includes(true);
 }
 
-/** The reply that says whether the name exists; undefined for a failure, or when it was not asked, which says nothing. */
+/** The reply that says whether the name exists; undefined when the question failed or was shed, which says nothing. */
 async function verdictOf(question: Question, { ask }: RuleCheckParts): Promise<Reply | undefined> {
   const result = await ask(question);
   if (!("reply" in result)) return undefined;

@@ -1,6 +1,6 @@
 /*
- * The one place that joins what a question is answered with: cache, recent failures, what is in flight, the search rules, the steps
- * of the resolver, and the onlooker that tells what it would do.
+ * The one place that joins everything a question is answered with: the cache, recent failures, questions in flight, the search rules, the
+ * resolver's steps, and the onlooker that foresees what they would do.
  */
 import { type AnswerCache, type CacheLimits, createAnswerCache } from "../cache/answer-cache.ts";
 import { createFailureMemory, type FailureLimits, type FailureMemory } from "../cache/failure-memory.ts";
@@ -40,16 +40,17 @@ import { createStaleAnswers } from "./stale-answers.ts";
 import type { RouteTaken } from "./step.ts";
 import { createLoopStep } from "./stop-loop.ts";
 
-/** Policy of the resolver (settings: cache, search). */
+/** The resolver's policy (settings: cache, search). */
 export interface ResolverLimits extends KeepLimits {
-  /** When a client is given a stale answer rather than left waiting (RFC 8767 §5: "client response timer"). */
+  /** How long a client waits before it is given a stale answer (RFC 8767 §5: "client response timer"). */
   readonly staleAfterMs: number;
+  /** Whether popular entries are fetched again before they expire. */
   readonly prefetches: boolean;
   /** Whether a suffix query may be answered with the outside name it was meant for. */
   readonly answersOutsideNames: boolean;
 }
 
-/** What the settings bound. Each part reads its own at every use, so they may be changed while queries run. */
+/** Everything that the settings bound. Each part reads its own limits at every use, so they may be changed while queries run. */
 export interface ChainLimits {
   readonly cache: CacheLimits;
   readonly failures: FailureLimits;
@@ -60,32 +61,33 @@ export interface ChainLimits {
   readonly resolver: ResolverLimits;
 }
 
-/** What a chain needs from outside. Names are folded, in wire form. */
+/** What a chain needs from outside. Names are folded and in wire form. */
 export interface ChainOptions {
   readonly limits: ChainLimits;
   readonly clock: Clock;
   /** The cluster zone. */
   readonly zone: Uint8Array;
-  /** Search suffixes of the node, beside those of the cluster zone. */
+  /** The node's search suffixes, besides those of the cluster zone. */
   readonly suffixes: readonly Uint8Array[];
-  /** Random letters and digits, at most 63, new for every process: by them our own loop probes are known. */
+  /** Random letters and digits, at most 63, new for every process: nodens recognises its own loop probes by them. */
   readonly loopSecret: string;
   /** Keys the hashes of names in the cache. */
   readonly hashSeed: number;
-  /** A number from 0 up to 1: which denials are checked. Left out: by chance. */
+  /** Returns a number from 0 up to 1, which decides whether a denial is checked. Math.random if left out. */
   readonly random?: (() => number) | undefined;
+  /** Whether a label, in lower case, is a public top-level domain. */
   isTopLevelDomain(label: string): boolean;
-  /** Asks upstream, at once. Never rejects. */
+  /** Asks upstream at once, without waiting for a turn. Never rejects. */
   ask(question: Question): Promise<ExchangeResult>;
-  /** The zone's SOA is getting old: ask for it. Never rejects. */
+  /** Called when the zone's SOA is getting old: asks for it again. Never rejects. */
   learnZone(): Promise<void>;
-  /** Upstream contradicted a rule, for this question: the rule is off for a while. */
+  /** Called when upstream has contradicted a rule on this question: the rule is off for a while. */
   onRuleOff(rule: InferringRule, question: Question): void;
   /** The route that a name would take. */
   routeOf(name: Uint8Array): RouteTaken;
 }
 
-/** The parts, joined. */
+/** The parts of a chain, joined. */
 export interface Chain {
   readonly cache: AnswerCache;
   readonly failures: FailureMemory;
@@ -94,15 +96,15 @@ export interface Chain {
   readonly knowledge: ZoneKnowledge;
   readonly loopGuard: LoopGuard;
   readonly resolver: Resolver;
-  /** Asks what nodens wants to know for itself, behind all that clients wait for. Never rejects. */
+  /** Asks a question of nodens's own, behind everything that clients wait for. Never rejects. */
   askOwn(question: Question): Promise<AskResult>;
-  /** What would be done with queries, without doing it. */
+  /** Foresees what would be done with queries, without doing it. */
   readonly foresee: Foresee;
   /** Whether a search rule is in use at this moment. */
   readonly isRuleOn: Absences["isOn"];
 }
 
-/** Creates a chain in which nothing was asked yet. */
+/** Creates a chain in which nothing has been asked yet. */
 export function createChain(options: ChainOptions): Chain {
   const { limits, zone, clock, isTopLevelDomain } = options;
   const cache = createAnswerCache(limits.cache);
@@ -134,7 +136,7 @@ type Parts = Pick<Chain, "cache" | "knowledge" | "shared" | "schedule" | "askOwn
   readonly absences: Absences;
 };
 
-/** The steps, joined to what they share. Their order is the resolver's. */
+/** The steps, joined to what they share. The resolver decides their order. */
 function createSteps(options: ChainOptions, parts: Parts, counters: Resolver["counters"]): ResolverSteps {
   const { limits, clock, zone, suffixes, isTopLevelDomain, routeOf } = options;
   const { cache, shared, failures, loopGuard } = parts;

@@ -1,5 +1,5 @@
 /*
- * Step: names that a search rule knows to be absent. Bytes and integers; the denial is composed for the client and never stored.
+ * Step: deny names that a search rule knows to be absent. Bytes and integers; the denial is composed for the client and never stored.
  */
 import type { Clock } from "../runtime/clock.ts";
 import type { Absence, Absences, SuffixKind } from "../search/absences.ts";
@@ -10,7 +10,7 @@ import type { OutsideNames } from "./answer-outside-name.ts";
 import { checkRule, type RuleCheckParts } from "./check-rules.ts";
 import type { ForeseeStep, Foresight } from "./step.ts";
 
-/** Denials that were not asked for, by rule and by the suffix that the query probably came with. */
+/** How many names were denied without asking upstream, by rule and by the suffix that the query probably came with. */
 export type DenialCounters = Record<InferringRule, Record<SuffixKind, number>>;
 
 /** What the step needs. */
@@ -21,23 +21,23 @@ export interface DenyStepParts {
   readonly outsideNames: OutsideNames;
   readonly checks: RuleCheckParts;
   readonly counters: { readonly denials: DenialCounters };
-  /** The zone's SOA is getting old: ask for it. Never rejects. */
+  /** Called when the zone's SOA is getting old: asks for it again. Never rejects. */
   learnZone(): Promise<void>;
 }
 
-/** The two faces of the step, and what later steps take from it. */
+/** The step, for listeners and for the onlooker, and what later steps need from it. */
 export interface DenyStep {
-  /** The rule that says, without asking, that the query's name is absent. Valid until the next call; never stored. */
+  /** The absence of the query's name by a rule, without asking upstream; undefined if no rule applies. Valid until the next call. */
   deny(query: ClientQuery, nowMs: number): Absence | undefined;
   readonly foresee: ForeseeStep;
-  /** The same for a query that was passed by for the sake of its outside name. */
+  /** The same for a query that `deny` passed over because it might have been answered with its outside name. */
   denyAfterAll(query: ClientQuery, nowMs: number): Absence | undefined;
   foreseeAfterAll(query: ClientQuery, nowMs: number): Foresight | undefined;
-  /** A rule was relied on for this query: now and then it is checked. */
+  /** Notes that a rule was relied on for this query, and now and then has the rule checked. `query` is copied. */
   noteUse(rule: InferringRule, query: ClientQuery, nowMs: number): void;
 }
 
-/** Counters that are all 0. */
+/** Creates counters that are all 0. */
 export function createDenialCounters(): DenialCounters {
   return forEachInferringRule(() => ({ namespace: 0, svc: 0, zone: 0 }));
 }

@@ -1,6 +1,6 @@
 /*
- * Step: under a search suffix the second of A and AAAA waits for the first, and other host types wait for either: NXDOMAIN serves
- * all, and anything else costs no more than that wait. It is short, because a client needs all answers.
+ * Step: under a search suffix, the second of A and AAAA waits for the first, and other host types wait for either. NXDOMAIN answers them
+ * all; anything else costs no more than the wait, which is short because a client needs every answer.
  */
 import type { Clock } from "../runtime/clock.ts";
 import type { Absences } from "../search/absences.ts";
@@ -22,14 +22,14 @@ export interface SiblingStepParts {
   readonly clock: Clock;
 }
 
-/** How long one address type waits for the other before it is asked itself. */
+/** How long a question waits for another type of its name before it is asked itself. */
 const siblingPatienceMs = 250;
 
 /** Creates the step. */
 export function createSiblingStep(parts: SiblingStepParts): Step {
   const { shared, flights, known, clock } = parts;
 
-  /** The question for another address type that is on its way, where one denial serves both. */
+  /** The question for another address type that is already in flight, if one denial answers both. */
   function siblingOf(question: Question, isOnItsWay: (key: string) => boolean): Question | undefined {
     if (!isHostType(question.type) || !parts.absences.isOn("deniedName", clock.nowMs())) return undefined;
     if (!parts.scope(question.name)) return undefined;

@@ -1,6 +1,6 @@
 /*
- * What nodens would do with queries that came in now, without doing it: the onlooker's faces of the resolver's steps, in the
- * resolver's order.
+ * The onlooker: what nodens would do with queries that arrived now, without doing it. It asks each of the resolver's steps what the step
+ * foresees, in the resolver's order.
  */
 import { type ClientQuery, createQueryView, readQuery } from "../wire/query.ts";
 import { composeQuery, ownQuestion, questionKey, questionOf } from "../wire/question.ts";
@@ -9,12 +9,12 @@ import { noPlaces } from "./route-lane.ts";
 import type { AssumedFlights, AssumedPlaces, ForeseeStep, Foresight } from "./step.ts";
 
 /**
- * Tells what would be done with queries of a client that asks them at the same moment, in this order: a plain client, without EDNS,
- * that waits for nothing else. `name` is folded, in wire form.
+ * Foresees what would be done with a client's queries for `name`, one for each of `types`, sent at the same moment and in this order by
+ * a plain client without EDNS that waits for nothing else. `name` is folded, in wire form. The result has the order of `types`.
  */
 export type Foresee = (name: Uint8Array, types: readonly number[]) => Foresight[];
 
-/** Creates the onlooker over the steps. `hashSeed` keys the hashes of names in the cache. */
+/** Creates the onlooker over all steps, in order. `hashSeed` is the one that keys the hashes of names in the cache. */
 export function createForesight(steps: readonly ForeseeStep[], shared: SharedQuestions, hashSeed: number): Foresee {
   return (name, types) => {
     const assumed = assumeFlights(shared);
@@ -32,7 +32,7 @@ function foreseeOne(steps: readonly ForeseeStep[], query: ClientQuery, assumed: 
   throw new Error("a bug in nodens: no step foresees anything");
 }
 
-/** The address of a client that waits for nothing yet. */
+/** The address of a client that waits for nothing: no real client has it. */
 const nobody = "";
 
 function assumeFlights(shared: SharedQuestions): AssumedFlights {
@@ -50,7 +50,7 @@ function assumeFlights(shared: SharedQuestions): AssumedFlights {
   };
 }
 
-/** The query that a plain client would send. EDNS makes no difference here, only DO and CD would. */
+/** The query that a plain client would send. EDNS makes no difference here; only DO and CD would. */
 function clientQuery(name: Uint8Array, type: number, hashSeed: number): ClientQuery {
   const packet = composeQuery(ownQuestion(name, type));
   const query = createQueryView(hashSeed);

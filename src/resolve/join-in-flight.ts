@@ -1,5 +1,5 @@
 /*
- * Step: one question upstream for all who ask it at the same time.
+ * Step: one upstream question for all clients that ask it at the same time.
  */
 import type { QuestionFlights } from "./question-flights.ts";
 import type { SharedQuestions } from "./share-in-flight.ts";

@@ -1,5 +1,5 @@
 /*
- * What upstream said, as an answer: kept where it may be kept, with what it teaches about the zone, or remembered as a failure.
+ * Turns what upstream said into an answer: stores it where that is allowed, learns what it shows about the zone, or remembers the failure.
  */
 import type { AnswerCache } from "../cache/answer-cache.ts";
 import { type CacheEntry, createEntry } from "../cache/entry.ts";
@@ -21,17 +21,17 @@ import type { Answer } from "./answer.ts";
 import type { AskResult } from "./schedule-questions.ts";
 import { type StaleAnswers, staleTtlSeconds } from "./stale-answers.ts";
 
-/** Bounds on lifetimes (settings: cache). */
+/** Bounds on lifetimes (settings: cache). They may change while queries run. */
 export interface KeepLimits {
   readonly maxTtlSeconds: number;
   readonly maxDenialTtlSeconds: number;
-  /** Inside the cluster zone and among its reverse names: people create Services and expect them. */
+  /** In the cluster zone and its reverse zones, where people create Services and expect to find them. */
   readonly maxClusterDenialTtlSeconds: number;
-  /** Zones whose names come and go as the cluster's do: its reverse zones. Folded, wire form. */
+  /** Zones whose names come and go like the cluster's: its reverse zones. Folded, in wire form. */
   readonly dynamicZones: readonly Uint8Array[];
 }
 
-/** How long a stale answer for a cluster name is given before upstream is asked again. */
+/** How long stale answers for a cluster name are given before upstream is asked again. */
 const clusterRecheckSeconds = 5;
 
 /** What keeping a reply reads and writes. */
@@ -51,9 +51,9 @@ export interface KeepParts {
 
 /** Turns what came of a question into the answer for whoever waits for it. */
 export interface ReplyKeeper {
-  /** What came of a question: an answer or, from a failure, an error that is remembered. That it was let go says nothing of the name. */
+  /** Turns any outcome into an answer. A failure is remembered and becomes an error; a shed question says nothing about the name. */
   keepResult(question: Question, result: AskResult): Answer;
-  /** A reply that is an answer: stores what may be stored. */
+  /** Turns a reply into an answer, which holds a copy of it, and stores what may be stored. */
   keep(question: Question, reply: Reply): Answer;
 }
 
@@ -74,13 +74,13 @@ export function createReplyKeeper(parts: KeepParts): ReplyKeeper {
   }
 
   function fail(question: Question, rcode: number, extendedError: number): Answer {
-    // What was fetched ahead of its end has not failed: it is asked again when it is over.
+    // A failed prefetch is not remembered: the entry is still fresh, and is asked for again once it expires.
     if (cache.findQuestion(question, clock.nowMs()) === undefined)
       failures.remember(questionKey(question), rcode, recheckSeconds(question), clock.nowMs());
     return { kind: "error", rcode, extendedError };
   }
 
-  /** With a stale answer to give there is no hurry to ask again (RFC 8767 §5: "failure recheck timer"), but Services move. */
+  /** With a stale answer at hand there is no hurry to ask again (RFC 8767 §5: "failure recheck timer"), but Services move. */
   function recheckSeconds(question: Question): number {
     if (!parts.stale.has(question)) return 0;
     return parts.scope(question.name) ? clusterRecheckSeconds : staleTtlSeconds;
@@ -116,11 +116,11 @@ export function createReplyKeeper(parts: KeepParts): ReplyKeeper {
     if (isWholeAnswer) cache.withdraw(entry);
   }
 
-  /** What a reply about a name under the search suffixes says of the name and of the zone. */
+  /** Learns what a reply about a name under the search suffixes says about the name and the zone. */
   function learnFrom(question: Question, reply: Reply, nowMs: number): void {
     if (isAddressType(question.type)) absences.noteVerdict(question.name, reply.rcode === Rcode.NOERROR, nowMs);
     if (reply.rcode !== Rcode.NXDOMAIN) return;
-    // Any denial of the zone brings its SOA along.
+    // Any denial by the zone carries its SOA.
     const soa = soaOf(reply);
     if (soa !== undefined && equalOctets(soa.octets.subarray(0, parts.zone.length), 0, parts.zone))
       parts.knowledge.noteSoa(soa, nowMs);
@@ -129,19 +129,19 @@ export function createReplyKeeper(parts: KeepParts): ReplyKeeper {
   return { keepResult, keep };
 }
 
-/** The answer that a fresh entry is. */
+/** The answer that a fresh entry gives. The entry is shared, not copied. */
 export function freshAnswer(entry: CacheEntry): Answer {
   return { kind: "message", entry, fixedTtlSeconds: 0, extendedError: ExtendedError.none, source: "upstream" };
 }
 
-/** NXDOMAIN of the name itself, for A or AAAA: inside the search scope it holds for both. */
+/** Whether this is NXDOMAIN for the name itself, asked with A or AAAA: within the search scope it holds for both. */
 function isWholeNameDenied(question: Question, reply: Reply): boolean {
   return reply.rcode === Rcode.NXDOMAIN && reply.answers.length === 0 && isAddressType(question.type);
 }
 
 /**
- * The code that clients are told when a reply is not an answer, or undefined. An upstream's REFUSED becomes SERVFAIL: it is mostly
- * the upstream's own overload, and REFUSED costs musl and glibc more than SERVFAIL does.
+ * The rcode that clients get when a reply is not an answer, or undefined when it is one. An upstream's REFUSED becomes SERVFAIL: it mostly
+ * means that the upstream is overloaded, and REFUSED costs musl and glibc more time than SERVFAIL does.
  */
 function failureRcode(reply: Reply): number | undefined {
   switch (reply.rcode) {

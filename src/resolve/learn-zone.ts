@@ -1,7 +1,7 @@
 /*
- * What nodens asks the cluster zone about itself, when it starts, when upstream has changed, and when the SOA gets old:
- * `dns-version.Z` for TXT, which a CoreDNS `kubernetes` zone answers with its schema version and the older kube-dns does not have,
- * and for A, which no zone answers with data: that brings the SOA that our own denials carry.
+ * What nodens asks the cluster zone Z about itself, at the start, after a change of upstream, and when the SOA gets old:
+ * `dns-version.Z` with TXT, which a CoreDNS `kubernetes` zone answers with its schema version and the older kube-dns does not have; and
+ * with A, which no zone answers with data, to get the SOA that nodens's own denials carry.
  */
 import type { Clock } from "../runtime/clock.ts";
 import type { ZoneKnowledge } from "../search/zone-knowledge.ts";
@@ -12,12 +12,12 @@ import { nameFromText } from "../wire/name-text.ts";
 import { ownQuestion, type Question } from "../wire/question.ts";
 import type { AskResult } from "./schedule-questions.ts";
 
-/** Soon again where nobody answered, seldom where the zone said that it has no schema: it may be upgraded. */
+/** Asked again soon after a failure, and rarely after the zone has said that it has no schema: it may be upgraded. */
 const retryFailedMs = 10_000;
 const retryDeniedMs = 10 * 60_000;
 
 /**
- * Asks until the zone has shown its schema, or `isOver()`. Resolves then; never rejects. For the others see learnZone.
+ * Asks until the zone has shown its schema, or `isOver()` is true; then it resolves. Never rejects. For the other parameters see learnZone.
  */
 export async function learnUntilShown(
   zone: Uint8Array,
@@ -34,8 +34,8 @@ export async function learnUntilShown(
 }
 
 /**
- * Asks once, and notes what the zone (folded, wire form) showed. A failure to answer leaves what was known. Resolves with whether the
- * question for the schema was answered; never rejects.
+ * Asks once, and notes in `knowledge` what `zone` (folded, wire form) has shown. Where there is no answer, what was known stays. Resolves
+ * with whether the question about the schema was answered. Never rejects, if `ask` never does.
  */
 export async function learnZone(
   zone: Uint8Array,
@@ -52,7 +52,7 @@ export async function learnZone(
     knowledge.noteSchema(verdict.rcode === Rcode.NOERROR && hasText);
   }
   const soa = "reply" in denial && isVerdict(denial.reply.rcode) ? soaOf(denial.reply) : undefined;
-  // Of the zone itself: where nobody serves it, the root denies it.
+  // Only the zone's own: if nobody serves the zone, the denial carries the root's SOA.
   if (soa !== undefined && equalOctets(soa.octets.subarray(0, zone.length), 0, zone)) {
     knowledge.noteSoa(soa, clock.nowMs());
   }

@@ -1,29 +1,30 @@
 /*
- * An upstream that leads back to us, directly or through somebody else, is found by a question that only we can know: if it
- * comes in at our own listener, what we forward comes back. Then nothing is forwarded until it no longer does.
+ * Detects an upstream that leads back to nodens, directly or through other servers: nodens asks a question that only it can know. If the
+ * question arrives at nodens's own listener, what it forwards comes back, and nothing is forwarded until that is no longer so.
  */
 import { nameFromText } from "../wire/name-text.ts";
 import { ownQuestion, type Question } from "../wire/question.ts";
 import { RrType } from "../wire/codes.ts";
 import { equalOctets } from "../wire/name.ts";
 
-/** Recognises our own probes. */
+/** Recognises nodens's own probes. */
 export interface LoopGuard {
-  /** The probe for the route of a zone (folded, wire form): a name below it that nobody else knows. */
+  /** The probe for the route of `zone` (folded, wire form): a question for a name below it that nobody else knows. */
   probeFor(zone: Uint8Array): Question;
   /**
-   * Whether a client's question is one of our probes. Remembers that it was seen, but only during a round: others have seen the
-   * name by then, and one who asks it later must not stop the forwarding.
+   * Whether a client's question is one of the probes. During a round this also marks the upstream as looping, but not at other times:
+   * others have seen the name by then, and a client that asks for it later must not be able to stop the forwarding.
    */
   isOwnProbe(question: Question): boolean;
-  /** Forgets what was seen: a round of probes begins. */
+  /** Starts a round of probes: forgets which were seen before. */
   startRound(): void;
-  /** The round is over: from now on looping is whether a probe was seen in it. */
+  /** Ends the round: from now on, `isLooping` says whether a probe was seen in it. */
   endRound(): void;
+  /** Whether the upstream leads back to nodens, as far as is known. */
   isLooping(): boolean;
 }
 
-/** Creates a guard. `secret` is a random text of letters and digits, at most 63, new for every process. */
+/** Creates a guard. `secret` consists of 1 to 63 random letters and digits, new for every process. */
 export function createLoopGuard(secret: string): LoopGuard {
   const label = Uint8Array.from([secret.length, ...new TextEncoder().encode(secret.toLowerCase())]);
   const marker = nameFromText("nodens-loop-probe") ?? Uint8Array.of(0);

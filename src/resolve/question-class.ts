@@ -1,13 +1,13 @@
 /*
- * For whom a question is asked.
+ * On whose behalf, and why, a question is asked.
  */
 
-/** The most important first. */
+/** The classes of questions, the most important first. */
 export const questionClasses = ["client", "parent", "prefetch", "check"] as const;
 
 /**
- * `client`: the name that a client waits for. `parent`: what may spare that question. `prefetch`: ahead of an expiry. `check`: what
- * nodens wants to know for itself.
+ * `client`: a name that a client waits for. `parent`: a parent whose denial may make that question unnecessary. `prefetch`: an entry that
+ * is about to expire. `check`: something that nodens wants to know for itself.
  */
 export type QuestionClass = (typeof questionClasses)[number];
 
@@ -18,7 +18,7 @@ export interface OnBehalf {
   readonly client: string;
 }
 
-/** Whether a client waits for what comes of it. */
+/** Whether a client waits for the outcome of questions of this class. */
 export function isForClient(name: QuestionClass): name is "client" | "parent" {
   return name === "client" || name === "parent";
 }

@@ -1,6 +1,5 @@
 /*
- * Questions on their way: how one is put in flight for whoever waits, for nodens itself, or ahead of an expiry, and what is done for
- * those against whom a bound stands.
+ * Puts questions in flight, for clients that wait, for nodens itself, or ahead of an expiry, and sheds those that a bound does not allow.
  */
 import type { AnswerCache } from "../cache/answer-cache.ts";
 import { type CacheEntry, questionOfEntry } from "../cache/entry.ts";
@@ -17,7 +16,7 @@ import { noteShed, type ShedCounters } from "./shed-counters.ts";
 import type { StaleAnswers } from "./stale-answers.ts";
 import type { Asked, AssumedFlights, AssumedPlaces, Foresight, RouteTaken } from "./step.ts";
 
-/** What it takes to put questions in flight. */
+/** What is needed to put questions in flight. */
 export interface FlightParts {
   readonly cache: AnswerCache;
   readonly failures: FailureMemory;
@@ -34,31 +33,34 @@ export interface FlightParts {
   routeOf(name: Uint8Array): RouteTaken;
 }
 
-/** Puts questions in flight. No promise of it rejects. */
+/** Puts questions in flight. None of its promises rejects. */
 export interface QuestionFlights {
-  /** Asks upstream what a client wants, and keeps what it says. In flight only for whoever called `setInFlight` around it. */
+  /** Asks upstream a client's question, and keeps the reply. Does not itself put the question in flight: call it within `setInFlight`. */
   askUpstream(asked: Asked): Promise<Answer>;
-  /** A question that no client has asked, on its way: the flight that is under way, or a new one. */
+  /** The flight of a question that no client has asked: the one that is under way, or a new one. */
   flightOf(question: Question, key: string, onBehalf: OnBehalf): InFlight;
-  /** The answer to a question that a client has not asked, but needs: from the cache, a recent failure, a flight, or upstream. */
+  /** The answer to a question that a client has not asked but needs: from the cache, a recent failure, a flight, or upstream. */
   answerFor(client: string, question: Question): Promise<Answer>;
   /** Puts the client's question in flight, to be answered by `answerLater`, with the client as its first waiter; or sheds it. */
   setInFlight(asked: Asked, answerLater: () => Promise<Answer>): Answer | Promise<Answer>;
-  /** Waits along for a flight, or sheds. */
+  /** Adds the client to a flight's waiters, or sheds it. */
   join(asked: Asked, flight: InFlight): Answer | Promise<Answer>;
-  /** What `answerFor` would do with the question: it is assumed to be in flight if it would be asked. */
+  /** Foresees `answerFor`: if the question would be asked, it is assumed to be in flight. */
   foreseeFor(client: string, question: Question, assumed: AssumedFlights): void;
-  /** What it does to the route that somebody else wants a question that is on its way. */
+  /** Foresees what happens on the route when one more asker wants a question that is in flight. */
   foreseeHaste(question: Question, onBehalf: OnBehalf, assumed: AssumedFlights): void;
-  /** Which bound stands against a new question of a client. */
+  /** The bound that a client's new question would exceed, or undefined. */
   boundAgainst(asked: Asked): ShedReason | undefined;
-  /** What `setInFlight` would do to the client's question: it is shed, or undefined and assumed to be in flight, not yet on its route. */
+  /**
+   * Foresees `setInFlight`: that the client's question is shed, or undefined. In that case the question is assumed to be in flight, but
+   * not to have a place on its route yet.
+   */
   foreseeSetInFlight(asked: Asked, assumed: AssumedFlights): Foresight | undefined;
-  /** Fetches a hot entry again before it expires, at most once a second. */
+  /** Fetches a popular entry again before it expires, at most once a second. Changes the entry's `refreshAtMs`. */
   prefetch(entry: CacheEntry): void;
 }
 
-/** How long until a hot entry that could not be fetched ahead, or was not renewed, is tried again. */
+/** How long until another prefetch is tried for a popular entry that was not renewed. */
 const prefetchRetryMs = 1000;
 
 /** Creates the flights over these parts. */
@@ -71,7 +73,7 @@ export function createQuestionFlights(parts: FlightParts): QuestionFlights {
     return keeper.keepResult(question, await schedule.ask(question, key, onBehalf));
   }
 
-  /** Waiters get `fresh` or, late, a stale answer; the question counts as in flight until `fresh` settles. */
+  /** Waiters get `fresh` or, if it is late, a stale answer; the question counts as in flight until `fresh` settles. */
   function putInFlight(question: Question, key: string, fresh: Promise<Answer>): InFlight {
     return shared.start(key, nameOfRoute(question), stale.preferFresh(question, fresh), fresh);
   }
@@ -88,7 +90,7 @@ export function createQuestionFlights(parts: FlightParts): QuestionFlights {
     return bound ?? schedule.boundAgainst(question.name, client, assumed);
   }
 
-  /** Under a bound: a stale answer if one is held, else none. */
+  /** What a shed client gets: a stale answer if there is one, otherwise nothing. */
   function shed(question: Question, reason: ShedReason): Answer {
     noteShed(counters.shed, nameOfRoute(question), "client", reason);
     return stale.find(question) ?? { kind: "dropped", reason };
@@ -111,7 +113,7 @@ export function createQuestionFlights(parts: FlightParts): QuestionFlights {
       const entry = cache.findQuestion(question, nowMs);
       if (entry !== undefined) return Promise.resolve(freshAnswer(entry));
       const key = questionKey(question);
-      // A recent failure holds here too, so that A and AAAA of a client come to the same end.
+      // A recent failure counts here too, so that a client's A and AAAA have the same outcome.
       const failure = failures.find(key, nowMs);
       if (failure === undefined) return flightOf(question, key, { class: "client", client }).answer;
       counters.cachedFailures += 1;
@@ -134,7 +136,7 @@ export function createQuestionFlights(parts: FlightParts): QuestionFlights {
     },
     setInFlight(asked, answerLater) {
       const { question, key } = asked;
-      // Before it is asked: a client that may not wait must not use up the flows either.
+      // Checked before asking: a client that may not wait must not use up the flows either.
       const bound = boundAgainst(asked);
       if (bound !== undefined) return shed(question, bound);
       return join(asked, putInFlight(question, key, answerLater()));
@@ -150,7 +152,7 @@ export function createQuestionFlights(parts: FlightParts): QuestionFlights {
       const nowMs = clock.nowMs();
       const question = questionOfEntry(entry);
       const key = questionKey(question);
-      // Not at every hit, whatever stands against it now.
+      // Set first, so that not every hit tries again, whatever the outcome.
       entry.refreshAtMs = nowMs + prefetchRetryMs;
       if (shared.find(key) !== undefined || failures.find(key, nowMs) !== undefined) return;
       counters.prefetches += 1;

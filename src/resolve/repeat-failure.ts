@@ -1,5 +1,5 @@
 /*
- * Step: what upstream failed to answer a moment ago is not asked again yet (RFC 9520 §3.2).
+ * Step: a question that upstream failed to answer a moment ago is not asked again yet (RFC 9520 §3.2).
  */
 import type { FailureMemory } from "../cache/failure-memory.ts";
 import type { Clock } from "../runtime/clock.ts";

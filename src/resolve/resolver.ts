@@ -1,6 +1,6 @@
 /*
- * The chain of steps from a question to its answer: their order, with the reason for each place. The first three are for listeners
- * to call one by one, on bytes and without a promise; most queries end there. Everything after them may take its time.
+ * The chain of steps from a question to its answer: their order, and the reason for each position. Listeners call the first ones one by one,
+ * on bytes and without a promise; most queries end there. Everything after them may take its time.
  */
 import type { CacheEntry } from "../cache/entry.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -15,38 +15,41 @@ import type { ShedCounters } from "./shed-counters.ts";
 import type { Asked, ForeseeStep, Step } from "./step.ts";
 import type { LoopStep } from "./stop-loop.ts";
 
-/** What the resolver did, as plain integers. */
+/** What the resolver did, as plain integers that only grow. */
 export interface ResolverCounters {
+  /** Queries that waited for a question already in flight. */
   coalesced: number;
   prefetches: number;
   staleAnswers: number;
+  /** How long ago the stale answers had expired when they were given, added up. */
   staleAgeSeconds: number;
+  /** Questions that were answered with a remembered failure. */
   cachedFailures: number;
-  /** Replies that were relayed but not kept. */
+  /** Replies that were passed on but not stored. */
   unkeptReplies: number;
   /** Suffix queries that were answered with the outside name. */
   outsideAnswers: number;
   readonly denials: DenialCounters;
-  /** Questions, and clients who would have waited for one, that were let go under a bound. */
+  /** Questions, and clients that would have waited for one, that were shed. */
   readonly shed: ShedCounters;
 }
 
-/** What listeners know of everything behind them. */
+/** All that listeners know about what lies behind them. */
 export interface Resolver {
-  /** Whether the query is a loop probe of our own that has come back: then it gets no reply. For queries of type HINFO. */
+  /** Whether the query is nodens's own loop probe come back, which gets no reply. Only queries of type HINFO can be. */
   takesLoopProbe(query: ClientQuery): boolean;
-  /** The reply code for what is never looked up, or undefined: no transfers, no other classes, no key exchange. */
+  /** The rcode for queries that are never looked up (transfers, other classes, key exchange), or undefined for all others. */
   refuse(query: ClientQuery): number | undefined;
-  /** The fresh entry for a query, which stays the cache's. Undefined sends the caller on to `deny`. */
+  /** The fresh entry for a query, which still belongs to the cache. If undefined, the caller goes on to `deny`. */
   lookup(query: ClientQuery, nowMs: number): CacheEntry | undefined;
-  /** The rule that says, without asking, that the query's name is absent. Valid until the next call; never stored. */
+  /** The absence of the query's name by a rule, without asking upstream. Valid until the next call. If undefined, go on to `resolve`. */
   deny(query: ClientQuery, nowMs: number): Absence | undefined;
-  /** Everything else. `query` is the caller's own copy; `client` the asker's address, for its bounds. Never rejects. */
+  /** All the rest. `query` is a copy that the resolver may keep; `client` is the asker's address, for its bounds. Never rejects. */
   resolve(query: ClientQuery, client: string): Answer | Promise<Answer>;
   readonly counters: ResolverCounters;
 }
 
-/** Every step. */
+/** All steps of the chain. */
 export interface ResolverSteps {
   readonly cache: CacheStep;
   readonly deny: DenyStep;
@@ -60,35 +63,35 @@ export interface ResolverSteps {
   readonly upstream: Step;
 }
 
-/** The steps behind the first three, in their order. */
+/** The steps that follow `lookup` and `deny`, in their order. */
 function slowSteps(steps: ResolverSteps): readonly Step[] {
   return [
     // First, because no state of upstream matters to it.
     steps.localhost,
-    // Then, because forwarding it again would close the circle.
+    // Then, because forwarding the question would send it round again.
     steps.loop,
     // Before joining: what failed a moment ago is not worth a place in a queue.
     steps.failure,
-    // Before asking: one question upstream for all who wait for it.
+    // Before asking: one upstream question for all clients that wait for it.
     steps.join,
-    // Then, if the settings want it, the outside name behind a suffix query whose denial is known.
+    // Then, if the settings say so, the outside name behind a suffix query whose denial is known.
     steps.outsideName,
-    // Then what may make the question unnecessary: the other address type, which is on its way and may deny the name for both ...
+    // Then what may make the question unnecessary: the other address type, if it is in flight, may deny the name for both ...
     steps.sibling,
-    // ... or a parent, whose denial covers this name and many to come.
+    // ... or a parent may, with a denial that covers this name and many to come.
     steps.parent,
     // Last, because it costs a flow, a server and time.
     steps.upstream,
   ];
 }
 
-/** The onlooker's faces of all steps, in the order in which a query meets them. */
+/** What each step foresees, in the order in which a query meets the steps. */
 export function foresightSteps(steps: ResolverSteps): readonly ForeseeStep[] {
   const refuse: ForeseeStep = ({ query }) => (refusalOf(query) === undefined ? undefined : { kind: "refused" });
   return [refuse, steps.cache.foresee, steps.deny.foresee, ...slowSteps(steps).map(({ foresee }) => foresee)];
 }
 
-/** Creates the resolver over its steps, which count in `counters` too. */
+/** Creates the resolver over its steps, which count in the same `counters`. */
 export function createResolver(steps: ResolverSteps, clock: Clock, counters: ResolverCounters): Resolver {
   const inOrder = slowSteps(steps);
 
@@ -106,7 +109,7 @@ export function createResolver(steps: ResolverSteps, clock: Clock, counters: Res
     throw new Error("a bug in nodens: no step answered");
   }
 
-  /** Counts where a client is given it: a stale answer is made once for many, and ahead of an expiry for nobody. */
+  /** Counted for each client that gets one: a stale answer is made once for many clients, and for none after a prefetch. */
   function countStale(answer: Answer): Answer {
     if (answer.kind === "message" && answer.source === "stale") {
       counters.staleAnswers += 1;
@@ -125,7 +128,7 @@ export function createResolver(steps: ResolverSteps, clock: Clock, counters: Res
   };
 }
 
-/** Counters that are all 0. */
+/** Creates counters that are all 0. */
 export function createResolverCounters(): ResolverCounters {
   return {
     coalesced: 0,

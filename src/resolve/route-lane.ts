@@ -1,5 +1,6 @@
 /*
- * What is asked on one route: who may go next, who waits, and who is let go. Numbers and turns only; it neither asks nor knows the time.
+ * The questions of one route: which goes next, which wait, and which are shed. Numbers and turns only; a lane asks nothing itself and does
+ * not know the time.
  */
 import type { Transport } from "../upstream/transport.ts";
 import type { ShedReason } from "./answer.ts";
@@ -9,11 +10,11 @@ import { createTurns } from "./take-turns.ts";
 
 /** Bounds (settings: limits). */
 export interface LaneLimits {
-  /** Questions of clients on one route, under way or waiting for their turn. Half of them may be under way. */
+  /** Clients' questions on one route, under way or waiting for their turn. At most half as many may be under way. */
   readonly maxInFlight: number;
 }
 
-/** A question in a lane: the asker's object, which the lane keeps until it ended. */
+/** A question in a lane. The object is the caller's; the lane refers to it until it has left or ended. */
 export interface LaneEntry {
   readonly class: QuestionClass;
   readonly client: string;
@@ -21,40 +22,40 @@ export interface LaneEntry {
 
 /** One route's questions. */
 export interface RouteLane<Entry extends LaneEntry> {
-  /** The bound that stands against one more question of a client, beside places that it is assumed to have. */
+  /** The bound that one more question of a client would exceed, or undefined. `assumed` are places that it is assumed to have already. */
   boundAgainst(client: string, assumed?: AssumedPlaces): ShedReason | undefined;
-  /** The bound that stands against an entry. */
+  /** The bound that an entry would exceed, or undefined. */
   boundAgainstEntry(entry: Entry): ShedReason | undefined;
-  /** Waits for its turn. Returns the entry that has to go for it: on a full lane the newest of whoever has most there. */
+  /** Lets an entry wait for its turn. Returns the entry that has to make way: in a full lane, the newest of the client with the most. */
   wait(entry: Entry): Entry | undefined;
-  /** Whether an entry that waits comes sooner on this behalf. */
+  /** Whether a waiting entry would have its turn sooner on this behalf. */
   isSooner(entry: Entry, onBehalf: OnBehalf): boolean;
-  /** Waits no more. */
+  /** Takes out an entry that waits. */
   leave(entry: Entry): void;
-  /** The entry whose turn it is: under way from now on. */
+  /** The entry whose turn it is, which is under way from now on; undefined if none may go. */
   begin(): Entry | undefined;
-  /** What was under way has ended. An answer overtakes all that left before. */
+  /** An entry that was under way has ended. If it was answered, it has overtaken all that left before it. */
   end(entry: Entry, isAnswered: boolean): void;
   underWayCount(): number;
   waitingCount(): number;
 }
 
 /**
- * Questions that may be before the servers of a route at once. Over TCP kube-dns answers one after the other, and three connections are
- * kept busy by a few; over UDP it answers all at once, and slow names are many.
+ * How many questions a route's servers may be given at once. Over TCP, kube-dns answers one after the other, and a few questions keep three
+ * connections busy; over UDP it answers all at once, and there are many slow names.
  */
 export const windowSizes: Readonly<Record<Transport, number>> = { tcp: 16, udp: 256 };
 
-/** What nodens asks for itself: its share of a window, and how many may wait. */
+/** For nodens's own questions: the share of a window that they may have, and how many may wait. */
 const ownShares = {
   prefetch: { ofWindow: 1 / 4, maxWaiting: 256 },
   check: { ofWindow: 1 / 8, maxWaiting: 16 },
 } as const;
 
-/** Clients and parents take turns together: a parent is asked for a client's sake. */
+/** Questions of clients and those for parents take turns together: a parent is asked for on a client's behalf. */
 type Tier = "clients" | keyof typeof ownShares;
 
-/** In the order in which they have turns. */
+/** The tiers in the order in which they get turns. */
 const tiers = ["clients", "prefetch", "check"] as const satisfies readonly Tier[];
 
 /** What one client, or one class of nodens's own questions, has in a lane. */
@@ -64,7 +65,7 @@ interface Share {
   inWindow: number;
 }
 
-/** Nothing assumed. */
+/** No places assumed. */
 export const noPlaces: AssumedPlaces = { added: 0, taken: 0 };
 
 const noShare: Share = { waiting: 0, underWay: 0, inWindow: 0 };
@@ -72,7 +73,7 @@ const noShare: Share = { waiting: 0, underWay: 0, inWindow: 0 };
 /** Creates an empty lane. `limits` may change at any time. */
 export function createRouteLane<Entry extends LaneEntry>(windowSize: number, limits: LaneLimits): RouteLane<Entry> {
   const waiting = { clients: createTurns<Entry>(), prefetch: createTurns<Entry>(), check: createTurns<Entry>() };
-  // Under way and not overtaken, in the order in which they left.
+  // Entries under way that have not been overtaken, in the order in which they left.
   const window = new Set<Entry>();
   const shares = new Map<string, Share>();
   let underWay = 0;
@@ -91,7 +92,7 @@ export function createRouteLane<Entry extends LaneEntry>(windowSize: number, lim
     else shares.set(turn, share);
   }
 
-  /** Whether whoever has this turn may have one more under way: nobody takes the last of what he leaves free. */
+  /** Whether the owner of this turn may have one more under way: nobody may have more than it leaves free. */
   function mayBegin(tier: Tier, turn: string): boolean {
     const share = shares.get(turn) ?? noShare;
     const freeInWindow = Math.min(windowSize, maxUnderWay()) - window.size;
@@ -99,7 +100,7 @@ export function createRouteLane<Entry extends LaneEntry>(windowSize: number, lim
     return tier === "clients" || share.underWay < Math.max(1, windowSize * ownShares[tier].ofWindow);
   }
 
-  /** The client with the most questions here, of those that have one waiting; and how many. */
+  /** Among the clients with a question waiting, the one with the most questions here, and how many those are. */
   function largest(): readonly [client: string, count: number] {
     let found = "";
     let most = 0;
@@ -182,23 +183,23 @@ function tierOf({ class: name }: LaneEntry): Tier {
   return isForClient(name) ? "clients" : name;
 }
 
-/** Who has the turn: the client, or the class of nodens's own questions. No address is a word. */
+/** Whose turn an entry takes: the client's address, or the class of nodens's own questions. An address never equals a class. */
 function turnOf(entry: LaneEntry): string {
   const tier = tierOf(entry);
   return tier === "clients" ? entry.client : tier;
 }
 
-/** A parent is asked to spare questions: of one client the questions themselves come first. */
+/** A parent is asked for to save questions; among one client's questions, those for the names themselves come first. */
 function rankOf({ class: name }: LaneEntry): number {
   return name === "parent" ? 1 : 0;
 }
 
-/** The questions that somebody has here. Those in the window are under way too. */
+/** How many questions a share stands for. Those in the window are under way too. */
 function sumOf({ waiting, underWay }: Share): number {
   return waiting + underWay;
 }
 
-/** The one that was answered, and those that it has overtaken. */
+/** The entry that was answered, and those that it has overtaken. */
 function entriesUpTo<Entry>(window: ReadonlySet<Entry>, last: Entry): Entry[] {
   const entries = [];
   for (const entry of window) {

@@ -1,15 +1,15 @@
 /*
- * The budgets in front of upstream: which question goes next on a route, which waits, and which is let go. A dead route, one pod, or
+ * The budgets in front of upstream: which question goes next on a route, which wait, and which are shed. A dead route, one pod, or
  * nodens's own curiosity must not starve the rest:
  *
- *   - each route has a bound and a window of its own. What does not fit into the window waits here, where turns can be taken, not in
- *     the queues of flows, where a server that answers one question after the other makes everybody wait for whoever came first;
- *   - clients take turns. A client may use as much of the window as it leaves free, so that there is room for the next one at once;
- *   - on a full route whoever has the most there gives way to whoever has less;
- *   - what nodens asks for itself has small shares, behind the clients.
+ *   - each route has its own bound and window. What does not fit into the window waits here, where clients can take turns, and not in the
+ *     queues of flows, where a server that answers one question after the other makes everybody wait for whoever came first;
+ *   - clients take turns. A client may use no more of the window than it leaves free, so that there is always room for the next one;
+ *   - on a full route, the client with the most questions makes way for one that has fewer;
+ *   - nodens's own questions have small shares, behind the clients.
  *
- * A question counts in the window until it is answered, or overtaken: when one that left later has been answered, the older one is
- * slow or lost, and stands in nobody's way. It still counts against the route's bound.
+ * A question counts in the window until it is answered or overtaken: once a later one has been answered, the older one is slow or lost,
+ * and is not in anybody's way. It still counts towards the route's bound.
  */
 import type { Clock } from "../runtime/clock.ts";
 import type { ExchangeResult } from "../upstream/exchange.ts";
@@ -20,21 +20,22 @@ import { createRouteLane, type LaneLimits, type RouteLane, windowSizes } from ".
 import { noteShed, type ShedCounters } from "./shed-counters.ts";
 import type { AssumedPlaces, RouteTaken } from "./step.ts";
 
-/** What came of a question: what its exchange ended with, or why it never left. */
+/** What came of a question: the result of its exchange, or why it was shed before it left. */
 export type AskResult = ExchangeResult | { readonly shed: ShedReason };
 
-/** Asks, each question in its turn. */
+/** Asks each question when its turn comes. */
 export interface QuestionSchedule {
-  /** Asks at once if there is a turn. `key` is the question's (wire/question). Never rejects. */
+  /** Asks at once if a turn is free, otherwise later, or sheds the question. `key` is the question's (wire/question). Never rejects. */
   ask(question: Question, key: string, onBehalf: OnBehalf): Promise<AskResult>;
-  /** Somebody else wants this question too: if it still waits for its turn, and theirs comes sooner, it takes that. */
+  /** Somebody else wants this question too: if it still waits and would have its turn sooner on their behalf, it moves there. */
   hasten(key: string, onBehalf: OnBehalf): void;
-  /** The place on the route that the question would take by `hasten`, if any. */
+  /** The kind of place that `hasten` would take for the question on its route, or undefined if it would do nothing. */
   placeTakenBy(key: string, onBehalf: OnBehalf): keyof AssumedPlaces | undefined;
-  /** The bound that stands against one more question of a client, beside places that it is assumed to have. */
+  /** The bound that one more question of a client would exceed, or undefined. `assumed` are places that it is assumed to have already. */
   boundAgainst(name: Uint8Array, client: string, assumed?: AssumedPlaces): ShedReason | undefined;
-  /** Gauges. */
+  /** Gauge: questions of the route that are under way; 0 for an unknown route. */
   underWayCount(route: string): number;
+  /** Gauge: questions of the route that wait for their turn; 0 for an unknown route. */
   waitingCount(route: string): number;
 }
 
@@ -48,7 +49,7 @@ export interface ScheduleParts {
   ask(question: Question): Promise<ExchangeResult>;
 }
 
-/** Longer than this no turn is waited for: with the time that the answer takes, the client has given up. */
+/** The longest wait for a turn: with the time that the answer takes, the client would have given up. */
 const maxWaitMs = 2000;
 
 interface Entry {
@@ -64,24 +65,24 @@ interface Entry {
 
 type Lane = RouteLane<Entry> & RouteTaken;
 
-/** Creates a schedule in which nothing was asked yet. */
+/** Creates a schedule in which nothing has been asked yet. */
 export function createQuestionSchedule(parts: ScheduleParts): QuestionSchedule {
   const { limits, clock } = parts;
   const lanes = new Map<string, Lane>();
-  // Those that somebody may wait for: not what is checked.
+  // Only questions that somebody may wait for, hence no checks.
   const waitingByKey = new Map<string, Entry>();
 
   function laneOf(name: Uint8Array): Lane {
     const taken = parts.routeOf(name);
     const known = lanes.get(taken.route);
     if (known?.transport === taken.transport) return known;
-    // New, or another since a reload: what is under way or waits in the old lane ends there.
+    // The route is new, or a reload has changed it; what is under way or waits in the old lane ends there.
     const lane = { ...taken, ...createRouteLane<Entry>(windowSizes[taken.transport], limits) };
     lanes.set(taken.route, lane);
     return lane;
   }
 
-  /** Lets an entry go that will never be asked. */
+  /** Sheds an entry, which will never be asked. */
   function shed(entry: Entry, reason: ShedReason): void {
     stopWaiting(entry);
     noteShed(parts.shed, entry.lane.route, entry.class, reason);
@@ -95,14 +96,14 @@ export function createQuestionSchedule(parts: ScheduleParts): QuestionSchedule {
     if (pushedOut !== undefined) shed(pushedOut, "client");
   }
 
-  /** Forgets that it waits; the lane has let it go already. */
+  /** Forgets that an entry waits; the lane has already let go of it. */
   function stopWaiting(entry: Entry): void {
     entry.isWaiting = false;
     entry.cancelWait();
     if (waitingByKey.get(entry.key) === entry) waitingByKey.delete(entry.key);
   }
 
-  /** Gives turns while there are any. */
+  /** Gives turns as long as any are free. */
   function giveTurns(lane: Lane): void {
     for (let entry = lane.begin(); entry !== undefined; entry = lane.begin()) {
       stopWaiting(entry);

@@ -1,44 +1,46 @@
 /*
- * One upstream question for any number of clients that ask the same at the same time (RFC 5452 §5: also what keeps an attacker
- * from having many chances at once), and the bounds on all that waits. Each route has its own, so that however many wait for a dead
- * one, there is room for those of another; and a client may have as many waiters on a route as it leaves free.
+ * One upstream question for any number of clients that ask the same at the same time, which also denies an attacker many chances at once
+ * (RFC 5452 §5), and the bounds on waiters. Each route has its own bound, so that however many wait on a dead route, there is room on
+ * the others; and a client may have no more waiters on a route than it leaves free.
  *
- * A question in flight has no owner among its waiters: whoever asked first may vanish, and nothing changes for the others.
+ * None of its waiters owns a question in flight: the client that asked first may vanish, and nothing changes for the others.
  */
 import type { Answer, ShedReason } from "./answer.ts";
 
-/** Bounds (settings: limits). */
+/** Bounds (settings: limits). They may change at any time. */
 export interface WaitLimits {
-  /** On one route. */
+  /** Waiters on one route. */
   readonly maxWaiters: number;
-  /** On all routes. */
+  /** One client's waiters on all routes together. */
   readonly maxWaitersPerClient: number;
 }
 
-/** A question that is on its way. */
+/** A question in flight. */
 export interface InFlight {
   /** Settles once, with what every waiter is told; never rejects. */
   readonly answer: Promise<Answer>;
-  /** Settles when nothing is awaited any more: what upstream said is in the cache by then. */
+  /** Settles when nothing more is awaited; by then, what upstream said is in the cache. */
   readonly settled: Promise<unknown>;
   /** The route of the question's name. */
   readonly route: string;
 }
 
-/** All questions that are on their way, by question key. */
+/** All questions in flight, by question key (wire/question). */
 export interface SharedQuestions {
+  /** The flight of this question, or undefined if it is not in flight. */
   find(key: string): InFlight | undefined;
-  /** Which bound stands against one more waiter of `client` for a question of this route. */
+  /** The bound that one more waiter of `client` on this route would exceed, or undefined. */
   boundAgainst(client: string, route: string): ShedReason | undefined;
   /**
-   * Registers a question of a route. `answer` is what waiters get; the question counts as in flight until `settled` does, which may be
-   * later: a stale answer is given while the fresh one is still awaited. Neither may reject.
+   * Registers a question as in flight on a route. `answer` is what waiters get. The question counts as in flight until `settled` settles,
+   * which may be later: a stale answer is given while the fresh one is still awaited. Neither may reject.
    */
   start(key: string, route: string, answer: Promise<Answer>, settled: Promise<unknown>): InFlight;
-  /** Adds a waiter of `client` (its address). Returns the answer to come, or which bound stands against it. */
+  /** Adds a waiter of `client`, an address. Returns the answer to come, or the bound that the waiter would exceed. */
   wait(inFlight: InFlight, client: string): Promise<Answer> | ShedReason;
-  /** Gauges. */
+  /** Gauge: questions in flight. */
   inFlightCount(): number;
+  /** Gauge: waiters on all routes. */
   waiterCount(): number;
 }
 
@@ -91,7 +93,7 @@ export function createSharedQuestions(limits: WaitLimits): SharedQuestions {
   };
 }
 
-/** Adds to the number under a key; 0 is not kept. */
+/** Adds to the number under a key; a sum of 0 is removed. */
 function addTo(counts: Map<string, number>, key: string, by: number): void {
   const sum = (counts.get(key) ?? 0) + by;
   if (sum === 0) counts.delete(key);

@@ -1,16 +1,16 @@
 /*
- * How many questions, and clients who would have waited for one, were let go: by route, by for whom they were asked, and why.
+ * How many questions, and clients that would have waited for one, were shed: by route, by question class, and by reason.
  */
 import { type ShedReason, shedReasons } from "./answer.ts";
 import { type QuestionClass, questionClasses } from "./question-class.ts";
 
-/** Counts of one route. */
+/** The counts of one route. */
 export type ShedCounts = Record<QuestionClass, Record<ShedReason, number>>;
 
-/** Plain numbers by route; a route is there once something of it was let go. */
+/** Plain numbers by route. A route has an entry once something of it has been shed. */
 export type ShedCounters = Map<string, ShedCounts>;
 
-/** Counts one. */
+/** Counts one question or client that was shed. */
 export function noteShed(counters: ShedCounters, route: string, of: QuestionClass, reason: ShedReason): void {
   const counts = counters.get(route) ?? createShedCounts();
   counts[of][reason] += 1;

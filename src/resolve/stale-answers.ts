@@ -1,5 +1,5 @@
 /*
- * The expired answer that is better than none (RFC 8767): when it may be given, and how it is told to a client.
+ * The expired answer that is better than none (RFC 8767): when it may be given, and in what form.
  */
 import type { AnswerCache } from "../cache/answer-cache.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -7,22 +7,23 @@ import { ExtendedError } from "../wire/codes.ts";
 import type { Question } from "../wire/question.ts";
 import type { Answer } from "./answer.ts";
 
-/** TTL of a stale answer, and how long it is given before upstream is asked again (RFC 8767 §4, §5). */
+/** The TTL of a stale answer, and how long stale answers are given before upstream is asked again (RFC 8767 §4, §5). */
 export const staleTtlSeconds = 30;
 
 /** Looks for stale answers. */
 export interface StaleAnswers {
+  /** Whether `find` would return an answer. */
   has(question: Question): boolean;
-  /** The stale answer to `question`, or undefined. Never without RD: the client wants only what is here (RFC 8767 §5). */
+  /** The stale answer to `question`, or undefined. Never without RD, which says that the client does not want it (RFC 8767 §5). */
   find(question: Question): Answer | undefined;
   /**
-   * The answer to come, or the stale one when that fails, is let go, or takes longer than `staleAfterMs`. What comes later fills the cache all
-   * the same. Never rejects if `fresh` never does.
+   * The answer to come, or the stale one if the fresh one fails, is shed, or takes longer than `staleAfterMs`. A late answer still goes
+   * into the cache. Never rejects if `fresh` never does.
    */
   preferFresh(question: Question, fresh: Promise<Answer>): Promise<Answer>;
 }
 
-/** Looks into this cache. `limits` may change while queries run. */
+/** Creates a look into this cache. `limits` may change while queries run. */
 export function createStaleAnswers(
   cache: Pick<AnswerCache, "findStale">,
   clock: Clock,

@@ -1,6 +1,6 @@
 /*
- * What a step of the chain is: two faces on one matter, side by side in one file, so that what is foreseen cannot drift from what is
- * done.
+ * What a step of the chain is: it acts, and it foresees what it would do. Both are in one file, side by side, so that what is foreseen cannot
+ * drift from what is done.
  */
 import type { Transport } from "../upstream/transport.ts";
 import type { InferringRule } from "../search/rules.ts";
@@ -10,7 +10,7 @@ import type { Answer } from "./answer.ts";
 
 /** A client's question on its way through the chain. */
 export interface Asked {
-  /** The client's query: the asker's own copy where a step acts. */
+  /** The client's query: a copy that a step may keep when it acts. */
   readonly query: ClientQuery;
   readonly question: Question;
   /** The question's key (wire/question). */
@@ -21,16 +21,16 @@ export interface Asked {
 
 /** A step of the chain. */
 export interface Step {
-  /** The answer, now or later; undefined: the next step. The promise never rejects. */
+  /** The answer, now or later, or undefined to go on to the next step. The promise never rejects. */
   act(asked: Asked): Answer | Promise<Answer> | undefined;
-  /** What `act` would do, done to nobody: nothing is asked, counted, stored, or moved in any order. */
+  /** What `act` would do, without doing it: nothing is asked, counted, stored, or reordered. */
   foresee: ForeseeStep;
 }
 
-/** The onlooker's face of a step. `assumed` are the questions that others, asked before this one, would have set in flight. */
+/** What a step foresees, or undefined to go on to the next step. `assumed`: the flights that earlier queries would have started. */
 export type ForeseeStep = (asked: Asked, assumed: AssumedFlights) => Foresight | undefined;
 
-/** Which way a question would take. */
+/** The route that a question would take, by name, and its transport. */
 export interface RouteTaken {
   readonly route: string;
   readonly transport: Transport;
@@ -38,42 +38,44 @@ export interface RouteTaken {
 
 /** What would be done with one query. */
 export type Foresight =
-  /** Never looked up: a transfer, another class. */
+  /** Never looked up: a transfer, or another class. */
   | { readonly kind: "refused" }
-  /** In the cache, for so long. "denied" is NXDOMAIN, "noData" a name without records of the type. */
+  /** In the cache, for `ttlSeconds` more. "denied" is NXDOMAIN, "noData" a name without records of the type. */
   | { readonly kind: "cached"; readonly verdict: "data" | "noData" | "denied"; readonly ttlSeconds: number }
-  /** A name of this very host, answered here: with its address, or without records of the type. */
+  /** A name of the local host, answered here: with its records, or with NODATA. */
   | { readonly kind: "ownHost"; readonly hasData: boolean }
   /** NXDOMAIN by a search rule. */
   | { readonly kind: "denied"; readonly rule: InferringRule; readonly ttlSeconds: number }
-  /** Denied, and answered all the same: with the outside name behind the suffix query, if that has data. */
+  /** Denied, but answered with the outside name behind the suffix query, if that has data. */
   | { readonly kind: "outsideName"; readonly outside: string; readonly isCached: boolean }
-  /** The upstream leads back here: a stale answer if one is held, otherwise SERVFAIL. */
+  /** The upstream leads back to nodens: a stale answer if there is one, otherwise SERVFAIL. */
   | { readonly kind: "looping"; readonly hasStale: boolean }
-  /** Failed a moment ago: a stale answer if one is held, otherwise the failure again. */
+  /** Failed a moment ago: a stale answer if there is one, otherwise the failure again. */
   | { readonly kind: "failed"; readonly hasStale: boolean }
-  /** The same question is on its way already. */
+  /** The same question is already in flight. */
   | { readonly kind: "shared" }
-  /** The other address type is on its way: if it denies the name, that answers both. */
+  /** The other address type is in flight: if the name is denied, that answers both. */
   | { readonly kind: "waits"; readonly forType: "A" | "AAAA" }
-  /** The parent is asked, or awaited, in the name's place. Only if it exists the name is asked itself. */
+  /** The parent is asked for, or awaited, first. The name itself is asked for only if the parent exists. */
   | ({ readonly kind: "asksParent"; readonly parent: string; readonly isOnItsWay: boolean } & RouteTaken)
+  /** Asked upstream. */
   | ({ readonly kind: "forwarded" } & RouteTaken)
-  /** A bound stands against it: a stale answer if one is held, otherwise none, or SERVFAIL over TCP. */
+  /** Shed, for want of room: a stale answer if there is one, otherwise SERVFAIL over TCP and nothing over UDP. */
   | { readonly kind: "shed"; readonly hasStale: boolean };
 
-/** Questions that are taken to be in flight, though nobody has asked them. */
+/** Questions that are assumed to be in flight, though nobody has asked them. */
 export interface AssumedFlights {
-  /** Whether a question is on its way, really or as assumed. */
+  /** Whether a question is in flight, really or by assumption. */
   has(key: string): boolean;
-  /** From here on it is assumed to be. */
+  /** Assumes from now on that a question is in flight. */
   add(key: string): void;
-  /** And the client is assumed to have one more place on a route: an `added` one, or one `taken` from another client. */
+  /** Assumes that the client has one more place on a route: an `added` one, or one `taken` from another client. */
   takePlaceOn(route: string, place: keyof AssumedPlaces): void;
+  /** The places that the client is assumed to have on a route. */
   placesOn(route: string): AssumedPlaces;
 }
 
-/** Places on a route that the client is assumed to have, though it has them not. */
+/** How many places on a route the client is assumed to have that it does not really have. */
 export interface AssumedPlaces {
   readonly added: number;
   readonly taken: number;

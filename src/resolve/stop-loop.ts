@@ -1,5 +1,5 @@
 /*
- * Step: nothing is forwarded while the upstream leads back here. Our own loop probe, which tells that, ends where it comes in.
+ * Step: forward nothing while the upstream leads back to nodens. The loop probe that reveals this ends where it arrives.
  */
 import { ExtendedError, Rcode } from "../wire/codes.ts";
 import type { ClientQuery } from "../wire/query.ts";
@@ -8,9 +8,9 @@ import type { LoopGuard } from "./loop-guard.ts";
 import type { StaleAnswers } from "./stale-answers.ts";
 import type { Step } from "./step.ts";
 
-/** The step, and what listeners ask before it. */
+/** The step, and what listeners ask of it before any other. */
 export interface LoopStep extends Step {
-  /** Whether the query is our own probe, come back; notes it then. It deserves no reply, and a client did not send it. */
+  /** Whether the query is nodens's own probe come back, which is then noted. It gets no reply, since no client has sent it. */
   takesProbe(query: ClientQuery): boolean;
 }
 

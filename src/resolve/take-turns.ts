@@ -1,25 +1,26 @@
 /*
- * What waits, in the order of its turns: one item of each client after the other, however many each has brought; of one client the
- * more urgent first, then the older. Knows nothing of what it waits for.
+ * Items that wait, in the order of their turns: one item of each client in rotation, however many each has; among one client's items, the more
+ * urgent first, then the older. It does not know what they wait for.
  */
 
-/** Items that wait, by client. An item is in it at most once. */
+/** Items that wait, by client. The same item may be added once at most. */
 export interface Turns<Item> {
-  /** Behind the client's items of the same rank. Rank 0 is the most urgent. */
+  /** Adds an item behind the client's others of the same rank. Rank 0 is the most urgent. */
   add(client: string, rank: number, item: Item): void;
-  /** Takes out the item whose turn it is, passing over clients that may not have one now; they keep their place. */
+  /** Takes out the item whose turn it is, or returns undefined. Clients that may not have a turn now are passed over and keep their place. */
   next(mayHaveTurn: (client: string) => boolean): Item | undefined;
-  /** Takes out the client's least urgent, newest item. */
+  /** Takes out the newest of the client's least urgent items; undefined if it has none. */
   takeLast(client: string): Item | undefined;
-  /** Takes an item out, wherever it stands. */
+  /** Takes out an item wherever it stands. Does nothing if it is not there. */
   remove(client: string, item: Item): void;
   count(): number;
+  /** The clients that have items, in the order of their turns. */
   clients(): Iterable<string>;
 }
 
-/** Creates turns for nobody yet. */
+/** Creates an empty rotation. */
 export function createTurns<Item>(): Turns<Item> {
-  // In the order of turns: whoever had one goes to the end.
+  // In the order of turns: a client that has had one moves to the end.
   const byClient = new Map<string, Item[][]>();
   let count = 0;
 
