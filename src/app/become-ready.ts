@@ -1,6 +1,6 @@
 /*
- * From starting to ready: the cluster's zone was answered over a way that cluster names take, nothing loops, and our own socket
- * answers.
+ * From starting to ready: the cluster's zone has been answered over the path that cluster names take, the upstream does not lead back to
+ * nodens, and nodens's own socket answers.
  */
 import type { Attachment } from "../attach/attachment.ts";
 import type { LoopGuard } from "../resolve/loop-guard.ts";
@@ -13,7 +13,7 @@ import type { Upstream } from "../upstream/upstream.ts";
 import { describeServers, type LiveUpstream } from "./live-upstream.ts";
 import type { OwnSockets } from "./own-sockets.ts";
 
-/** What has to be seen before nodens is ready. */
+/** What has to work before nodens is ready. */
 export interface ReadinessParts {
   readonly lifeCycle: LifeCycle;
   readonly upstream: LiveUpstream;
@@ -23,13 +23,13 @@ export interface ReadinessParts {
   readonly knowledge: ZoneKnowledge;
   readonly clock: Clock;
   readonly log: Log;
-  /** Asks the zone about itself, once, as any cluster name is asked. Resolves with whether it was answered; never rejects. */
+  /** Asks the zone about itself once, as for any cluster name. Resolves with whether it was answered; never rejects. */
   learn(): Promise<boolean>;
   /** Asks until the zone has shown its schema. Never rejects. */
   learnUntilShown(): Promise<void>;
 }
 
-/** Whether nodens wants queries, and if not, why. */
+/** Whether nodens should get queries, and if not, why: `reasons` are messages for people. */
 export interface Readiness {
   readonly ready: boolean;
   readonly reasons: readonly string[];
@@ -37,12 +37,12 @@ export interface Readiness {
 
 const retryMs = 500;
 
-/** Tries until nodens is ready, or no longer starting. Never rejects. */
+/** Tries again and again until nodens is ready, or no longer starting. Never rejects. */
 export async function becomeReady(parts: ReadinessParts): Promise<void> {
   const { lifeCycle, upstream, clock, log } = parts;
   for (let isFirst = true; lifeCycle.state() === "starting"; isFirst = false) {
     const asked = upstream.inForce();
-    // Servers are probed for what is said of them; no reply to a probe says that cluster names are answered.
+    // Servers are probed so that those that are down can be reported; a reply to a probe does not prove that cluster names are answered.
     const [isZoneAnswered] = await Promise.all([parts.learn(), asked.probeAll()]);
     if (lifeCycle.state() !== "starting") return;
     const missing = await whatIsMissing(isZoneAnswered, parts);
@@ -76,12 +76,12 @@ function announce({ routes }: Upstream, { knowledge, log }: ReadinessParts): voi
   }
 }
 
-/** Says that a server is down. */
+/** Logs that a server is down. */
 export function warnOfServer(log: Log, route: string, server: ServerAddress): void {
   log.warn({ route, server: formatServerAddress(server) }, "upstream server does not answer");
 }
 
-/** Not ready before everything works once, while ending, and while the upstream leads back here. */
+/** Not ready until everything has worked once, while shutting down, and while the upstream leads back to nodens. */
 export function readinessOf(lifeCycle: LifeCycle, loopGuard: LoopGuard): Readiness {
   const reasons = lifeCycle.reasons();
   if (loopGuard.isLooping()) reasons.push("the upstream leads back to nodens");

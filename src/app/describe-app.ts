@@ -1,10 +1,10 @@
-/* What a person wants to know right after the start. */
+/* What a person wants to know right after nodens has started. */
 import { formatServerAddress } from "../runtime/server-address.ts";
 import { transports } from "../upstream/transport.ts";
 import { addressesOf } from "./live-upstream.ts";
 import type { App } from "./start-app.ts";
 
-/** A few lines: where it listens, what it is attached to, where it forwards, and what to try. Without a line end. */
+/** A few lines: where nodens listens, how it is attached, where it forwards, and what to try. The last has no line ending. */
 export function describeApp({ sockets, upstream, attachment, admin, reload }: App, version: string): string {
   const { attach, cluster } = reload.inForce();
   const addresses = sockets.listeners.filter(({ protocol }) => protocol === "udp").map(({ address }) => address);

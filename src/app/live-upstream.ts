@@ -1,6 +1,6 @@
 /*
- * The upstream in force through reloads: the servers of the settings or the embedded cluster DNS, those that a reload replaced and
- * that still have questions under way, and the counters that outlive both.
+ * The upstream in force, across reloads: the servers in the settings or the embedded cluster DNS, the upstreams that a reload has replaced
+ * but that still have questions under way, and the counters that outlive both.
  */
 import { type ClusterDns, startClusterDns } from "../cluster-dns/cluster-dns-server.ts";
 import { createClusterZone } from "../cluster-dns/cluster-zone.ts";
@@ -22,30 +22,32 @@ export interface CountedServer {
   readonly counters: ServerCounters;
 }
 
-/** What the rest of nodens asks. */
+/** The upstream as the rest of nodens sees it. */
 export interface LiveUpstream {
   /** Asks the upstream in force. Never rejects. */
   ask(question: Question): Promise<ExchangeResult>;
-  /** The route that a folded name would take. */
+  /** The route that a name (folded, wire form) would take. */
   routeOf(name: Uint8Array): RouteTaken;
+  /** The routes of the upstream in force. */
   routes(): readonly Route[];
-  /** The present one: a reload may replace it. */
+  /** The upstream in force, which a reload may replace. */
   inForce(): Upstream;
-  /** Puts the upstream of new settings in force. Questions under way may still be answered by the old one. */
+  /** Puts the upstream of new settings in force. The old one still answers the questions it was asked. Rejects with the old one in force. */
   replace(settings: Settings): Promise<void>;
-  /** Of every server since the start, those that a reload removed included. */
+  /** The counters of every server since the start, including those that a reload has removed. */
   serverCounters(): Iterable<CountedServer>;
   /** How many questions went upstream while no server of their route was up. */
   asksWithoutServer(): number;
-  /** Where the embedded cluster DNS answers, if it runs. */
+  /** Where the embedded cluster DNS answers; undefined if it does not run. */
   clusterDnsAddress(): ServerAddress | undefined;
+  /** Closes all upstreams and the embedded cluster DNS. Questions under way fail. */
   close(): Promise<void>;
 }
 
-/** Called when a server goes down or comes back. */
+/** Called when a server of a route goes down or comes back. */
 export type OnHealthChange = (route: string, server: ServerAddress, isUp: boolean) => void;
 
-/** Creates the upstream of `settings`. Rejects when the embedded cluster DNS cannot be started. */
+/** Creates the upstream of `settings`. Rejects if the embedded cluster DNS is needed and cannot be started. */
 export async function createLiveUpstream(
   settings: Settings,
   clock: Clock,
@@ -59,7 +61,7 @@ export async function createLiveUpstream(
   let choose = routeChooser(upstream.routes);
   let { deadlineMs } = settings.upstream;
 
-  /** Servers as configured or, where there are none, the embedded cluster DNS, started if it does not run yet. */
+  /** The servers as configured or, if there are none, the embedded cluster DNS, which is started if it does not run yet. */
   async function createUpstreamOf(wanted: Settings): Promise<Upstream> {
     const { servers } = wanted.upstream;
     const clusterServers = servers.length > 0 ? servers : [await embeddedServer(wanted)];
@@ -119,14 +121,14 @@ export async function createLiveUpstream(
   };
 }
 
-/** The servers by route, for people. */
+/** The servers by route, as text for people. */
 export function describeServers(routes: readonly Route[]): string {
   return routes
     .map((route) => `${route.name} -> ${addressesOf(route)} (${transports[route.transport].label})`)
     .join("; ");
 }
 
-/** The addresses of a route's servers, for people. */
+/** The addresses of a route's servers, as text for people. */
 export function addressesOf({ servers }: Route): string {
   return servers.map(({ address }) => formatServerAddress(address)).join(", ");
 }

@@ -1,5 +1,5 @@
 /*
- * What the metrics read, from the parts of a running nodens.
+ * Gives the metrics what they read, from the parts of a running nodens.
  */
 import { countedTypeNames, replySourceNames } from "../listen/listen-counters.ts";
 import { watchEventLoopDelay } from "../observe/event-loop-delay.ts";
@@ -13,7 +13,7 @@ import { Rcode } from "../wire/codes.ts";
 import { faultNames } from "../wire/fault.ts";
 import type { AppParts } from "./start-app.ts";
 
-/** Joins the parts to the metrics. `close` ends the watch over the event loop. */
+/** Joins the parts to the metrics. `close` stops the watch on the event loop. */
 export function metricSourcesOf(
   { sockets, upstream, chain, lifeCycle, attachment, reload, clock }: AppParts,
   build: BuildInfo,

@@ -1,5 +1,5 @@
 /*
- * What operators and kubelet look at: the admin server with its metrics and explanations, and the files for probes.
+ * What operators and the kubelet look at: the admin server with its metrics and explanations, and the probe files.
  */
 import { createHash } from "node:crypto";
 import { explainPage } from "../explain/explain-page.ts";
@@ -15,9 +15,9 @@ import { readinessOf } from "./become-ready.ts";
 import { metricSourcesOf } from "./metric-sources.ts";
 import type { AppParts } from "./start-app.ts";
 
-/** The admin server, and what ends it. */
+/** The admin server together with the probe files. `close` ends both. */
 export interface Admin extends AdminServer {
-  /** Removes what says to probes that nodens is ready. */
+  /** Removes the files that tell probes that nodens is ready. */
   endProbes(): void;
 }
 
@@ -43,7 +43,7 @@ export async function openAdmin(parts: AppParts, settings: Settings, build: Buil
   /** What this nodens would do with a lookup at this moment. */
   function explainState() {
     const rules = forEachInferringRule((rule) => chain.isRuleOn(rule, clock.nowMs()));
-    // The zone that is built in: a reload does not change it.
+    // The zone of the start, which a reload does not change.
     return { clusterDomain: settings.cluster.domain, source: "running", rules, foresee: chain.foresee } as const;
   }
 
@@ -54,7 +54,7 @@ export async function openAdmin(parts: AppParts, settings: Settings, build: Buil
       isReady: () => isReady().ready,
       answers: sockets.firstAnswers,
       clock,
-      onError: (error) => log.warn({ directory: folder, err: error }, "cannot write the files for probes"),
+      onError: (error) => log.warn({ directory: folder, err: error }, "cannot write the probe files"),
     });
   }
 

@@ -1,6 +1,6 @@
 /*
- * nodens's own sockets towards pods: those of the settings, those that the attachment opens beside them, and how they are left
- * without losing what the kernel has queued.
+ * nodens's own sockets facing pods: those in the settings, those that the attachment opens in addition, and how to stop using them without
+ * losing what the kernel has queued.
  */
 import type { Front } from "../listen/answer-query.ts";
 import type { Listener } from "../listen/listener.ts";
@@ -12,31 +12,32 @@ import { formatServerAddress, type ServerAddress } from "../runtime/server-addre
 import type { Settings } from "../settings/settings-table.ts";
 import { isSameAddress, ownAddresses } from "./parts-of-settings.ts";
 
-/** All sockets towards pods. */
+/** All sockets facing pods. */
 export interface OwnSockets {
-  /** Those of the settings first. */
+  /** The listeners, those in the settings first. */
   readonly listeners: readonly Listener[];
-  /** Opens UDP and TCP on an address, unless they are open. Rejects with a message for people. */
+  /** Opens UDP and TCP on an address, unless they are open already. Rejects with a ListenError, whose message is for people. */
   open(address: ServerAddress): Promise<void>;
-  /** Whether a question of our own to this address is answered, by this process or by another one that shares it. */
+  /** Whether nodens's own question to this address is answered, by this process or by another that shares the address. */
   answers(address: ServerAddress, protocol: "udp" | "tcp"): Promise<boolean>;
-  /** Whether the first of them answers over UDP. False where there is none. */
+  /** Whether the first listener answers over UDP. False if there is none. */
   firstAnswers(): Promise<boolean>;
-  /** Why pods that ask the first of them over UDP may not be answered, as it shows now; undefined where nothing shows. */
+  /** Why pods that ask the first listener over UDP might get no answer, as a message for people; undefined if nothing is wrong. */
   findSilence(): Promise<string | undefined>;
-  /** Takes nothing new, and answers what the kernel had queued, for a second at most. */
+  /** Accepts nothing new, and answers what the kernel had queued, for a second at most. */
   leave(): Promise<void>;
+  /** Closes every socket. */
   close(): Promise<void>;
 }
 
-/** A SYN that is lost is sent again after a second, so TCP has more. */
+/** A lost SYN is sent again after a second, so TCP gets more time. */
 const selfQueryTimeoutMs = { udp: 1000, tcp: 2500 };
-/** Each from a port of its own: the kernel spreads them over all that share the address. So many hardly ever miss one of two. */
+/** Each comes from its own port, and the kernel spreads them over all that share the address: this many hardly ever miss one of two. */
 const questionsPerLook = 16;
 const drainPollMs = 20;
 const emptyQueuesMs = 1000;
 
-/** Opens the addresses of the settings. Rejects with a ListenError, with nothing left open, when one cannot be opened. */
+/** Opens the addresses in the settings. If one cannot be opened, rejects with a ListenError and leaves nothing open. */
 export async function openOwnSockets(settings: Settings, front: Front, clock: Clock, log: Log): Promise<OwnSockets> {
   const listeners: Listener[] = [];
   await openAll(ownAddresses(settings));
@@ -59,7 +60,7 @@ export async function openOwnSockets(settings: Settings, front: Front, clock: Cl
     return (await ask(address, protocol)) !== undefined;
   }
 
-  /** Waits until nothing more comes out of what the kernel had queued. */
+  /** Waits until the kernel's queues yield nothing more. */
   async function emptyQueues(): Promise<void> {
     const giveUpAtMs = clock.nowMs() + emptyQueuesMs;
     const takenCount = () => listeners.reduce((sum, listener) => sum + listener.takenCount(), 0);
@@ -95,12 +96,14 @@ export async function openOwnSockets(settings: Settings, front: Front, clock: Cl
   };
 }
 
-/** What the outcomes of one look say against pods being answered. */
+/** What is wrong according to the outcomes of one look, as a message for people; undefined if nothing is. */
 export function whatSilenceSays(answerers: readonly (Answerer | undefined)[]): string | undefined {
   const silent = answerers.filter((answerer) => answerer === undefined).length;
-  if (silent === answerers.length) return "a query through our own socket was not answered";
+  if (silent === answerers.length) return "a query to nodens's own socket was not answered";
   if (silent > 0)
-    return `${silent} of ${answerers.length} queries to our own address were not answered; does another nodens hang there?`;
-  // Another process may answer all of them by chance, or because ours is not reached.
-  return answerers.includes("self") ? undefined : "a query through our own socket was answered by another process only";
+    return `${silent} of ${answerers.length} queries to nodens's own address were not answered; is another nodens hanging there?`;
+  // Another process may answer all of them by chance, or because this one cannot be reached.
+  return answerers.includes("self")
+    ? undefined
+    : "queries to nodens's own socket were answered only by another process";
 }

@@ -10,7 +10,7 @@ import type { Settings } from "../settings/settings-table.ts";
 import { planRoutes } from "../upstream/route-plan.ts";
 import { wireName } from "../wire/name-text.ts";
 
-/** Routes and bounds of the upstream, with the servers of the cluster: those of the settings or the embedded one. */
+/** Routes and bounds of the upstream. `clusterServers` are the servers in the settings, or the embedded one. */
 export function upstreamOptionsOf(settings: Settings, clusterServers: readonly ServerAddress[]) {
   const { cluster, upstream } = settings;
   const { outsideServers, stubDomains, clusterTransport, outsideTransport, maxSends, deadlineMs, tcp, udp, health } =
@@ -28,7 +28,7 @@ export function upstreamOptionsOf(settings: Settings, clusterServers: readonly S
     exchange: { maxSends, deadlineMs },
     server: {
       paths: {
-        // A socket has no handshake to wait for, no line to stand in, and nobody closes it on the other side.
+        // A UDP socket has no handshake to wait for and no queue to wait in, and the other side never closes it.
         udp: {
           ...udp,
           maxWaitMs: udp.retransmitMs,
@@ -36,7 +36,7 @@ export function upstreamOptionsOf(settings: Settings, clusterServers: readonly S
           connectTimeoutMs: tcp.connectTimeoutMs,
           idleTimeoutMs: Infinity,
         },
-        // Only the server itself writes on a connection.
+        // On a connection, only the server itself can write.
         tcp: { ...tcp, maxWaitMs: tcp.queryTimeoutMs, maxWrongReplies: Infinity },
       },
       health,
@@ -44,7 +44,7 @@ export function upstreamOptionsOf(settings: Settings, clusterServers: readonly S
   };
 }
 
-/** Limits that a reload changes in place: the parts read them at every use. */
+/** Limits that a reload changes in place: each part reads its own at every use. A new object at every call. */
 export function mutableLimitsOf(settings: Settings) {
   const { cache, limits, search, upstream } = settings;
   const cacheLimits: CacheLimits = {
@@ -60,7 +60,7 @@ export function mutableLimitsOf(settings: Settings) {
     checks: { checkOneIn: search.checkOneIn },
     absences: {
       shortCircuit: search.shortCircuit,
-      // A stub domain below the cluster zone has servers of its own: the zone's schema says nothing of its names.
+      // A stub domain below the cluster zone has its own servers: the zone's schema says nothing about its names.
       exemptions: [...search.exemptions, ...Object.keys(upstream.stubDomains)].map(wireName),
       isMulticluster: search.multicluster,
       maxDenialTtlSeconds: Math.min(cache.maxClusterDenialTtlSeconds, cache.maxDenialTtlSeconds),
@@ -77,20 +77,20 @@ export function mutableLimitsOf(settings: Settings) {
   };
 }
 
-/** Who may ask: the configured ranges, and nodens itself, which asks its own sockets whether they answer. */
+/** Who may ask: the configured ranges, and nodens itself, which checks that its own sockets answer. */
 export function rangesOf({ listen, attach: { mode, addresses } }: Settings): AllowedRange[] {
   const hosts = [...listen.addresses.map(({ host }) => host), ...(attachModes[mode].placesAddresses ? addresses : [])];
   const own = hosts.map((host) => ({ address: host, prefixLength: host.includes(":") ? 128 : 32 }));
   return [...listen.allow, ...own];
 }
 
-/** What to listen on whatever comes: not what the attachment has to put on the node first. */
+/** The addresses to listen on from the start: all but those that the attachment has to place on the node first. */
 export function ownAddresses({ listen, attach: { mode, addresses } }: Settings): ServerAddress[] {
   const attached = attachModes[mode].placesAddresses ? addresses.map((host) => ({ host, port: 53 })) : [];
   return listen.addresses.filter((address) => !attached.some((other) => isSameAddress(other, address)));
 }
 
-/** Whether both are the same socket, as far as spelling tells. */
+/** Whether both addresses are spelt alike, port included. */
 export function isSameAddress(one: ServerAddress, other: ServerAddress): boolean {
   return formatServerAddress(one) === formatServerAddress(other);
 }

@@ -1,5 +1,5 @@
 /*
- * New settings while nodens runs: which parts a changed setting reaches, and what is said of it.
+ * New settings while nodens runs: which parts a changed setting reaches, and what is logged about it.
  */
 import { isDeepStrictEqual } from "node:util";
 import { createAccessList } from "../listen/access-list.ts";
@@ -20,30 +20,30 @@ export interface ReloadParts {
   readonly log: Logger;
   readonly clock: Clock;
   readonly front: Front;
-  /** In use where the settings want one. */
+  /** Used if the settings say that queries are logged. */
   readonly queryLog: QueryLog;
   readonly limits: ChainLimits;
   readonly chain: Pick<Chain, "failures">;
   readonly upstream: LiveUpstream;
-  /** The upstream is another one: loops and the zone have to be looked at again. */
+  /** Called when the upstream has been replaced: loops and the zone have to be checked again. */
   onUpstreamReplaced(): void;
 }
 
-/** The settings in force, and how they change. */
+/** The settings in force, and the way to change them. */
 export interface Reload {
-  /** What nodens runs with: the latest settings, those that need a restart as they were at the start. */
+  /** What nodens runs with: the latest settings, but those that need a restart as they were at the start. */
   inForce(): Settings;
   /** The settings last put in force, as they were loaded. */
   latest(): Settings;
   readonly counters: ReloadCounters;
   /**
-   * Puts new settings in force, or says why not and keeps the old ones. Called again before it is done, it goes on with the later
-   * settings after the earlier. Never rejects. `trigger` is for the log.
+   * Puts new settings in force, or logs why not and keeps the old ones. If called again before it is done, it applies the later settings
+   * after the earlier ones. Never rejects. `trigger` is for the log.
    */
   apply(loaded: LoadedSettings, trigger: string): Promise<void>;
 }
 
-/** Creates the reload of a nodens that was started with `atStart`, and puts what can change in force. */
+/** Creates the reload of a nodens that was started with `atStart`, and puts in force what can change. */
 export function createReload(atStart: Settings, parts: ReloadParts): Reload {
   const { log, front, limits } = parts;
   const counters = { succeeded: 0, failed: 0, wasLastSuccessful: true };
@@ -52,7 +52,7 @@ export function createReload(atStart: Settings, parts: ReloadParts): Reload {
   let applied = Promise.resolve();
   reachParts(atStart);
 
-  /** Everything but the upstream: each part reads its own at every use. */
+  /** Changes everything but the upstream: each part reads its own limits at every use. */
   function reachParts(next: Settings): void {
     setLevel(log, next.log.level);
     const fresh = mutableLimitsOf(next);
@@ -78,15 +78,15 @@ export function createReload(atStart: Settings, parts: ReloadParts): Reload {
   async function applyNow(loaded: LoadedSettings, trigger: string): Promise<void> {
     if ("problems" in loaded) {
       const problems = loaded.problems.map(formatProblem);
-      fail({ trigger, problems }, "new settings refused; the old ones stay");
+      fail({ trigger, problems }, "new settings refused; the old ones stay in force");
       return;
     }
     const next = withRestartSettingsOf(atStart, loaded.settings);
     try {
-      // First, because nothing else can fail.
+      // First, because this alone can fail.
       if (!isDeepStrictEqual(upstreamOf(inForce), upstreamOf(next))) await replaceUpstream(next);
     } catch (error) {
-      fail({ trigger, err: error }, "new settings could not be applied; the old ones stay");
+      fail({ trigger, err: error }, "new settings could not be applied; the old ones stay in force");
       return;
     }
     reachParts(next);
@@ -107,7 +107,7 @@ export function createReload(atStart: Settings, parts: ReloadParts): Reload {
   };
 }
 
-/** What the upstream is made of. */
+/** The settings that the upstream depends on. */
 function upstreamOf({ upstream, cluster }: Settings) {
   return { upstream, cluster };
 }

@@ -1,5 +1,5 @@
 /*
- * The composition root: makes the parts in their order, joins them, and ends them in the reverse.
+ * The composition root: makes the parts in order and joins them.
  */
 import { randomBytes, randomInt } from "node:crypto";
 import { type Attachment, attach } from "../attach/attachment.ts";
@@ -55,12 +55,12 @@ export interface AppParts {
   readonly reload: Reload;
 }
 
-/** A running nodens, and its end. */
+/** A running nodens, and how to stop it. */
 export interface App extends AppParts, Stop {
   readonly admin: Admin;
 }
 
-/** Starts everything. Rejects with a ListenError, with nothing left open, when an address cannot be opened. */
+/** Starts everything. If an address cannot be opened, rejects with a ListenError and leaves nothing open. */
 export async function startApp({ settings, clock, log, build }: AppOptions): Promise<App> {
   const zone = wireName(settings.cluster.domain);
   const lifeCycle = createLifeCycle();
@@ -68,9 +68,9 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
   const hashSeed = randomInt(2 ** 48 - 1);
   const upstream = await createLiveUpstream(settings, clock, (route, server, isUp) => {
     if (isUp) log.info({ route, server: formatServerAddress(server) }, "upstream server is back");
-    // What is missing while starting is said once, for all servers.
+    // While starting, servers that are down are reported once and together.
     else if (lifeCycle.state() !== "starting") warnOfServer(log, route, server);
-    // What failed while it was away is worth asking again. A loop that closed later looks like a server that says nothing.
+    // What failed while the server was away is worth asking again. A loop that closes late looks like a server that went silent.
     if (isUp) chain.failures.relax(clock.nowMs());
     void (isUp ? learn() : watchForLoops());
   });

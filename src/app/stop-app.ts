@@ -1,23 +1,23 @@
 /*
- * The end of a running nodens, in the reverse order of its start: pods first, then what waits, then everything else.
+ * Stops a running nodens, in the reverse order of its start: pods first, then what waits, then everything else.
  */
 import type { Admin } from "./open-admin.ts";
 import type { AppParts } from "./start-app.ts";
 
-/** Two ways to end. Neither rejects; calling one after the other is allowed. */
+/** Two ways to stop. Neither rejects; calling one after the other is allowed. */
 export interface Stop {
   /**
-   * Says "not ready", goes on answering for `lameDuckMs` (as long as `shutdown.drainMs` says unless given), answers what was received,
-   * closes everything.
+   * Says "not ready", goes on answering for `lameDuckMs` (default: `shutdown.drainMs`), answers what has been received, and closes
+   * everything.
    */
   stop(lameDuckMs?: number): Promise<void>;
-  /** Closes everything now. */
+  /** Closes everything at once; clients that wait get no answer. */
   close(): Promise<void>;
 }
 
 const drainPollMs = 20;
 
-/** Creates the end of these parts; without `admin` where that was not opened yet. */
+/** Creates the way to stop these parts. `admin` is left out if it has not been opened yet. */
 export function createStop(parts: AppParts & { readonly admin?: Admin }): Stop {
   const { log, clock, lifeCycle, upstream, chain, sockets, attachment, reload, admin } = parts;
 

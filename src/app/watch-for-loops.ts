@@ -1,6 +1,6 @@
 /*
- * Finds out whether what is forwarded comes back: every route is asked a question that only we can know, and again for as long as
- * it does.
+ * Finds out whether what is forwarded comes back: every route is asked a question that only nodens can know, and asked again for as long as
+ * it comes back.
  */
 import type { LoopGuard } from "../resolve/loop-guard.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -8,7 +8,7 @@ import type { LifeCycle } from "../runtime/life-cycle.ts";
 import type { Log } from "../runtime/log.ts";
 import { describeServers, type LiveUpstream } from "./live-upstream.ts";
 
-/** What is watched, and what it takes. */
+/** What is watched, and what that needs. */
 export interface LoopWatchParts {
   readonly upstream: LiveUpstream;
   readonly loopGuard: LoopGuard;
@@ -21,7 +21,7 @@ export interface LoopWatchParts {
 
 const roundMs = 10_000;
 
-/** Creates a watch. Each call looks once, and goes on while there is a loop; a call while it looks does nothing. Never rejects. */
+/** Creates a watch. Each call looks once, and goes on as long as there is a loop; a call during that does nothing. Never rejects. */
 export function createLoopWatch({
   upstream,
   loopGuard,
