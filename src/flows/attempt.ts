@@ -1,26 +1,27 @@
 /*
- * One sending of one question: what a flow is given, and what it tells about it.
+ * One sending of one question: what a flow is given, and what the flow reports about it.
  */
 import type { Question } from "../wire/question.ts";
 import type { Flow } from "./flow.ts";
 import type { Heard } from "./heard-reply.ts";
 import type { LossReason } from "./loss-reason.ts";
 
-/** One sending of one question. Exactly one of `onReply` and `onLost` is called, once, unless the attempt is cancelled before. */
+/** One sending of one question. Exactly one of `onReply` and `onLost` is called, once, unless the attempt is cancelled first. */
 export interface Attempt {
   readonly question: Question;
   /** The query with ID 0. The flow sends a copy with its own ID. */
   readonly packet: Uint8Array;
-  /** A question of nodens's own: an answer says that the flow lives, and nothing of what clients ask on it. */
+  /** Whether this is one of nodens's own questions: an answer shows that the flow is alive, and nothing about clients' questions on it. */
   readonly isOwn?: boolean;
-  /** It left, or leaves as soon as the flow is connected. Not called for one that is lost before. */
+  /** The attempt has left, or will as soon as the flow is connected. Not called if the attempt is lost before that. */
   onSent(flow: Flow): void;
-  /** Its flow owes answers and has been silent for too long: the question is better asked elsewhere. The answer may still come. */
+  /** The flow owes answers and has been silent for too long: the question had better be asked elsewhere. The answer may still come. */
   onSilent(): void;
-  /** What was heard in answer. It owns its packet. */
+  /** Something came in answer. The packet in it belongs to the receiver. */
   onReply(heard: Heard): void;
+  /** No answer will come on this flow. */
   onLost(reason: LossReason): void;
 }
 
-/** Takes an attempt back: no function of it is called any more. */
+/** Cancels an attempt: none of its functions is called any more. Cancelling again, or too late, does nothing. */
 export type Cancel = () => void;

@@ -1,7 +1,7 @@
 /*
- * A flow is one 5-tuple to one server, hence one conntrack entry on the node, pinned by kube-proxy to one pod behind the address.
- * It knows since when it owes an answer: a flow that owes and is silent is left at once, whatever its kind, for what it stands on
- * may have gone without a word.
+ * A flow is one 5-tuple to one server, hence one conntrack entry on the node, which kube-proxy pins to one pod behind the address.
+ * It knows since when it owes an answer: a flow that owes one and is silent is left at once, whatever its transport, because the pod behind
+ * it may be gone without notice.
  */
 import type { Clock } from "../runtime/clock.ts";
 import type { ServerAddress } from "../runtime/server-address.ts";
@@ -17,74 +17,78 @@ import { createWaitingAttempts, maxWaitingAttempts, type Waiting } from "./waiti
 
 /** Bounds of a flow (settings: upstream.udp and upstream.tcp). */
 export interface FlowLimits {
-  /** Unanswered questions at once. */
+  /** The most unanswered questions at once. */
   readonly maxDepth: number;
   readonly connectTimeoutMs: number;
-  /** Closed after so long without a waiting attempt: before the server does it, which would race with our next query. */
+  /** How long a flow stays open without a waiting attempt: shorter than the server's limit, whose close would race with the next query. */
   readonly idleTimeoutMs: number;
-  /** After so many packets that answer no open question the flow is given up: its ID or port is being guessed. */
+  /** The most packets that answer no open question; one more and the flow is given up, because somebody is guessing its IDs or port. */
   readonly maxWrongReplies: number;
 }
 
-/** What a flow is told. */
+/** What a flow is made of, and whom it tells. */
 export interface FlowOptions {
   readonly server: ServerAddress;
   readonly transport: Transport;
-  /** Whether the server may answer one question after the other: an answer then says little of how long its own took. */
+  /** Whether the server may answer one question after the other: then an answer says little about how long its own question took. */
   readonly isInOrder: boolean;
   readonly openSocket: OpenSocket;
   readonly clock: Clock;
   readonly counters: ServerCounters;
   readonly limits: FlowLimits;
-  /** Of the path, which all its flows share. */
+  /** The round trip of the path, which all of the path's flows share. */
   readonly roundTrip: RoundTrip;
-  /** Something came that answers a question, of now or before. `wasGood`: the flow was good before. */
+  /** Something came that answers a question, open or past. `wasGood`: whether the flow was good before that. */
   onHeard(wasGood: boolean): void;
-  /** It owes answers, and has been silent for longer than the path's round trip allows: ask it something easy. */
+  /** The flow owes answers and has been silent for longer than the path's round trip allows: ask it something easy. */
   onQuiet(): void;
-  /** It said nothing to that either, or never said anything: it is left. */
+  /** The flow did not answer that either, or has never answered anything: it is to be left. */
   onSilent(): void;
-  /** It is gone; its waiting attempts are reported lost right after. */
+  /** The flow is gone; its waiting attempts are reported lost right after. */
   onEnd(end: FlowEnd): void;
 }
 
 /** How a flow ended. */
 export interface FlowEnd {
   readonly reason: LossReason;
-  /** How many questions it answered, and how many it left. */
+  /** How many questions were answered on it, and how many were still open. */
   readonly answered: number;
   readonly unanswered: number;
 }
 
-/** A flow. Opens at once; queries sent before it is connected leave with the connection. */
+/** A flow. It opens at once; queries sent before it is connected leave as soon as it is. */
 export interface Flow {
   readonly transport: Transport;
   readonly openedAtMs: number;
-  /** Whether questions of clients are safe on it: it has answered, and nothing says that it no longer does. */
+  /** Whether clients' questions are safe on it: it has answered, nothing suggests that it no longer does, and it accepts more. */
   isGood(): boolean;
-  /** Whether it owes answers and says nothing. */
+  /** Whether it owes answers, says nothing, and has been left. */
   isSilent(): boolean;
-  /** Whether it may be given more: neither retiring nor gone. */
+  /** Whether it may be given more questions: it is neither retiring, nor gone, nor full. */
   isAccepting(): boolean;
-  /** When something that answers a question came last; -Infinity before. */
+  /** When something that answers a question last came; -Infinity if nothing ever has. */
   lastHeardAtMs(): number;
-  /** The order of the latest question of a client that was answered: one with a lower order was overtaken. */
+  /** The highest order of a client's question that was answered: open ones with a lower order were overtaken. 0 before the first. */
   lastAnsweredOrder(): number;
-  /** When a question of a client was answered last; -Infinity before. */
+  /** When a client's question was last answered; -Infinity if none ever was. */
   lastAnsweredAtMs(): number;
   /** Whether its handshake, if it has one, is done. */
   isConnected(): boolean;
+  /** How many attempts wait for an answer. */
   load(): number;
+  /** How many attempts were ever sent; the latest has this order. */
   sentCount(): number;
+  /** How many questions were ever answered, nodens's own included. */
   answeredCount(): number;
+  /** Sends an attempt. */
   send(attempt: Attempt): Cancel;
-  /** Accepts no more and closes when the last waiting attempt has gone. */
+  /** Accepts no more, and closes once no attempt waits any more. */
   retire(): void;
-  /** Closes now. Waiting attempts are lost with `reason`. */
+  /** Closes at once. Waiting attempts are lost with `reason`. */
   close(reason: LossReason): void;
 }
 
-/** Opens a flow. */
+/** Opens a flow. Never throws: a flow that cannot be opened ends. */
 export function openFlow(options: FlowOptions): Flow {
   const { transport, isInOrder, clock, counters, limits, roundTrip } = options;
   const openedAtMs = clock.nowMs();
@@ -111,7 +115,7 @@ export function openFlow(options: FlowOptions): Flow {
   }
 
   function onMessage(packet: Uint8Array): void {
-    // A frame too short for a header is bad framing: what follows it on the connection cannot be trusted either.
+    // A frame too short for a header means broken framing: what follows on the connection cannot be trusted either.
     if (isInOrder && packet.length < headerSizeBytes) {
       counters.ignored.malformed += 1;
       end("unusable");
@@ -127,9 +131,9 @@ export function openFlow(options: FlowOptions): Flow {
   function noteAnswer({ attempt: { isOwn = false }, sentAtMs, order }: Waiting): void {
     answered += 1;
     if (!isOwn) lastAnsweredOrder = Math.max(lastAnsweredOrder, order);
-    // Behind another question's answer it may have waited for that.
+    // If another answer came since this was sent, this one may have waited for it.
     if (!isInOrder || lastHeardAtMs <= sentAtMs) roundTrip.note(clock.nowMs() - sentAtMs);
-    // This one is about to leave.
+    // The answered attempt still counts, and is about to be removed.
     noteHeard(waiting.count() - 1, isOwn);
   }
 
@@ -141,7 +145,7 @@ export function openFlow(options: FlowOptions): Flow {
     options.onHeard(wasGood);
   }
 
-  /** A connection's peer is not a stranger: only on a socket that anybody may send to, wrong replies are guesses. */
+  /** Wrong replies are guesses only on a socket that anybody can send to; on a connection they come from the server. */
   function noteWrongReply(): void {
     if (isInOrder) return;
     wrongReplies += 1;
@@ -206,7 +210,7 @@ export function openFlow(options: FlowOptions): Flow {
     send,
     retire() {
       if (state === "closed") return;
-      // Before it is connected it still sends what it has, if it has anything.
+      // A flow that is still connecting sends what it has, if anything, before it closes.
       if (state === "open" || waiting.count() > 0) state = "retiring";
       else end("closed");
       onIdle();

@@ -1,6 +1,6 @@
 /*
- * What comes back on a connected flow under the ID of an open question: a whole reply, or something that says as much as an
- * error. Only another question is noise (RFC 5452 §9.1): the right reply may still come behind it.
+ * What comes back on a flow with the ID of an open question: a whole reply, or something that amounts to an error. Only a reply to another
+ * question is noise (RFC 5452 §9.1), since the right reply may still follow.
  */
 import { Fault } from "../wire/fault.ts";
 import { Flag, HeaderOffset, headerSizeBytes, opcodeMask, rcodeMask } from "../wire/header.ts";
@@ -11,14 +11,17 @@ import { parseReply, type Reply, repeatsQuestion } from "../wire/reply.ts";
 
 /** What was heard in answer to a question. */
 export type Heard =
-  /** A reply that can be read to its end. */
+  /** A reply that can be read to the end. */
   | { readonly kind: "whole"; readonly reply: Reply }
   /** An error without a question (RFC 6891 §7: servers that do not know EDNS may answer so). */
   | { readonly kind: "bare"; readonly rcode: number }
-  /** The question, and then octets that cannot be read: cut off, or with an OPT record where none may be. */
+  /** The question followed by octets that cannot be read: cut off, or with an OPT record where none may be. */
   | { readonly kind: "broken"; readonly fault: number };
 
-/** Reads a packet whose ID is that of `question`. The packet then belongs to the result. */
+/**
+ * Reads a packet of at least 12 octets with the ID of `question`. The packet then belongs to the result. A string says why the packet is not
+ * about the question.
+ */
 export function readHeard(packet: Uint8Array, question: Question): Heard | "malformed" | "wrong-question" {
   if (!repeatsQuestion(packet, question.name, question.type, question.class)) return readBare(packet);
   const reply = parseReply(packet);
@@ -37,7 +40,7 @@ function readBare(packet: Uint8Array): Heard | "wrong-question" {
   return isReply && hasNothing && isError ? { kind: "bare", rcode } : "wrong-question";
 }
 
-/** A reply without records that stands for one which could not be used as it came: `flags` with its rcode, behind the question. */
+/** A new reply without records, in place of one that could not be used as it came: the question, and `flags`, which include the rcode. */
 export function emptyReply(question: Question, flags: number): Reply {
   const questionEnd = headerSizeBytes + question.name.length + 4;
   const packet = new Uint8Array(questionEnd);

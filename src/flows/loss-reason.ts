@@ -1,27 +1,27 @@
 /*
- * Why a question, or one sending of it, came to nothing.
+ * Why a question, or one attempt at it, came to nothing.
  */
 
 /** Why an attempt, or a whole exchange, came to nothing. */
 export type LossReason =
   /** Nothing came in time. */
   | "timeout"
-  /** Nobody listens there. */
+  /** Nothing listens there. */
   | "refused"
-  /** The network says that there is no way. */
+  /** The network says that there is no route, or a firewall refuses. */
   | "unreachable"
   /** This node has no port, descriptor or buffer left. */
   | "exhausted"
   /** The connection ended before the answer. */
   | "closed"
-  /** Too many replies that match nothing: somebody is guessing IDs. */
+  /** Too many replies matched nothing: somebody is guessing IDs. */
   | "forgery"
-  /** What came answers nothing: it cannot be read, or its server does not answer for the name. */
+  /** What came is not an answer: it cannot be read, or the server does not answer for the name. */
   | "unusable"
   /** nodens itself is ending, or does not forward at all. */
   | "stopped";
 
-/** Turns an error code of the system into a reason. */
+/** Turns a system error into a reason; "closed" for a code that it does not know. */
 export function lossReasonOf(error: NodeJS.ErrnoException): LossReason {
   switch (error.code) {
     case "ECONNREFUSED":

@@ -1,5 +1,5 @@
 /*
- * Query IDs: 16 bits that an off-path attacker must guess (RFC 5452 §9.2), so from the system's generator and nothing less.
+ * Query IDs: 16 bits that an off-path attacker must guess (RFC 5452 §9.2), and so taken from the system's random generator.
  */
 import { randomFillSync } from "node:crypto";
 
@@ -7,8 +7,8 @@ const pool = new Uint16Array(2048);
 let next = pool.length;
 
 /**
- * A random ID that `isTaken` does not know. The caller keeps far fewer than 65,536 IDs open on a flow, so that the search is
- * short and the choice stays unpredictable.
+ * A random ID, 0 to 65,535, that is not taken. The caller must keep far fewer IDs than that open on a flow, so that the search is short and the
+ * choice stays unpredictable.
  */
 export function pickQueryId(isTaken: (id: number) => boolean): number {
   let id = randomId();

@@ -1,47 +1,47 @@
 /*
- * How long a path takes to answer (RFC 6298 §2), and so how long it is worth waiting for.
+ * How long a path takes to answer (RFC 6298 §2), and so how long an answer is worth waiting for.
  */
 
-/** What is known of a path's round trip. */
+/** What is known about a path's round trip. */
 export interface RoundTrip {
   /** Whether anything is known. */
   isKnown(): boolean;
-  /** A question sent on an otherwise quiet flow was answered after so long. */
+  /** Notes how long a question took whose answer did not wait behind another. */
   note(sampleMs: number): void;
   /** How long a question waits before it may be sent again, if others are answered meanwhile. */
   patienceMs(): number;
-  /** How long a flow that owes an answer may be silent. Longer than the patience only where the path is known to be that slow. */
+  /** How long a flow that owes an answer may be silent. Longer than the patience only if the path is known to be that slow. */
   silenceMs(): number;
-  /** How long a question waits whose flow goes on answering others: its name is slow, or its packet was lost. */
+  /** How long a question waits whose flow goes on answering others: the name is slow, or the packet was lost. */
   slowNameMs(): number;
 }
 
-/** Below this, the difference is the scheduler's. */
+/** Differences below this come from the scheduler. */
 const leastPatienceMs = 30;
 
-/** Before anything is known: a path inside a cluster answers in a few milliseconds, one over a sea in 300. */
+/** Used before anything is known: a path inside a cluster answers in a few milliseconds, one across an ocean in 300. */
 const firstGuessMs = 400;
 
 const longestSlowNameMs = 2000;
 
 /**
- * Answers later than expected are slow names, or what the kernel had to send again on a connection. They say nothing of the path until
- * most of the last ones were late, and then the quickest of them does.
+ * Answers later than expected come from slow names, or from what the kernel had to send again on a connection. They say nothing about the
+ * path until most of the latest were late; then the quickest of the late ones is believed.
  */
 const lateWindow = 16;
 const lateUntilBelieved = 12;
 
-/** A path is no slower than a related one by more than a handshake. */
+/** How many times slower than a related path a path is expected to be at most: it may need a handshake more. */
 const relatedFactor = 4;
 
 /**
- * Creates an estimate that knows nothing. No question waits longer than `maxWaitMs` before it may be sent again. `related` is another
- * path to the same server, if there is one: until more is known, it says what to expect.
+ * Creates an estimate that knows nothing yet. No question waits longer than `maxWaitMs` before it may be sent again. `related` returns the
+ * estimate of another path to the same server, if there is one, which says what to expect until more is known.
  */
 export function createRoundTrip(maxWaitMs: number, related: () => RoundTrip | undefined = () => undefined): RoundTrip {
   let smoothedMs: number | undefined;
   let variationMs = 0;
-  // The last samples: 0 for one that was in time.
+  // The latest samples; 0 stands for one that was not late.
   const lateSamplesMs: number[] = [];
 
   function restart(sampleMs: number): void {

@@ -1,43 +1,44 @@
 /*
- * Since when a flow owes an answer and says nothing, and when that is too long. A slow name is not a dead flow: a flow that has
- * answered before is asked something easy first, and left when it says nothing to that either.
+ * Watches since when a flow has owed an answer and said nothing, and decides when that is too long. A slow name is not a dead flow: a flow
+ * that has answered before is first asked something easy, and left only if it does not answer that either.
  */
 import type { Clock } from "../runtime/clock.ts";
 import type { RoundTrip } from "./round-trip.ts";
 
-/** What is told of a flow. */
+/** What a watch reports about its flow. */
 export interface SilenceEvents {
-  /** It says nothing for longer than the path's round trip allows: ask it something easy. */
+  /** The flow has been silent for longer than the path's round trip allows: ask it something easy. */
   onQuiet(): void;
-  /** It said nothing to that either, or never said anything. */
+  /** The flow did not answer that either, or has never answered anything. */
   onSilent(): void;
 }
 
 /** Watches one flow. */
 export interface SilenceWatch {
-  /** A question left. */
+  /** A question has left. */
   noteSent(): void;
-  /** The flow said something. `isOwing`: it still owes an answer; `isOwn`: it only answered what nodens itself had asked. */
+  /** The flow has answered. `isOwing`: it still owes another answer; `isOwn`: it only answered one of nodens's own questions. */
   noteHeard(isOwing: boolean, isOwn: boolean): void;
-  /** It was connected: what waited for that is owed from now on. */
+  /** The flow is connected: answers to what waited for that are owed from now on. */
   noteOpened(): void;
-  /** Whether it owes an answer and has been left. */
+  /** Whether the flow owes an answer and has been reported silent. */
   isSilent(): boolean;
+  /** Stops watching. */
   close(): void;
 }
 
-/** A timer that is so late says that the process stood still. */
+/** A timer that is later than this shows that the process stood still. */
 const lateMs = 20;
 
-/** A server that is busy for a moment is not gone. Twice as long, for two flows one after the other, is nothing to a client. */
+/** A server that is busy for a moment is not gone. Twice this, for two flows one after the other, is nothing to a client. */
 const leastQuietMs = 60;
 
-/** A flow that answers easy questions and owes another one is asked ever more rarely, up to this. */
+/** A flow that answers easy questions but owes an answer to another is asked less and less often, down to once in this time. */
 const longestQuietMs = 1000;
 
 /** Creates a watch over a flow that owes nothing. */
 export function watchSilence(clock: Clock, roundTrip: RoundTrip, events: SilenceEvents): SilenceWatch {
-  // Questions that were taken back are owed all the same: the flow does not know of it.
+  // Cancelled questions still count as owed: the other side does not know that they were cancelled.
   let owesSinceMs: number | undefined;
   let state: "fine" | "quiet" | "silent" = "fine";
   let hasSpoken = false;
@@ -51,7 +52,7 @@ export function watchSilence(clock: Clock, roundTrip: RoundTrip, events: Silence
     return Math.max(silenceMs, Math.min(longestQuietMs, silenceMs * 2 ** ownAnswers));
   }
 
-  /** One timer for all questions, which looks again when it finds that something came meanwhile. */
+  /** One timer for all questions, which is set again if something came in the meantime. */
   function watch(): void {
     if (owesSinceMs === undefined || state === "silent" || isClosed) return;
     const dueMs = owesSinceMs + allowedMs();
@@ -59,7 +60,7 @@ export function watchSilence(clock: Clock, roundTrip: RoundTrip, events: Silence
     timer?.cancel();
     const cancel = clock.after(Math.max(0, dueMs - clock.nowMs()), () => {
       const wasLate = clock.nowMs() - dueMs > lateMs;
-      // What lies in the socket counts before the timer that is due in the same turn.
+      // What is already in the socket counts before a timer that is due in the same turn.
       clock.afterIo(() => look(wasLate));
     });
     timer = { dueMs, cancel };
@@ -68,7 +69,7 @@ export function watchSilence(clock: Clock, roundTrip: RoundTrip, events: Silence
   function look(wasLate: boolean): void {
     timer = undefined;
     if (isClosed || owesSinceMs === undefined) return;
-    // While nobody looked, nobody was silent.
+    // While the process stood still it could not have heard anything.
     if (wasLate) owesSinceMs = clock.nowMs();
     if (clock.nowMs() < owesSinceMs + allowedMs()) {
       watch();

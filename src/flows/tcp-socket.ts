@@ -1,6 +1,6 @@
 /*
- * A TCP connection that carries whole messages (RFC 1035 §4.2.2). It is always read, also when nobody waits: a server without a
- * write deadline would block on us.
+ * A TCP connection that carries whole messages (RFC 1035 §4.2.2). It is always read, even if nothing is awaited: a server without a write
+ * deadline would otherwise block on nodens.
  */
 import { connect } from "node:net";
 import type { ServerAddress } from "../runtime/server-address.ts";
@@ -8,7 +8,7 @@ import { createFrameReader, frameMessage } from "../wire/framing.ts";
 import type { FlowSocket, SocketEvents } from "./flow-socket.ts";
 import { type LossReason, lossReasonOf } from "./loss-reason.ts";
 
-/** Opens a connection. */
+/** Opens a connection. Never throws. Each message that it hands out is a new array. */
 export function openTcpSocket(server: ServerAddress, events: SocketEvents): FlowSocket {
   const frames = createFrameReader();
   const socket = connect({ host: server.host, port: server.port, noDelay: true, keepAlive: true });
@@ -17,7 +17,7 @@ export function openTcpSocket(server: ServerAddress, events: SocketEvents): Flow
   socket.on("connect", () => events.onOpen());
   socket.on("data", (chunk: Buffer) => {
     frames.push(chunk, (message) => {
-      // The message is the reader's; what a reply is made of must last.
+      // The message belongs to the frame reader, which will reuse it; a reply has to last.
       events.onMessage(new Uint8Array(message));
       return !isClosed;
     });

@@ -1,6 +1,6 @@
 /*
  * A connected UDP socket: the kernel delivers only what comes from the server's address and port, and reports a closed port at
- * once. Its own port is random, and it is kept: a port per query is a flow per query.
+ * once. Its own port is random and stays the same: a port per query would be a flow per query.
  */
 import { createSocket } from "node:dgram";
 import { isIPv6 } from "node:net";
@@ -8,7 +8,7 @@ import type { ServerAddress } from "../runtime/server-address.ts";
 import type { FlowSocket, SocketEvents } from "./flow-socket.ts";
 import { type LossReason, lossReasonOf } from "./loss-reason.ts";
 
-/** Opens and connects a socket. */
+/** Opens and connects a socket. Never throws. Messages sent before it is connected are kept until then. */
 export function openUdpSocket(server: ServerAddress, events: SocketEvents): FlowSocket {
   const socket = createSocket(isIPv6(server.host) ? "udp6" : "udp4");
   let unsent: (() => void)[] | undefined = [];
@@ -42,7 +42,7 @@ export function openUdpSocket(server: ServerAddress, events: SocketEvents): Flow
         if (isClosed) return;
         socket.send(message, (error) => {
           if (error === null || isClosed) return;
-          // A full buffer or a firewall's refusal is about this packet; that nobody listens, about the flow.
+          // A full buffer or a firewall's refusal concerns this packet only; a closed port concerns the flow.
           const reason = lossReasonOf(error);
           if (reason === "exhausted" || reason === "unreachable") onFailed(reason);
           else end(reason);

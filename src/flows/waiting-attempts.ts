@@ -1,5 +1,5 @@
 /*
- * The attempts that wait for a reply on one flow, by ID: the place where a reply is matched to its question, or to none.
+ * The attempts that wait for a reply on one flow, by ID. Here a reply is matched to its question, or to none.
  */
 import { HeaderOffset, headerSizeBytes } from "../wire/header.ts";
 import { readU16, writeU16 } from "../wire/octets.ts";
@@ -8,45 +8,45 @@ import { readHeard } from "./heard-reply.ts";
 import type { LossReason } from "./loss-reason.ts";
 import { pickQueryId } from "./query-id.ts";
 
-/** What became of a packet: it answered an attempt, or why it answered none. */
+/** What became of a packet: "answered" if it answered an attempt, otherwise why it did not. */
 export type MatchResult = "answered" | "malformed" | "unknown-id" | "wrong-question" | "late";
 
-/** The most attempts that wait on one flow. Half of the ID space stays free, so that an ID cannot be foreseen. */
+/** The most attempts that may wait on one flow. Half of the ID space stays free, so that an ID cannot be predicted. */
 export const maxWaitingAttempts = 32_768;
 
-/** So many IDs are remembered whose question is over. Few of 65,536, so that a guesser gains next to nothing. */
+/** How many IDs of past questions are remembered: few out of 65,536, so that somebody guessing gains next to nothing. */
 const maxPastIds = 1024;
 
-/** An attempt on its flow. */
+/** An attempt that waits on its flow. */
 export interface Waiting {
   readonly attempt: Attempt;
   readonly sentAtMs: number;
-  /** 1 for the flow's first, and so on. */
+  /** 1 for the flow's first attempt, 2 for the second, and so on. */
   readonly order: number;
 }
 
 /** Attempts by ID, in the order in which they were sent. */
 export interface WaitingAttempts {
-  /** Gives the attempt an ID that is open nowhere else on this flow. Returns its packet, and the cancellation. */
+  /** Gives the attempt an ID that is not open on this flow. Returns a new packet with that ID, and how to cancel the attempt. */
   add(attempt: Attempt, nowMs: number): { packet: Uint8Array; waiting: Waiting; cancel: Cancel };
   /**
-   * Hands what was heard to the attempt with its ID. Anything that is not about its question changes nothing: the right reply may
-   * still come. `onMatch` is told of the attempt first. The packet then belongs to the attempt.
+   * Hands a packet to the attempt with its ID, to which it then belongs; `onMatch` is called first. A packet that is not about the
+   * attempt's question changes nothing, since the right reply may still come.
    */
   match(packet: Uint8Array, onMatch: (waiting: Waiting) => void): MatchResult;
-  /** Takes one out and reports it lost. */
+  /** Removes one attempt and reports it lost. Does nothing if it no longer waits. */
   lose(waiting: Waiting, reason: LossReason): void;
-  /** Takes everything out and reports it lost. */
+  /** Removes every attempt and reports it lost. */
   loseAll(reason: LossReason): void;
-  /** Those that wait now, in their order: a copy. */
+  /** A new array of the attempts that wait now, in the order in which they were sent. */
   all(): Waiting[];
   count(): number;
 }
 
-/** Creates an empty set. `onEmpty` is called whenever the last attempt has left. */
+/** Creates an empty set. `onEmpty` is called whenever the last attempt has been removed. */
 export function createWaitingAttempts(onEmpty: () => void): WaitingAttempts {
   const byId = new Map<number, Waiting>();
-  // IDs of questions that are over, the oldest first. Their replies are late, or came twice: no sign of guessing.
+  // IDs of past questions, the oldest first. Replies to those are late, or duplicates, and not a sign of guessing.
   const past = new Set<number>();
   let sent = 0;
 
@@ -66,7 +66,7 @@ export function createWaitingAttempts(onEmpty: () => void): WaitingAttempts {
   }
 
   function removeIf(id: number, waiting: Waiting): boolean {
-    // The ID may be somebody else's by now.
+    // The ID may belong to another attempt by now.
     if (byId.get(id) !== waiting) return false;
     remove(id);
     return true;
@@ -102,7 +102,7 @@ export function createWaitingAttempts(onEmpty: () => void): WaitingAttempts {
     },
     loseAll(reason) {
       if (byId.size === 0) return;
-      // One loss may take back attempts that are still to come: those are gone from the map when their turn would be.
+      // One loss may cancel attempts that are yet to be reported: those are gone from the map by then.
       for (const [id, { attempt }] of byId) {
         byId.delete(id);
         attempt.onLost(reason);
