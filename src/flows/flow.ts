@@ -62,7 +62,7 @@ export interface Flow {
   readonly openedAtMs: number;
   /** Whether clients' questions are safe on it: it has answered, nothing suggests that it no longer does, and it accepts more. */
   isGood(): boolean;
-  /** Whether it owes answers, says nothing, and has been left. */
+  /** Whether `onSilent` was reported and nothing has come since. */
   isSilent(): boolean;
   /** Whether it may be given more questions: it is neither retiring, nor gone, nor full. */
   isAccepting(): boolean;

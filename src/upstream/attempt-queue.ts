@@ -1,17 +1,17 @@
 /*
- * Attempts for which no flow has room yet. They wait here, where they can still go to any flow.
+ * Attempts that no flow has room for yet. They wait here, where they can still go to any flow.
  */
 import type { Attempt, Cancel } from "../flows/attempt.ts";
 import type { LossReason } from "../flows/loss-reason.ts";
 
-/** Waiting attempts, the first come the first. */
+/** Waiting attempts, first come, first served. */
 export interface AttemptQueue {
   isEmpty(): boolean;
-  /** Adds one. It is taken back wherever it is by then. */
+  /** Adds an attempt. Cancelling works wherever the attempt is by then, in the queue or on a flow. */
   add(attempt: Attempt): Cancel;
-  /** Sends them while `send` takes them: it returns undefined when there is no room. */
+  /** Sends attempts as long as `send` takes them; it returns undefined when there is no room. */
   sendWith(send: (attempt: Attempt) => Cancel | undefined): void;
-  /** Reports all that wait now lost: neither those that a loss takes back, nor those that it makes come again. */
+  /** Reports lost all attempts that wait now, except those that an earlier loss cancels; attempts added meanwhile stay. */
   loseAll(reason: LossReason): void;
 }
 
@@ -30,7 +30,7 @@ export function createAttemptQueue(): AttemptQueue {
         queue.delete(queued);
         const cancel = send(queued.attempt);
         if (cancel === undefined) {
-          // Back to its place: the others have been behind it.
+          // Back to its place, ahead of the others.
           const others = [...queue];
           queue.clear();
           for (const each of [queued, ...others]) queue.add(each);

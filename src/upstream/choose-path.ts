@@ -1,31 +1,31 @@
 /*
- * Where a question goes: which server, over what, on which flow. The first choice follows the order of the servers; every later one
- * follows what has answered since.
+ * Where a question goes: to which server, over which transport, on which flow. The first choice follows the order of the servers; every
+ * later one follows what has answered since.
  */
 import type { Flow } from "../flows/flow.ts";
 import type { Path, Server } from "./server.ts";
 import { type Transport, transportNames, transports } from "./transport.ts";
 
-/** A way for a question: a path, and a flow of it if one is proven. */
+/** Where a question may go: a path, and one of its flows if a proven one was chosen. */
 export interface Target {
   readonly server: Server;
   readonly path: Path;
   readonly flow?: Flow;
 }
 
-/** The path for a question's first send, or undefined without servers. */
+/** The path for a question's first send, or undefined if there are no servers. */
 export function firstTarget(servers: readonly Server[], primary: Transport): Target | undefined {
   const [server] = servers.toSorted((a, b) => reluctance(a, primary) - reluctance(b, primary));
   return server === undefined ? undefined : { server, path: usablePath(server, primary) };
 }
 
-/** How unlikely it is that a server answers. Equal ones stay in their order. */
+/** How unlikely it is that a server answers: lower is better. Equals keep their order. */
 function reluctance({ health, paths }: Server, primary: Transport): number {
   const isTroubled = paths[primary].isTroubled() && paths[transports[primary].other].goodFlows().length === 0;
   return (health.isUp() ? 0 : 4) + (health.isRefusing() ? 2 : 0) + (isTroubled ? 1 : 0);
 }
 
-/** The path over the transport that is wanted, or over the other one where that does not work. It is tried on all the same. */
+/** The path over the primary transport, or over the other one if the primary does not work; that is then tried again in the background. */
 export function usablePath(server: Server, primary: Transport): Path {
   const wanted = server.paths[primary];
   const other = server.paths[transports[primary].other];
@@ -35,18 +35,22 @@ export function usablePath(server: Server, primary: Transport): Path {
   return isOtherBetter ? other : wanted;
 }
 
-/** What a question that is sent again has behind it. */
+/** Where a question has been sent before. */
 export interface SentBefore {
   readonly flows: ReadonlySet<Flow>;
   readonly servers: ReadonlySet<Server>;
+  /** Over which it was sent. */
   readonly transports: ReadonlySet<Transport>;
-  /** Packets are being lost. */
+  /** Whether packets are being lost. */
   readonly isLossy: boolean;
-  /** The first send: who has answered since is the surest. */
+  /** When it was first sent: what has answered since is the surest to answer. */
   readonly sinceMs: number;
 }
 
-/** The best proven flow for a question that is sent again: at best one that has answered since it was first sent. */
+/**
+ * The best proven flow for a question that is sent again, preferably one that has answered since the question was first sent. Never one that
+ * it was sent on before; undefined if there is none.
+ */
 export function nextTarget(servers: readonly Server[], primary: Transport, before: SentBefore): Target | undefined {
   const targets = servers.flatMap((server) =>
     transportNames.flatMap((name) => {
@@ -76,7 +80,7 @@ export function isFresh(flow: Flow, before: SentBefore): boolean {
   return flow.lastHeardAtMs() > before.sinceMs;
 }
 
-/** The server to ask for a second opinion: one that was not asked yet, the one most likely to answer first. */
+/** The server to ask for a second opinion: the most likely to answer of those not asked yet; undefined if all were. */
 export function otherServer(servers: readonly Server[], asked: ReadonlySet<Server>): Server | undefined {
   const others = servers.filter((server) => !asked.has(server));
   return others.find(({ health }) => health.isUp() && !health.isRefusing()) ?? others[0];

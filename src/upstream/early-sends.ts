@@ -1,25 +1,25 @@
 /*
- * The budget for asking again early: a question whose flow goes on answering others may be lost, or its name may be slow. Sending
- * it again helps against loss and only adds load to a slow server. So a share of the questions may, and what helped is free. That
- * they help is also how loss is told from slowness.
+ * The budget for asking again early: a question whose flow goes on answering others may be lost, or its name may be slow. Sending it again
+ * helps if it was lost, and only adds load to a server that is slow. So only a share of the questions may be sent again early, and a send
+ * that helped costs nothing. That early sends help is also how nodens tells loss from slowness.
  */
 
-/** A token bucket that questions fill. */
+/** A token bucket that is filled by questions. */
 export interface EarlySends {
   /** A question was asked for the first time. */
   noteQuestion(): void;
-  /** Takes one early send out of the budget, if it has room. */
+  /** Takes one early send out of the budget, or returns false if there is none left. */
   take(): boolean;
-  /** An early send was answered before the first: the `sends` that its question took are given back. */
+  /** An early send was answered before the first send was: the `sends` that the question took from the budget are given back. */
   noteHelped(sends: number): void;
-  /** Whether most of the latest early sends helped: packets are being lost, and names are not merely slow. */
+  /** Whether most of the latest early sends helped: packets are being lost, rather than names being slow. */
   areHelping(): boolean;
 }
 
-/** One early send for so many questions, when none of them helps. */
+/** How many questions pay for one early send that does not help. */
 const questionsPerSend = 5;
 
-/** So many may come at once. */
+/** How many early sends may come at once. */
 const burst = 20;
 
 /** How much the latest early send counts in the share of those that helped. */

@@ -1,32 +1,32 @@
 /*
- * Whether a server may be asked with what no client asked for: OPT and AD (RFC 6891 §7, RFC 8906). There are servers that answer
- * an error to it, and middleboxes that swallow it. Both get plain questions for a while.
+ * Whether questions to a server may carry what no client asked for: OPT and AD (RFC 6891 §7, RFC 8906). Some servers answer with an error to
+ * it, and some middleboxes swallow it. Both get plain questions for a while.
  */
 import type { Clock } from "../runtime/clock.ts";
 
-/** What is known of one server. */
+/** What is known about one server's EDNS. */
 export interface EdnsMemory {
   /** Whether the next question may carry OPT and AD. */
   mayUse(): boolean;
-  /** Whether a question with OPT was ever answered, as far as that still counts. */
+  /** Whether a question with OPT has been answered since OPT was last given up. */
   hasWorked(): boolean;
   /** A question with OPT was answered. */
   noteWorked(): void;
-  /** A question was answered plain that had not been answered with OPT. */
+  /** A plain question was answered after the same question with OPT was not. */
   notePlainHelped(): void;
 }
 
 /**
- * How long a server is asked plainly before OPT is tried on it again: it, or what is in front of it, may have been renewed. The
- * first time is short, for it may have been chance; it doubles.
+ * How long a server gets plain questions before OPT is tried again: the server, or what is in front of it, may have been upgraded. Short the
+ * first time, since it may have been chance; then the time doubles.
  */
 const firstPlainMs = 60_000;
 const longestPlainMs = 600_000;
 
-/** So often plain must have helped where OPT had worked before: one packet may be lost, one name may be odd. */
+/** How often plain questions must help where OPT has worked before: one packet may be lost, one name may be odd. */
 const helpedUntilPlain = 2;
 
-/** Creates a memory of nothing. `onDropped` is told whenever OPT is given up. */
+/** Creates an empty memory. `onDropped` is called whenever OPT is given up. */
 export function createEdnsMemory(clock: Clock, onDropped: () => void): EdnsMemory {
   let hasWorked = false;
   let helped = 0;
@@ -49,7 +49,7 @@ export function createEdnsMemory(clock: Clock, onDropped: () => void): EdnsMemor
       plainUntilMs = clock.nowMs() + plainForMs;
       plainForMs = Math.min(2 * plainForMs, longestPlainMs);
       helped = 0;
-      // Once the time is over, a single failure will do again.
+      // Once that time is over, a single failure is enough again.
       hasWorked = false;
       onDropped();
     },

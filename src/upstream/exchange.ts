@@ -1,16 +1,18 @@
 /*
- * One question, asked until it is answered: which server, over what, when again, and when it is enough.
+ * One question, asked until it is answered: which server is asked, over which transport, when again, and when to stop.
  *
- *   - at most `maxSends` packets leave for it, over all transports and servers (RFC 9520 §3.1);
- *   - a flow that owes answers and is silent is left at once, for another that is proven; the first may still answer. The last
- *     send waits a moment for a flow that has answered since;
- *   - a flow that goes on answering others is not left: a slow name waits, unless later questions overtake it and the budget for
- *     early sends has room;
- *   - where such early sends help, packets are being lost: what is sent again goes over a connection then, which the kernel repairs;
- *   - a lost connection or a closed port: sent again at once elsewhere, after a moment where there is no elsewhere;
- *   - truncated, or cut: over a transport that does not cut, if one works. A guessed-at socket: over the other;
- *   - an error that EDNS may have caused: once more plainly, to the same server (RFC 6891 §7);
- *   - a refusal, or a reply that is not an answer: a second opinion, for it may be the server's own trouble; then it stands.
+ *   - at most `maxSends` packets leave for a question, over all transports and servers (RFC 9520 §3.1);
+ *   - a flow that owes answers and is silent is left at once for another that is proven; the first may still answer. The last send waits
+ *     a moment for a flow that has answered since;
+ *   - a flow that goes on answering others is not left: a slow name waits, unless later questions overtake it and the budget for early
+ *     sends has room;
+ *   - where such early sends help, packets are being lost: the question is sent again over the other transport, and the last time over a
+ *     connection, which the kernel repairs;
+ *   - after a lost connection or a closed port, the question is sent again elsewhere at once, or after a moment if there is nowhere else;
+ *   - after a reply that was truncated or cut off, it is sent over a transport that does not truncate, if one works; if somebody is
+ *     guessing at a socket, over the other transport;
+ *   - after an error that EDNS may have caused, it is sent once more, plain, to the same server (RFC 6891 §7);
+ *   - a refusal, or a reply that is not an answer, gets a second opinion, since the trouble may be the server's own; then it stands.
  */
 import type { Clock } from "../runtime/clock.ts";
 import { Rcode } from "../wire/codes.ts";
@@ -33,37 +35,37 @@ export type ExchangeResult = { readonly reply: Reply } | { readonly failure: Los
 /** Limits of an exchange (settings: upstream). */
 export interface ExchangeLimits {
   readonly maxSends: number;
-  /** When the whole exchange is given up. */
+  /** How long until the whole exchange is given up. */
   readonly deadlineMs: number;
 }
 
-/** What an exchange needs beside its question. */
+/** What an exchange needs besides its question. */
 export interface ExchangeParts {
-  /** In their order of preference. */
+  /** In order of preference. */
   readonly servers: readonly Server[];
-  /** Over what they are asked first. */
+  /** The transport over which they are asked first. */
   readonly transport: Transport;
   readonly limits: ExchangeLimits;
   readonly earlySends: EarlySends;
   readonly clock: Clock;
 }
 
-/** With only one server there is no use in asking again in the same millisecond. */
+/** With only one server, it is no use asking again in the same millisecond. */
 const sameServerPauseMs = 150;
 
-/** So long the last send waits for a flow that has answered since the first. */
+/** How long the last send waits for a flow that has answered since the first send. */
 const freshFlowMs = 800;
 
-/** A client that is told of truncation asks again over TCP by itself: better than to wait for a connection that may be blocked. */
+/** A client that is told of the truncation asks again over TCP by itself, which is better than waiting for a connection that may be blocked. */
 const untruncatedMs = 1000;
 
-/** Answers change places by this much where everybody is busy. */
+/** Answers may be out of order by this much when everything is busy. */
 const leastEarlyMs = 100;
 
-/** A name may take so long without anybody's doubting the flow that it was asked on. */
+/** A name may take this long before the flow that it was asked on is doubted. */
 const leastDoubtMs = 600;
 
-/** A timer that is so late says that the process stood still. */
+/** A timer that is later than this shows that the process stood still. */
 const lateMs = 20;
 
 interface Sending {
@@ -75,7 +77,7 @@ interface Sending {
   order: number;
   sentAtMs: number;
   isOpen: boolean;
-  /** It would have been sent again early, had the budget had room. */
+  /** Whether it would have been sent again early if the budget had had room. */
   wasRefusedBudget: boolean;
 }
 
@@ -84,9 +86,9 @@ interface Exchange extends ExchangeParts {
   readonly startedAtMs: number;
   readonly cancels: Set<Cancel>;
   readonly sendings: Sending[];
-  /** Those that left. */
+  /** How many left. */
   sends: number;
-  /** Those for which there was no flow at all. */
+  /** How many were lost because there was no flow at all. */
   unsent: number;
   refusals: number;
   /** The server that did not take the question as it was. */
@@ -99,7 +101,7 @@ interface Exchange extends ExchangeParts {
   resolve(result: ExchangeResult): void;
 }
 
-/** Asks. Never rejects, and takes at most `deadlineMs`. */
+/** Asks a question. Never rejects, and takes at most `deadlineMs`. Without servers, the failure is "stopped". */
 export function exchange(question: Question, parts: ExchangeParts): Promise<ExchangeResult> {
   return new Promise((resolve) => {
     const first = firstTarget(parts.servers, parts.transport);
@@ -147,7 +149,7 @@ function finishWithWhatThereIs(asked: Exchange): void {
   finish(asked, asked.fallback === undefined ? { failure: asked.lastFailure } : { reply: asked.fallback });
 }
 
-/** Whether one more may leave. If not, and nothing is awaited any more, the exchange ends. */
+/** Whether one more send may leave. If not, and nothing is awaited any more, the exchange ends. */
 function maySend(asked: Exchange): boolean {
   if (asked.isDone) return false;
   if (asked.sends < asked.limits.maxSends) return true;
@@ -199,7 +201,7 @@ function watch(asked: Exchange, sending: Sending, delayMs: number): void {
   const cancel = clock.after(delayMs, () => {
     asked.cancels.delete(cancel);
     const wasLate = clock.nowMs() - dueMs > lateMs;
-    // What lies in the sockets counts before a timer that is due in the same turn.
+    // What is already in the sockets counts before a timer that is due in the same turn.
     clock.afterIo(() => {
       if (asked.isDone || !sending.isOpen) return;
       if (wasLate) watch(asked, sending, delayMs);
@@ -214,7 +216,7 @@ function onOverdue(asked: Exchange, sending: Sending): void {
   const { flow, path, server } = sending;
   const waitedMs = clock.nowMs() - sending.sentAtMs;
   const slowNameMs = path.roundTrip.slowNameMs() * 2 ** (asked.sends - 1);
-  // The flow's own watch decides about silence, for all that it owes.
+  // The flow's own watch decides about silence, for all the answers that it owes.
   if (flow === undefined || flow.isSilent() || hasLater(asked, sending)) return;
   if (waitedMs >= slowNameMs) {
     server.counters.losses.timeout += 1;
@@ -229,7 +231,7 @@ function onOverdue(asked: Exchange, sending: Sending): void {
   watch(asked, sending, Math.max(1, Math.min(patienceMs, slowNameMs - waitedMs)));
 }
 
-/** Sends once more out of the budget, if there is a flow to take; one is made ready if there is not. */
+/** Sends once more out of the budget, if there is a flow for it; if there is none, one is opened for later. */
 function sendEarly(asked: Exchange, sending: Sending): boolean {
   const { counters } = sending.server;
   const target = surestTarget(asked, false);
@@ -248,7 +250,7 @@ function sendEarly(asked: Exchange, sending: Sending): boolean {
   return true;
 }
 
-/** Whether it would be the last send, over what has lost all those before: it had better wait for the other transport. */
+/** Whether this would be the last send, over the transport that lost all those before it: then it waits for the other transport. */
 function isLastOfItsKind({ sends, sendings, limits, earlySends }: Exchange, { server, path }: Target): boolean {
   const other = server.paths[transports[path.transport].other];
   const isLast = sends === limits.maxSends - 1 && sendings.every((each) => each.path.transport === path.transport);
@@ -256,8 +258,8 @@ function isLastOfItsKind({ sends, sendings, limits, earlySends }: Exchange, { se
 }
 
 /**
- * Whether the flow answered only questions of nodens's own since, and that for so long that the question may be lost. Where packets are
- * being lost that is soon; elsewhere it is rather the name that is slow.
+ * Whether the flow has since answered only nodens's own questions, and for so long that this question may be lost. While packets are
+ * being lost that is soon; otherwise the name is more likely slow.
  */
 function isDoubtful({ earlySends }: Exchange, { path, sentAtMs }: Sending, flow: Flow, waitedMs: number): boolean {
   const isAlive = flow.lastHeardAtMs() > sentAtMs && flow.lastAnsweredAtMs() <= sentAtMs;
@@ -265,7 +267,7 @@ function isDoubtful({ earlySends }: Exchange, { path, sentAtMs }: Sending, flow:
   return isAlive && waitedMs >= doubtMs;
 }
 
-/** Whether the question was sent once more since: then that one is watched. */
+/** Whether the question has been sent again since; then the later sending is the one that is watched. */
 function hasLater({ sendings }: Exchange, sending: Sending): boolean {
   return sendings.indexOf(sending) < sendings.length - 1;
 }
@@ -273,12 +275,12 @@ function hasLater({ sendings }: Exchange, sending: Sending): boolean {
 function onSilent(asked: Exchange, sending: Sending): void {
   if (asked.isDone) return;
   if (isAwaitedElsewhere(asked, sending)) {
-    // Where packets are being lost, what is awaited on the other flow is rather lost as well.
+    // While packets are being lost, what is awaited on the other flow has probably been lost as well.
     if (asked.earlySends.areHelping() && asked.sends < asked.limits.maxSends) sendEarly(asked, sending);
     return;
   }
   asked.lastFailure = "timeout";
-  // On a connection the first in line may be what holds it up; what is lost on a socket is not sent again by the kernel.
+  // On a connection, the question at the head of the line may hold up the rest; on a socket, the kernel does not repair losses.
   sending.server.paths[transports[sending.path.transport].other].want();
   sendAgain(asked);
 }
@@ -298,14 +300,14 @@ function onLost(asked: Exchange, sending: Sending, reason: LossReason): void {
   }
   if (isAwaitedElsewhere(asked, sending)) return;
   if (sending.flow === undefined) asked.unsent += 1;
-  // A truncated reply is at hand, and it says what the client can do.
+  // There is a truncated reply, which tells the client what to do.
   if (asked.fallback !== undefined && asked.refusals === 0 && asked.sendings.length > 1) finishWithWhatThereIs(asked);
   else if (reason === "forgery" && maySend(asked)) {
     send(asked, { server: sending.server, path: sending.server.paths[transports[sending.path.transport].other] });
   } else sendAgain(asked);
 }
 
-/** Sends once more on the best flow there is, or as soon as there is one. */
+/** Sends once more on the best flow, or as soon as there is one. */
 function sendAgain(asked: Exchange): void {
   if (!maySend(asked)) return;
   const isLast = asked.sends === asked.limits.maxSends - 1;
@@ -327,7 +329,7 @@ function surestTarget(asked: Exchange, mustBeFresh: boolean): Target | undefined
   return target?.flow === undefined || (mustBeFresh && !isFresh(target.flow, before)) ? undefined : target;
 }
 
-/** Waits for a flow to be proven, and takes whatever there is if none is in time. */
+/** Waits for a flow to be proven, and takes whatever there is if none is proven in time. */
 function hold(asked: Exchange, isLast: boolean): void {
   if (asked.cancelHold !== undefined) return;
   const { servers, transport, clock, sendings } = asked;
@@ -413,7 +415,7 @@ function sameFlow({ server, path, flow }: Sending): Target {
   return flow?.isGood() === true ? { server, path, flow } : { server, path };
 }
 
-/** Over the transport that does not cut, unless that is known not to work: then the client is told at once. */
+/** Sends over the transport that does not truncate, unless that is known not to work; then the client gets the truncated reply at once. */
 function sendUntruncated(asked: Exchange, { server, path }: Sending): void {
   const whole = server.paths[transports[path.transport].other];
   if (whole.isFailed() || whole.isTroubled()) {
@@ -430,7 +432,7 @@ function onRefusal(asked: Exchange, { server, path, isPlain }: Sending, reply: R
   server.health.noteVerdict(true);
   asked.refusals += 1;
   if (reply === undefined) asked.lastFailure = "unusable";
-  // What is about EDNS says less than what is not.
+  // A reply about EDNS says less than one about the name.
   else if (asked.fallback === undefined || isAboutForm(asked.fallback)) asked.fallback = reply;
   if (asked.sendings.some(({ isOpen }) => isOpen)) return;
   const next = otherServer(asked.servers, new Set(asked.sendings.map((each) => each.server)));
@@ -446,7 +448,7 @@ function onRefusal(asked: Exchange, { server, path, isPlain }: Sending, reply: R
   }
 }
 
-/** What the only server there is would say again: the question's form does not change, nor does a delegation. */
+/** Whether the only server would say the same again: neither the question's form nor a delegation would change. */
 function standsAlone(reply: Reply, wasPlain: boolean): boolean {
   return (wasPlain && isAboutForm(reply)) || reply.rcode === Rcode.NOERROR;
 }

@@ -1,26 +1,27 @@
 /*
- * How many questions one flow may owe at once. A server that ends connections with questions unread is given fewer, until it no
- * longer does (slow start).
+ * How many answers a flow may owe at once. A server that closes connections with questions unread is given fewer questions, until it no
+ * longer does that (slow start).
  */
 import type { Clock } from "../runtime/clock.ts";
 import type { Flow, FlowEnd } from "../flows/flow.ts";
 
-/** The depth that a server bears. */
+/** The depth that a server tolerates. */
 export interface FlowDepth {
-  /** Whether one more may be sent on the flow now. */
+  /** Whether one more question may be sent on the flow now. */
   hasRoom(flow: Flow): boolean;
-  /** The flow answered. */
+  /** The flow has answered. */
   noteHeard(flow: Flow): void;
+  /** The flow has ended. */
   noteEnd(flow: Flow, end: FlowEnd): void;
 }
 
 /**
- * A server that is known to end connections early mostly does so right after an answer: it is given so long before the next
- * query is risked on that connection, for a query may be lost only so often.
+ * A server that closes connections early mostly does so right after an answer. It is given this long before the next query is risked on the
+ * connection, since a query may be lost only a few times.
  */
 const settleMs = 5;
 
-/** Creates a depth of `max`. `onRoom` is told when a flow may be used again. */
+/** Creates a depth of `max()`, which may change. `onRoom` is called when a flow may be used again. */
 export function createFlowDepth(max: () => number, clock: Clock, onRoom: () => void): FlowDepth {
   const settling = new Set<Flow>();
   let depth = max();

@@ -1,10 +1,10 @@
 /*
- * The few flows of one path: a transport to a server. Questions of clients go on flows that have been proven; new flows are
- * opened and proven in the background, by a question of nodens's own. Only when nothing is proven does a client's question try
- * its luck on the flow that is being opened.
+ * The few flows of one path, which is a transport to a server. Clients' questions go on flows that have been proven; new flows are opened and
+ * proven in the background, by one of nodens's own questions. Only when no flow is proven does a client's question try its luck on one that is
+ * being opened.
  *
- * A kube-proxy pins a flow to one kube-dns pod for its life. So a silent flow says nothing of the others to the same address, and
- * flows retire by age, with jitter, the new one before the old one.
+ * kube-proxy pins a flow to one kube-dns pod for life. So a silent flow says nothing about the others to the same address, and flows retire
+ * by age, with jitter, each only once its successor is proven.
  */
 import type { Clock } from "../runtime/clock.ts";
 import type { ServerAddress } from "../runtime/server-address.ts";
@@ -40,47 +40,48 @@ export interface FlowPoolOptions {
   readonly roundTrip: RoundTrip;
   readonly edns: EdnsMemory;
   readonly probeQuestion: Question;
-  /** Whether it is tried again in the background also when nobody asks. */
+  /** Whether the path is tried again in the background even if nobody asks. */
   readonly isKept: boolean;
-  /** Something came that answers a question. */
+  /** Called when something came that answers a question. */
   onHeard(): void;
-  /** Nothing works here, as far as is known. */
+  /** Called when nothing works on this path any more, as far as is known. */
   onFailed(): void;
 }
 
 /** The flows of one path. */
 export interface FlowPool {
-  /** Proven flows with room, those that are used next first. */
+  /** Proven flows with room, in the order in which they are used. A new array. */
   goodFlows(): Flow[];
-  /** Sends on a good flow, or as soon as one has room; on any other when none is proven. */
+  /** Sends on a proven flow, at once or when one has room; if none is proven, on any other. */
   send(attempt: Attempt): Cancel;
-  /** Sends on this flow of the pool, whatever is known of it. */
+  /** Sends on this flow of the pool, whatever is known about it. */
   sendOn(flow: Flow, attempt: Attempt): Cancel;
   /** Whether nothing works here, as far as is known. */
   isFailed(): boolean;
-  /** Whether something went wrong since a flow was last proven, and none is. */
+  /** Whether no flow is proven and something has gone wrong since one last was. */
   isTroubled(): boolean;
   /** Opens and proves one more flow, if there may be more. */
   addFlow(): void;
   /**
-   * A question got no answer on this flow, which went on answering questions of nodens's own, and was answered at once on another:
-   * the flow is left.
+   * Leaves this flow: a question got no answer on it, though it went on answering nodens's own questions, and was answered at once on
+   * another flow.
    */
   doubt(flow: Flow): void;
-  /** Somebody would like to use it: flows are proven in the background where too few are. */
+  /** Somebody would like to use this path: has flows proven in the background if too few are. */
   want(): void;
-  /** Asks a question of nodens's own. Whether anything came. */
+  /** Asks one of nodens's own questions. Resolves with whether anything came; never rejects. */
   probe(): Promise<boolean>;
+  /** Closes every flow; what waits is lost with "stopped". */
   close(): void;
 }
 
-/** A flow that has answered so often is busy: the loss of it is better not waited out, so another one is held proven. */
+/** A flow with this many answers is busy. Losing it should not cost a wait, so that a second flow is kept proven. */
 const busyAnswers = 4;
 
-/** Beyond the bound, for as long as flows are being proven. */
+/** How many flows there may be beyond the bound while some are being proven. */
 const flowsOnTrial = 2;
 
-/** So long after the last question a path that nobody needs is still tried. */
+/** How long after the last question a path is still tried. */
 const demandMs = 10_000;
 
 /** Creates a pool without flows. */
@@ -133,13 +134,13 @@ export function createFlowPool(options: FlowPoolOptions): FlowPool {
 
 interface Pool extends FlowPoolOptions {
   readonly flows: FlowSet;
-  /** What waits for room. */
+  /** Attempts that wait for room. */
   readonly queue: AttemptQueue;
   readonly opening: FlowOpening;
   readonly depth: FlowDepth;
-  /** Questions of nodens's own that are under way. */
+  /** Proofs that are under way. */
   readonly proofs: Map<Flow, Cancel>;
-  /** Flows whose failure to be proven was counted. */
+  /** Flows that were never proven and whose failure has been counted. */
   readonly failed: WeakSet<Flow>;
   isClosed: boolean;
   demandedAtMs: number;
@@ -147,7 +148,7 @@ interface Pool extends FlowPoolOptions {
   cancelRetry: Cancel | undefined;
 }
 
-/** The least loaded first; of equals the one that was used longest ago, so that they take turns. */
+/** The least loaded first; of equals, the least recently used, so that they take turns. */
 function goodFlows({ flows, depth }: Pool): Flow[] {
   return flows
     .good()
@@ -162,7 +163,7 @@ function send(pool: Pool, attempt: Attempt): Cancel {
   return cancel ?? pool.queue.add(attempt);
 }
 
-/** Undefined when all are full. */
+/** Sends now. Undefined if every flow is full. */
 function sendNow(pool: Pool, attempt: Attempt): Cancel | undefined {
   const { flows, depth, limits } = pool;
   const [best] = goodFlows(pool);
@@ -196,7 +197,7 @@ function sendQueued(pool: Pool): void {
   if (!pool.isClosed) pool.queue.sendWith((attempt) => sendNow(pool, attempt));
 }
 
-/** Opens a flow, unless too many have failed just now. */
+/** Opens a flow, unless too many have just failed. */
 function open(pool: Pool): Flow | undefined {
   if (pool.isClosed || !pool.opening.mayOpen()) return undefined;
   makeRoom(pool);
@@ -212,7 +213,7 @@ function open(pool: Pool): Flow | undefined {
   return flow;
 }
 
-/** Silent flows that wait for nothing but a miracle make room for new ones. */
+/** Leaves silent flows that are no longer being proven and, if there are too many flows, the oldest silent one. */
 function makeRoom({ flows, proofs, limits }: Pool): void {
   const isCrowded = flows.size() >= limits.maxFlows + flowsOnTrial;
   for (const flow of flows.silent()) if (!proofs.has(flow)) flows.leave(flow);
@@ -220,7 +221,7 @@ function makeRoom({ flows, proofs, limits }: Pool): void {
   if (isCrowded && oldest !== undefined) flows.leave(oldest);
 }
 
-/** Opens a flow ahead of need. Under loss flows come and go: unless it takes the place of the only one, the budget decides. */
+/** Opens a flow ahead of need and has it proven. Under loss, flows come and go: all but a successor need room in the budget. */
 function openProven(pool: Pool, isSuccessor = false): void {
   const flow = isSuccessor || pool.opening.takeSpare() ? open(pool) : undefined;
   if (flow !== undefined) prove(pool, flow);
@@ -235,7 +236,7 @@ function prove(pool: Pool, flow: Flow): void {
     proofs.delete(flow);
     if (isProven) return;
     pool.counters.failedProbes += 1;
-    // The last one stays: a client's question needs something to go out on.
+    // The last flow stays: a client's question needs something to go out on.
     if (flows.size() > 1 && flows.has(flow) && flow.isSilent()) flows.leave(flow);
     tend(pool);
   });
@@ -253,7 +254,7 @@ function onHeard(pool: Pool, flow: Flow, wasGood: boolean): void {
   if (!pool.queue.isEmpty()) queueMicrotask(() => sendQueued(pool));
 }
 
-/** It may be slow, or gone. Until that is known, others had better not stand behind it. */
+/** The flow may be slow, or gone. Until that is known, other questions should not have to wait behind it. */
 function onQuiet(pool: Pool, flow: Flow): void {
   prove(pool, flow);
   if (pool.flows.size() === 1 && pool.limits.maxFlows > 1) openProven(pool, true);
@@ -278,13 +279,13 @@ function onEnd(pool: Pool, flow: Flow, end: FlowEnd): void {
   pool.depth.noteEnd(flow, end);
   if (pool.isClosed) return;
   if (wasUsed) noteFailure(pool, flow, end.reason);
-  // Without a flow there is nobody to answer what waits: it fails with the flow it waited for.
+  // Without a flow nothing can answer what waits: it fails with the flow that it waited for.
   if (pool.flows.size() === 0 && end.answered === 0) pool.queue.loseAll(end.reason);
-  // The lost attempts are asked again by their exchanges, in this same turn and in front of what is queued.
+  // Exchanges send their lost attempts again in this same turn, ahead of what is queued.
   queueMicrotask(() => sendQueued(pool));
 }
 
-/** Only flows that were never proven count: the end of one that was is the beginning of a new one. */
+/** Only flows that were never proven count as failures: one that was proven is simply replaced. */
 function noteFailure(pool: Pool, flow: Flow, reason: LossReason): void {
   if (flow.lastHeardAtMs() > -Infinity || pool.failed.has(flow)) return;
   pool.failed.add(flow);
@@ -300,7 +301,7 @@ function doubt(pool: Pool, flow: Flow): void {
   tend(pool);
 }
 
-/** Sees to it that flows are being proven where too few are. */
+/** Makes sure that flows are being proven if too few are. */
 function tend(pool: Pool): void {
   if (pool.isClosed) return;
   const { flows, limits, opening } = pool;
@@ -309,7 +310,7 @@ function tend(pool: Pool): void {
   const isBusy = good.some((flow) => flow.answeredCount() >= busyAnswers);
   const wanted = Math.min(limits.maxFlows, isBusy ? 2 : 1);
   if (lasting.length >= wanted) return;
-  // Behind one address there may be a dead pod and a live one: two tries at once where nothing is proven.
+  // There may be a dead pod and a live one behind the same address: two tries at once if nothing is proven.
   const atOnce = good.length === 0 && !opening.isTroubled() ? 2 : 1;
   for (let tried = flows.onTrial().length; tried < atOnce; tried += 1) openProven(pool, lasting.length < good.length);
   scheduleRetry(pool);
@@ -325,7 +326,7 @@ function scheduleRetry(pool: Pool): void {
   });
 }
 
-/** A worn flow goes on until its successor is proven, so that no question waits for a handshake. */
+/** Retires worn flows once a successor is proven, so that no question waits for a handshake. */
 function retireWorn({ flows }: Pool): void {
   const good = flows.good();
   if (good.every(flows.isWorn)) return;

@@ -1,11 +1,11 @@
 /*
- * The flows of one path that are used, and those that are no longer: worn ones that wait for their last answers, and silent ones
- * that were left.
+ * The flows of one path that are in use, and those that no longer are: worn ones that wait for their last answers, and silent ones that were
+ * left.
  */
 import type { Flow } from "../flows/flow.ts";
 import type { Clock } from "../runtime/clock.ts";
 
-/** When a flow is worn (settings: upstream.udp and upstream.tcp). */
+/** When a flow is worn (settings: upstream.udp and upstream.tcp). Each flow gets up to a fifth more or less of both. */
 export interface WearLimits {
   readonly maxAgeSeconds: number;
   readonly maxQueries: number;
@@ -13,37 +13,41 @@ export interface WearLimits {
 
 /** The flows of one path. */
 export interface FlowSet {
-  /** Those in use, the one that was used last at the end. */
+  /** The flows in use, the most recently used last. A new array, as for the next three. */
   all(): Flow[];
-  /** Those on which questions of clients are safe. */
+  /** The flows in use on which clients' questions are safe. */
   good(): Flow[];
-  /** Those that have not answered yet, and may still do so in time. */
+  /** The flows in use that have not answered yet and may still do so in time. */
   onTrial(): Flow[];
+  /** The flows in use that owe answers and say nothing. */
   silent(): Flow[];
+  /** Whether a flow is in use. */
   has(flow: Flow): boolean;
+  /** How many flows are in use. */
   size(): number;
+  /** Puts a flow in use. */
   add(flow: Flow): void;
-  /** It was used: others are used first. */
+  /** Notes that a flow was used, so that its equals are used first. */
   touch(flow: Flow): void;
-  /** Whether it is old enough, or was asked often enough, to be replaced. */
+  /** Whether a flow is old enough, or has been asked often enough, to be replaced. */
   isWorn(flow: Flow): boolean;
-  /** Takes it out of use; it ends when its last answer has come. */
+  /** Takes a flow out of use; it ends when its last answer has come. */
   retire(flow: Flow): void;
   /** The same, but the last answers must come soon. */
   leave(flow: Flow): void;
-  /** It has ended. Whether it was in use until then. */
+  /** Forgets a flow that has ended. Returns whether it was in use until then. */
   remove(flow: Flow): boolean;
-  /** Ends all of them, whether in use or not. */
+  /** Ends all flows, in use or not. */
   close(): void;
 }
 
-/** So long a flow that was left may still say something. */
+/** How long a flow that was left may still answer. */
 const lastWordMs = 2000;
 
 /** Creates an empty set. */
 export function createFlowSet(limits: WearLimits, clock: Clock): FlowSet {
   const used = new Map<Flow, { readonly retireAtMs: number; readonly maxQueries: number }>();
-  // Each with the timer that ends it, if it has one.
+  // Each with the function that cancels the timer that ends it.
   const ending = new Map<Flow, () => void>();
   const all = () => [...used.keys()];
 

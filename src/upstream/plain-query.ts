@@ -6,7 +6,7 @@ import { Flag, HeaderOffset } from "../wire/header.ts";
 import { readU16, writeU16 } from "../wire/octets.ts";
 import { composeQuery, type Question } from "../wire/question.ts";
 
-/** A new array with the plain query for a question, ID 0 to be filled in. DO is lost with OPT. */
+/** A new array with the plain query for a question; its ID is 0, to be filled in. Without OPT there is no DO either. */
 export function composePlainQuery(question: Question): Uint8Array {
   const query = composeQuery(question);
   const plain = query.slice(0, query.length - optSizeBytes);

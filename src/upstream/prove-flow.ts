@@ -1,6 +1,6 @@
 /*
- * A question of nodens's own on a flow: whether it carries questions and answers, before any client's depends on it. Where a
- * question with OPT stays without an answer, a plain one is tried: something on the way may swallow OPT.
+ * Proves by one of nodens's own questions that a flow carries questions and answers, before any client's question depends on it. If a
+ * question with OPT gets no answer, a plain one is tried: something on the way may swallow OPT.
  */
 import type { Clock } from "../runtime/clock.ts";
 import { composeQuery, type Question } from "../wire/question.ts";
@@ -19,14 +19,14 @@ export interface ProofParts {
   readonly clock: Clock;
 }
 
-/** The last wait: a server may be slow without being dead. Others are tried long before. */
+/** The last wait: a server may be slow without being dead. Other flows are tried long before this is over. */
 const graceMs = 2000;
 
-/** Asks on `flow`. `onDone` is told once whether anything came, unless the proof is cancelled before. */
+/** Asks on `flow`. `onDone` is called once, with whether anything came, unless the proof is cancelled first. It may be called at once. */
 export function proveFlow(flow: Flow, parts: ProofParts, onDone: (isProven: boolean) => void): Cancel {
   const { question, edns, roundTrip, clock } = parts;
   const cancels = new Set<Cancel>();
-  // What is lost on a socket is lost; on a connection the kernel sends it again.
+  // A lost datagram stays lost; on a connection the kernel sends again.
   const mostAsked = transports[flow.transport].isInOrder ? 2 : 3;
   let isDone = false;
   let asked = 0;
@@ -66,7 +66,7 @@ export function proveFlow(flow: Flow, parts: ProofParts, onDone: (isProven: bool
     );
   }
 
-  /** One packet may be lost: with OPT once more, on this flow that is known to work. */
+  /** The packet with OPT may only have been lost: OPT is tried once more, on this flow, which is now known to work. */
   function confirm(): void {
     finish(true);
     const onConfirmed = () => {

@@ -1,6 +1,6 @@
 /*
- * What a reply says: an answer, or something about the path to it. The rcode alone does not decide: an empty reply of a server that
- * does not recurse, or a hint to ask elsewhere, is a refusal like any other.
+ * Judges a reply: is it an answer, or does it say something about the path to one? The rcode alone does not decide: an empty reply from a
+ * server that does not recurse, or a hint to ask elsewhere, is a refusal like any other.
  */
 import { Rcode, RrType } from "../wire/codes.ts";
 import { Fault } from "../wire/fault.ts";
@@ -10,17 +10,17 @@ import type { Question } from "../wire/question.ts";
 import type { Reply } from "../wire/reply.ts";
 import { emptyReply, type Heard } from "../flows/heard-reply.ts";
 
-/** What to do about a reply. `reply` is what a client may be told if nothing better comes. */
+/** What to do about a reply. `reply` is what a client may be given if nothing better comes. */
 export type Verdict =
   | { readonly kind: "answer"; readonly reply: Reply }
-  /** Ask over a transport that does not cut. */
+  /** Ask over a transport that does not truncate. */
   | { readonly kind: "truncated"; readonly reply: Reply }
-  /** Ask the same server once more, with nothing in the question that no client asked for. */
+  /** Ask the same server once more, without anything that no client asked for. */
   | { readonly kind: "plainly"; readonly reply: Reply | undefined }
   /** Ask another server. */
   | { readonly kind: "refusal"; readonly reply: Reply | undefined };
 
-/** Judges what was heard. `wasPlain`: the question had no OPT and no AD. `mayTruncate`: it came over a transport that cuts. */
+/** Judges what was heard. `wasPlain`: the question had neither OPT nor AD. `mayTruncate`: the reply came over a transport that truncates. */
 export function judgeReply(heard: Heard, question: Question, wasPlain: boolean, mayTruncate: boolean): Verdict {
   const orPlainly = wasPlain ? "refusal" : "plainly";
   if (heard.kind === "bare") return { kind: orPlainly, reply: emptyReply(question, heard.rcode) };
@@ -36,11 +36,11 @@ export function judgeReply(heard: Heard, question: Question, wasPlain: boolean, 
   if (reply.rcode === Rcode.NOERROR && isEmptyHanded(reply, question)) {
     return { kind: "refusal", reply: isDelegation(reply) ? reply : undefined };
   }
-  // NXDOMAIN is one, and codes that say something about the name (YXDOMAIN, RFC 6672 §2.2) are.
+  // NXDOMAIN is an answer, and so are rcodes that say something about the name (YXDOMAIN, RFC 6672 §2.2).
   return { kind: "answer", reply };
 }
 
-/** Codes that a server may owe to what it finds in the question, and not to the name. */
+/** Whether the rcode may be about the form of the question (such as OPT in it) rather than about the name. */
 export function isAboutForm({ rcode }: Reply): boolean {
   return rcode === Rcode.FORMERR || rcode === Rcode.NOTIMP || rcode === Rcode.BADVERS;
 }
@@ -51,14 +51,14 @@ function isAboutOpt(fault: number): boolean {
   return fault === Fault.optRepeated || fault === Fault.optOwner || fault === Fault.optSection;
 }
 
-/** Empty, and not for want of data: a delegation, upward or down, or a server that does not recurse for us (RFC 9499, "lame"). */
+/** Whether a reply is empty without being NODATA: a delegation, up or down, or a server that does not recurse (RFC 9499, "lame"). */
 function isEmptyHanded({ answers, authorities, flags }: Reply, question: Question): boolean {
   if (answers.length > 0 || (flags & Flag.AA) !== 0 || !question.recursionDesired) return false;
   if (authorities.some(({ type }) => type === RrType.SOA)) return false;
   return (flags & Flag.RA) === 0 || authorities.some(({ type }) => type === RrType.NS);
 }
 
-/** A delegation below the root says where else to ask; one to the root says nothing. */
+/** Whether a reply delegates to below the root, which says where else to ask; one to the root says nothing. */
 function isDelegation({ packet, authorities }: Reply): boolean {
   return authorities.some(({ type, owner }) => type === RrType.NS && readU8(packet, owner) !== 0);
 }

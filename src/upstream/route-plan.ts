@@ -1,17 +1,17 @@
 /*
- * Which names go where, from what people write in the settings.
+ * Plans which names go where, from what people write in the settings.
  */
 import type { ServerAddress } from "../runtime/server-address.ts";
 import { wireName } from "../wire/name-text.ts";
 import type { Transport } from "./transport.ts";
 import type { RouteDefinition } from "./upstream.ts";
 
-/** What decides about routes (settings: cluster and upstream). Zones are in presentation form. */
+/** What determines the routes (settings: cluster and upstream). Zones are in presentation form. */
 export interface RoutePlan {
   readonly clusterDomain: string;
   readonly reverseZones: readonly string[];
   readonly clusterServers: readonly ServerAddress[];
-  /** Empty: the cluster's servers. */
+  /** If empty, outside names go to the cluster's servers. */
   readonly outsideServers: readonly ServerAddress[];
   readonly stubDomains: Readonly<Record<string, readonly ServerAddress[]>>;
   readonly clusterTransport: Transport;
@@ -19,9 +19,9 @@ export interface RoutePlan {
 }
 
 /**
- * The routes of a plan: the cluster's zone, its reverse zones, each stub domain, and "outside" for every other name. A reverse zone may be
- * slow where kube-dns asks others about it, so those names have a lane of their own, where they do not stand in front of the cluster's; and
- * UDP, over which kube-dns answers all at once.
+ * The routes of a plan: the cluster's zone, its reverse zones, each stub domain, and "outside" for every other name. Throws if a zone is not a
+ * name. Reverse names may be slow if kube-dns asks other servers for them, so they have a route of their own, where they do not hold up the
+ * cluster's names, and use the outside transport: over UDP, kube-dns answers all at once.
  */
 export function planRoutes(plan: RoutePlan): RouteDefinition[] {
   const outsideServers = plan.outsideServers.length > 0 ? plan.outsideServers : plan.clusterServers;
@@ -46,7 +46,7 @@ export function planRoutes(plan: RoutePlan): RouteDefinition[] {
     },
     ...stubs,
     { name: "outside", zones: [Uint8Array.of(0)], servers: outsideServers, transport: plan.outsideTransport },
-    // Last: where it shares its servers with the route before, they are probed by that one's question.
+    // Last, because servers that it shares with an earlier route are probed with that route's question.
     ...(reverse.zones.length > 0 ? [reverse] : []),
   ];
 }

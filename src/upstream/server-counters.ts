@@ -1,33 +1,36 @@
 /*
- * What happened between nodens and one server, as plain numbers that the metrics read.
+ * What has happened between nodens and one server, as plain numbers that the metrics read.
  */
 import { createHistogram, type Histogram, timeBoundsSeconds } from "../runtime/histogram.ts";
 import type { LossReason } from "../flows/loss-reason.ts";
 import { perTransport, type Transport } from "./transport.ts";
 import type { MatchResult } from "../flows/waiting-attempts.ts";
 
-/** Counters of one server. Numbers only grow, except the gauges. */
+/** Counters of one server. The numbers only grow, except for the gauge. */
 export interface ServerCounters {
+  /** Attempts that were sent, nodens's own questions included. */
   readonly sends: Record<Transport, number>;
-  /** Sends on a flow that was open already, and those that had to open one. */
+  /** Sends on a flow that had been sent on before. */
   readonly reusedFlows: Record<Transport, number>;
+  /** Flows that were opened. */
   readonly openedFlows: Record<Transport, number>;
   /** Gauge: flows open now. */
   readonly openFlows: Record<Transport, number>;
   /** Flows that were left because they owed answers and were silent. */
   readonly silentFlows: Record<Transport, number>;
-  /** How often a transport was found not to work, so that the other is used. */
+  /** How often a transport was found not to work, so that the other one was used. */
   readonly failedTransports: Record<Transport, number>;
-  /** How often OPT was given up because plain questions are answered and others are not. */
+  /** How often OPT was given up, because plain questions were answered and those with OPT were not. */
   ednsDropped: number;
-  /** Questions sent again though their flow went on answering others, and those for which the budget had no room. */
+  /** Questions that were sent again early, and those for which the budget had no room. */
   readonly earlySends: Record<"sent" | "overBudget", number>;
-  /** Attempts that came to nothing. */
+  /** Clients' attempts that came to nothing. */
   readonly losses: Record<LossReason, number>;
   /** Packets that answered no open question. */
   readonly ignored: Record<Exclude<MatchResult, "answered">, number>;
-  /** Time from sending to the reply, by rcode. */
+  /** Seconds from sending a client's question to the reply, by rcode. */
   readonly durations: Map<number, Histogram>;
+  /** Flows that a proof found not to work. */
   failedProbes: number;
 }
 
@@ -59,7 +62,7 @@ export function createServerCounters(): ServerCounters {
   };
 }
 
-/** The histogram of a server's replies with this rcode, made when it is first seen: rcodes are a closed set of 12 bits. */
+/** The histogram for replies with this rcode, created when it is first asked for: an rcode has 12 bits, so there are not too many. */
 export function durationsFor(counters: ServerCounters, rcode: number): Histogram {
   const known = counters.durations.get(rcode);
   if (known !== undefined) return known;

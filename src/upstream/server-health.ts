@@ -1,31 +1,32 @@
 /*
- * Whether a server is worth asking first: whether it answers at all, and whether it answers with more than refusals. A server that is
- * down is asked by clients only when no other is up: better a last try than a black hole.
+ * Whether a server is worth asking first: whether it answers at all, and with more than refusals. A server that is down is asked clients'
+ * questions only if no other is up: better a last try than a black hole.
  */
 import type { Clock } from "../runtime/clock.ts";
 
-/** What is known of one server. */
+/** What is known about one server. */
 export interface ServerHealth {
+  /** Whether some path to it works, as far as is known. */
   isUp(): boolean;
-  /** Whether it refused the last questions, one after the other, not long ago. */
+  /** Whether it has recently refused several questions in a row. */
   isRefusing(): boolean;
   /** Whether it ever answered anything. */
   hasAnswered(): boolean;
-  /** It said something, whatever it was. */
+  /** The server said something, whatever it was. */
   noteHeard(): void;
-  /** No path to it works. */
+  /** No path to the server works. */
   noteDown(): void;
-  /** It answered a question, or would not. */
+  /** The server answered a question, or refused to. */
   noteVerdict(isRefusal: boolean): void;
 }
 
-/** So many refusals in a row are the server's, not the names'. */
+/** After this many refusals in a row, the reason is the server and not the names. */
 const refusalsUntilLeft = 3;
 
 const firstLeaveMs = 5000;
 const longestLeaveMs = 60_000;
 
-/** Watches one server; `onChange` is told when it goes down and when it comes back. */
+/** Creates the health of a server that is taken to be up. `onChange` is called when it goes down and when it comes back. */
 export function watchServerHealth(clock: Clock, onChange: (isUp: boolean) => void): ServerHealth {
   let isUp = true;
   let hasAnswered = false;
@@ -57,7 +58,7 @@ export function watchServerHealth(clock: Clock, onChange: (isUp: boolean) => voi
       }
       refusals += 1;
       if (refusals < refusalsUntilLeft) return;
-      // The next one after the time is over will do: it may still refuse.
+      // Once the time is over, a single refusal is enough again.
       refusals = refusalsUntilLeft - 1;
       leftUntilMs = clock.nowMs() + leaveMs;
       leaveMs = Math.min(2 * leaveMs, longestLeaveMs);

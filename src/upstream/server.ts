@@ -1,5 +1,5 @@
 /*
- * One server of a route: the paths to it, what is known of each, its health, its numbers.
+ * One server of a route: the paths to it, what is known about each, its health, and its counters.
  */
 import type { Clock } from "../runtime/clock.ts";
 import type { ServerAddress } from "../runtime/server-address.ts";
@@ -15,14 +15,14 @@ import { durationsFor, type ServerCounters } from "./server-counters.ts";
 import { type ServerHealth, watchServerHealth } from "./server-health.ts";
 import { perTransport, type Transport, transports } from "./transport.ts";
 
-/** How a server is spoken to. */
+/** Limits for talking to a server (settings: upstream). */
 export interface ServerLimits {
-  /** By transport; `maxWaitMs` is the longest that a question waits before it may be sent again. */
+  /** By transport. `maxWaitMs` is the longest that a question waits before it may be sent again. */
   readonly paths: Readonly<Record<Transport, FlowPoolLimits & { readonly maxWaitMs: number }>>;
   readonly health: OpeningLimits;
 }
 
-/** A transport to a server. */
+/** A transport to a server: its flows, and its round trip. */
 export interface Path extends FlowPool {
   readonly transport: Transport;
   readonly roundTrip: RoundTrip;
@@ -35,36 +35,37 @@ export interface Server {
   readonly health: ServerHealth;
   readonly edns: EdnsMemory;
   readonly paths: Readonly<Record<Transport, Path>>;
-  /** Calls `action` whenever it has said something, until cancelled. */
+  /** Calls `action` whenever the server has said something, until cancelled. */
   onHeard(action: () => void): Cancel;
   /**
-   * A question that was first sent at `sinceMs` was given up. Several in a row, with no answer to any client between, and the server is
-   * down, whatever it says to questions of nodens's own.
+   * A question that was first sent at `sinceMs` was given up. After several in a row, without an answer to any client in between, the server
+   * counts as down, whatever it answers to nodens's own questions.
    */
   noteGivenUp(sinceMs: number): void;
-  /** Asks the probe question. Whether any reply came, whatever it says. */
+  /** Asks the probe question. Resolves with whether any reply came, whatever it says; never rejects. */
   probe(): Promise<boolean>;
+  /** Closes every flow; what waits is lost with "stopped". */
   close(): void;
 }
 
 /** What a server is made of. */
 export interface ServerOptions {
   readonly address: ServerAddress;
-  /** Over what it is asked first. */
+  /** The transport over which it is asked first. */
   readonly transport: Transport;
   readonly sockets: Readonly<Record<Transport, OpenSocket>>;
   readonly probeQuestion: Question;
   readonly limits: ServerLimits;
   readonly clock: Clock;
-  /** Added to: counters outlive a server that a reload replaces. */
+  /** Added to by this server. The counters outlive a server that a reload replaces. */
   readonly counters: ServerCounters;
   onHealthChange(isUp: boolean): void;
 }
 
-/** So long after one transport has failed, the other one has had its chance. */
+/** How long the other transport gets to prove itself after one has failed. */
 const verdictMs = 200;
 
-/** Creates a server. It is asked nothing until the first `send` or `probe`. */
+/** Creates a server. Nothing is opened or asked until the first question or probe. */
 export function createServer(options: ServerOptions): Server {
   const { address, transport: primary, limits, clock, counters } = options;
   const health = watchServerHealth(clock, options.onHealthChange);
@@ -147,7 +148,7 @@ export function createServer(options: ServerOptions): Server {
   };
 }
 
-/** Counts what becomes of a client's attempt. */
+/** Wraps a client's attempt, to count what becomes of it. */
 function watch(attempt: Attempt, clock: Clock, counters: ServerCounters, onAnswer: () => void): Attempt {
   let sentAtMs = clock.nowMs();
   return {

@@ -1,24 +1,24 @@
 /*
- * The transports towards a server, as data. One more (DNS over TLS) is a row here and the file that opens its socket; whatever
- * else has to know of it - counters, limits, settings - is a record over `Transport`, and the compiler points at it.
+ * The transports to a server, as data. A new one (DNS over TLS) is a row here and a file that opens its socket; everything else that has to
+ * know about it (counters, limits, settings) is a record over `Transport`, and the compiler points it out.
  */
 import type { OpenSocket } from "../flows/flow-socket.ts";
 import { openTcpSocket } from "../flows/tcp-socket.ts";
 import { openUdpSocket } from "../flows/udp-socket.ts";
 
-/** A transport towards a server. */
+/** A transport to a server. */
 export type Transport = "udp" | "tcp";
 
 interface TransportRow {
-  /** For people. */
+  /** The name for people. */
   readonly label: string;
-  /** Over what a server is asked where this one does not work, or its replies cannot be trusted. */
+  /** The transport to use if this one does not work, or if its replies cannot be trusted. */
   readonly other: Transport;
-  /** Whether replies may be cut to fit: only then TC, or a cut reply, asks for `other`. */
+  /** Whether replies may be truncated to fit. Only then does TC, or a reply that was cut off, call for `other`. */
   readonly mayTruncate: boolean;
   /**
-   * Whether a server may answer a flow's questions one after the other, as CoreDNS does on a connection: a slow one then holds up
-   * those behind it.
+   * Whether a server may answer a flow's questions one after the other, as CoreDNS does on a connection, so that a slow one holds up those
+   * behind it.
    */
   readonly isInOrder: boolean;
   /** Whether the kernel sends again what is lost. */
@@ -26,7 +26,7 @@ interface TransportRow {
   readonly openSocket: OpenSocket;
 }
 
-/** Every transport. */
+/** Every transport, by name. */
 export const transports: Readonly<Record<Transport, TransportRow>> = {
   udp: {
     label: "UDP",
@@ -39,15 +39,15 @@ export const transports: Readonly<Record<Transport, TransportRow>> = {
   tcp: { label: "TCP", other: "udp", mayTruncate: false, isInOrder: true, isRepaired: true, openSocket: openTcpSocket },
 };
 
-/** Their names, as in settings and labels. */
+/** The names of the transports, as in settings and metric labels. */
 export const transportNames = Object.keys(transports) as Transport[];
 
-/** A value for each transport. */
+/** A new record with a value for each transport. */
 export function perTransport<Value>(valueOf: (transport: Transport) => Value): Record<Transport, Value> {
   return Object.fromEntries(transportNames.map((name) => [name, valueOf(name)])) as Record<Transport, Value>;
 }
 
-/** The sockets of this machine. */
+/** Opens the system's sockets. */
 export const systemSockets: Readonly<Record<Transport, OpenSocket>> = perTransport(
   (name) => transports[name].openSocket,
 );

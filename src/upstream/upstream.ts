@@ -1,6 +1,6 @@
 /*
- * Everything that can be asked, behind one function: routes decide by name which servers, and over what, an exchange does the
- * asking.
+ * Everything that can be asked, behind one function: routes decide by name which servers are asked and over which transport; an exchange does
+ * the asking.
  */
 import type { Clock } from "../runtime/clock.ts";
 import { formatServerAddress, type ServerAddress } from "../runtime/server-address.ts";
@@ -14,9 +14,9 @@ import type { ServerCounters } from "./server-counters.ts";
 import { systemSockets, type Transport } from "./transport.ts";
 import type { OpenSocket } from "../flows/flow-socket.ts";
 
-/** One way out: the names at or below `zones` go to `servers`, the first that is up first. */
+/** One route: questions for names at or below `zones` go to `servers`, preferably to the first that is up. */
 export interface RouteDefinition {
-  /** "cluster", "outside", or the stub domain: for people. */
+  /** "cluster", "reverse", "outside" or a stub domain, as in metrics and logs. */
   readonly name: string;
   /** Folded, in wire form. */
   readonly zones: readonly Uint8Array[];
@@ -24,19 +24,19 @@ export interface RouteDefinition {
   readonly transport: Transport;
 }
 
-/** What the upstream is made of. The routes together cover every name: the root zone belongs to one of them. */
+/** What the upstream is made of. The routes must cover every name: the root zone belongs to one of them. */
 export interface UpstreamOptions {
   readonly routes: readonly RouteDefinition[];
   readonly exchange: ExchangeLimits;
   readonly server: ServerLimits;
   readonly clock: Clock;
-  /** What flows stand on. Left out: the sockets of this machine. */
+  /** What flows are built on. The system's sockets if left out. */
   readonly sockets?: Readonly<Record<Transport, OpenSocket>>;
   /** The counters of a route's server, kept by the caller: they outlive an upstream that a reload replaces. */
   countersFor(route: string, server: ServerAddress): ServerCounters;
-  /** A question came for a route none of whose servers is up. They are asked all the same. */
+  /** Called for each question whose route has no server that is up. The servers are asked all the same. */
   onAllDown(): void;
-  /** A server of a route went down, or came back. */
+  /** Called when a server of a route goes down or comes back. */
   onHealthChange(route: string, server: ServerAddress, isUp: boolean): void;
 }
 
@@ -48,15 +48,16 @@ export interface Route {
   readonly servers: readonly Server[];
 }
 
-/** What the rest of nodens knows of upstream. */
+/** The upstream as the rest of nodens sees it. */
 export interface Upstream {
   /** Asks the route of the question's name. Never rejects. */
   ask(question: Question): Promise<ExchangeResult>;
-  /** Asks every server its probe question; resolves when each has replied or failed to. */
+  /** Asks every server its probe question. Resolves when each has replied or failed to; never rejects. */
   probeAll(): Promise<void>;
   /** Whether any server ever answered anything. */
   hasAnswered(): boolean;
   readonly routes: readonly Route[];
+  /** Closes every flow; questions under way end with the failure "stopped". */
   close(): void;
 }
 
@@ -84,7 +85,10 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   };
 }
 
-/** Chooses for a folded name the route with the longest zone that it is at or below. */
+/**
+ * Returns a function that chooses the route for a name (folded, wire form): the one with the longest zone that the name is at or below. The
+ * function throws if no route covers the name.
+ */
 export function routeChooser<R extends { readonly zones: readonly Uint8Array[] }>(
   routes: readonly R[],
 ): (name: Uint8Array) => R {
@@ -98,7 +102,7 @@ export function routeChooser<R extends { readonly zones: readonly Uint8Array[] }
   };
 }
 
-/** Routes over the same transport to the same address share its flows: those are counted for each address, not for each route. */
+/** Routes over the same transport to the same address share a server: flows are few for each address, not for each route. */
 function createRoute(definition: RouteDefinition, options: UpstreamOptions, shared: Map<string, Server>): Route {
   const { name, zones, transport } = definition;
   const servers = definition.servers.map((address) => {
@@ -121,7 +125,7 @@ function createRoute(definition: RouteDefinition, options: UpstreamOptions, shar
   return { name, zones, transport, servers };
 }
 
-/** A zone's own SOA, or the root's NS as every forwarder's probe asks it: cheap for the server, and any reply will do. */
+/** The zone's own SOA, or the root's NS, which forwarders commonly probe with: cheap for the server, and any reply will do. */
 function probeQuestionOf(definition: RouteDefinition): Question {
   const [zone] = definition.zones;
   const isRoot = zone === undefined || zone.length === 1;
