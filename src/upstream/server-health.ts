@@ -10,8 +10,6 @@ export interface ServerHealth {
   isUp(): boolean;
   /** Whether it has recently refused several questions in a row. */
   isRefusing(): boolean;
-  /** Whether it ever answered anything. */
-  hasAnswered(): boolean;
   /** The server said something, whatever it was. */
   noteHeard(): void;
   /** No path to the server works. */
@@ -29,7 +27,6 @@ const longestLeaveMs = 60_000;
 /** Creates the health of a server that is taken to be up. `onChange` is called when it goes down and when it comes back. */
 export function watchServerHealth(clock: Clock, onChange: (isUp: boolean) => void): ServerHealth {
   let isUp = true;
-  let hasAnswered = false;
   let refusals = 0;
   let leaveMs = firstLeaveMs;
   let leftUntilMs = -Infinity;
@@ -37,9 +34,7 @@ export function watchServerHealth(clock: Clock, onChange: (isUp: boolean) => voi
   return {
     isUp: () => isUp,
     isRefusing: () => clock.nowMs() < leftUntilMs,
-    hasAnswered: () => hasAnswered,
     noteHeard() {
-      hasAnswered = true;
       if (isUp) return;
       isUp = true;
       onChange(true);

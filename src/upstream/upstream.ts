@@ -54,8 +54,6 @@ export interface Upstream {
   ask(question: Question): Promise<ExchangeResult>;
   /** Asks every server its probe question. Resolves when each has replied or failed to; never rejects. */
   probeAll(): Promise<void>;
-  /** Whether any server ever answered anything. */
-  hasAnswered(): boolean;
   readonly routes: readonly Route[];
   /** Closes every flow; questions under way end with the failure "stopped". */
   close(): void;
@@ -77,7 +75,6 @@ export function createUpstream(options: UpstreamOptions): Upstream {
     async probeAll() {
       await Promise.all(everyServer.map((server) => server.probe()));
     },
-    hasAnswered: () => everyServer.some((server) => server.health.hasAnswered()),
     routes,
     close() {
       for (const server of everyServer) server.close();

@@ -20,14 +20,6 @@ test("a server is up until no path to it works, and up again with the first word
   expect(onChange.mock.calls).toEqual([[false], [true]]);
 });
 
-test("whether it ever answered is false until the first word, and true ever after", () => {
-  const { health } = watched();
-  expect(health.hasAnswered()).toBe(false);
-  health.noteHeard();
-  health.noteDown();
-  expect(health.hasAnswered()).toBe(true);
-});
-
 test("three refusals in a row, and it is left for a while; an answer between them begins the count anew", async () => {
   const { health, clock } = watched();
   for (const isRefusal of [true, true, false, true, true]) health.noteVerdict(isRefusal);

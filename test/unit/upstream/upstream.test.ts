@@ -108,15 +108,13 @@ describe("an upstream", () => {
     expect(server.connections.size).toBe(0);
   });
 
-  test("probes every server with its zone's SOA, or the root's NS, and any answer will do", async () => {
+  test("probes every server with its zone's SOA, or the root's NS", async () => {
     const [cluster, outside] = [await startServer(answerAll), await startServer(answerAll)];
     const { upstream } = create([
       { name: "cluster", zones: ["cluster.local", "10.in-addr.arpa"], ports: [cluster.port], transport: "tcp" },
       { name: "outside", zones: ["."], ports: [outside.port], transport: "udp" },
     ]);
-    expect(upstream.hasAnswered()).toBe(false);
     await upstream.probeAll();
-    expect(upstream.hasAnswered()).toBe(true);
     expect(cluster.probes.map(({ name, type }) => [name, type])).toStrictEqual([["cluster.local", Type.SOA]]);
     expect(outside.probes.map(({ name, type }) => [name, type])).toStrictEqual([[".", Type.NS]]);
   });
