@@ -26,7 +26,7 @@ interface BoundAddress {
   readonly line: number;
 }
 
-/** Sets how pods reach nodens: at an address of its own, by interception of the Service's, or at those it listens on. */
+/** Sets how pods reach nodens: at an address of its own, by interception of the Service's, or at the node's. */
 export function migrateAddresses(
   zones: readonly ServedZone[],
   clusterServers: readonly string[],
@@ -59,6 +59,7 @@ export function migrateAddresses(
   const withRole = (wanted: Role) => bound.filter((one) => roles.get(one) === wanted);
   attach(withRole("own"), withRole("service"), ports, migration);
   const listening = withRole("listen");
+  if (listening.length === bound.length) answerAtNode(listening, migration);
   if (listening.length > 0) {
     const addresses = listening.flatMap(({ address }) => ports.map((port) => inBrackets(address, port)));
     migration.set("listen.addresses", addresses, listening[0]?.line);
@@ -106,6 +107,10 @@ function isUniqueLocal(address: string): boolean {
   return isIPv6(address) && /^f[cd]/i.test(address);
 }
 
+function isUnspecified(address: string): boolean {
+  return address === "0.0.0.0" || address === "::";
+}
+
 function attach(
   own: readonly BoundAddress[],
   services: readonly BoundAddress[],
@@ -134,6 +139,17 @@ function attach(
     migration.lose(first.line, "bind", "nodens answers there on port 53 only; for other ports, see listen.addresses");
   }
   intercept(used, services, migration);
+}
+
+/** What is bound without an address of its own or the Service's is the node's, unless it is loopback or every address. */
+function answerAtNode(listening: readonly BoundAddress[], migration: Migration): void {
+  const node = listening.find(({ address }) => !isLoopback(address) && !isUnspecified(address));
+  if (node === undefined) return;
+  migration.set("attach.mode", "host-ip", node.line);
+  migration.explain(
+    "attach",
+    `host-ip, because ${node.address}, the node's own address, was bound: pods have it as their nameserver.`,
+  );
 }
 
 /** Interception needs an address on the node for each family of the Service. */
