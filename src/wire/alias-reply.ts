@@ -1,5 +1,5 @@
 /*
- * A reply that answers one name with the records of another: a CNAME in front, then what the other name has.
+ * A reply that answers one name with the records of another: a CNAME first, then the other name's records.
  */
 import { RrType } from "./codes.ts";
 import { Flag, HeaderOffset, headerSizeBytes, maxMessageSizeBytes } from "./header.ts";
@@ -10,10 +10,10 @@ import { composeRecord, uncompressedData } from "./record.ts";
 import type { RecordView, Reply } from "./reply.ts";
 
 /**
- * Composes, for `question`, a CNAME to the question of `target` and the answer and authority records of `target`, their TTLs lowered
- * by `ageSeconds` (never below 1). Returns a new message, uncompressed; undefined when `target` has a record whose data may hold
- * compressed names that are not understood here, or cannot be read, or when the message would be too large. Flags and rcode are the
- * target's, without AD: nobody has signed the alias (RFC 4035 §3.2.3).
+ * Composes the reply to `question`: a CNAME to the name that `target` answers, then the answer and authority records of `target`, with
+ * `ageSeconds` (whole seconds) taken off their TTLs, never below 1. Flags and rcode are those of `target`, except AD: nobody has signed
+ * the alias (RFC 4035 §3.2.3). The ID is 0. Returns a new, uncompressed message; undefined when a record of `target` cannot be read or
+ * is of a type that is not understood here, or when the message would exceed 65535 octets.
  */
 export function composeAlias(question: Question, target: Reply, ageSeconds: number): Uint8Array | undefined {
   const targetName = expandName(target.packet, headerSizeBytes, target.packet.length);
@@ -45,17 +45,17 @@ export function composeAlias(question: Question, target: Reply, ageSeconds: numb
   return packet;
 }
 
-/** No alias of ours lives longer, whatever the records behind it say: a Service may appear in its place. */
+/** The longest TTL of the CNAME, whatever the other records allow: a Service may appear in its place. */
 const maxAliasTtlSeconds = 5;
 
-/** What may stand behind an alias of ours: addresses, the way to them, and what denies them. */
+/** The types that may follow the CNAME: addresses, what leads to them, and what denies them. */
 const aliasedTypes: ReadonlySet<number> = new Set([RrType.A, RrType.AAAA, RrType.CNAME, RrType.NS, RrType.SOA]);
 
 function agedTtl(record: RecordView, packet: Uint8Array, ageSeconds: number): number {
   return Math.max(1, readU32(packet, record.ttlOffset) - ageSeconds);
 }
 
-/** A record with its names written out. Undefined for a type whose data is not understood. */
+/** The record as a new array with its names uncompressed. Undefined for a type that is not listed above, and for unreadable data. */
 function uncompressed(record: RecordView, packet: Uint8Array, ageSeconds: number): Uint8Array | undefined {
   if (!aliasedTypes.has(record.type)) return undefined;
   const owner = expandName(packet, record.owner, packet.length);

@@ -1,5 +1,5 @@
 /*
- * An answer section read as what it ought to be: one chain of aliases from the question to records of its type (RFC 1034 §3.6.2).
+ * An answer section read as what it should be: one chain of aliases from the question to records of its type (RFC 1034 §3.6.2).
  */
 import { RrType } from "./codes.ts";
 import { headerSizeBytes } from "./header.ts";
@@ -10,17 +10,17 @@ import type { RecordView, Reply } from "./reply.ts";
 
 /** One chain, and nothing else in the answer section. */
 export interface AnswerChain {
-  /** The aliases from the question on, each once, however often it is repeated. */
+  /** The aliases in the order of the chain, starting at the question; a repeated one is listed once. */
   readonly aliases: readonly RecordView[];
-  /** The records of the type that was asked for, all at the chain's end, in the order of the message. */
+  /** The records of the type that was asked for, all owned by the name at the chain's end, in message order. */
   readonly data: readonly RecordView[];
-  /** The name at the end: the question's own if there is no alias. Folded, wire form. */
+  /** The name at the end, folded, in wire form: a new array, or the question's own if there is no alias. */
   readonly end: Uint8Array;
-  /** Whether every alias stands before what it leads to. */
+  /** Whether every alias comes before what it leads to. */
   readonly isInOrder: boolean;
 }
 
-/** Longest chain of aliases believed. Clouds and CDNs have up to a dozen. */
+/** The longest chain of aliases that is accepted. Clouds and CDNs use up to a dozen. */
 const maxAliases = 32;
 
 interface Alias {
@@ -29,8 +29,8 @@ interface Alias {
 }
 
 /**
- * Follows the answer section of a reply to `question`. Undefined when it is anything but one chain: for a loop, two targets at one owner,
- * an unrelated record, more than 32 aliases, an unreadable name. Records may stand in any order, and more than once.
+ * Follows the answer section of a reply to `question`. Records may come in any order, and more than once. Undefined when the section is
+ * anything but one chain: a loop, two targets for one owner, an unrelated record, more than 32 aliases, an unreadable name.
  */
 export function followChain(reply: Reply, question: Question): AnswerChain | undefined {
   const numberOf = createNameNumbers(reply.packet);
@@ -41,7 +41,7 @@ export function followChain(reply: Reply, question: Question): AnswerChain | und
   if (byOwner === undefined) return undefined;
 
   const aliases: RecordView[] = [];
-  // In what place of the chain the alias of an owner is.
+  // By the owner's number: the position of its alias in the chain.
   const places = new Map<number, number>();
   let end = numberOf(headerSizeBytes);
   for (let alias = byOwner.get(end); alias !== undefined; alias = byOwner.get(end)) {
@@ -63,7 +63,7 @@ export function followChain(reply: Reply, question: Question): AnswerChain | und
   return { aliases, data, end: endName, isInOrder: isEachReached(chained.map(placeOf)) };
 }
 
-/** The aliases by the number of their owner, with the number of their target. Undefined for too many, or for two targets of one owner. */
+/** The aliases by the number of their owner. Undefined when there are too many, two targets for one owner, or an unreadable name. */
 function aliasesByOwner(records: readonly RecordView[], numberOf: NumberOfName): Map<number, Alias> | undefined {
   const byOwner = new Map<number, Alias>();
   for (const record of records) {
@@ -79,14 +79,14 @@ function aliasesByOwner(records: readonly RecordView[], numberOf: NumberOfName):
 }
 
 /**
- * Whether a record is part of the chain. Signatures only stand beside what they sign, and a DNAME beside the CNAME made from
- * it (RFC 6672 §3.1), unless they are what was asked for.
+ * Whether a record is part of the chain. Unless they are what was asked for, signatures only accompany what they sign, and a DNAME the
+ * CNAME that is made from it (RFC 6672 §3.1).
  */
 function isChained(record: RecordView, question: Question): boolean {
   return record.type === question.type || (record.type !== RrType.RRSIG && record.type !== RrType.DNAME);
 }
 
-/** Whether one who reads from top to bottom has been led to each place when it comes. */
+/** Whether each position of the chain first appears after the one before it, read from top to bottom. */
 function isEachReached(places: readonly number[]): boolean {
   let reached = 0;
   for (const place of places) {

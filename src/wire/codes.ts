@@ -1,8 +1,8 @@
 /*
- * The registered numbers of the DNS that nodens gives a meaning, and their mnemonics for logs and metrics.
+ * The registered DNS numbers that mean something to nodens, and their mnemonics for logs and metrics.
  */
 
-/** Resource record types (IANA "Resource Record TYPEs"). Every other number is relayed without being understood (RFC 3597). */
+/** Resource record types (IANA "Resource Record TYPEs"). Any other type is relayed without being interpreted (RFC 3597). */
 export const RrType = {
   A: 1,
   NS: 2,
@@ -37,7 +37,7 @@ export const RrType = {
 /** Classes (RFC 1035 §3.2.4, RFC 6895 §3.2). */
 export const RrClass = { IN: 1, CH: 3, NONE: 254, ANY: 255 } as const;
 
-/** Response codes (RFC 1035 §4.1.1, RFC 6891 §9). BADVERS needs the OPT record's upper bits. */
+/** Response codes (RFC 1035 §4.1.1, RFC 6891 §9). BADVERS needs the upper bits in the OPT record. */
 export const Rcode = {
   NOERROR: 0,
   FORMERR: 1,
@@ -53,7 +53,7 @@ export const Rcode = {
   BADVERS: 16,
 } as const;
 
-/** Extended DNS error codes that nodens itself sends (RFC 8914 §4). `none` is ours: no option is sent. */
+/** Extended DNS error codes that nodens itself sends (RFC 8914 §4). `none` is not a registered code: it means that no option is sent. */
 export const ExtendedError = {
   none: -1,
   staleAnswer: 3,
@@ -67,12 +67,12 @@ const typeNames = new Map<number, string>(Object.entries(RrType).map(([name, cod
 const rcodeNames = new Map<number, string>(Object.entries(Rcode).map(([name, code]) => [code, name]));
 const typeCodes = new Map<string, number>(Object.entries(RrType));
 
-/** The mnemonic of a type, or "TYPE65280" for one without (RFC 3597 §5). */
+/** The mnemonic of a type, or its number as in "TYPE65280" if it has none (RFC 3597 §5). */
 export function typeName(type: number): string {
   return typeNames.get(type) ?? `TYPE${type}`;
 }
 
-/** The number of a type given as a mnemonic in any case or as "TYPE65280". Undefined when there is none such. */
+/** The number of a type given as a mnemonic in any case or as "TYPE65280". Undefined when there is no such type. */
 export function typeFromName(name: string): number | undefined {
   const upper = name.toUpperCase();
   const generic = /^TYPE(\d{1,5})$/.exec(upper);
@@ -81,7 +81,7 @@ export function typeFromName(name: string): number | undefined {
   return code <= 0xffff ? code : undefined;
 }
 
-/** The mnemonic of a response code, or "RCODE11" for one without. */
+/** The mnemonic of a response code, or its number as in "RCODE11" if it has none. */
 export function rcodeName(rcode: number): string {
   return rcodeNames.get(rcode) ?? `RCODE${rcode}`;
 }
@@ -92,8 +92,8 @@ export function isAddressType(type: number): boolean {
 }
 
 /**
- * Whether a type is one of those that programs ask for the name of a host: the addresses and, beside them, CNAME (Netty), HTTPS and SVCB
- * (browsers; RFC 9460). Of these a CoreDNS zone says NXDOMAIN only where it has no such name at all.
+ * Whether a type is one that programs ask for when they look up a host: the addresses and, beside them, CNAME (Netty), HTTPS and SVCB
+ * (browsers; RFC 9460). For these a CoreDNS zone answers NXDOMAIN only where it has no such name at all.
  */
 export function isHostType(type: number): boolean {
   return isAddressType(type) || type === RrType.CNAME || type === RrType.HTTPS || type === RrType.SVCB;

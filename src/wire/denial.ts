@@ -1,5 +1,5 @@
 /*
- * Denials that nobody sent: NXDOMAIN with the zone's own SOA, as RFC 2308 §3 wants it, without a stored message.
+ * Synthesised denials: NXDOMAIN with the zone's own SOA, as RFC 2308 §3 requires, without a stored message.
  */
 import { ExtendedError, Rcode, RrType } from "./codes.ts";
 import { optSizeBytes, writeOpt } from "./edns.ts";
@@ -16,14 +16,15 @@ import type { Reply } from "./reply.ts";
  *      | owner | 00 06 00 01 | TTL | length | MNAME | RNAME | serial refresh retry expire minimum |
  */
 export interface SoaRecord {
+  /** Shared by all that it is handed to, and never changed. */
   readonly octets: Uint8Array;
-  /** Where its TTL is. */
+  /** The offset of its TTL in `octets`. */
   readonly ttlOffset: number;
   /** min(TTL, MINIMUM) as the zone sent it (RFC 2308 §5). */
   readonly denialTtlSeconds: number;
 }
 
-/** The SOA in a reply's authority section, uncompressed. Undefined where there is none, or a malformed one. */
+/** The first SOA in a reply's authority section, copied and uncompressed. Undefined if there is none, or if it is malformed. */
 export function soaOf(reply: Reply): SoaRecord | undefined {
   const { packet } = reply;
   const record = reply.authorities.find(({ type }) => type === RrType.SOA);
@@ -38,9 +39,9 @@ export function soaOf(reply: Reply): SoaRecord | undefined {
 }
 
 /**
- * Writes NXDOMAIN for `query` into `target` and returns its size: the question in the client's spelling, the SOA with
- * `ttlSeconds`, OPT if the client sent one. AA is set, as the zone itself would. At most 12 + 259 + 545 + 11 octets: where that
- * is over `limitBytes` the SOA stays out, and TC is set.
+ * Writes NXDOMAIN for `query` into `target` and returns its size: the question in the client's spelling, the SOA with its TTL set to
+ * `ttlSeconds`, and OPT if the client sent one. AA is set, as the zone itself would set it. The size is 12 + 259 + 545 + 11 octets at
+ * most; if it would exceed `limitBytes`, the SOA is left out and TC is set.
  */
 export function composeDenial(
   target: Uint8Array,

@@ -1,6 +1,6 @@
 /*
- * EDNS: one OPT record in the additional section, spoken between neighbours only (RFC 6891 §6.1). What a client sends in
- * it never goes upstream, and what upstream sends never reaches a client.
+ * EDNS: one OPT record in the additional section, which only neighbours exchange (RFC 6891 §6.1). A client's OPT never goes
+ * upstream, and upstream's never reaches a client.
  *
  *      +------+-------+----------+---------+---------+-------+--------+---------+
  *      | 00   | type  | class    | TTL     | TTL     | TTL   | length | options |
@@ -12,23 +12,24 @@ import { ExtendedError, RrType } from "./codes.ts";
 import { Fault } from "./fault.ts";
 import { readU16, writeU16 } from "./octets.ts";
 
-/** What nodens says it can take over UDP, to clients and upstream alike: no fragments on any common path. */
+/** The UDP size that nodens advertises to clients and upstream alike: it is not fragmented on any common path. */
 export const ourUdpSizeBytes = 1232;
 
-/** The OPT record without options. */
+/** Size of an OPT record without options. */
 export const optSizeBytes = 11;
 
-/** One extended error option without text (RFC 8914 §2). */
+/** Size of one extended error option without text (RFC 8914 §2). */
 export const extendedErrorSizeBytes = 6;
 
-/** The size of the OPT record that writeOpt would write. */
+/** The size of the OPT record that writeOpt writes for this extended error. */
 export function optSizeFor(extendedError: number): number {
   return extendedError === ExtendedError.none ? optSizeBytes : optSizeBytes + extendedErrorSizeBytes;
 }
 
 /**
- * Writes our OPT record at `offset` and returns the offset behind it: our size, `upperRcode` (the upper 8 of 12 bits), DO,
- * and an extended error unless it is `ExtendedError.none`. The caller guarantees the room and counts the record.
+ * Writes nodens's OPT record at `offset` of `target` and returns the offset after it: `ourUdpSizeBytes`, `upperRcode` (the upper 8 of
+ * 12 bits), DO, and an extended error unless it is `ExtendedError.none`. The caller guarantees the room (optSizeFor) and counts the
+ * record in the header.
  */
 export function writeOpt(
   target: Uint8Array,
@@ -55,7 +56,7 @@ export function writeOpt(
   return offset + optSizeBytes + extendedErrorSizeBytes;
 }
 
-/** Whether the options from `offset` to `end` fill the record exactly: 0, or Fault.optOptions. None of them is acted upon. */
+/** Checks that the options from `offset` to `end` fill their record exactly. Returns 0, or Fault.optOptions. No option is acted upon. */
 export function checkOptions(packet: Uint8Array, offset: number, end: number): number {
   let at = offset;
   while (at + 4 <= end) at += 4 + readU16(packet, at + 2);

@@ -1,13 +1,13 @@
 /*
- * What can be wrong with a message, as values. A parser that answers with an offset or a size answers with one of these
- * negative numbers instead, so that one integer carries both.
+ * What can be wrong with a message, as values. A parser whose result is an offset or a size returns one of these negative numbers
+ * instead, so that one integer carries both.
  */
 
-/** Everything that can be wrong with a message. Each has a packet in test/fixtures/malformed/. */
+/** Everything that can be wrong with a message. Each fault has at least one packet in test/fixtures/malformed/. */
 export const Fault = {
   /** Fewer than the 12 octets of a header. */
   shortHeader: -1,
-  /** QR says reply where a query is expected, or the reverse. */
+  /** QR marks a reply where a query is expected, or the reverse. */
   wrongDirection: -2,
   /** An opcode other than QUERY (RFC 8906 §8.1.4). */
   opcode: -3,
@@ -15,9 +15,9 @@ export const Fault = {
   questionCount: -4,
   /** A name, a type or a class runs past the end. */
   questionTruncated: -5,
-  /** A compression pointer where none can be: in the question, forward, to itself, or into the header. */
+  /** A compression pointer where none is allowed: in the question, forward, to itself, or into the header. */
   pointer: -6,
-  /** Label types 01 and 10 (RFC 6891 §5 retired the only use of one). */
+  /** A label of type 01 or 10 (RFC 6891 §5 retired the only one that had a use). */
   labelType: -7,
   /** A name longer than 255 octets (RFC 1035 §2.3.4). */
   nameTooLong: -8,
@@ -35,7 +35,7 @@ export const Fault = {
   optOptions: -14,
 } as const;
 
-/** One of the negative numbers of Fault. */
+/** One of the values of Fault. */
 export type FaultCode = (typeof Fault)[keyof typeof Fault];
 
 /** The names of all faults, for metrics and logs: `faultNames[-fault]`. Index 0 is unused. */

@@ -1,28 +1,31 @@
 /*
  * Messages on a TCP connection: two octets of length before each (RFC 1035 §4.2.2). How the stream is cut into segments
- * must not matter (RFC 7766 §8), so this knows nothing of sockets.
+ * must not matter (RFC 7766 §8), so this file knows nothing about sockets.
  */
 import { readU16, writeU16 } from "./octets.ts";
 
-/** The size of the length in front of each message. */
+/** Size of the length prefix before each message. */
 export const framePrefixSizeBytes = 2;
 
-/** Cuts a stream into messages. One per direction of a connection. */
+/** Cuts a stream into messages. Each direction of a connection has one. */
 export interface FrameReader {
   /**
-   * Takes the next octets and hands each completed message to `onMessage`, in order. The message belongs to the reader: it is
-   * valid until `onMessage` returns. A length of 0 yields an empty message. `onMessage` returns false to stop behind that message.
-   * Returns how many octets of the chunk were taken: less than all only when it was stopped; the rest may be pushed later.
-   * Or `tooLong`, where a message is announced that is longer than the reader takes: then it is of no further use.
+   * Takes the next octets and passes each completed message to `onMessage`, in order. The message belongs to the reader and is valid
+   * until `onMessage` returns; a length of 0 yields an empty one. `onMessage` returns false to stop after that message. Returns how
+   * many octets of `chunk` were taken: fewer than all only after such a stop, and then the rest may be pushed later. Returns `tooLong`
+   * when the stream announces a message longer than the reader accepts; the reader is of no further use then. `chunk` is not kept.
    */
   push(chunk: Uint8Array, onMessage: (message: Uint8Array) => boolean): number;
   /** Whether the stream would be cut off inside a message if it ended here. */
   isInsideMessage(): boolean;
-  /** What it holds of that message. */
+  /** Octets of memory that it holds for that message. */
   heldSizeBytes(): number;
 }
 
-/** Creates a reader of messages up to `maxMessageBytes`; left out, of all that a length can say. It holds at most one incomplete message and grows only with what has arrived, not with what was announced. */
+/**
+ * Creates a reader of messages of up to `maxMessageBytes`; by default, of any length that the prefix can state. It holds at most one
+ * incomplete message, and its memory grows with what has arrived, not with what was announced.
+ */
 export function createFrameReader(maxMessageBytes = 0xffff): FrameReader {
   let partial = new Uint8Array(0);
   let partialSize = 0;
@@ -40,7 +43,7 @@ export function createFrameReader(maxMessageBytes = 0xffff): FrameReader {
     return at + taken;
   }
 
-  /** Completes the message that earlier chunks began. Returns the offset behind it, `unfinished` or `tooLong`. */
+  /** Completes the message that earlier chunks started. Returns the offset after it, `unfinished` or `tooLong`. */
   function finishPartial(chunk: Uint8Array): number {
     let at = partialSize < framePrefixSizeBytes ? append(chunk, 0, framePrefixSizeBytes) : 0;
     if (partialSize < framePrefixSizeBytes) return unfinished;
@@ -81,10 +84,10 @@ export function createFrameReader(maxMessageBytes = 0xffff): FrameReader {
 
 const unfinished = -1;
 
-/** What `push` returns for a message that is longer than the reader takes. */
+/** What `push` returns when a message is longer than the reader accepts. */
 export const tooLong = -2;
 
-/** A new array with `message` (the first `sizeBytes` octets) behind its length: one write, so one segment (RFC 7766 §8). */
+/** A new array with the first `sizeBytes` octets of `message` after their length: one write, so one segment (RFC 7766 §8). */
 export function frameMessage(message: Uint8Array, sizeBytes: number): Uint8Array {
   const frame = new Uint8Array(framePrefixSizeBytes + sizeBytes);
   writeU16(frame, 0, sizeBytes);

@@ -12,10 +12,10 @@
  *    +-----------------------------------------------+
  */
 
-/** Size of a header, and the offset of the question behind it. */
+/** Size of a header, and the offset of the question that follows it. */
 export const headerSizeBytes = 12;
 
-/** The largest message: what a TCP length prefix can say (RFC 1035 §4.2.2). */
+/** Size of the largest message: the most that a TCP length prefix can state (RFC 1035 §4.2.2). */
 export const maxMessageSizeBytes = 65_535;
 
 /** Offsets of the header's fields. */
@@ -28,7 +28,7 @@ export const HeaderOffset = {
   additionalCount: 10,
 };
 
-/** Bits of the flags. */
+/** Bits of the flags field. */
 export const Flag = {
   QR: 0x8000,
   AA: 0x0400,
@@ -40,8 +40,8 @@ export const Flag = {
   CD: 0x0010,
 } as const;
 
-/** The opcode bits of the flags, in place. */
+/** The opcode's bits in the flags field. */
 export const opcodeMask = 0x7800;
 
-/** The rcode bits of the flags. */
+/** The rcode's bits in the flags field: the lower four of the response code. */
 export const rcodeMask = 0x000f;

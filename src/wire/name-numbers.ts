@@ -1,16 +1,16 @@
 /*
- * Names of one message as numbers, so that they are compared without being written out: equal names have equal numbers, however they are
- * compressed and spelled. Every octet of the message is looked at once, whatever pointers lead to it: linear in the packet.
+ * The names of one message as numbers, so that they can be compared without being written out: equal names have equal numbers, however
+ * they are compressed and spelled. Every octet is looked at once, however many pointers lead to it: linear in the packet.
  */
 import { Fault } from "./fault.ts";
 import { headerSizeBytes } from "./header.ts";
 import { foldOctet, maxNameSizeBytes } from "./name.ts";
 import { readU16, readU8 } from "./octets.ts";
 
-/** The number of the name at an offset, 0 for the root, or a Fault. */
+/** Returns the number of the name at an offset: 0 for the root, a Fault for a name that cannot be read. */
 export type NumberOfName = (offset: number) => number;
 
-/** Starts counting the names of `packet`, which must not change meanwhile. Nothing is read at or past its end. */
+/** Numbers the names of `packet`, which must not change while the result is in use. Nothing is read at or past its end. */
 export function createNameNumbers(packet: Uint8Array): NumberOfName {
   // By the offset of a label or pointer: the number of the name that starts there.
   const byOffset = new Map<number, number>();
@@ -18,7 +18,7 @@ export function createNameNumbers(packet: Uint8Array): NumberOfName {
   const byLabel = new Map<string, number>();
   const sizes = [1];
 
-  /** Walks from `offset` to what is known, or to the root, noting each step. Returns the number it ended at, or a Fault. */
+  /** Walks from `offset` to a known name or to the root, and notes each step. Returns the number of the name it ended at, or a Fault. */
   function walk(offset: number, steps: number[]): number {
     let at = offset;
     let lowestPointer = offset;
@@ -43,7 +43,7 @@ export function createNameNumbers(packet: Uint8Array): NumberOfName {
     }
   }
 
-  /** The number of the name that has the label at `offset` in front of the name numbered `rest`. */
+  /** The number of the name that has the label at `offset` before the name numbered `rest`, or a Fault. */
   function prepend(offset: number, rest: number): number {
     const labelSize = readU8(packet, offset);
     if (labelSize >= 0xc0) return rest;

@@ -1,11 +1,11 @@
 /*
- * Names as people write them (RFC 1035 §5.1): for settings, logs and command lines, never for a query on its way.
+ * Names as people write them (RFC 1035 §5.1): for settings, logs and command lines, never on the path of a query.
  */
 import { foldOctet, maxNameSizeBytes } from "./name.ts";
 
 /**
  * Reads a name in presentation form ("kubernetes.default", "a\.b.c", "\032x", with or without the final dot) into folded
- * wire form, a new array. Undefined for an empty label, a label over 63 octets, or a name over 255.
+ * wire form, a new array. Undefined for empty text, an empty label, a label over 63 octets, an escape over 255, or a name over 255.
  */
 export function nameFromText(text: string): Uint8Array | undefined {
   if (text === "." || text === "") return text === "." ? Uint8Array.of(0) : undefined;
@@ -21,7 +21,7 @@ export function nameFromText(text: string): Uint8Array | undefined {
   return octets.length > maxNameSizeBytes ? undefined : Uint8Array.from(octets);
 }
 
-/** Writes a name in wire form, without the final dot ("." for the root). Dots and unprintable octets are escaped. */
+/** The presentation form of a name in wire form, without the final dot ("." for the root). Dots and unprintable octets are escaped. */
 export function nameToText(name: Uint8Array): string {
   const labels: string[] = [];
   for (let at = 0; at < name.length && name[at] !== 0; at += 1 + (name[at] as number)) {
@@ -49,7 +49,7 @@ function octetToText(octet: number): string {
   return `\\${String(octet).padStart(3, "0")}`;
 }
 
-/** The same for a name that was checked before: one that cannot be written is a bug in nodens, and throws. */
+/** Like nameFromText, for text that has been checked already. Throws an Error for any other: that is a bug in nodens. */
 export function wireName(text: string): Uint8Array {
   const name = nameFromText(text);
   if (name === undefined) throw new Error(`a bug in nodens: "${text}" is not a domain name`);

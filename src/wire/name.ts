@@ -1,5 +1,5 @@
 /*
- * Names in wire form: a length octet before each label, a zero octet at the end (RFC 1035 §3.1). "Folded" means ASCII
+ * Names in wire form: a length octet before each label, a zero octet at the end (RFC 1035 §3.1). "Folded" means with ASCII
  * letters in lower case (RFC 4343), which is how names are compared, keyed and sent upstream.
  */
 import { Fault } from "./fault.ts";
@@ -9,7 +9,7 @@ import { readU16, readU8 } from "./octets.ts";
 /** The longest name in wire form, root octet included (RFC 1035 §2.3.4). */
 export const maxNameSizeBytes = 255;
 
-/** Where a name is folded to and hashed on the way. Reused from query to query; valid until the next fold into it. */
+/** The buffer that a name is folded into, and its hash. Reused from query to query; valid until the next name is folded into it. */
 export interface FoldedName {
   /** Room for the longest name. Only the first `sizeBytes` octets belong to the current one. */
   readonly octets: Uint8Array;
@@ -23,19 +23,19 @@ export interface FoldedName {
   readonly key1: number;
 }
 
-/** Makes room for a folded name. `seed` is any integer of up to 53 bits, random per process. */
+/** Creates an empty buffer for folded names. `seed` is any integer of up to 53 bits, random per process. */
 export function createFoldedName(seed: number): FoldedName {
   const [key0, key1] = [seed | 0, Math.floor(seed / 0x1_0000_0000) | 0];
   return { octets: new Uint8Array(maxNameSizeBytes), sizeBytes: 0, hash: 0, seed, key0, key1 };
 }
 
 /**
- * Folds the uncompressed name at `offset` into `target`. Returns the offset behind the name, or a Fault: a pointer in a
- * question has nothing to point at. Never reads at or past `end`.
+ * Folds the uncompressed name at `offset` into `target`. Returns the offset after the name, or a Fault, also for a pointer: a name in
+ * the question has nothing to point at. Never reads at or past `end`.
  *
- * The hash is HalfSipHash-1-3 (Aumasson, Bernstein) of the folded octets: who does not know the key cannot tell which names collide,
- * however well the code is known. It takes four octets a round, so that it costs what a multiplication for each octet would. All of it
- * is in one function, with the round twice, because its state is four local integers (bench/hot/read-query).
+ * The hash is HalfSipHash-1-3 (Aumasson, Bernstein) of the folded octets: without the key nobody can tell which names collide, however
+ * well they know the code. A round takes four octets, so it costs no more than a multiplication for each octet would. All of it is in
+ * one function, with the round written twice, because its state is four local integers (bench/hot/read-query).
  */
 export function foldName(packet: Uint8Array, offset: number, end: number, target: FoldedName): number {
   const nameEnd = endOfUncompressed(packet, offset, end);
@@ -47,7 +47,7 @@ export function foldName(packet: Uint8Array, offset: number, end: number, target
   let v1 = key1;
   let v2 = key0 ^ 0x6c79_6765;
   let v3 = key1 ^ 0x7465_6462;
-  // Length octets are below "A", so that they fold to themselves and need no case of their own.
+  // Length octets are below "A", so they fold to themselves and need no special case.
   for (let index = 0; index < tailStart; index += 4) {
     const at = offset + index;
     const octet0 = readU8(foldTable, readU8(packet, at));
@@ -72,7 +72,7 @@ export function foldName(packet: Uint8Array, offset: number, end: number, target
     v2 = (v2 << 16) | (v2 >>> 16);
     v0 ^= word;
   }
-  // The last word: what is left, and the size in its highest octet.
+  // The last word: the octets that are left, and the size in its highest octet.
   let lastWord = sizeBytes << 24;
   for (let index = tailStart; index < sizeBytes; index += 1) {
     const octet = readU8(foldTable, readU8(packet, offset + index));
@@ -91,7 +91,7 @@ export function foldName(packet: Uint8Array, offset: number, end: number, target
     v2 = (v2 + v1) | 0;
     v1 = ((v1 << 13) | (v1 >>> 19)) ^ v2;
     v2 = (v2 << 16) | (v2 >>> 16);
-    // The first of the four is the last word's; the others finish.
+    // The first of the four rounds is the last word's; the other three finish the hash.
     if (round === 0) {
       v0 ^= lastWord;
       v2 ^= 0xff;
@@ -109,10 +109,10 @@ export function hashName(octets: Uint8Array, offset: number, end: number, seed: 
   return hashed.hash;
 }
 
-/** Where hashName folds to: there is one seed in a process. */
+/** The buffer of hashName. There is only one seed in a process. */
 let hashed = createFoldedName(0);
 
-/** The offset behind the uncompressed name at `offset`, or a Fault. */
+/** The offset after the uncompressed name at `offset`, or a Fault. */
 function endOfUncompressed(packet: Uint8Array, offset: number, end: number): number {
   let at = offset;
   for (;;) {
@@ -127,8 +127,8 @@ function endOfUncompressed(packet: Uint8Array, offset: number, end: number): num
 }
 
 /**
- * The offset behind the possibly compressed name at `offset`, without following its pointer: linear in the packet however
- * pointers are chained. A Fault when the name is cut off, too long, or points anywhere but back to an earlier name.
+ * The offset after the possibly compressed name at `offset`. Its pointer is not followed, so the work is linear in the packet however
+ * pointers are chained. A Fault when the name is cut off, too long, or points anywhere but back into what precedes it.
  */
 export function skipName(packet: Uint8Array, offset: number, end: number): number {
   let at = offset;
@@ -149,7 +149,7 @@ export function skipName(packet: Uint8Array, offset: number, end: number): numbe
 
 /**
  * Decompresses and folds the name at `offset`. Returns a new array in wire form, or a Fault. At most 127 pointers are
- * followed, and only backwards, so that loops end.
+ * followed, and only backwards, so that loops end. Never reads at or past `end`.
  */
 export function expandName(packet: Uint8Array, offset: number, end: number): Uint8Array | number {
   const octets = new Uint8Array(maxNameSizeBytes);

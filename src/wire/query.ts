@@ -1,5 +1,5 @@
 /*
- * A client's query, read in place. One view is filled again for every datagram, so that a cache hit allocates nothing.
+ * A client's query, read in place. One view is refilled for every packet, so that a cache hit allocates nothing.
  */
 import { RrClass, RrType } from "./codes.ts";
 import { Fault } from "./fault.ts";
@@ -8,19 +8,19 @@ import { createFoldedName, foldName, type FoldedName, skipName } from "./name.ts
 import { readU16, readU8 } from "./octets.ts";
 import { checkOptions } from "./edns.ts";
 
-/** Size a client accepts over UDP without saying so (RFC 1035 §4.2.1), and the least that EDNS can say (RFC 6891 §6.2.3). */
+/** The size that a client accepts over UDP without saying so (RFC 1035 §4.2.1), and the least that EDNS can state (RFC 6891 §6.2.3). */
 export const minUdpSizeBytes = 512;
 
 /**
- * What a query says. The fields hold until the view is read again; `packet` is the receiver's buffer, so keep a query with
- * copyQuery.
+ * What a query says. The fields are valid until the next query is read into the view, and `packet` is the receiver's buffer: to keep a
+ * query, copy it with copyQuery.
  */
 export interface ClientQuery {
   packet: Uint8Array;
   id: number;
   /** The header's flags as the client sent them. */
   flags: number;
-  /** Where the question ends: octets 12 up to here are what every reply repeats, spelling included. 0 if it was unreadable. */
+  /** Where the question ends: every reply repeats octets 12 up to here, spelling included. 0 if the question was unreadable. */
   questionEnd: number;
   /** The folded name with its hash. */
   readonly name: FoldedName;
@@ -30,11 +30,11 @@ export interface ClientQuery {
   ednsVersion: number;
   /** The DO bit (RFC 3225). */
   dnssecOk: boolean;
-  /** What the client can take over UDP: 512 without EDNS, never less with it. */
+  /** The largest reply that the client accepts over UDP: 512 without EDNS, never less with it. */
   udpSizeBytes: number;
 }
 
-/** Creates an empty view whose names hash with `hashSeed` (see createFoldedName). */
+/** Creates an empty view, which hashes names with `hashSeed` (see createFoldedName). */
 export function createQueryView(hashSeed: number): ClientQuery {
   return {
     packet: new Uint8Array(0),
@@ -52,9 +52,9 @@ export function createQueryView(hashSeed: number): ClientQuery {
 }
 
 /**
- * Reads the first `sizeBytes` octets of `packet` as a query into `query`. Returns 0, or the Fault that makes it none; `id`,
- * `flags` and, as far as it was readable, `questionEnd` are set all the same, for the error reply. Linear in the size, and
- * counts are believed only as far as the octets go. Octets behind the last record are ignored and never passed on.
+ * Reads the first `sizeBytes` octets of `packet` as a query into `query`, which then refers to `packet`. Returns 0, or a Fault; `id`,
+ * `flags` (if there is a header) and `questionEnd` (if the question was readable) are set even then, for the error reply. Linear in the
+ * size: counts are believed only as far as the octets go. Octets after the last record are ignored and never passed on.
  */
 export function readQuery(packet: Uint8Array, sizeBytes: number, query: ClientQuery): number {
   query.packet = packet;
@@ -83,18 +83,18 @@ export function readQuery(packet: Uint8Array, sizeBytes: number, query: ClientQu
   return additionalCount === 0 ? 0 : readAdditional(packet, sizeBytes, additionalCount, query);
 }
 
-/** A copy of `query` that outlives the receive buffer: with its own packet (header and question only) and its own name. */
+/** A copy of `query` that outlives the receive buffer: it has its own packet (header and question only) and its own name. */
 export function copyQuery(query: ClientQuery): ClientQuery {
   const name = { ...query.name, octets: query.name.octets.slice(0, query.name.sizeBytes) };
   return { ...query, packet: Uint8Array.from(query.packet.subarray(0, query.questionEnd)), name };
 }
 
-/** Whether the client would understand AD in a reply (RFC 6840 §5.7). */
+/** Whether the client understands AD in a reply (RFC 6840 §5.7). */
 export function understandsAuthenticData(query: ClientQuery): boolean {
   return query.dnssecOk || (query.flags & Flag.AD) !== 0;
 }
 
-/** Whether this type and class is something that is looked up, rather than a transfer, a key exchange or a marker. */
+/** Whether this type and class can be looked up: class IN, and not a transfer, a key exchange or a marker. */
 export function isLookup(type: number, rrClass: number): boolean {
   if (rrClass !== RrClass.IN) return false;
   return type !== 0 && type !== RrType.OPT && (type < RrType.TKEY || type >= RrType.ANY);
@@ -127,7 +127,7 @@ function readOpt(packet: Uint8Array, owner: number, nameEnd: number, recordEnd: 
   return checkOptions(packet, nameEnd + 10, recordEnd);
 }
 
-/** Which fault records in a query's answer and authority sections are: an OPT there has a name of its own. */
+/** The Fault of a query with records in its answer or authority section: an OPT record there has a fault of its own. */
 function misplacedRecords(packet: Uint8Array, offset: number, end: number, count: number): number {
   let at = offset;
   for (let index = 0; index < count; index += 1) {

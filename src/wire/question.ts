@@ -1,5 +1,5 @@
 /*
- * A question as a value: what is asked upstream, shared in flight and routed. Off the hot path, where a ClientQuery does.
+ * A question as a value: what is asked upstream, shared in flight and routed. The hot path does without, and uses a ClientQuery.
  */
 import { Flag, HeaderOffset, headerSizeBytes } from "./header.ts";
 import { hashName } from "./name.ts";
@@ -8,21 +8,21 @@ import { ExtendedError, RrClass } from "./codes.ts";
 import type { ClientQuery } from "./query.ts";
 import { writeU16, writeU32 } from "./octets.ts";
 
-/** What is asked. Everything that may change the answer is here and nothing else (key of RFC 4035 §3.2, RFC 6840 §5.9). */
+/** What is asked: everything that may change the answer, and nothing else (RFC 4035 §3.2, RFC 6840 §5.9). */
 export interface Question {
   /** Folded, in wire form, owned by the question. */
   readonly name: Uint8Array;
-  /** The hash of the name under the process's seed, as the query view computed it. */
+  /** The hash of the name under the process's seed; 0 for a question of nodens's own. */
   readonly nameHash: number;
   readonly type: number;
   readonly class: number;
   readonly dnssecOk: boolean;
   readonly checkingDisabled: boolean;
-  /** RD: without it, the upstream's answer is not one for everybody. */
+  /** RD. Without it, what upstream answers may be a referral, which is not for everybody. */
   readonly recursionDesired: boolean;
 }
 
-/** The question of a client's query, copied out of its buffers. */
+/** The question that a client's query asks, copied out of its buffers. */
 export function questionOf(query: ClientQuery): Question {
   return {
     name: query.name.octets.slice(0, query.name.sizeBytes),
@@ -35,18 +35,18 @@ export function questionOf(query: ClientQuery): Question {
   };
 }
 
-/** The same question for another folded name, which stays the caller's; `seed` is the one that names are hashed with. */
+/** The same question about another name (folded, wire form, not copied). `seed` is the one that the process hashes names with. */
 export function withName(question: Question, name: Uint8Array, seed: number): Question {
   return { ...question, name, nameHash: hashName(name, 0, name.length, seed) };
 }
 
-/** A string that is equal exactly for equal questions. */
+/** A string that two questions share exactly when they are the same. */
 export function questionKey(question: Question): string {
   const bits = (question.dnssecOk ? 1 : 0) | (question.checkingDisabled ? 2 : 0) | (question.recursionDesired ? 4 : 0);
   return `${bits} ${question.class} ${question.type} ${String.fromCharCode(...question.name)}`;
 }
 
-/** A question of our own (a probe): class IN, recursion desired. `name` is folded, in wire form. */
+/** A question of nodens's own (a probe): class IN, recursion desired. `name` is folded, in wire form, and not copied. */
 export function ownQuestion(name: Uint8Array, type: number): Question {
   return {
     name,
@@ -60,8 +60,8 @@ export function ownQuestion(name: Uint8Array, type: number): Question {
 }
 
 /**
- * A new array with the query for a question: our own OPT, no option of any client's, ID 0 to be filled in. AD is always set,
- * so that the reply says whether the data was authenticated and each client can be told or not (RFC 6840 §5.7).
+ * A new array with the query for a question: with nodens's OPT and no options of any client's; the ID is 0, for the caller to fill in.
+ * AD is always set, so that the reply says whether the data was authenticated, for the clients that are told (RFC 6840 §5.7).
  */
 export function composeQuery(question: Question): Uint8Array {
   const questionEnd = headerSizeBytes + question.name.length + 4;

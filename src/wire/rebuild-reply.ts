@@ -1,6 +1,6 @@
 /*
- * A reply with some of its records left out, or in another order. Records point back into each other, so they cannot be moved as they
- * are: owners are written anew, and so are the names in their data.
+ * A reply with some of its records left out or reordered. Records point back into each other, so they cannot be moved as they are:
+ * their owners are rewritten, and so are the names in their data.
  */
 import type { AnswerChain } from "./answer-chain.ts";
 import { RrType } from "./codes.ts";
@@ -12,21 +12,21 @@ import type { Question } from "./question.ts";
 import { mayHoldPointers, uncompressedData } from "./record.ts";
 import { parseReply, type RecordView, type Reply } from "./reply.ts";
 
-/** Which records of a reply are to stand in a new one, in this order. */
+/** The records of a reply that go into a new one, in this order. */
 type Sections = Pick<Reply, "answers" | "authorities" | "additionals">;
 
-/** Types that only prove others (RFC 4035 §3.2.1, RFC 5155 §7.2): SIG and NXT are their older forms. */
+/** Types that only prove other records (RFC 4035 §3.2.1, RFC 5155 §7.2). SIG and NXT are their older forms. */
 const proofTypes: ReadonlySet<number> = new Set([RrType.SIG, RrType.NXT, RrType.RRSIG, RrType.NSEC, RrType.NSEC3]);
 
-/** Whether records of this type prove others, and are for clients that set DO. */
+/** Whether records of this type only prove others, and are for clients that set DO. */
 export function isProofType(type: number): boolean {
   return proofTypes.has(type);
 }
 
 /**
- * The reply without signatures and proofs of absence, unless the question is for such (RFC 4035 §3.2.1): whoever did not set DO is not
- * to see them, whatever upstream sends. The same reply where there are none. Its message ends before the first of them where
- * what follows cannot be written anew.
+ * The reply without signatures and proofs of absence, unless the question asks for them (RFC 4035 §3.2.1): a client that did not set DO
+ * must not see them, whatever upstream sends. Returns `reply` itself if it has none, otherwise a reply with a new packet. Where records
+ * cannot be rewritten, that packet ends before the first proof.
  */
 export function withoutProofs(reply: Reply, question: Question): Reply {
   const isKept = ({ type }: RecordView) => !isProofType(type) || type === question.type || question.type === RrType.ANY;
@@ -41,13 +41,13 @@ export function withoutProofs(reply: Reply, question: Question): Reply {
 }
 
 /**
- * The reply with each alias before what it leads to, where upstream has them in another order: glibc reads the answer section once, from
- * top to bottom. `chain` is that of the reply. The same reply where all is in order or cannot be written anew.
+ * The reply with each alias before what it leads to, in case upstream has another order: glibc reads the answer section once, from top to
+ * bottom. `chain` is that of `reply`. Returns `reply` itself if there is no chain, if it is in order, or if it cannot be rewritten.
  */
 export function aliasesFirst(reply: Reply, chain: AnswerChain | undefined): Reply {
   if (chain === undefined || chain.isInOrder) return reply;
   const ofChain = new Set([...chain.aliases, ...chain.data]);
-  // A repeated alias is left out; signatures and a DNAME go last, for nobody looks for them in order.
+  // A repeated alias is left out; signatures and a DNAME go last, because nobody relies on their order.
   const others = reply.answers.filter((record) => !ofChain.has(record) && record.type !== RrType.CNAME);
   const answers = [...chain.aliases, ...chain.data, ...others];
   const { authorities, additionals } = reply;
@@ -58,7 +58,7 @@ export function aliasesFirst(reply: Reply, chain: AnswerChain | undefined): Repl
   );
 }
 
-/** Undefined when a record cannot be written anew, or there is no room. Owners that were met before are compressed. */
+/** A reply with these records, in a new packet. Undefined when one cannot be rewritten, or does not fit. Repeated owners are compressed. */
 function rebuildReply(reply: Reply, sections: Sections): Reply | undefined {
   const { packet } = reply;
   const numberOf = createNameNumbers(packet);
@@ -79,7 +79,7 @@ function rebuildReply(reply: Reply, sections: Sections): Reply | undefined {
     if (end + owner.length + 10 + data.length > target.length) return undefined;
     if (known === undefined && end < maxPointer) offsets.set(number, end);
     target.set(owner, end);
-    // Type, class and TTL as they are.
+    // Type, class and TTL.
     target.set(packet.subarray(record.ttlOffset - 4, record.ttlOffset + 4), end + owner.length);
     writeU16(target, end + owner.length + 8, data.length);
     target.set(data, end + owner.length + 10);
@@ -89,21 +89,21 @@ function rebuildReply(reply: Reply, sections: Sections): Reply | undefined {
   return typeof rebuilt === "number" ? undefined : { ...rebuilt, rcode: reply.rcode, hasEdns: reply.hasEdns };
 }
 
-/** What a compression pointer can say (RFC 1035 §4.1.4). */
+/** The highest offset that a compression pointer can hold (RFC 1035 §4.1.4). */
 const maxPointer = 0x3fff;
 
 function pointerTo(offset: number): Uint8Array {
   return Uint8Array.of(0xc0 | (offset >> 8), offset & 0xff);
 }
 
-/** A record's data as it may stand in another place. Undefined for types whose names may be compressed and are not understood here. */
+/** A record's data in a form that can be moved. Undefined for a type whose data may hold compressed names and is not understood here. */
 function movableData(record: RecordView, packet: Uint8Array): Uint8Array | undefined {
   return mayHoldPointers(record.type)
     ? uncompressedData(record, packet)
     : packet.subarray(record.dataOffset, record.end);
 }
 
-/** The reply up to the first record that is not kept: what stands before it points at nothing behind it. */
+/** The reply up to the first record that is not kept: nothing before that record points past it. */
 function endBefore(reply: Reply, isKept: (record: RecordView) => boolean): Reply {
   const all = [...reply.answers, ...reply.authorities, ...reply.additionals];
   const first = all.find((record) => !isKept(record));

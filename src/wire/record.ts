@@ -1,5 +1,5 @@
 /*
- * Records that are taken out of one message to stand in another: uncompressed, because what their pointers meant stays behind
+ * Records that are taken out of one message and put into another: uncompressed, because what their pointers refer to stays behind
  * (RFC 1035 §4.1.4).
  */
 import { RrClass, RrType } from "./codes.ts";
@@ -7,7 +7,7 @@ import { expandName, skipName } from "./name.ts";
 import { writeU16, writeU32 } from "./octets.ts";
 import type { RecordView } from "./reply.ts";
 
-/** How many octets stand before the names in the data, how many names, and how many octets behind them (RFC 1035 §3.3, RFC 2782). */
+/** By type: the number of octets before the names in the data, of names, and of octets after them (RFC 1035 §3.3, RFC 2782). */
 const layouts = new Map([
   [RrType.CNAME, { before: 0, names: 1, behind: 0 }],
   [RrType.NS, { before: 0, names: 1, behind: 0 }],
@@ -20,8 +20,8 @@ const layouts = new Map([
 ] as [number, { before: number; names: number; behind: number }][]);
 
 /**
- * Whether data of this type may hold compressed names: that of RFC 1035 and of some types before RFC 3597 §4, which forbade it. Only
- * those with a layout above can be written out.
+ * Whether data of this type may hold compressed names: the types of RFC 1035, and some others from before RFC 3597 §4, which forbids
+ * it for new ones. Only those with a layout above can be written out.
  */
 export function mayHoldPointers(type: number): boolean {
   return layouts.has(type) || obsoleteTypesWithNames.has(type);
@@ -31,8 +31,8 @@ export function mayHoldPointers(type: number): boolean {
 const obsoleteTypesWithNames: ReadonlySet<number> = new Set([3, 4, 7, 8, 9, 14, 17, 18, 21, 24, 26, 30, 35, 38]);
 
 /**
- * The data of a record of class IN with its names written out, folded. A view of `packet` where there are no names, else a new array.
- * Undefined for a type that is not understood here, and for data that does not add up.
+ * The data of a record of class IN with its names uncompressed and folded: a view of `packet` for addresses, otherwise a new array.
+ * Undefined for another class, for a type that is not understood here, and for data that does not add up.
  */
 export function uncompressedData(record: RecordView, packet: Uint8Array): Uint8Array | undefined {
   if (record.class !== RrClass.IN) return undefined;
@@ -54,7 +54,7 @@ export function uncompressedData(record: RecordView, packet: Uint8Array): Uint8A
   return Uint8Array.from(parts.flatMap((part) => [...part]));
 }
 
-/** A new array with a record of class IN. `owner` is in wire form, `data` as the type wants it, without pointers. */
+/** A new array with a record of class IN. `owner` is a name in wire form, or a pointer to one; `data` has the type's form, uncompressed. */
 export function composeRecord(owner: Uint8Array, type: number, ttlSeconds: number, data: Uint8Array): Uint8Array {
   const record = new Uint8Array(owner.length + 10 + data.length);
   record.set(owner);

@@ -1,5 +1,5 @@
 /*
- * An upstream's reply, read whole before anything of it is believed.
+ * An upstream's reply, read to its end before any of it is believed.
  */
 import { RrType } from "./codes.ts";
 import { Fault } from "./fault.ts";
@@ -13,29 +13,31 @@ export interface RecordView {
   readonly owner: number;
   readonly type: number;
   readonly class: number;
-  /** Where the TTL is: behind it stand the length (2 octets) and the data. */
+  /** Where the TTL is; the length (2 octets) and the data follow it. */
   readonly ttlOffset: number;
   readonly dataOffset: number;
+  /** The offset after the data. */
   readonly end: number;
 }
 
-/** A well-formed reply. `packet` belongs to whoever parsed it; the offsets mean that packet. */
+/** A well-formed reply. `packet` is the array that was parsed, not a copy; all offsets refer to it. */
 export interface Reply {
   readonly packet: Uint8Array;
   readonly flags: number;
-  /** The header's four bits with the OPT record's eight above them. */
+  /** The header's four bits, with the eight of the OPT record above them. */
   readonly rcode: number;
+  /** The offset after the question, where the records start. */
   readonly questionEnd: number;
   readonly answers: readonly RecordView[];
   readonly authorities: readonly RecordView[];
-  /** Without OPT. */
+  /** Without OPT, and without any record after it. */
   readonly additionals: readonly RecordView[];
   readonly hasEdns: boolean;
 }
 
 /**
- * Reads `packet` as a reply to exactly one question. Returns a Fault for anything that is not, or that does not parse to
- * its end; octets behind the last record are left out. Linear in the size.
+ * Reads `packet` as a reply to exactly one question. Returns a Fault for anything else, and for a reply that cannot be read to its
+ * end; octets after the last record are ignored. Linear in the size.
  */
 export function parseReply(packet: Uint8Array): Reply | number {
   if (packet.length < headerSizeBytes) return Fault.shortHeader;
@@ -68,15 +70,15 @@ export function parseReply(packet: Uint8Array): Reply | number {
     questionEnd,
     answers,
     authorities,
-    // What follows an OPT record moves when OPT goes, and pointers into it would break; nobody sends such records.
+    // What follows OPT would move when OPT is removed, and pointers into it would break; nobody sends such records.
     additionals: opt === undefined ? everyAdditional : everyAdditional.slice(0, everyAdditional.indexOf(opt)),
     hasEdns: opt !== undefined,
   };
 }
 
 /**
- * Whether a packet's question is the one given: the folded name in wire form, type and class, compared case-insensitively
- * (RFC 5452 §3, §9.1). False for a packet too short to hold it or with another number of questions.
+ * Whether the packet asks exactly this question: `name` (folded, wire form; compared case-insensitively), type and class
+ * (RFC 5452 §3, §9.1). False for a packet that is too short to hold it, or has another number of questions.
  */
 export function repeatsQuestion(packet: Uint8Array, name: Uint8Array, type: number, rrClass: number): boolean {
   const nameEnd = headerSizeBytes + name.length;
@@ -87,7 +89,7 @@ export function repeatsQuestion(packet: Uint8Array, name: Uint8Array, type: numb
   return readU16(packet, nameEnd) === type && readU16(packet, nameEnd + 2) === rrClass;
 }
 
-/** Reads `count` records from `offset` on into `records`. Returns the offset behind the last, or a Fault. */
+/** Reads `count` records, from `offset` on, into `records`. Returns the offset after the last one, or a Fault. */
 function readSection(packet: Uint8Array, offset: number, count: number, records: RecordView[]): number {
   let at = offset;
   for (let index = 0; index < count; index += 1) {

@@ -1,6 +1,6 @@
 /*
- * One stored message, many clients: each gets its own ID, flags, spelling, TTLs, EDNS and size (client rules: RFC 1035
- * §4.1.1, RFC 6891 §7, RFC 2181 §9).
+ * One stored message, many clients: each gets its own ID, flags, spelling, TTLs, EDNS and size (RFC 1035 §4.1.1, RFC 6891 §7,
+ * RFC 2181 §9).
  */
 import { Flag, HeaderOffset, headerSizeBytes, opcodeMask, rcodeMask } from "./header.ts";
 import { ExtendedError, Rcode, RrType } from "./codes.ts";
@@ -11,9 +11,9 @@ import { recordCount, recordEndAt, type StoredMessage, takeTurn, ttlOffsetOf } f
 
 /**
  * Writes `message` as the reply to `query` into `target` and returns its size, at most `limitBytes` (512 or more; the caller
- * guarantees that much room). TTLs are lowered by `ageSeconds`, or all set to `fixedTtlSeconds` where that is not 0.
- * `ageSeconds` is a whole number. `extendedError` goes into OPT if the client sent one. Answers that do not fit are cut behind the last whole record, with
- * TC: musl before 1.2.4 uses what is there and never asks over TCP.
+ * guarantees that much room). `ageSeconds`, a whole number, is taken off each TTL; if `fixedTtlSeconds` is not 0, every TTL is set to
+ * it instead. `extendedError` goes into OPT if the client sent one. An answer that does not fit is cut after the last whole record,
+ * with TC: musl before 1.2.4 uses what is there and never asks over TCP.
  */
 export function shapeReply(
   target: Uint8Array,
@@ -46,8 +46,8 @@ export function shapeReply(
 }
 
 /**
- * Writes a reply without records into `target` (548 octets are always enough) and returns its size: the header, the question
- * where it was readable, and OPT if the client sent one. `rcode` may need OPT's upper bits (BADVERS).
+ * Writes a reply without records into `target` (maxErrorSizeBytes are always enough) and returns its size: the header, the question
+ * if it was readable, and OPT if the client sent one. The upper bits of `rcode` (BADVERS) go into OPT.
  */
 export function composeError(target: Uint8Array, query: ClientQuery, rcode: number, extendedError: number): number {
   const end = composeHead(target, query, rcode);
@@ -55,8 +55,8 @@ export function composeError(target: Uint8Array, query: ClientQuery, rcode: numb
 }
 
 /**
- * Writes a reply with one record of our own into `target` and returns its size: what composeError writes, and the record. The caller
- * guarantees the room for both.
+ * Writes a NOERROR reply with one answer into `target` and returns its size: what composeError writes, and `record` (wire form). The
+ * caller guarantees the room for both.
  */
 export function composeOwnReply(target: Uint8Array, query: ClientQuery, record: Uint8Array): number {
   const at = composeHead(target, query, Rcode.NOERROR);
@@ -66,10 +66,10 @@ export function composeOwnReply(target: Uint8Array, query: ClientQuery, record: 
   return query.hasEdns ? writeOpt(target, end, 0, query.dnssecOk, ExtendedError.none) : end;
 }
 
-/** Room that composeError needs at most: header, the longest question, OPT with an extended error. */
+/** The most room that composeError needs: the header, the longest question, OPT with an extended error. */
 export const maxErrorSizeBytes = headerSizeBytes + 255 + 4 + optSizeFor(ExtendedError.cachedError);
 
-/** The header, which counts the OPT that is to follow, and the question where it was readable. Returns the offset behind them. */
+/** Writes the header, which counts the OPT that is to follow, and the question if it was readable. Returns the offset after them. */
 function composeHead(target: Uint8Array, query: ClientQuery, rcode: number): number {
   const hasQuestion = query.questionEnd > 0;
   const opcode = query.flags & opcodeMask;
@@ -90,8 +90,8 @@ function replyFlags(stored: number, query: ClientQuery, isCut: boolean): number 
 }
 
 /**
- * Clients that take the first address are spread over all: each reply starts with the next one. Only data moves, so that owners, TTLs
- * and signatures, which have no order (RFC 4034 §6.3), stay what they are.
+ * Spreads the clients that use the first address over all of them: each reply starts with the next one. Only the data moves; owners and
+ * TTLs stay, and so do signatures, for which the order does not matter (RFC 4034 §6.3).
  */
 function rotateAddresses(target: Uint8Array, message: StoredMessage, keptRecords: number): void {
   const { octets, firstAddress } = message;
@@ -120,8 +120,9 @@ function endOfRecords(message: StoredMessage, count: number): number {
 }
 
 /**
- * Sets the counts to the first `kept` records. Returns whether something the client needs is missing: an answer, the SOA
- * of a denial, or what proves it to a client that validates (RFC 4035 §3.1.3). Other authority and additional records are a courtesy and go without TC (RFC 2181 §9).
+ * Sets the counts to the first `kept` records. Returns whether something that the client needs is missing: an answer, the SOA of a
+ * denial, or what proves it to a client that validates (RFC 4035 §3.1.3). Other authority and additional records are a courtesy, and
+ * are left out without TC (RFC 2181 §9).
  */
 function setCounts(target: Uint8Array, message: StoredMessage, kept: number): boolean {
   const answerCount = readU16(message.octets, HeaderOffset.answerCount);
@@ -134,14 +135,14 @@ function setCounts(target: Uint8Array, message: StoredMessage, kept: number): bo
   return keptAnswers < answerCount || dropsProof(message, kept, answerCount + authorityCount);
 }
 
-/** Whether one of the records from `first` on, up to `end`, is an SOA or proves something. The type stands four octets before the TTL. */
+/** Whether a record from `first` up to, not including, `end` is an SOA or a proof. Its type is four octets before its TTL. */
 function dropsProof(message: StoredMessage, first: number, end: number): boolean {
   const { octets } = message;
   for (let index = first; index < end; index += 1) {
     const ttlOffset = ttlOffsetOf(message, index);
     const type = readU16(octets, ttlOffset - 4);
     if (type === RrType.SOA || type === RrType.NSEC || type === RrType.NSEC3) return true;
-    // A signature starts with the type that it covers; that of the zone's servers is a courtesy like them.
+    // A signature starts with the type that it covers; the one over the zone's NS records is a courtesy like them.
     if (type === RrType.RRSIG && readU16(octets, ttlOffset + 6) !== RrType.NS) return true;
   }
   return false;
@@ -151,7 +152,7 @@ function copyQuestion(target: Uint8Array, query: ClientQuery): void {
   for (let at = headerSizeBytes; at < query.questionEnd; at += 1) target[at] = query.packet[at] as number;
 }
 
-/** Short messages are cheaper to copy octet by octet than through a call into the engine. */
+/** Short messages are cheaper to copy octet by octet than by a call into the engine. */
 function copyOctets(target: Uint8Array, source: Uint8Array, end: number): void {
   if (end > 256) {
     target.set(source.subarray(0, end));

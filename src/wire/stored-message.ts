@@ -1,25 +1,26 @@
 /*
- * A reply in the form in which it is kept and handed out again: without OPT, with the place of every TTL written behind it.
+ * A reply in the form in which it is kept and handed out again: without OPT, and followed by the offset of every TTL.
  *
  *      octets  +--------+----------+---------+-----------+------------+--------------------------+
  *              | header | question | answers | authority | additional | TTL offsets, 16 bit each |
  *              +--------+----------+---------+-----------+------------+--------------------------+
  *              0        12                                            sizeBytes       octets.length
  *
- * One array per message: the offsets ride along instead of costing an object of their own.
+ * One array per message: the offsets travel with it instead of costing an object of their own.
  */
 import { isAddressType, RrType } from "./codes.ts";
 import { HeaderOffset } from "./header.ts";
 import { readU16, readU32, writeU16, writeU32 } from "./octets.ts";
 import type { RecordView, Reply } from "./reply.ts";
 
-/** A message as drawn above. Immutable once made, but for `turn`; shared by everybody it is handed to. */
+/** A message as drawn above. Immutable once made, except for `turn`, and shared by everybody it is handed to. */
 export interface StoredMessage {
   readonly octets: Uint8Array;
-  /** Size of the message itself, without the TTL offsets. */
+  /** Size of the message proper, without the TTL offsets. */
   readonly sizeBytes: number;
+  /** The offset after the question, where the records start. */
   readonly questionEnd: number;
-  /** The addresses that take turns at being first: the index of the first record, and how many follow each other. 0 for fewer than two. */
+  /** The addresses that take turns at being first: the index of the first one among all records, and their count, 0 for fewer than two. */
   readonly firstAddress: number;
   readonly addressCount: number;
   /** Which of them is first in the next reply, from 0 to addressCount - 1. */
@@ -27,9 +28,10 @@ export interface StoredMessage {
 }
 
 /**
- * Copies a reply into stored form, each TTL capped to `maxTtlSeconds` and, for a denial, the SOA's to `soaTtlSeconds` as
- * well (RFC 2308 §5). `hasOneOwner` says that all addresses in the answer section are of one name. A TTL with its top bit set is a large one (RFC 8767 §4), so it is capped like any other. The question
- * is stored in the spelling of the reply.
+ * Copies a reply into stored form. Each TTL is capped at `maxTtlSeconds`, and those of the authority section at `soaTtlSeconds` too:
+ * for a denial, its lifetime (RFC 2308 §5). A TTL with its top bit set is a large one (RFC 8767 §4) and capped like any other.
+ * `hasOneOwner` says that all addresses in the answer section belong to one name, and may take turns. The question keeps the reply's
+ * spelling. The result shares no array with the reply.
  */
 export function storeMessage(
   reply: Reply,
@@ -53,7 +55,7 @@ export function storeMessage(
   return { octets, sizeBytes, questionEnd: reply.questionEnd, firstAddress, addressCount, turn: 0 };
 }
 
-/** Which of the addresses is first this time; the next time it is another one's turn. Only where they take turns. */
+/** Returns which of the addresses is first this time, and makes the next one first the next time. Only where addressCount is not 0. */
 export function takeTurn(message: StoredMessage): number {
   const { turn } = message;
   message.turn = turn + 1 >= message.addressCount ? 0 : turn + 1;
@@ -65,17 +67,17 @@ export function recordCount(message: StoredMessage): number {
   return (message.octets.length - message.sizeBytes) >> 1;
 }
 
-/** Where the TTL of record `index` (0 to recordCount - 1, in message order) is. */
+/** The offset of the TTL of record `index` (0 to recordCount - 1, in message order). */
 export function ttlOffsetOf(message: StoredMessage, index: number): number {
   return readU16(message.octets, message.sizeBytes + 2 * index);
 }
 
-/** The end of the record whose TTL is at `ttlOffset`: the data's length stands right behind the TTL. */
+/** The end of the record whose TTL is at `ttlOffset`: the data's length comes right after the TTL. */
 export function recordEndAt(octets: Uint8Array, ttlOffset: number): number {
   return ttlOffset + 6 + readU16(octets, ttlOffset + 4);
 }
 
-/** Where the addresses of one type start that stand in a row, and how many they are; 0 for fewer than two. */
+/** The index of the first address, and how many of its type come in a row; 0 for fewer than two. */
 function addressesOf(answers: readonly RecordView[]): [number, number] {
   const first = answers.findIndex(({ type }) => isAddressType(type));
   if (first === -1) return [0, 0];

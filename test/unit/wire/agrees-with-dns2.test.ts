@@ -135,8 +135,8 @@ function contentsOf(records: readonly Resource[], ttlSeconds: (ttl: number) => n
   return records.map((record) => JSON.stringify(record, withTtl).toLowerCase());
 }
 
-describe("what dns2 builds", () => {
-  test("is read here as the same query", () => {
+describe("what dns2 writes", () => {
+  test("is read as the same query", () => {
     const edns = fc.option(fc.record({ doFlag: fc.boolean(), udpPayloadSize: fc.integer({ min: 512, max: 0xffff }) }));
     fc.assert(
       fc.property(anyPacket, edns, ({ question, id }, opts) => {
@@ -156,7 +156,7 @@ describe("what dns2 builds", () => {
     );
   });
 
-  test("is read here as the same reply", () => {
+  test("is read as the same reply", () => {
     fc.assert(
       fc.property(anyPacket, (spec) => {
         const reply = parse(replyFrom(spec).toBuffer());
@@ -170,8 +170,8 @@ describe("what dns2 builds", () => {
   });
 });
 
-describe("what is built here", () => {
-  test("a query upstream is read by dns2 as that question", () => {
+describe("what nodens writes", () => {
+  test("dns2 reads a query to upstream as that question", () => {
     fc.assert(
       fc.property(dottedName, u16, fc.boolean(), fc.boolean(), (name, type, dnssecOk, checkingDisabled) => {
         const asked: Question = {
@@ -194,7 +194,7 @@ describe("what is built here", () => {
     );
   });
 
-  test("a reply from store is read by dns2 as what upstream said, but for ID, spelling and age", () => {
+  test("dns2 reads a reply from the store as what upstream said, except for ID, spelling and age", () => {
     fc.assert(
       fc.property(anyPacket, u16, fc.nat(1_000), fc.boolean(), (spec, id, age, clientHasEdns) => {
         const upstream = replyFrom(spec).toBuffer();
@@ -224,7 +224,7 @@ describe("what is built here", () => {
   test.each([
     ["BADVERS", 16],
     ["SERVFAIL", 2],
-  ])("%s is read by dns2 with that rcode and an extended error", (_, rcode) => {
+  ])("dns2 reads %s with that rcode and an extended error", (_, rcode) => {
     const query = view(queryFrom({ name: "a.example", type: 1 }, 7, { doFlag: true, udpPayloadSize: 4096 }));
     const target = new Uint8Array(maxErrorSizeBytes);
     const packet = readWithDns2(target.subarray(0, composeError(target, query, rcode, 22)));

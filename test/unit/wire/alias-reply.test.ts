@@ -74,7 +74,7 @@ describe("an alias", () => {
     expect([message.authorities, message.additionals]).toEqual([[], []]);
   });
 
-  test("of NODATA has the CNAME alone, and the SOA behind it", () => {
+  test("to NODATA has only the CNAME, followed by the SOA", () => {
     const message = aliasTo({ authorities: [soa("example.com", 60, 60)] }, 0, Type.AAAA);
     expect(message.answers).toMatchObject([{ name: suffixed, type: Type.CNAME, data: nameBytes(outside) }]);
     expect(message.authorities).toMatchObject([
@@ -83,7 +83,7 @@ describe("an alias", () => {
     expect(message.rcode).toBe(0);
   });
 
-  test("of a chain to nothing has the chain and the SOA", () => {
+  test("to a chain without data has the chain and the SOA", () => {
     const message = aliasTo({ answers: [cname(outside, "cdn.example")], authorities: [soa("example")] });
     expect(message.answers.map(({ data }) => data)).toEqual([nameBytes(outside), nameBytes("cdn.example")]);
     expect(message.authorities).toHaveLength(1);
@@ -112,7 +112,7 @@ describe("an alias", () => {
     expect(message.authorities).toMatchObject([{ name: "example.com", data: expected }]);
   });
 
-  test("leaves the additional section and OPT behind", () => {
+  test("leaves out the additional section and OPT", () => {
     const message = aliasTo({
       answers: [a(outside, "192.0.2.1")],
       additionals: [a("ns.example", "192.0.2.53")],
@@ -136,7 +136,7 @@ describe("TTLs", () => {
     { ttl: 300, age: 5000, left: 1 },
     { ttl: 0, age: 0, left: 1 },
     { ttl: 0xffff_ffff, age: 1, left: 0xffff_fffe },
-  ])("$ttl s after $age s are $left s", ({ ttl, age, left }) => {
+  ])("$ttl s become $left s after $age s", ({ ttl, age, left }) => {
     const message = aliasTo(
       { answers: [a(outside, "192.0.2.1", ttl)], authorities: [soa("example.com", ttl, 60)] },
       age,
@@ -149,7 +149,7 @@ describe("TTLs", () => {
     { ttls: [300, 3], age: 0, alias: 3 },
     { ttls: [300, 100], age: 98, alias: 2 },
     { ttls: [300, 100], age: 100, alias: 1 },
-  ])("with $ttls s behind it after $age s the alias itself lives $alias s", ({ ttls, age, alias }) => {
+  ])("followed by TTLs of $ttls s, after $age s, the alias itself lives $alias s", ({ ttls, age, alias }) => {
     const message = aliasTo({ answers: ttls.map((ttl) => a(outside, "192.0.2.1", ttl)) }, age);
     expect(message.answers[0]?.ttl).toBe(alias);
   });
@@ -171,16 +171,16 @@ describe("no alias is made", () => {
     ["of an unknown type in the authority section", { authorities: [raw(47, nameBytes("example.com"))] }],
     ["of another class", { answers: [{ ...address, class: 3 }] }],
     ["of a CNAME whose name runs past its data", { answers: [raw(Type.CNAME, Uint8Array.of(3, 0x63)), address] }],
-    ["of a CNAME with octets behind its name", { answers: [raw(Type.CNAME, concat([nameBytes("x"), u32(0)]))] }],
-    ["of a CNAME with a pointer forwards", { answers: [raw(Type.CNAME, nameBytes("@90")), address] }],
+    ["of a CNAME with octets after its name", { answers: [raw(Type.CNAME, concat([nameBytes("x"), u32(0)]))] }],
+    ["of a CNAME with a forward pointer", { answers: [raw(Type.CNAME, nameBytes("@90")), address] }],
     ["of an SOA without its numbers", { authorities: [raw(Type.SOA, soaNames)] }],
-    ["of an SOA with a number too many", { authorities: [raw(Type.SOA, concat([soaNames, numbers, u32(0)]))] }],
+    ["of an SOA with one number too many", { authorities: [raw(Type.SOA, concat([soaNames, numbers, u32(0)]))] }],
     ["of an SOA without data", { authorities: [raw(Type.SOA, new Uint8Array(0))] }],
   ])("%s", (_, message) => {
     expect(isRefused(message)).toBe(true);
   });
 
-  test("that no message has room for", () => {
+  test("that would not fit into a message", () => {
     // 16 octets each as they came, 31 written out.
     const answers = (count: number) => Array.from({ length: count }, () => a(atQuestion, "192.0.2.1"));
     expect(isRefused({ answers: answers(2000) })).toBe(false);

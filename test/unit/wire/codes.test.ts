@@ -30,7 +30,7 @@ describe("typeFromName", () => {
     ["", undefined],
     // Not found on the prototype of a plain object either.
     ["constructor", undefined],
-  ])("%j is type %j", (name, code) => {
+  ])("reads %j as type %j", (name, code) => {
     expect(typeFromName(name)).toBe(code);
   });
 
@@ -51,7 +51,7 @@ describe("rcodeName", () => {
   });
 });
 
-test("A and AAAA are the address types, and with what is asked beside them the host types", () => {
+test("A and AAAA are the address types; with the types asked beside them they are the host types", () => {
   expect(Object.values(RrType).filter(isAddressType)).toEqual([RrType.A, RrType.AAAA]);
   expect(Object.values(RrType).filter(isHostType)).toEqual([
     RrType.A,

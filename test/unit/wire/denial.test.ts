@@ -49,7 +49,7 @@ function readRecord(record: SoaRecord | undefined) {
 }
 
 describe("soaOf", () => {
-  test("writes the record out, whatever was compressed in it", () => {
+  test("uncompresses the record, whatever was compressed in it", () => {
     const plain = soaRecord("cluster.local", nameBytes("ns.dns.cluster.local"), nameBytes("hostmaster.cluster.local"));
     // The question's name starts at 12; "cluster.local" in it at 22, as in most replies.
     const packed = soaRecord(
@@ -73,7 +73,7 @@ describe("soaOf", () => {
     [0, 30, 0],
     [30, 0, 0],
     [0xffff_ffff, 0xffff_fffe, 0xffff_fffe],
-  ])("TTL %i and MINIMUM %i deny for %i s", (ttl, minimum, seconds) => {
+  ])("denies for the lesser of TTL %i and MINIMUM %i: %i s", (ttl, minimum, seconds) => {
     expect(soaIn([soa("cluster.local", ttl, minimum)])?.denialTtlSeconds).toBe(seconds);
   });
 
@@ -81,7 +81,7 @@ describe("soaOf", () => {
     expect(soaIn([soa("CLUSTER.Local")])).toEqual(soaIn([soa("cluster.local")]));
   });
 
-  test("finds it behind other records", () => {
+  test("finds it after other records", () => {
     expect(soaIn([txt("cluster.local", "first"), soa("cluster.local")])).toEqual(soaIn([soa("cluster.local")]));
   });
 
@@ -107,11 +107,11 @@ describe("soaOf", () => {
     ["a mailbox that points forward", [soaRecord("cluster.local", names[0], nameBytes("@16383"))]],
     ["a primary that points at itself", [soaRecord("cluster.local", nameBytes("@67"), names[1])]],
     ["a label type that there is not", [soaRecord("cluster.local", Uint8Array.of(0x40, 0), names[1])]],
-  ] as const)("finds none in %s", (_, authorities) => {
+  ] as const)("finds no SOA in %s", (_, authorities) => {
     expect(soaIn(authorities)).toBeUndefined();
   });
 
-  test("an SOA in another section is none", () => {
+  test("does not take an SOA from another section", () => {
     expect(soaIn([], { answers: [soa("cluster.local")] })).toBeUndefined();
     expect(soaIn([], { additionals: [soa("cluster.local")] })).toBeUndefined();
   });
@@ -150,11 +150,11 @@ describe("composeDenial", () => {
     expect(readMessage(denial).id).toBe(0xfeed);
   });
 
-  test.each([0, 1, 5, 300, 0x7fff_ffff])("says that it may be kept for %i s", (ttl) => {
+  test.each([0, 1, 5, 300, 0x7fff_ffff])("may be kept for %i s", (ttl) => {
     expect(readMessage(deny(question, ttl)).authorities[0]?.ttl).toBe(ttl);
   });
 
-  test("leaves the record it copies as it is", () => {
+  test("does not change the record that it copies", () => {
     const before = zoneSoa.octets.slice();
     deny(question, 1);
     expect(zoneSoa.octets).toEqual(before);
@@ -164,15 +164,15 @@ describe("composeDenial", () => {
     ["RD", Flags.RD, Flags.RD],
     ["no RD", 0, 0],
     ["CD", Flags.RD | Flags.CD, Flags.RD | Flags.CD],
-    ["AD, which it may not promise", Flags.RD | Flags.AD, Flags.RD],
+    ["AD, which nodens must not claim", Flags.RD | Flags.AD, Flags.RD],
     ["Z, which has no meaning", Flags.RD | Flags.Z, Flags.RD],
-    ["AA, TC and RA, which are a reply's", Flags.RD | Flags.AA | Flags.TC | Flags.RA, Flags.RD],
+    ["AA, TC and RA, which belong to replies", Flags.RD | Flags.AA | Flags.TC | Flags.RA, Flags.RD],
   ])("a query with %s", (_, flags, echoed) => {
     const denial = readMessage(deny(buildQuery("x.cluster.local", Type.A, { flags })));
     expect(denial.flags).toBe(Flags.QR | Flags.AA | Flags.RA | echoed | nxdomain);
   });
 
-  test("has no OPT where there was none, and one, bare, where there was one", () => {
+  test("has an OPT record, without options, exactly when the query had one", () => {
     expect(readMessage(deny(question)).opts).toEqual([]);
     const options = [{ code: 10, data: new Uint8Array(8) }, { code: 8, data: new Uint8Array(7) }]; // prettier-ignore
     const denial = readMessage(deny(buildQuery("x.cluster.local", Type.A, { opt: { udpSize: 4096, options } })));
@@ -206,7 +206,7 @@ describe("composeDenial", () => {
       expect(message.opts).toHaveLength(opt === undefined ? 0 : 1);
     });
 
-    test("one octet decides, and OPT counts", () => {
+    test("one octet decides, and OPT counts towards the size", () => {
       for (const opt of [undefined, {}]) {
         const packet = buildQuery(longName, Type.A, { opt });
         const whole = deny(packet, 5, 65_535, longSoa);
@@ -216,7 +216,7 @@ describe("composeDenial", () => {
       }
     });
 
-    test("over TCP it fits", () => {
+    test("it fits over TCP", () => {
       const message = readMessage(deny(buildQuery(longName, Type.A), 5, 65_535, longSoa));
       expect(message.flags & Flags.TC).toBe(0);
       expect(message.authorities).toHaveLength(1);

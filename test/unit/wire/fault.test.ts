@@ -33,11 +33,11 @@ describe("faultNames", () => {
 });
 
 describe("the malformed packets", () => {
-  test.each(Object.keys(Fault))("%s has one at least", (name) => {
+  test.each(Object.keys(Fault))("there is at least one for %s", (name) => {
     expect(queries.map(({ fault }) => fault)).toContain(name);
   });
 
-  test.each(queries)("$name: expects what its fault is answered with", ({ fault, expect: expected }) => {
+  test.each(queries)("$name: expects the reply that its fault gets", ({ fault, expect: expected }) => {
     expect(expected).toBe(answerTo[fault as keyof typeof Fault] ?? "FORMERR");
   });
 

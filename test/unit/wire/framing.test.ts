@@ -110,7 +110,7 @@ describe("a stream is cut into messages", () => {
     expect(messages).toStrictEqual(bothMessages);
   });
 
-  test("however messages are cut, the same come out", () => {
+  test("however the stream is cut, the same messages come out", () => {
     const messages = fc.array(fc.uint8Array({ maxLength: 700 }), { maxLength: 6 });
     fc.assert(
       fc.property(messages, fc.array(fc.nat(4_300), { maxLength: 12 }), (sent, offsets) => {
@@ -133,17 +133,17 @@ describe("isInsideMessage", () => {
     }
   });
 
-  test("is false behind a zero-length frame", () => {
+  test("is false after a zero-length frame", () => {
     const reader = createFrameReader();
     reader.push(hex("0000"), () => true);
     expect(reader.isInsideMessage()).toBe(false);
   });
 });
 
-describe("onMessage that returns false stops", () => {
+describe("an onMessage that returns false stops the reader", () => {
   test.each([
-    ["at a whole frame", [two]],
-    ["at a frame that earlier chunks began", [two.slice(0, 3), two.slice(3)]],
+    ["after a whole frame", [two]],
+    ["after a frame that earlier chunks started", [two.slice(0, 3), two.slice(3)]],
   ])("%s", (_, chunks) => {
     const reader = createFrameReader();
     const messages: string[] = [];
@@ -182,7 +182,7 @@ describe("memory", () => {
     ["nothing", 0, 512],
     ["100 octets", 100, 512],
     ["10,000 octets", 10_000, 2 * 10_002],
-  ])("an announcement of 65535 octets with %s behind it reserves for what has arrived", (_, arrived, atMost) => {
+  ])("when 65535 octets are announced and %s arrived, only what arrived takes memory", (_, arrived, atMost) => {
     const sizes = allocationsFor([hex("ffff"), new Uint8Array(arrived)]);
     expect(sizes.length).toBeGreaterThan(0);
     expect(Math.max(...sizes)).toBeLessThanOrEqual(atMost);
@@ -243,7 +243,7 @@ describe("a reader with a bound", () => {
     for (let at = 0; at <= stream.length; at += 1) expect(read(20, cut(stream, [at]))).toMatchObject({ sizes: [20] });
   });
 
-  test("refuses a longer one as soon as its length is there, and keeps nothing of it", () => {
+  test("refuses a longer one as soon as its length has arrived, and keeps nothing of it", () => {
     const stream = frame(new Uint8Array(21));
     expect(read(20, [stream]).verdicts).toEqual([tooLong]);
     expect(read(20, [stream.slice(0, 2)]).verdicts).toEqual([tooLong]);
@@ -251,7 +251,7 @@ describe("a reader with a bound", () => {
     expect(read(20, [stream.slice(0, 1), stream.slice(1)]).heldSizeBytes).toBeLessThanOrEqual(512);
   });
 
-  test("hands out what came before a longer one", () => {
+  test("hands out the messages before a longer one", () => {
     expect(read(20, [join(frame(new Uint8Array(3)), frame(new Uint8Array(21)))])).toMatchObject({
       verdicts: [tooLong],
       sizes: [3],

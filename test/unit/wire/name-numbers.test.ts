@@ -14,7 +14,7 @@ test("equal names have equal numbers, however they are spelled and compressed", 
   expect(number).toBeGreaterThan(0);
 });
 
-test("names that differ in a label, a border or their end have other numbers", () => {
+test("names that differ in a label, a label boundary or their end have different numbers", () => {
   const texts = ["a.b.example", "b.a.example", "ab.example", "example", "a.b.exampl", "a.example"];
   const offsets: number[] = [];
   let packet: Uint8Array = header;
@@ -29,7 +29,7 @@ test("the root is 0", () => {
   expect(createNameNumbers(join(header, hex("00")))(12)).toBe(0);
 });
 
-test("a name of 255 octets is one, and a longer one is not", () => {
+test("a name of 255 octets has a number, and a longer one is a fault", () => {
   const packet = join(header, longestName, hex("01 61 c00c"));
   expect(createNameNumbers(packet)(12)).toBeGreaterThan(0);
   expect(createNameNumbers(packet)(12 + 255)).toBe(Fault.nameTooLong);
@@ -39,18 +39,18 @@ test("a name of 255 octets is one, and a longer one is not", () => {
 
 test.each([
   ["a pointer to itself", "c00c", Fault.pointer],
-  ["a pointer forwards", "c00e 00", Fault.pointer],
+  ["a forward pointer", "c00e 00", Fault.pointer],
   ["a pointer into the header", "c00b", Fault.pointer],
   ["half a pointer", "c0", Fault.recordTruncated],
   ["a label past the end", "05 6161", Fault.recordTruncated],
   ["no root", "01 61", Fault.recordTruncated],
   ["label type 01", "41 61", Fault.labelType],
-])("%s is a fault, again and again", (_, octets, fault) => {
+])("%s is a fault, however often it is read", (_, octets, fault) => {
   const numberOf = createNameNumbers(join(header, hex(octets)));
   expect([numberOf(12), numberOf(12)]).toEqual([fault, fault]);
 });
 
-test("reads a message of thousands of deep names once", () => {
+test("reads the octets of a message with thousands of deep names once", () => {
   // Each name adds a label to the one before, up to 90, as an owner of a hostile reply may.
   const parts: Uint8Array[] = [header, wireName("x.evil.example")];
   const offsets: number[] = [];

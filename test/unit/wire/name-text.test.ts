@@ -36,7 +36,7 @@ describe("nameFromText", () => {
     ["two dots at the end", "a.."],
     ["a label of 64 octets", "a".repeat(64)],
     ["a label of 64 octets in 32 characters", "é".repeat(32)],
-    ["a decimal that is no octet", "\\256"],
+    ["a decimal escape over 255", "\\256"],
     ["a name of 256 octets", `${`${"a".repeat(63)}.`.repeat(3)}${"a".repeat(62)}`],
   ])("refuses %s", (_, text) => {
     expect(nameFromText(text)).toBeUndefined();
@@ -73,12 +73,12 @@ describe("nameToText", () => {
   });
 });
 
-describe("a name written and read again", () => {
+describe("a name that is written and read back", () => {
   function folded(name: Uint8Array): Uint8Array {
     return name.map((octet) => (octet >= 0x41 && octet <= 0x5a ? octet + 32 : octet));
   }
 
-  test("is the same, folded, without and with the final dot", () => {
+  test("is the same but folded, with and without the final dot", () => {
     fc.assert(
       fc.property(anyName, fc.boolean(), (name, withDot) => {
         const text = nameToText(name);

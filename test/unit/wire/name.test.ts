@@ -86,14 +86,14 @@ describe("foldName", () => {
     }
   });
 
-  test("returns the offset behind the name and reports its size", () => {
+  test("returns the offset after the name and reports its size", () => {
     const packet = join(hex("ffff"), wireName("Web.Example"), hex("0001"));
     const target = createFoldedName(seed);
     expect(foldName(packet, 2, packet.length, target)).toBe(2 + 13);
     expect(target.sizeBytes).toBe(13);
   });
 
-  test("leaves no trace of a longer name read before", () => {
+  test("leaves no trace of a longer name that was read before", () => {
     const target = createFoldedName(seed);
     foldName(longestName, 0, longestName.length, target);
     const short = wireName("b");
@@ -101,14 +101,14 @@ describe("foldName", () => {
     expect(toHex(target.octets.subarray(0, target.sizeBytes))).toBe(toHex(short));
   });
 
-  test("names that differ in case only have one hash", () => {
+  test("names that differ only in case have the same hash", () => {
     expect(fold(wireName("wWw.ExAmPlE"))).toStrictEqual(fold(wireName("WwW.eXaMpLe")));
   });
 
   test.each([
     ["another label", "a.example", "b.example"],
-    ["other label borders", "ab.c", "a.bc"],
-    ["one label more", "a.example", "a.a.example"],
+    ["other label boundaries", "ab.c", "a.bc"],
+    ["one more label", "a.example", "a.a.example"],
   ])("the hash tells %s", (_, one, other) => {
     expect(fold(wireName(one))).not.toHaveProperty("hash", (fold(wireName(other)) as { hash: number }).hash);
   });
@@ -130,7 +130,7 @@ describe("foldName", () => {
     }
   });
 
-  test("names that clash under one seed do so under no other: no pair is chosen for all of them", () => {
+  test("names that collide under one seed do not collide under another: no pair works for all seeds", () => {
     const hashOf = (index: number, hashSeed: number) =>
       (fold(wireName(`n${index}.evil.example`), hashSeed) as { hash: number }).hash & 0xffff;
     const first = new Map<number, number>();
@@ -148,7 +148,7 @@ describe("foldName", () => {
     }
   });
 
-  test("the hash of a name's end is that of the name it is", () => {
+  test("the hash of a name's end is the hash of that shorter name", () => {
     const name = wireName("Web.default.svc.cluster.local");
     const end = wireName("svc.cluster.local");
     expect(hashName(name, 12, name.length, seed)).toBe(hashName(end, 0, end.length, seed));
@@ -167,8 +167,8 @@ describe("foldName", () => {
     ["no root label", "01 61", Fault.questionTruncated],
     ["a label past the end", "05 6161", Fault.questionTruncated],
     ["a pointer", "c00c", Fault.pointer],
-    ["a pointer behind a label", "01 61 c00c", Fault.pointer],
-    ["the first octet of a pointer alone", "ff", Fault.pointer],
+    ["a pointer after a label", "01 61 c00c", Fault.pointer],
+    ["only the first octet of a pointer", "ff", Fault.pointer],
     ["label type 01", "40 00", Fault.labelType],
     ["label type 10", "bf 00", Fault.labelType],
   ])("refuses %s", (_, octets, fault) => {
@@ -183,7 +183,7 @@ describe("foldName", () => {
     expect(fold(name)).toBe(Fault.nameTooLong);
   });
 
-  test("stops at the given end although the array goes on", () => {
+  test("stops at the given end even if the array goes on", () => {
     const name = wireName("a.example");
     for (let end = 0; end < name.length; end += 1) {
       expect(foldName(name, 0, end, createFoldedName(seed))).toBe(Fault.questionTruncated);
@@ -198,7 +198,7 @@ describe("skipName", () => {
   test.each([
     ["the root", "00", 1],
     ["a name in full", "01 61 07 6578616d706c65 00", 11],
-    ["a pointer to the first octet behind the header", "c00c", 2],
+    ["a pointer to the first octet after the header", "c00c", 2],
     ["a pointer to the octet before", "c013", 2],
     ["a label and a pointer", "01 61 c00c", 4],
   ])("passes over %s", (_, octets, size) => {
@@ -210,7 +210,7 @@ describe("skipName", () => {
     ["a pointer to itself", "c014", Fault.pointer],
     ["a pointer to the start of its own name", "01 61 c014", Fault.pointer],
     ["a pointer into its own name", "01 61 01 62 c016", Fault.pointer],
-    ["a pointer forward", "c016 00", Fault.pointer],
+    ["a forward pointer", "c016 00", Fault.pointer],
     ["a pointer to the last octet of the header", "c00b", Fault.pointer],
     ["a pointer to offset 0", "c000", Fault.pointer],
     ["the largest pointer", "ffff", Fault.pointer],
@@ -232,14 +232,14 @@ describe("skipName", () => {
     expect(skipName(longer, 20, longer.length)).toBe(Fault.nameTooLong);
   });
 
-  test("does not follow the pointer: a chain costs as little as one", () => {
+  test("does not follow the pointer: a chain costs no more than one", () => {
     const { packet, last } = chainOfPointers(5_000);
     const watched = countingReads(packet);
     expect(skipName(watched.packet, last, packet.length)).toBe(last + 2);
     expect(watched.reads()).toBeLessThanOrEqual(4);
   });
 
-  test("stops at the given end although the array goes on", () => {
+  test("stops at the given end even if the array goes on", () => {
     const name = join(before, hex("01 61 c00c"));
     for (let end = 20; end < name.length; end += 1) expect(skipName(name, 20, end)).toBe(Fault.recordTruncated);
   });
@@ -279,10 +279,10 @@ describe("expandName", () => {
 
   test.each([
     ["a pointer to itself", "c019", Fault.pointer],
-    ["a pointer forward", "c01b 00", Fault.pointer],
+    ["a forward pointer", "c01b 00", Fault.pointer],
     ["a pointer into the header", "c00b", Fault.pointer],
     // "eb" of "Web" read as a length: type 01.
-    ["a pointer into a label, where a letter is no length", "c00e", Fault.labelType],
+    ["a pointer into a label, where a letter is not a length", "c00e", Fault.labelType],
     ["label type 10", "80", Fault.labelType],
     ["half a pointer", "c0", Fault.recordTruncated],
     ["a label past the end", "07 6578", Fault.recordTruncated],
@@ -298,7 +298,7 @@ describe("expandName", () => {
     expect(expandName(packet, 16, packet.length)).toBe(Fault.pointer);
   });
 
-  test("takes 255 octets put together from pieces and refuses 256", () => {
+  test("accepts 255 octets assembled from pieces and refuses 256", () => {
     const tail = nameOfLabels(63, 63, 63);
     const fits = join(header, tail, hex("3d"), ascii("a".repeat(61)), hex("c00c"));
     expect(expandName(fits, 12 + tail.length, fits.length)).toStrictEqual(nameOfLabels(61, 63, 63, 63));
@@ -320,7 +320,7 @@ describe("expandName", () => {
     expect(watched.reads()).toBeLessThanOrEqual(3 * 128 + 255);
   });
 
-  test("expands to what foldName says for every name that is written in full", () => {
+  test("expands every uncompressed name to what foldName makes of it", () => {
     fc.assert(
       fc.property(anyName, (name) => {
         const packet = join(header, name);
@@ -331,7 +331,7 @@ describe("expandName", () => {
   });
 });
 
-test("no reader of names looks behind the end, wherever a name is cut off", () => {
+test("no reader of names looks past the end, wherever a name is cut off", () => {
   const name = join(header, wireName("example"), hex("03 777777 c00c"));
   for (let size = 12; size < name.length; size += 1) {
     for (const offset of [12, 21].filter((start) => start <= size)) {
@@ -373,7 +373,7 @@ describe("equalOctets", () => {
     ["the same further in", "ff0102ff", 1, "0102", true],
     ["another last octet", "0103", 0, "0102", false],
     ["too few octets", "01", 0, "0102", false],
-    ["too few octets behind the offset", "000102", 2, "0102", false],
+    ["too few octets after the offset", "000102", 2, "0102", false],
     ["nothing expected", "01", 1, "", true],
   ])("%s", (_, octets, offset, expected, equal) => {
     expect(equalOctets(hex(octets), offset, hex(expected))).toBe(equal);

@@ -51,7 +51,7 @@ function expectFault(fault: number): void {
 }
 
 describe("whatever arrives", () => {
-  test("readQuery gives a query or a fault, and what stands behind the end changes nothing", () => {
+  test("readQuery gives a query or a fault, whatever lies past the end", () => {
     fc.assert(
       fc.property(anyPacket, (packet) => {
         const alone = readAsQuery(packet, packet.length);
@@ -65,7 +65,7 @@ describe("whatever arrives", () => {
     );
   });
 
-  test("parseReply gives a reply or a fault, and what stands around it changes nothing", () => {
+  test("parseReply gives a reply or a fault, whatever lies around the packet", () => {
     fc.assert(
       fc.property(anyPacket, (packet) => {
         const alone = readAsReply(packet);
@@ -106,7 +106,7 @@ describe("whatever arrives", () => {
     );
   });
 
-  test("no parser reads an octet that is not there, or each octet more than a few times", () => {
+  test("no parser reads past the end, or any octet more than a few times", () => {
     fc.assert(
       fc.property(anyPacket, (packet) => {
         for (const parser of [
@@ -146,7 +146,7 @@ describe("whatever arrives", () => {
   });
 });
 
-describe("no malformed packet leads behind its end, or into more work than it has octets", () => {
+describe("no malformed packet is read past its end, or costs more work than it has octets", () => {
   test.each(malformed)("$name", ({ packet }) => {
     for (const parser of [
       (octets: Uint8Array): unknown => readQuery(octets, octets.length, createQueryView(7)),
@@ -160,7 +160,7 @@ describe("no malformed packet leads behind its end, or into more work than it ha
   });
 });
 
-describe("the work of readQuery is bounded by the octets there are", () => {
+describe("the work of readQuery is bounded by the size of the packet", () => {
   const question = join(wireName("a.example"), Uint8Array.of(0, 1, 0, 1));
 
   function queryWith(counts: readonly number[], body: Uint8Array): Uint8Array {
@@ -169,8 +169,8 @@ describe("the work of readQuery is bounded by the octets there are", () => {
   }
 
   test.each([
-    ["counts of 65535 and no record", [65_535, 65_535, 65_535], 0, 0],
-    ["65535 additional records promised, 5900 there", [0, 0, 65_535], 5_900, 0],
+    ["counts of 65535 and no records", [65_535, 65_535, 65_535], 0, 0],
+    ["65535 additional records announced, 5900 present", [0, 0, 65_535], 5_900, 0],
     ["as many answer records as fit into 64 KiB", [5_900, 0, 0], 5_900, 0],
     ["as many additional records as fit into 64 KiB, owners that point at the question", [0, 0, 5_400], 5_400, 0xc0],
   ])("%s", (_, counts, records, pointer) => {

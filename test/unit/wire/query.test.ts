@@ -38,7 +38,7 @@ describe("readQuery", () => {
     expect(toHex(query.name.octets.subarray(0, query.name.sizeBytes))).toBe(toHex(wireName("www.example")));
   });
 
-  test("without OPT there is no EDNS, no DO, and 512 octets are what fits", () => {
+  test("without OPT there is no EDNS and no DO, and 512 octets fit", () => {
     expect(read(plain)).toMatchObject({ hasEdns: false, ednsVersion: 0, dnssecOk: false, udpSizeBytes: 512 });
   });
 
@@ -50,7 +50,7 @@ describe("readQuery", () => {
     [1232, 1232],
     [4096, 4096],
     [65_535, 65_535],
-  ])("a client that says %i can take %i (RFC 6891 §6.2.3)", (said, taken) => {
+  ])("a client that offers %i octets can take %i (RFC 6891 §6.2.3)", (said, taken) => {
     expect(read(withAdditional(optRecord("", said)))).toMatchObject({ hasEdns: true, udpSizeBytes: taken });
   });
 
@@ -74,7 +74,7 @@ describe("readQuery", () => {
     expect(read(withAdditional(optRecord(options)))).toMatchObject({ hasEdns: true });
   });
 
-  test("finds OPT before and behind other additional records", () => {
+  test("finds OPT before and after other additional records", () => {
     const other: RecordSpec = { owner: toQuestion, type: 0xff00, data: hex("c00cff") };
     expect(read(withAdditional(other, optRecord("", 1400), other))).toMatchObject({
       hasEdns: true,
@@ -82,18 +82,18 @@ describe("readQuery", () => {
     });
   });
 
-  test("leaves out octets behind the last record", () => {
+  test("ignores octets after the last record", () => {
     const packet = join(plain, hex("deadbeef"));
     expect(read(packet)).toMatchObject({ questionEnd: plain.length, hasEdns: false });
   });
 
-  test("does not take a record behind the last counted one for OPT", () => {
+  test("does not read a record past the count as OPT", () => {
     const packet = withAdditional(optRecord());
     packet[11] = 0;
     expect(read(packet)).toMatchObject({ hasEdns: false });
   });
 
-  test("reads no further than it is told to", () => {
+  test("reads no further than the given size", () => {
     const packet = withAdditional(optRecord("000a 0008 0102030405060708"));
     for (let size = 0; size < packet.length; size += 1) {
       expect(readQuery(packet, size, createQueryView(7)), `${size} octets`).toBeLessThan(0);
@@ -117,7 +117,7 @@ describe("readQuery", () => {
     expect(read(buildMessage({ flags: 0x0170, name }))).toMatchObject({ flags: 0x0170 });
   });
 
-  test("forgets the query before", () => {
+  test("forgets the previous query", () => {
     const query = createQueryView(7);
     const before = withAdditional(optRecord("", 4096, 0x0001_8000));
     expect(readQuery(before, before.length, query)).toBe(0);
@@ -149,7 +149,7 @@ describe("what is left for an error reply", () => {
       Fault.optRepeated,
       plain.length,
     ],
-  ])("%s leaves ID and flags, and the question where it was readable", (_, packet, fault, questionEnd) => {
+  ])("%s leaves ID and flags, and the question if it was readable", (_, packet, fault, questionEnd) => {
     const query = createQueryView(7);
     readQuery(plain, plain.length, query);
     expect(readQuery(packet, packet.length, query)).toBe(fault);
@@ -166,7 +166,7 @@ describe("copyQuery", () => {
     expect(copiedName).toMatchObject({ sizeBytes: query.name.sizeBytes, hash: query.name.hash, seed: query.name.seed });
   });
 
-  test("has a packet of its own with header and question, and nothing behind them", () => {
+  test("has its own packet, with only header and question", () => {
     const query = read(join(withAdditional(optRecord()), hex("deadbeef")));
     expect(toHex(copyQuery(query).packet)).toBe(toHex(query.packet.subarray(0, query.questionEnd)));
   });

@@ -28,7 +28,7 @@ describe("questionOf", () => {
     expect(asked("a", 1, flags, ednsTtl)).toMatchObject(fields);
   });
 
-  test("owns its name: the next query does not change it", () => {
+  test("owns its name, which the next query does not change", () => {
     const query = createQueryView(7);
     const first = buildMessage({ name: wireName("first.example") });
     readQuery(first, first.length, query);
@@ -56,15 +56,15 @@ describe("questionKey", () => {
     expect(questionKey({ ...base, name: wireName("a.example"), nameHash: 5 })).toBe(questionKey(base));
   });
 
-  test.each(different)("tells another %s", (_, question) => {
+  test.each(different)("differs for another %s", (_, question) => {
     expect(questionKey(question)).not.toBe(questionKey(base));
   });
 
-  test("tells all of them from each other", () => {
+  test("differs for every pair of them", () => {
     expect(new Set(different.map(([, question]) => questionKey(question))).size).toBe(different.length);
   });
 
-  test("tells class and type 1 and 11 from 11 and 1", () => {
+  test("does not confuse class 1 and type 11 with class 11 and type 1", () => {
     expect(questionKey({ ...base, class: 1, type: 11 })).not.toBe(questionKey({ ...base, class: 11, type: 1 }));
   });
 });
@@ -84,17 +84,17 @@ describe("composeQuery", () => {
       { ...question, class: 3 },
       `0000 0120 0001 0000 0000 0001 01 61 07 6578616d706c65 00 001c 0003 ${opt}`,
     ],
-  ])("%s: ID 0, AD, the question, our OPT and no option", (_, asking, octets) => {
+  ])("%s: ID 0, AD, the question, and OPT without options", (_, asking, octets) => {
     expect(toHex(composeQuery(asking))).toBe(toHex(hex(octets)));
   });
 
-  test("carries nothing of the client but the question: not its ID, size, options or spelling", () => {
+  test("carries nothing of the client's but the question: not its ID, size, options or spelling", () => {
     expect(toHex(composeQuery(asked("A.ExAmple", 28, 0x0170)))).toBe(
       toHex(hex(`0000 0130 0001 0000 0000 0001 ${asksFor} ${opt}`)),
     );
   });
 
-  test("is a query that readQuery reads back", () => {
+  test("can be read back by readQuery", () => {
     const packet = composeQuery({ ...question, dnssecOk: true, checkingDisabled: true });
     const query = createQueryView(7);
     expect(readQuery(packet, packet.length, query)).toBe(0);

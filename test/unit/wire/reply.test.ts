@@ -82,29 +82,29 @@ describe("parseReply", () => {
     expect(replyOf({ flags, additionals: [optRecord("", 1232, ttl)] })).toMatchObject({ rcode, hasEdns: true });
   });
 
-  test("leaves out octets behind the last record", () => {
+  test("ignores octets after the last record", () => {
     const packet = buildMessage({ flags: 0x8180, name, answers: [addressRecord(1)] });
     const reply = parse(join(packet, hex("deadbeef")));
     expect(reply.answers[0]?.end).toBe(packet.length);
   });
 
-  test("leaves out what stands behind OPT, as it would move when OPT goes", () => {
+  test("leaves out what follows OPT, because it would move when OPT is removed", () => {
     const reply = replyOf({ additionals: [addressRecord(1, 1), optRecord(), addressRecord(2, 2)] });
     expect(reply.additionals.map((record) => dataOf(reply, record))).toStrictEqual(["c0000201"]);
     expect(reply.hasEdns).toBe(true);
   });
 
-  test("takes names of 255 octets in question and owner", () => {
+  test("accepts names of 255 octets in question and owner", () => {
     const reply = replyOf({ name: longestName, answers: [{ owner: longestName, type: 1, data: hex("01020304") }] });
     expect(dataOf(reply, reply.answers[0])).toBe("01020304");
   });
 
-  test("does not look into data it does not know: octets like pointers stay (RFC 3597 §4)", () => {
+  test("does not look into data of unknown types: octets that look like pointers stay (RFC 3597 §4)", () => {
     const reply = replyOf({ answers: [{ owner: toQuestion, type: 65_280, data: hex("c0ffc000ff") }] });
     expect(dataOf(reply, reply.answers[0])).toBe("c0ffc000ff");
   });
 
-  test("refuses every reply that is cut off, wherever", () => {
+  test("refuses a reply that is cut off, wherever that is", () => {
     const packet = buildMessage({
       flags: 0x8180,
       name,
@@ -121,7 +121,7 @@ describe("parseReply", () => {
   });
 });
 
-describe("the work of parseReply is bounded by the octets there are", () => {
+describe("the work of parseReply is bounded by the size of the packet", () => {
   const questionSize = name.length + 4;
   const header = (count: number): Uint8Array => hex(`0000 8180 0001 ${count.toString(16).padStart(4, "0")} 0000 0000`);
 
@@ -155,7 +155,7 @@ describe("the work of parseReply is bounded by the octets there are", () => {
     expect(watched.reads()).toBeLessThanOrEqual(2 * packet.length);
   });
 
-  test("counts of 65535 cost no more than the octets behind them", () => {
+  test("counts of 65535 cost no more than the octets that follow", () => {
     const packet = hex(`0000 8180 0001 ffff ffff ffff ${toHex(name)} 0001 0001 c00c 0001 0001 00000000 0000`);
     const watched = countingReads(packet);
     expect(parseReply(watched.packet)).toBeLessThan(0);
@@ -172,7 +172,7 @@ describe("repeatsQuestion", () => {
     ["the same in another spelling", packet, true],
     ["the same in lower case", buildMessage({ name: asked, type: 28 }), true],
     ["another name of the same size", buildMessage({ name: wireName("wwx.example"), type: 28 }), false],
-    ["other label borders", buildMessage({ name: wireName("wwwe.xample"), type: 28 }), false],
+    ["other label boundaries", buildMessage({ name: wireName("wwwe.xample"), type: 28 }), false],
     ["a shorter name", buildMessage({ name: wireName("example"), type: 28 }), false],
     ["a longer name", buildMessage({ name: wireName("www.example.org"), type: 28 }), false],
     ["another type", buildMessage({ name, type: 1 }), false],
@@ -191,7 +191,7 @@ describe("repeatsQuestion", () => {
     expect(repeatsQuestion(buildMessage({ name: hex("02 405b 00") }), hex("02 607b 00"), 1, 1)).toBe(false);
   });
 
-  test("does not read behind the end, wherever the reply is cut off", () => {
+  test("does not read past the end, wherever the reply is cut off", () => {
     for (let size = 0; size < packet.length; size += 1) {
       const watched = countingReads(packet.slice(0, size));
       expect(repeatsQuestion(watched.packet, asked, 28, 1)).toBe(false);

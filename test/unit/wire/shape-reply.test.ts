@@ -112,7 +112,7 @@ describe("shapeReply answers the client that asked", () => {
     expect(toHex(shape(denial, ask()).subarray(12 + name.length, 16 + name.length))).toBe("00010001");
   });
 
-  test("and leaves the stored message as it is", () => {
+  test("without changing the stored message", () => {
     const message = stored({ additionals: [optRecord()] });
     const before = toHex(message.octets);
     shape(message, ask({ spelling: "WWW.example", ednsTtl: 0x8000 }), { age: 7, extendedError: 3 });
@@ -157,7 +157,7 @@ describe("flags", () => {
     expect(flagsOf(shape(stored({ flags: 0x81a0 }), ask({ ednsTtl: 0 })))).toBe("8180");
   });
 
-  test("a reply that upstream had to cut stays marked as cut", () => {
+  test("a reply that upstream truncated keeps its TC", () => {
     expect(flagsOf(shape(stored({ flags: 0x8380 }), ask()))).toBe("8380");
   });
 });
@@ -183,7 +183,7 @@ describe("TTLs", () => {
     expect(ttlsOf(shapeAndParse(message, ask(), { age: 100_000, fixedTtl: 30 }))).toStrictEqual([30, 30, 30, 30]);
   });
 
-  test("OPT is not touched by either", () => {
+  test("neither changes OPT", () => {
     for (const shaping of [{ age: 3 }, { fixedTtl: 30 }]) {
       expect(toHex(shape(message, ask({ ednsTtl: 0x8000 }), shaping).slice(-11))).toBe("00002904d0000080000000");
     }
@@ -191,7 +191,7 @@ describe("TTLs", () => {
 });
 
 describe("EDNS", () => {
-  test("no OPT for a client without, even if upstream sent one", () => {
+  test("no OPT for a client that sent none, even if upstream did", () => {
     const packet = shape(stored({ additionals: [addressRecord(1), optRecord("000f 0002 0003")] }), ask(), {
       extendedError: 3,
     });
@@ -205,14 +205,14 @@ describe("EDNS", () => {
     ["none of the unknown flags", 0x7fff, ExtendedError.none, "00002904d0000000000000"],
     ["with an extended error", 0, ExtendedError.staleAnswer, "00002904d0000000000006000f00020003"],
     ["with DO and an extended error", 0x8000, ExtendedError.cachedError, "00002904d0000080000006000f0002000d"],
-  ])("one OPT at the end for a client with one: %s", (_, ednsTtl, extendedError, opt) => {
+  ])("one OPT at the end for a client that sent one: %s", (_, ednsTtl, extendedError, opt) => {
     const packet = shape(stored({ additionals: [addressRecord(1)] }), ask({ ednsTtl }), { extendedError });
     expect(countsOf(packet)).toBe("0001000100000002");
     expect(toHex(packet.slice(-opt.length / 2))).toBe(opt);
     expect(parse(packet)).toMatchObject({ hasEdns: true });
   });
 
-  test("nothing of a client's options comes back", () => {
+  test("none of a client's options come back", () => {
     expect(toHex(shape(stored(), ask({ ednsTtl: 0 })))).not.toContain("0102030405060708");
   });
 
@@ -224,7 +224,7 @@ describe("EDNS", () => {
   });
 });
 
-describe("an answer that does not fit is cut behind the last whole record", () => {
+describe("an answer that does not fit is cut after the last whole record", () => {
   const questionEnd = 12 + name.length + 4;
   const optSize = 11;
 
@@ -268,13 +268,13 @@ describe("an answer that does not fit is cut behind the last whole record", () =
     expect(toHex(packet.slice(-6))).toBe("000f00020003");
   });
 
-  test("a small record behind one that does not fit is not moved up", () => {
+  test("a small record after one that does not fit is not moved up", () => {
     const packet = shape(stored({ answers: [textRecord(100), textRecord(600), textRecord(1)] }), ask(), { limit: 512 });
     expect(parse(packet).answers).toHaveLength(1);
     expect(countsOf(packet)).toBe("0001000100000000");
   });
 
-  test("nothing stands behind cut answers", () => {
+  test("nothing follows cut answers", () => {
     const spec = {
       answers: [textRecord(100), textRecord(600)],
       authorities: [soaRecord(1, 1)],
@@ -283,7 +283,7 @@ describe("an answer that does not fit is cut behind the last whole record", () =
     expect(countsOf(shape(stored(spec), ask(), { limit: 512 }))).toBe("0001000100000000");
   });
 
-  test("the TTLs of what is left are lowered", () => {
+  test("the TTLs of the remaining records are lowered", () => {
     const reply = shapeAndParse(stored({ answers: [textRecord(100), textRecord(600)] }), ask(), {
       limit: 512,
       age: 10,
@@ -291,12 +291,12 @@ describe("an answer that does not fit is cut behind the last whole record", () =
     expect(ttlsOf(reply)).toStrictEqual([290]);
   });
 
-  test("AA, AD and the rcode stay on a cut reply", () => {
+  test("a cut reply keeps AA, AD and the rcode", () => {
     const packet = shape(stored({ flags: 0x85a3, answers: [textRecord(600)] }), ask({ flags: 0x0120 }), { limit: 512 });
     expect(flagsOf(packet)).toBe("87a3");
   });
 
-  test("65535 octets pass where the limit is as large", () => {
+  test("65535 octets fit if the limit is as large", () => {
     const answers = [textRecord(65_535 - questionEnd - 12)];
     const packet = shape(stored({ answers }), ask(), { limit: 65_535 });
     expect(packet).toHaveLength(65_535);
@@ -304,7 +304,7 @@ describe("an answer that does not fit is cut behind the last whole record", () =
   });
 });
 
-describe("what is not an answer", () => {
+describe("records that are not answers", () => {
   const padding = textRecord(400);
   const large: RecordSpec = { owner: wireName("ns.example"), type: 16, ttl: 300, data: new Uint8Array(200) };
 
@@ -329,7 +329,7 @@ describe("what is not an answer", () => {
     expect(countsOf(packet)).toBe("0001000100000000");
   });
 
-  test("OPT stays where additional records go", () => {
+  test("OPT stays when additional records are left out", () => {
     const packet = shape(stored({ answers: [padding], additionals: [large] }), ask({ ednsTtl: 0 }), { limit: 512 });
     expect(countsOf(packet)).toBe("0001000100000001");
     expect(parse(packet)).toMatchObject({ hasEdns: true, additionals: [] });
@@ -346,7 +346,7 @@ describe("what is not an answer", () => {
     expect(countsOf(packet)).toBe("0001000000000000");
   });
 
-  test("the SOA of a denial behind an alias is missed just as much (RFC 2308 §2.1)", () => {
+  test("the SOA of a denial after an alias is missed just as much (RFC 2308 §2.1)", () => {
     const alias: RecordSpec = { owner: toQuestion, type: 5, ttl: 300, data: wireName("target.example") };
     const packet = shape(stored({ flags: 0x8183, answers: [alias], authorities: [longSoa] }), ask(), { limit: 512 });
     expect(countsOf(packet)).toBe("0001000100000000");
@@ -361,7 +361,7 @@ describe("what is not an answer", () => {
 });
 
 describe("every shaped reply", () => {
-  test("parses, keeps within the limit, and repeats ID and question", () => {
+  test("can be parsed, keeps within the limit, and repeats ID and question", () => {
     const limits = fc.oneof(fc.constantFrom(512, 1232, 65_535), fc.integer({ min: 512, max: 2_000 }));
     const errors = fc.constantFrom(...Object.values(ExtendedError));
     fc.assert(
@@ -433,11 +433,11 @@ describe("composeError", () => {
     ["opcode 5", "beef 2800 0001 0001 0001 0000 00 0001 0001", Rcode.NOTIMP, "beef a884"],
     ["opcode 6", "beef 3000 0000 0000 0000 0000", Rcode.NOTIMP, "beef b084"],
     ["opcode 15", "beef 7800 0000 0000 0000 0000", Rcode.NOTIMP, "beef f884"],
-  ])("the header alone for %s", (_, packet, rcode, start) => {
+  ])("only the header for %s", (_, packet, rcode, start) => {
     expect(compose(askBadly(hex(packet)), rcode)).toBe(toHex(hex(`${start} 0000 0000 0000 0000`)));
   });
 
-  test("the question is repeated where only what follows it is wrong", () => {
+  test("the question is repeated if only what follows it is wrong", () => {
     const packet = buildMessage({
       id: 0x1234,
       flags: 0x0100,
@@ -474,7 +474,7 @@ describe("composeError", () => {
     );
   });
 
-  test("the longest name, OPT and an extended error just fit", () => {
+  test("the longest name, OPT and an extended error fit exactly", () => {
     const packet = buildMessage({ name: longestName, additionals: [optRecord()] });
     const size = compose(askBadly(packet), Rcode.SERVFAIL, ExtendedError.networkError).length / 2;
     expect(size).toBe(maxErrorSizeBytes);
@@ -485,7 +485,7 @@ describe("composeError", () => {
     expect(compose(copyQuery(query), Rcode.SERVFAIL)).toBe(compose(query, Rcode.SERVFAIL));
   });
 
-  test("the TTL field of a reply is never made of a client's", () => {
+  test("the TTL field of a reply's OPT never comes from a client's", () => {
     expect(compose(ask({ ednsTtl: 0x0001_7fff }), Rcode.SERVFAIL)).not.toContain(toHex(u32(0x0001_7fff)));
   });
 });

@@ -55,7 +55,7 @@ describe("storeMessage", () => {
     expect(stored.questionEnd).toBe(12 + name.length + 4);
   });
 
-  test("knows the place of every TTL and the end of every record, in message order", () => {
+  test("knows the offset of every TTL and the end of every record, in message order", () => {
     const stored = store({
       answers: [addressRecord(1), addressRecord(2)],
       authorities: [soaRecord(3, 3)],
@@ -73,7 +73,7 @@ describe("storeMessage", () => {
     expect(stored.sizeBytes).toBe(stored.questionEnd);
   });
 
-  test("is a copy: the packet may be used again", () => {
+  test("is a copy: the packet may be reused", () => {
     const reply = parse({ answers: [addressRecord(5)] });
     const stored = storeMessage(reply, week, week);
     const before = messageOf(stored);
@@ -103,13 +103,13 @@ describe("OPT is stripped", () => {
     );
   });
 
-  test("when it is not the last one, with all that follows", () => {
+  test("together with what follows, when it is not the last one", () => {
     expect(messageOf(store({ answers, additionals: [addressRecord(1), optRecord(), addressRecord(2)] }))).toBe(
       messageOf(store({ answers, additionals: [addressRecord(1)] })),
     );
   });
 
-  test("with octets behind the last record", () => {
+  test("with octets after the last record", () => {
     const packet = join(buildMessage({ id: 0xbeef, flags: 0x8180, name, answers }), hex("deadbeef"));
     expect(messageOf(storeMessage(parseReply(packet) as Reply, week, week))).toBe(without);
   });
@@ -149,7 +149,7 @@ describe("TTLs are capped", () => {
     expect(ttlsOf(store(spec, week, 3))).toStrictEqual([300, 3, 300]);
   });
 
-  test("the MINIMUM in the SOA's data stays", () => {
+  test("the MINIMUM in the SOA's data is not changed", () => {
     const stored = store({ flags: 0x8183, authorities: [soaRecord(900, 0xffff_ffff)] }, week, 3);
     expect(messageOf(stored)).toMatch(/ffffffff$/);
   });
