@@ -1,6 +1,6 @@
 /*
- * The two stores, answers and denials, each bounded in bytes by itself: a flood of absent names cannot push out what is used.
- * Expiry is ours, by one comparison with the caller's `nowMs`; lru-cache keeps the order and the sizes.
+ * The two stores, answers and denials, each with its own bound in bytes: a flood of absent names cannot push out what is used.
+ * Expiry is one comparison with the caller's `nowMs`; lru-cache only keeps the order and the sizes.
  */
 import { LRUCache } from "lru-cache";
 import { isAddressType, isHostType, Rcode, RrType } from "../wire/codes.ts";
@@ -21,62 +21,62 @@ import {
 import { addressTypes, cacheKey, keysOfName } from "./key.ts";
 import { createNameProofs } from "./name-proofs.ts";
 
-/** Budgets. A stale answer is kept `staleSeconds` after it expired, if there is room for so long. */
+/** Budgets, and how long after its expiry an entry may still be given as a stale answer, if there is room to keep it so long. */
 export interface CacheLimits {
   readonly answersSizeBytes: number;
   readonly denialsSizeBytes: number;
   readonly staleSeconds: number;
 }
 
-/** What the cache did since the start, as plain integers. */
+/** What the cache has done since the start, as plain integers. */
 export interface CacheCounters {
   answerHits: number;
   denialHits: number;
-  /** Of the denial hits, those whose denial came for another type. */
+  /** Of the denial hits, those whose denial was learned for another type. */
   sharedDenialHits: number;
   misses: number;
   answerEvictions: number;
   denialEvictions: number;
 }
 
-/** Looks up and keeps entries. Entries handed out stay the cache's: they are read, not changed. */
+/** Looks up and keeps entries. An entry that it returns remains the cache's: read it, do not change it. Moments are monotonic milliseconds. */
 export interface AnswerCache {
-  /** The entry that answers `query` at `nowMs`, or undefined. Counts a hit or a miss, and touches the entry's place in the order. */
+  /** The fresh entry that answers `query` at `nowMs`, or undefined. Counts a hit or a miss, and makes the entry the most recently used. */
   find(query: ClientQuery, nowMs: number): CacheEntry | undefined;
-  /** The same, without counting. */
+  /** Like `find`, without counting. */
   match(query: ClientQuery, nowMs: number): CacheEntry | undefined;
-  /** The same for onlookers: nothing is counted, and the entry keeps its place in the order. */
+  /** Like `find`, for onlookers: nothing is counted, and the entry keeps its place in the order. */
   peek(query: ClientQuery, nowMs: number): CacheEntry | undefined;
-  /** The fresh entry for a question of our own, without counting. */
+  /** The fresh entry for a question of nodens's own, or undefined. Changes and counts nothing. */
   findQuestion(question: Question, nowMs: number): CacheEntry | undefined;
   /**
-   * For how many whole seconds the name that `query`'s folded name ends with, from `offset` on, stays denied for A and AAAA alike; 0
-   * when it is not denied. Touches and counts nothing.
+   * For how many whole seconds a name is still denied for A and AAAA alike: the part of the query's folded name from `offset` on. 0 when
+   * it is not denied. Changes and counts nothing.
    */
   deniedForSeconds(query: ClientQuery, offset: number, nowMs: number): number;
-  /** The same for a name that is known to exist: by data or NODATA for an address type. */
+  /** For how many whole seconds that name is still known to exist, by data or NODATA for an address type; 0 when it is not. */
   existsForSeconds(query: ClientQuery, offset: number, nowMs: number): number;
   /**
-   * An expired answer to `question`, not older than it may be (RFC 8767 §5), or NODATA for one address type beside such an answer for
-   * the other; never another denial. A fresh one is returned too.
+   * An answer to `question` that may be stale, but not for longer than `staleSeconds` (RFC 8767 §5), or NODATA for one address type if
+   * there is such an answer for the other; never any other denial. Undefined if there is none.
    */
   findStale(question: Question, nowMs: number): CacheEntry | undefined;
   /**
    * Keeps an entry and drops what it contradicts: the other kind for the same question and, when it is data or NODATA for an
-   * address type, the denial of the whole name. A denial of the whole name is kept for its own type alone where the other address
-   * type has shown that the name exists. An entry that alone is over budget is not kept.
+   * address type, the denial of the whole name. A denial of the whole name is kept only for its own type if the other address
+   * type has shown that the name exists. An entry larger than the whole budget is not kept.
    */
   store(entry: CacheEntry): void;
-  /** Drops what a reply contradicts that may not be kept itself: it is the newer word, and nothing older must come back as stale. */
+  /** Drops what a reply contradicts that must not be kept itself: it is newer, and nothing older may come back as a stale answer. */
   withdraw(entry: CacheEntry): void;
-  /** How many entries, and how many bytes, a store holds. Expired entries count until they are replaced or evicted. */
+  /** How many entries and bytes a store holds. Expired entries count until they are replaced or evicted. */
   usage(kind: "answer" | "denial"): { entries: number; sizeBytes: number };
   /** Forgets everything. */
   clear(): void;
   readonly counters: CacheCounters;
 }
 
-/** Creates an empty cache. */
+/** Creates an empty cache. The budgets are fixed; a later change of `limits.staleSeconds` takes effect. */
 export function createAnswerCache(limits: CacheLimits): AnswerCache {
   const counters: CacheCounters = {
     answerHits: 0,
@@ -154,7 +154,7 @@ export function createAnswerCache(limits: CacheLimits): AnswerCache {
     proofs.noteUnkept(entry);
   }
 
-  /** Drops everything older that says otherwise about the question, or about whether its name exists. */
+  /** Drops everything older about the question, and what contradicts the entry about whether the name exists. */
   function drop(entry: CacheEntry): void {
     dropKey(entry.key);
     const { nameHash, class: rrClass } = entry;
@@ -195,13 +195,13 @@ export function createAnswerCache(limits: CacheLimits): AnswerCache {
 
 type Store = LRUCache<number, CacheEntry>;
 
-/** What may still be given as an answer to `question` if it expired after `sinceMs`. */
+/** What may still be given as an answer to `question`, provided that it expires after `sinceMs`. */
 function findStaleIn(answers: Store, denials: Store, question: Question, sinceMs: number): CacheEntry | undefined {
   const entry = peek(answers, question) ?? findNoData(answers, denials, question, sinceMs);
   return entry !== undefined && entry.expiresAtMs > sinceMs ? entry : undefined;
 }
 
-/** NODATA for one address type of a name whose other type has data that may be given: musl needs both replies, and nothing is denied. */
+/** NODATA for one address type of a name whose other type has data that may be given: musl needs both replies, and nothing is denied by it. */
 function findNoData(answers: Store, denials: Store, question: Question, sinceMs: number): CacheEntry | undefined {
   if (!isAddressType(question.type)) return undefined;
   const denial = peek(denials, question);
@@ -211,7 +211,7 @@ function findNoData(answers: Store, denials: Store, question: Question, sinceMs:
   return data !== undefined && data.expiresAtMs > sinceMs ? denial : undefined;
 }
 
-/** The entry of a store that answers exactly this question, at whatever age. Leaves its place in the order. */
+/** A store's entry for exactly this question, whatever its age. It keeps its place in the order. */
 function peek(store: LRUCache<number, CacheEntry>, question: Question): CacheEntry | undefined {
   const { nameHash, type, dnssecOk, checkingDisabled } = question;
   const entry = store.peek(cacheKey(nameHash, type, question.class, dnssecOk, checkingDisabled));
@@ -220,7 +220,7 @@ function peek(store: LRUCache<number, CacheEntry>, question: Question): CacheEnt
   return hasName(entry, question.name, question.name.length) ? entry : undefined;
 }
 
-/** How many whole seconds a store's entry for the end of the query's name, from `offset` on, has left for `type`. */
+/** How many whole seconds are left of a store's entry for `type` and the part of the query's name from `offset` on; 0 without one. */
 function lifeSeconds(
   store: LRUCache<number, CacheEntry>,
   query: ClientQuery,

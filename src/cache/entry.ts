@@ -1,5 +1,5 @@
 /*
- * One thing that the cache knows: a stored message, the question it answers, and its moments.
+ * One thing that the cache knows: a stored message, the question that it answers, and when it was stored and expires.
  */
 import { isHostType, Rcode } from "../wire/codes.ts";
 import { Flag, HeaderOffset, headerSizeBytes, rcodeMask } from "../wire/header.ts";
@@ -11,9 +11,10 @@ import { type StoredMessage, storeMessage } from "../wire/stored-message.ts";
 import { addressTypes, cacheKey } from "./key.ts";
 import type { Lifetime } from "./lifetime.ts";
 
-/** An entry. Its octets hold the question's name folded, so that they are also what a lookup compares with. */
+/** An entry. The question's name is folded in its octets, so that a lookup can compare with them directly. */
 export interface CacheEntry extends StoredMessage {
   readonly kind: "answer" | "denial";
+  /** What cacheKey makes of the question. */
   readonly key: number;
   readonly nameHash: number;
   readonly nameSizeBytes: number;
@@ -22,18 +23,23 @@ export interface CacheEntry extends StoredMessage {
   readonly class: number;
   readonly dnssecOk: boolean;
   readonly checkingDisabled: boolean;
-  /** Monotonic moments in milliseconds. From `expiresAtMs` on the entry is stale. */
+  /** Moments are monotonic, in milliseconds. From `expiresAtMs` on the entry is stale. */
   readonly storedAtMs: number;
   readonly expiresAtMs: number;
-  /** From here on a popular entry is fetched again before it expires; moved on with each try. */
+  /** From this moment on a popular entry is fetched again before it expires; each try moves it. Infinity for a denial. */
   refreshAtMs: number;
+  /** How many queries it has answered, for the choice of what is popular. */
   hits: number;
 }
 
-/** Per entry beside its octets: the object, the two array headers, the slots of map and list. Measured, rounded up. */
+/** What an entry takes besides its octets: the object, two array headers, the slots of map and list. Measured, and rounded up. */
 const overheadSizeBytes = 400;
 
-/** Makes an entry of a reply, also of one that must not be kept: waiters in flight are answered from it all the same. */
+/**
+ * Makes an entry of the reply to `question`, which shares no array with either. A reply that must not be kept gets one too (with a
+ * lifetime of 0), because those who wait for it are answered from it. TTLs are capped at `maxTtlSeconds`, and for a denial at its
+ * lifetime. `sharedByAddressTypes` makes it a denial of the whole name.
+ */
 export function createEntry(
   question: Question,
   reply: Reply,
@@ -69,7 +75,7 @@ export function createEntry(
   };
 }
 
-/** What an entry counts against its store's budget. */
+/** The bytes that an entry counts for in its store's budget. */
 export function entrySizeBytes(entry: CacheEntry): number {
   return entry.octets.length + overheadSizeBytes;
 }
@@ -82,25 +88,25 @@ export function answersQuery(entry: CacheEntry, query: ClientQuery): boolean {
   return hasName(entry, query.name.octets, query.name.sizeBytes);
 }
 
-/** The type that was asked for upstream, also where the entry holds for both address types. */
+/** The type that upstream was asked for, even if the entry holds for both address types. */
 export function askedType(entry: CacheEntry): number {
   return readU16(entry.octets, entry.questionEnd - 4);
 }
 
-/** A denial that holds for both address types, as one that holds for the type that was asked alone. */
+/** A copy of a denial that holds for both address types, which holds only for the type that was asked. It shares the octets. */
 export function forAskedType(entry: CacheEntry): CacheEntry {
   const type = askedType(entry);
   const { nameHash, class: rrClass, dnssecOk, checkingDisabled } = entry;
   return { ...entry, type, key: cacheKey(nameHash, type, rrClass, dnssecOk, checkingDisabled) };
 }
 
-/** Whether the entry says that its name exists: by data, by NODATA, or by an alias there, whatever became of its target. */
+/** Whether the entry shows that its name exists: by data, by NODATA, or by an alias there, whatever its target is. */
 export function provesName(entry: CacheEntry): boolean {
   const rcode = readU16(entry.octets, HeaderOffset.flags) & rcodeMask;
   return rcode === Rcode.NOERROR || readU16(entry.octets, HeaderOffset.answerCount) > 0;
 }
 
-/** Whether the entry's question has the folded name in the first `sizeBytes` octets of `name`. */
+/** Whether the entry's question is about the folded name in the first `sizeBytes` octets of `name`. */
 export function hasName(entry: CacheEntry, name: Uint8Array, sizeBytes: number): boolean {
   if (entry.nameSizeBytes !== sizeBytes) return false;
   for (let at = 0; at < sizeBytes; at += 1) {
@@ -109,12 +115,12 @@ export function hasName(entry: CacheEntry, name: Uint8Array, sizeBytes: number):
   return true;
 }
 
-/** Whole seconds since the entry was stored: what its TTLs are lowered by. */
+/** Whole seconds since the entry was stored, by which its TTLs are lowered. */
 export function ageSecondsOf(entry: CacheEntry, nowMs: number): number {
   return Math.floor((nowMs - entry.storedAtMs) / 1000);
 }
 
-/** The question that fetches this entry again. A new value with its own name. */
+/** The question that fetches this entry again: a new value with its own copy of the name, and with RD. */
 export function questionOfEntry(entry: CacheEntry): Question {
   return {
     name: entry.octets.slice(headerSizeBytes, headerSizeBytes + entry.nameSizeBytes),

@@ -1,38 +1,38 @@
 /*
- * Questions that upstream failed to answer a moment ago (RFC 9520 §3.2): asked again at once by every client of a broken
- * name, they would only keep it broken. Beside the answers, never in front of them.
+ * Questions that upstream failed to answer a moment ago (RFC 9520 §3.2): if every client of a broken name asked again at once, it
+ * would only stay broken. Kept apart from the answers, and never used while there is one.
  */
 import { LRUCache } from "lru-cache";
 
-/** How long failures are remembered: doubling from the first to the maximum while they repeat. */
+/** How long failures are remembered: the first TTL doubles with each repetition, up to the maximum. */
 export interface FailureLimits {
   readonly firstTtlSeconds: number;
   readonly maxTtlSeconds: number;
 }
 
-/** A failure that is still remembered, and what its clients are told. */
+/** A failure that is still remembered, and the rcode that clients get. Moments are monotonic milliseconds. */
 export interface Failure {
   readonly rcode: number;
-  /** Until here it holds in any case. */
+  /** Until this moment it holds in any case. */
   readonly atLeastUntilMs: number;
   readonly untilMs: number;
-  /** How often in a row. */
+  /** How many failures in a row. */
   readonly count: number;
 }
 
-/** Remembers failures by question key; bounded, the least recently seen goes first. */
+/** Remembers failures by question key (wire/question), a bounded number of them: the least recently used is forgotten first. */
 export interface FailureMemory {
-  /** The failure that still holds at `nowMs`. */
+  /** The failure that still holds at `nowMs`, or undefined. */
   find(key: string, nowMs: number): Failure | undefined;
-  /** The same for onlookers: the failure keeps its place in the order. */
+  /** Like `find`, for onlookers: the failure keeps its place in the order. */
   peek(key: string, nowMs: number): Failure | undefined;
   /** Remembers one more failure, for at least `minTtlSeconds`. Returns what is remembered. */
   remember(key: string, rcode: number, minTtlSeconds: number, nowMs: number): Failure;
-  /** The question was answered. */
+  /** The question was answered: the next failure is the first again. */
   forget(key: string): void;
   /**
-   * Upstream is back: everything may be asked again, but nothing within a second of its failure (RFC 9520 §3.2), for a server
-   * that is silent about one name may go and come back for it.
+   * Upstream is back: everything may be asked again, but nothing within a second of its failure (RFC 9520 §3.2), because a server that
+   * is silent about one name may appear to go and come back because of it.
    */
   relax(nowMs: number): void;
 }
@@ -42,7 +42,7 @@ const maxFailures = 10_000;
 /** The least that RFC 9520 §3.2 allows. */
 const minTtlMs = 1000;
 
-/** Creates an empty memory. */
+/** Creates an empty memory. A later change of `limits` holds from the next failure on. */
 export function createFailureMemory(limits: FailureLimits): FailureMemory {
   const failures = new LRUCache<string, Failure>({ max: maxFailures });
   let relaxedAtMs = -Infinity;

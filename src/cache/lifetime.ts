@@ -1,13 +1,13 @@
 /*
- * Whether a reply may be kept, as what, and for how long. The policy, in the order in which it is applied:
+ * Whether a reply may be kept, as what, and for how long. The policy:
  *
  *   - a truncated reply is not kept: it is not the whole answer (RFC 2181 §9);
- *   - NXDOMAIN, or NOERROR without data for the type, is a denial. It lives min(SOA TTL, SOA MINIMUM), not longer than any
- *     record beside it (RFC 2308 §5), and without the SOA of an enclosing zone 5 s at most. A referral denies nothing;
+ *   - NXDOMAIN, or NOERROR without data for the type, is a denial. It lives for min(SOA TTL, SOA MINIMUM), no longer than any record
+ *     in the reply (RFC 2308 §5), and for at most 5 s without the SOA of an enclosing zone. A referral denies nothing;
  *   - data is kept only if the answer section is one chain of CNAMEs from the question to records of its type, and nothing
- *     else: a loop, two targets at one owner or an unrelated record is relayed, and forgotten (RFC 2308 §2.1, RFC 5452 §6);
- *   - data lives as long as its shortest TTL, in whichever section (RFC 2181 §5.2);
- *   - what would live 0 seconds is not kept (RFC 1035 §3.2.1). Every other reply code is a failure, not an answer.
+ *     else: a loop, two targets for one owner or an unrelated record is relayed and forgotten (RFC 2308 §2.1, RFC 5452 §6);
+ *   - data lives as long as the shortest TTL in the reply, in whichever section (RFC 2181 §5.2);
+ *   - what would live for 0 seconds is not kept (RFC 1035 §3.2.1). Any other rcode is a failure, not an answer.
  */
 import { followChain } from "../wire/answer-chain.ts";
 import { RrClass, RrType, Rcode } from "../wire/codes.ts";
@@ -23,19 +23,22 @@ export interface LifetimeLimits {
   readonly maxDenialTtlSeconds: number;
 }
 
-/** What a reply is to the cache. `ttlSeconds` is 0 for what must not be kept. */
+/** What a reply is to the cache. `ttlSeconds` is 0 for a reply that must not be kept. */
 export interface Lifetime {
   readonly kind: "answer" | "denial";
   readonly ttlSeconds: number;
 }
 
 /**
- * How long a denial lives that no SOA speaks for. RFC 2308 §5 would not keep it at all; but resolvers of clouds deny the names of their
- * search suffix like this at every lookup, and kube-dns an ExternalName's other address type.
+ * The longest life of a denial without an SOA to vouch for it. RFC 2308 §5 would not keep it at all, but cloud resolvers deny the names
+ * under their search suffix like this at every lookup, and so does kube-dns the other address type of an ExternalName.
  */
 const maxUnprovenTtlSeconds = 5;
 
-/** Judges a well-formed reply to `question`. The rcode is NOERROR or NXDOMAIN; others are the caller's to handle. */
+/**
+ * Judges a well-formed reply to `question`. Its rcode is NOERROR or NXDOMAIN; others are the caller's to handle. `chain` is that of the
+ * reply, for a caller that has followed it already.
+ */
 export function judgeLifetime(
   reply: Reply,
   question: Question,
@@ -55,13 +58,13 @@ export function judgeLifetime(
   };
 }
 
-/** Whether a reply is neither data nor a denial that any zone speaks for: no ground to throw away what was known before. */
+/** Whether a reply is neither data nor a denial that any zone vouches for: no reason to throw away what was known before. */
 export function provesNothing(reply: Reply, { kind }: Lifetime): boolean {
   if (kind === "answer" || reply.rcode !== Rcode.NOERROR) return false;
   return !reply.authorities.some(({ type }) => type === RrType.SOA);
 }
 
-/** min(SOA TTL, SOA MINIMUM) of the zone that denies `name`; without the SOA of an enclosing zone a few seconds. */
+/** min(SOA TTL, SOA MINIMUM) of the zone that denies `name`; a few seconds without the SOA of an enclosing zone. */
 function denialTtl(reply: Reply, name: Uint8Array): number {
   const soa = enclosingSoa(reply, name);
   if (soa !== undefined) return Math.min(readU32(reply.packet, soa.ttlOffset), readU32(reply.packet, soa.end - 4));

@@ -1,6 +1,6 @@
 /*
- * Which names exist by the word of one address type, whatever a server says of the other: there are servers that deny AAAA of names that
- * have an A record (RFC 4074 §4.2). Of whatever age the word is, only newer news of its own type take it back.
+ * Which names exist according to replies for one address type, whatever a server says about the other: some servers deny AAAA for names
+ * that have an A record (RFC 4074 §4.2). However old such a proof is, only a newer reply for its own type takes it back.
  */
 import { LRUCache } from "lru-cache";
 import { isAddressType, RrType } from "../wire/codes.ts";
@@ -8,21 +8,22 @@ import { headerSizeBytes } from "../wire/header.ts";
 import { askedType, type CacheEntry, hasName, provesName } from "./entry.ts";
 import { addressTypes, cacheKey, keysOfName } from "./key.ts";
 
-/** The proofs: what the stores hold, and a memory of what they may not hold. */
+/** The proofs: what the stores hold, and a memory of what they must not hold. */
 export interface NameProofs {
-  /** Whether a denial of the whole name comes from a server that denies types: the other address type has, or had, data or NODATA. */
+  /** Whether the entry denies the whole name although the other address type has, or had, data or NODATA: its server denies types. */
   contradict(entry: CacheEntry): boolean;
-  /** The entry's type has news that the stores hold. */
+  /** There is news about the entry's type, and the stores hold it. */
   noteKept(entry: CacheEntry): void;
-  /** The entry's type has news that may not be kept. */
+  /** There is news about the entry's type that must not be kept. */
   noteUnkept(entry: CacheEntry): void;
+  /** Forgets what it remembers besides the stores. */
   clear(): void;
 }
 
-/** How many names are remembered whose data may not be kept: few have TTL 0. */
+/** How many names are remembered whose data must not be kept: few have a TTL of 0. */
 const maxUnkept = 4096;
 
-/** Creates proofs over a look into the stores: the entry with this key, at whatever age. */
+/** Creates the proofs. `peek` looks into the stores: it returns the entry with this key, whatever its age. */
 export function createNameProofs(peek: (key: number) => CacheEntry | undefined): NameProofs {
   // By name and type. A clash costs a question, never a wrong answer.
   const unkept = new LRUCache<number, true>({ max: maxUnkept });
@@ -47,7 +48,7 @@ export function createNameProofs(peek: (key: number) => CacheEntry | undefined):
   };
 }
 
-/** The key of what is known of a name by an address type, whatever DO and CD its clients send. */
+/** The key of what an address type shows about a name, whatever DO and CD its clients send. */
 function proofKey(entry: CacheEntry, type = askedType(entry)): number {
   return cacheKey(entry.nameHash, type, entry.class, false, false);
 }

@@ -23,7 +23,7 @@ function verdict(cache: AnswerCache, nowMs = 0, details: QueryDetails = {}, name
   return deniedSeconds > 0 ? deniedSeconds : 0 - cache.existsForSeconds(query, "baidu.".length, nowMs);
 }
 
-test("of a name that nothing is known of is 0", () => {
+test("a name that nothing is known about is denied and known for 0 seconds", () => {
   expect(verdict(createCache())).toBe(0);
 });
 
@@ -36,13 +36,13 @@ describe("a denial for both address types", () => {
     [4001, 0],
     [5000, 0],
     [60_000, 0],
-  ])("%i ms after it came is good for %i whole seconds", (nowMs, seconds) => {
+  ])("%i ms after it came, is good for another %i whole seconds", (nowMs, seconds) => {
     const cache = createCache();
     cache.store(denialEntry(parent, Type.A, 5, 0, true));
     expect(verdict(cache, nowMs)).toBe(seconds);
   });
 
-  test("counts only for the very name", () => {
+  test("counts only for exactly that name", () => {
     const cache = createCache();
     cache.store(denialEntry("net.svc.cluster.local", Type.A, 5, 0, true));
     cache.store(denialEntry("svc.cluster.local", Type.A, 5, 0, true));
@@ -57,14 +57,14 @@ describe("a denial for both address types", () => {
     expect(verdict(cache, 0, { class: 3 })).toBe(0);
   });
 
-  test("reads the query's spelling folded", () => {
+  test("ignores the spelling of the query", () => {
     const cache = createCache();
     cache.store(denialEntry(parent, Type.A, 5, 0, true));
     expect(verdict(cache, 0, {}, "BAIDU.Com.SVC.cluster.LOCAL")).toBe(5);
   });
 });
 
-test("a denial of one type alone is no denial of the name", () => {
+test("a denial of only one type is not a denial of the name", () => {
   const cache = createCache();
   cache.store(denialEntry(parent, Type.TXT, 5));
   expect(verdict(cache)).toBe(0);
@@ -75,7 +75,7 @@ describe("a name that exists", () => {
     ["data for A", () => addressEntry(parent, 30)],
     ["NODATA for A", () => nodataEntry(parent, Type.A, 30)],
     ["NODATA for AAAA", () => nodataEntry(parent, Type.AAAA, 30)],
-  ])("is known by %s, for as long as that lives", (_, entry) => {
+  ])("is known from %s, for as long as that lives", (_, entry) => {
     const cache = createCache();
     cache.store(entry());
     expect(verdict(cache)).toBe(-30);
@@ -83,7 +83,7 @@ describe("a name that exists", () => {
     expect(verdict(cache, 30_000)).toBe(0);
   });
 
-  test("is known for the longest of what is known", () => {
+  test("is known for the longest life of what proves it", () => {
     const cache = createCache();
     cache.store(nodataEntry(parent, Type.AAAA, 5));
     cache.store(addressEntry(parent, 30));
@@ -91,13 +91,13 @@ describe("a name that exists", () => {
     expect(verdict(cache, 6000)).toBe(-24);
   });
 
-  test("is not known by another type's answer", () => {
+  test("is not known from another type's answer", () => {
     const cache = createCache();
     cache.store(nodataEntry(parent, Type.TXT, 30));
     expect(verdict(cache)).toBe(0);
   });
 
-  test("is denied once a newer denial came, and exists again once newer data did", () => {
+  test("is denied after a newer denial, and exists again after newer data", () => {
     const cache = createCache();
     cache.store(addressEntry(parent, 30));
     cache.store(denialEntry(parent, Type.A, 5, 0, true));

@@ -197,11 +197,11 @@ function wrongAnswers({ lookUps }: Run): LookedUp[] {
 const roomy: CacheLimits = { answersSizeBytes: 1_000_000, denialsSizeBytes: 1_000_000, staleSeconds: 60 };
 const tight: CacheLimits = { answersSizeBytes: 1200, denialsSizeBytes: 1500, staleSeconds: 60 };
 
-describe("the cache does what a plain map would do", () => {
+describe("the cache does what a plain map would", () => {
   test.each([
     ["with denials of one type each", false],
     ["with denials shared by A and AAAA", true],
-  ])("with room for everything, %s", (_, sharesDenials) => {
+  ])("when there is room for everything, %s", (_, sharesDenials) => {
     fc.assert(
       fc.property(anyOperations, (operations) => {
         const { lookUps } = run(operations, { limits: roomy, sharesDenials });
@@ -211,7 +211,7 @@ describe("the cache does what a plain map would do", () => {
     );
   });
 
-  test("with little room it forgets, but never invents and never goes over a budget", () => {
+  test("when there is little room it forgets, but never invents and never exceeds a budget", () => {
     fc.assert(
       fc.property(anyOperations, fc.boolean(), (operations, sharesDenials) => {
         const result = run(operations, { limits: tight, sharesDenials });
@@ -223,7 +223,7 @@ describe("the cache does what a plain map would do", () => {
     );
   });
 
-  test("with all names on one hash it forgets, but never answers one with another", () => {
+  test("when all names have one hash it forgets, but never answers one with another", () => {
     fc.assert(
       fc.property(anyOperations, fc.boolean(), (operations, sharesDenials) => {
         expect(wrongAnswers(run(operations, { limits: roomy, sharesDenials, hashOf: () => 42 }))).toEqual([]);
@@ -232,7 +232,7 @@ describe("the cache does what a plain map would do", () => {
     );
   });
 
-  test("every TTL of a hit is what was stored less the seconds that passed, and at least 1", () => {
+  test("every TTL of a hit is the stored one less the seconds that have passed, and at least 1", () => {
     fc.assert(
       fc.property(anyOperations, (operations) => {
         const hits = run(operations, { limits: roomy, sharesDenials: true }).lookUps.filter(
@@ -246,7 +246,7 @@ describe("the cache does what a plain map would do", () => {
   });
 });
 
-test("a look-up by a view that is filled again and again finds what a view of its own finds", () => {
+test("a lookup with a view that is refilled again and again finds what a fresh view finds", () => {
   const cache = createAnswerCache(roomy);
   for (const name of names)
     cache.store(makeEntry(questionFor(name, Type.A), { answers: [a(name, "192.0.2.1")] }, false, 0));

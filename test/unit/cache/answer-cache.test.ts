@@ -60,7 +60,7 @@ describe("find", () => {
     expect(cacheWith(denial).find(askA, nowMs)).toBe(isFresh ? denial : undefined);
   });
 
-  test("is blind to the spelling of the name", () => {
+  test("ignores the spelling of the name", () => {
     const entry = addressEntry(name, 5);
     expect(cacheWith(entry).find(queryFor("wWw.eXample", Type.A), 0)).toBe(entry);
   });
@@ -90,7 +90,7 @@ describe("find", () => {
     expect(cache.counters).toMatchObject({ answerHits: 2, denialHits: 1, misses: 2 });
   });
 
-  test("a later entry for the question replaces the earlier", () => {
+  test("a later entry for the question replaces the earlier one", () => {
     const later = addressEntry(name, 5, 1000);
     const cache = cacheWith(addressEntry(name, 300), later);
     expect(cache.find(askA, 1000)).toBe(later);
@@ -120,13 +120,13 @@ describe("two names with the same hash", () => {
     expect(cache.find(clashing("web.example", Type.AAAA), 0)).toBeUndefined();
   });
 
-  test("a clash with a stale answer is nothing to give", () => {
+  test("a clash with a stale answer gives nothing", () => {
     const cache = cacheWith(addressEntry(name, 5));
     const question = { ...questionFor("web.example", Type.A), nameHash: askA.name.hash };
     expect(cache.findStale(question, 6000)).toBeUndefined();
   });
 
-  test("the names in it may take turns, each found while it is there", () => {
+  test("the two may take turns, each being found while it is there", () => {
     const question = { ...questionFor("web.example", Type.A), nameHash: askA.name.hash };
     const other = entryFor(question, { answers: [a("web.example", "192.0.2.7", 5)] });
     const cache = cacheWith(addressEntry(name, 5), other);
@@ -147,7 +147,7 @@ describe("findStale", () => {
     expect(cacheWith(entry).findStale(question, nowMs)).toBe(isThere ? entry : undefined);
   });
 
-  test("gives no denial", () => {
+  test("never gives a denial", () => {
     const cache = cacheWith(denialEntry(name, Type.A, 5), nodataEntry(name, Type.AAAA, 5));
     expect(cache.findStale(question, 6000)).toBeUndefined();
     expect(cache.findStale(questionFor(name, Type.AAAA), 6000)).toBeUndefined();
@@ -163,13 +163,13 @@ describe("findStale", () => {
     expect(cacheWith(addressEntry(name, 5)).findStale(other, 6000)).toBeUndefined();
   });
 
-  test("gives nothing that staleSeconds 0 switched off", () => {
+  test("gives nothing with staleSeconds 0", () => {
     const cache = createAnswerCache({ ...roomy, staleSeconds: 0 });
     cache.store(addressEntry(name, 5));
     expect(cache.findStale(question, 5000)).toBeUndefined();
   });
 
-  test("does not move the entry's place: what nobody could use goes first all the same", () => {
+  test("does not change the entry's place: an entry that nobody could use is still evicted first", () => {
     const entries = [addressEntry("a.example", 5), addressEntry("b.example", 5)];
     const cache = createAnswerCache({ ...roomy, answersSizeBytes: 2 * entrySizeBytes(entries[0] as CacheEntry) });
     for (const entry of entries) cache.store(entry);
@@ -180,8 +180,8 @@ describe("findStale", () => {
   });
 });
 
-describe("what contradicts goes", () => {
-  test("C13: a denial drops the answer to the same question, stale use included", () => {
+describe("contradictions", () => {
+  test("C13: a denial drops the answer to the same question, for stale use too", () => {
     const cache = cacheWith(addressEntry(name, 5), denialEntry(name, Type.A, 5, 6000));
     expect(cache.find(askA, 6000)).toMatchObject({ kind: "denial" });
     expect(cache.findStale(questionFor(name, Type.A), 12_000)).toBeUndefined();
@@ -193,7 +193,7 @@ describe("what contradicts goes", () => {
     expect(cache.find(askA, 5000)).toBeUndefined();
   });
 
-  test("P2: outside the scope a denial of A leaves AAAA alone", () => {
+  test("P2: outside the scope a denial of A does not affect AAAA", () => {
     const cache = cacheWith(ipv6Entry(name, 5), denialEntry(name, Type.A, 5));
     expect(cache.find(askAaaa, 0)).toMatchObject({ kind: "answer" });
     expect(cache.find(askA, 0)).toMatchObject({ kind: "denial" });
@@ -204,7 +204,7 @@ describe("P2: a denial shared by A and AAAA", () => {
   test.each([
     ["A", Type.A],
     ["AAAA", Type.AAAA],
-  ])("learned by %s answers both, and nothing else", (_, type) => {
+  ])("learned from %s answers both, and nothing else", (_, type) => {
     const denial = denialEntry(name, type, 5, 0, true);
     const cache = cacheWith(denial);
     expect(cache.find(askA, 0)).toBe(denial);
@@ -215,7 +215,7 @@ describe("P2: a denial shared by A and AAAA", () => {
     expect(cache.find(queryFor(`below.${name}`, Type.A), 0)).toBeUndefined();
   });
 
-  test("is for one DO and one CD", () => {
+  test("holds for one DO and one CD", () => {
     const cache = cacheWith(denialEntry(name, Type.A, 5, 0, true));
     expect(cache.find(queryFor(name, Type.AAAA, { dnssecOk: true }), 0)).toBeUndefined();
     expect(cache.find(queryFor(name, Type.AAAA, { checkingDisabled: true }), 0)).toBeUndefined();
@@ -233,26 +233,26 @@ describe("P2: a denial shared by A and AAAA", () => {
     expect(cache.find(news.type === Type.A ? askA : askAaaa, 1000)).toBe(news);
   });
 
-  test("data of another type leaves it", () => {
+  test("is not affected by data of another type", () => {
     const text = entryFor(questionFor(name, Type.TXT), { answers: [txt(name, "here", 30)] });
     const cache = cacheWith(denialEntry(name, Type.A, 5, 0, true), text);
     expect(cache.find(askA, 0)).toMatchObject({ kind: "denial" });
   });
 
-  test("by a second type takes the place of the first type's own", () => {
+  test("that a second type brings replaces the one of the first type", () => {
     const cache = cacheWith(denialEntry(name, Type.A, 5), denialEntry(name, Type.AAAA, 300, 1000, true));
     expect(cache.find(askA, 6000)).toMatchObject({ type: 0 });
     expect(cache.usage("denial").entries).toBe(1);
   });
 
-  test("takes the data of its own type with it, whatever DO the data was asked with", () => {
+  test("drops the data of its own type, whatever DO that was asked with", () => {
     const cache = cacheWith(addressEntry(name, 300, 0, { dnssecOk: true }), denialEntry(name, Type.A, 5, 1000, true));
     expect(cache.find(queryFor(name, Type.A, { dnssecOk: true }), 1000)).toBeUndefined();
     expect(cache.usage("answer").entries).toBe(0);
   });
 });
 
-describe("a name that exists by the word of one address type, and is denied for the other", () => {
+describe("a name that exists according to one address type, and is denied for the other", () => {
   const aaaaDenial = denialEntry(name, Type.AAAA, 5, 1000, true);
   const alias = entryFor(questionFor(name, Type.A), {
     rcode: 3,
@@ -271,7 +271,7 @@ describe("a name that exists by the word of one address type, and is denied for 
     expect(cache.find(askAaaa, 1000)).toMatchObject({ kind: "denial", type: Type.AAAA });
   });
 
-  test("is denied for that type alone, also once the data has expired, which may still be given stale", () => {
+  test("is denied only for that type, even after the data has expired, which may still be given as a stale answer", () => {
     const cache = cacheWith(addressEntry(name, 30), denialEntry(name, Type.AAAA, 5, 40_000, true));
     expect(cache.find(askA, 40_000)).toBeUndefined();
     expect(cache.find(queryFor(name, Type.HTTPS), 40_000)).toBeUndefined();
@@ -279,7 +279,7 @@ describe("a name that exists by the word of one address type, and is denied for 
     expect(cache.deniedForSeconds(askA, 0, 40_000)).toBe(0);
   });
 
-  test("is denied for that type alone, where the data may not be kept", () => {
+  test("is denied only for that type, even if the data must not be kept", () => {
     const cache = createAnswerCache(roomy);
     cache.withdraw(addressEntry(name, 0));
     cache.store(aaaaDenial);
@@ -287,7 +287,7 @@ describe("a name that exists by the word of one address type, and is denied for 
     expect(cache.find(askAaaa, 1000)).toBeDefined();
   });
 
-  test("is denied for both once its own type says so too", () => {
+  test("is denied for both once the first type denies it too", () => {
     const aDenial = denialEntry(name, Type.A, 5, 2000, true);
     const cache = cacheWith(addressEntry(name, 300), aaaaDenial, aDenial);
     expect(cache.find(askA, 2000)).toBe(aDenial);
@@ -295,7 +295,7 @@ describe("a name that exists by the word of one address type, and is denied for 
     expect(cache.usage("answer").entries).toBe(0);
   });
 
-  test("is denied for both once its own type, whose data was not kept, says so too", () => {
+  test("is denied for both once the first type, whose data was not kept, denies it too", () => {
     const cache = createAnswerCache(roomy);
     cache.withdraw(addressEntry(name, 0));
     cache.store(denialEntry(name, Type.A, 5, 0, true));
@@ -303,7 +303,7 @@ describe("a name that exists by the word of one address type, and is denied for 
     expect(cache.find(askA, 1000)).toBe(aaaaDenial);
   });
 
-  test("exists for the rules as long as the data lives, not as long as the denial", () => {
+  test("exists for the rules for as long as the data lives, not the denial", () => {
     const cache = cacheWith(addressEntry(name, 3), denialEntry(name, Type.AAAA, 300, 0, true));
     expect(cache.existsForSeconds(askA, 0, 0)).toBe(3);
   });
@@ -313,7 +313,7 @@ describe("budgets", () => {
   const size = entrySizeBytes(addressEntry("n0.example", 30));
   const small: CacheLimits = { answersSizeBytes: 3 * size, denialsSizeBytes: 100_000, staleSeconds: 60 };
 
-  test("the least recently used answer goes first, and is counted", () => {
+  test("the least recently used answer is evicted first, and counted", () => {
     const cache = createAnswerCache(small);
     for (const index of [0, 1, 2]) cache.store(addressEntry(`n${index}.example`, 30));
     cache.find(queryFor("n0.example", Type.A), 0);
@@ -324,7 +324,7 @@ describe("budgets", () => {
     expect(cache.usage("answer")).toEqual({ entries: 3, sizeBytes: 3 * size });
   });
 
-  test("a flood of denials evicts denials only", () => {
+  test("a flood of denials evicts only denials", () => {
     const cache = createAnswerCache({ ...small, denialsSizeBytes: 3 * size });
     cache.store(addressEntry(name, 30));
     for (let index = 0; index < 100; index += 1) cache.store(denialEntry(`absent${index}.example`, Type.A, 30));
@@ -334,7 +334,7 @@ describe("budgets", () => {
     expect(cache.counters.denialEvictions).toBe(100 - cache.usage("denial").entries);
   });
 
-  test("a flood of answers evicts answers only", () => {
+  test("a flood of answers evicts only answers", () => {
     const cache = createAnswerCache(small);
     cache.store(denialEntry("gone.example", Type.A, 30));
     for (let index = 0; index < 100; index += 1) cache.store(addressEntry(`n${index}.example`, 30));
@@ -343,7 +343,7 @@ describe("budgets", () => {
     expect(cache.counters.denialEvictions).toBe(0);
   });
 
-  test("an entry that alone is over budget is not kept, evicts nothing, and leaves nothing older behind", () => {
+  test("an entry larger than the budget is not kept, evicts nothing, and leaves nothing older behind", () => {
     const cache = createAnswerCache(small);
     cache.store(addressEntry("small.example", 30));
     cache.store(addressEntry(name, 30));
@@ -360,20 +360,20 @@ describe("budgets", () => {
     expect(cache.usage("answer")).toEqual({ entries: 0, sizeBytes: 0 });
   });
 
-  test("an entry that expired counts until it is replaced", () => {
+  test("an expired entry counts until it is replaced", () => {
     const cache = cacheWith(addressEntry(name, 5));
     cache.find(askA, 10_000);
     expect(cache.usage("answer")).toEqual({ entries: 1, sizeBytes: entrySizeBytes(addressEntry(name, 5)) });
   });
 });
 
-describe("withdraw: a reply that is not kept is the newer word all the same", () => {
+describe("withdraw: a reply that is not kept is still the newer one", () => {
   test.each([
-    ["an answer", addressEntry(name, 5)],
-    ["a denial", denialEntry(name, Type.A, 300)],
+    ["answer", addressEntry(name, 5)],
+    ["denial", denialEntry(name, Type.A, 300)],
     ["NODATA", nodataEntry(name, Type.A, 300)],
-    ["a shared denial", denialEntry(name, Type.AAAA, 300, 0, true)],
-  ])("%s of before is gone, stale use included, and nothing took its place", (_, before) => {
+    ["shared denial", denialEntry(name, Type.AAAA, 300, 0, true)],
+  ])("drops an earlier %s, for stale use too, and puts nothing in its place", (_, before) => {
     const cache = cacheWith(before);
     cache.withdraw(addressEntry(name, 0, 6000));
     expect(cache.find(askA, 0)).toBeUndefined();
@@ -381,14 +381,14 @@ describe("withdraw: a reply that is not kept is the newer word all the same", ()
     expect(cache.usage("answer").entries + cache.usage("denial").entries).toBe(0);
   });
 
-  test("a shared denial takes what it denies with it, and leaves the other address type", () => {
+  test("a shared denial drops what it denies, and leaves the other address type", () => {
     const cache = cacheWith(addressEntry(name, 300), ipv6Entry(name, 300));
     cache.withdraw(denialEntry(name, Type.A, 0, 1000, true));
     expect(cache.find(askA, 1000)).toBeUndefined();
     expect(cache.find(askAaaa, 1000)).toBeDefined();
   });
 
-  test("what is of other names, types, DO and CD stays", () => {
+  test("entries of other names, types, DO and CD stay", () => {
     const others = [
       addressEntry("web.example", 300),
       ipv6Entry(name, 300),

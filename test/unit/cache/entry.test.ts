@@ -27,7 +27,7 @@ function ttlsOf(stored: StoredMessage): number[] {
 }
 
 describe("createEntry", () => {
-  test("an answer lives from now for its lifetime, and is due for a refresh in the last tenth", () => {
+  test("an answer lives for its lifetime from now on, and is due for a refresh in the last tenth of it", () => {
     expect(addressEntry("a.example", 300, 5000)).toMatchObject({
       kind: "answer",
       type: Type.A,
@@ -41,22 +41,22 @@ describe("createEntry", () => {
     });
   });
 
-  test("a denial is never fetched ahead", () => {
+  test("a denial is never prefetched", () => {
     expect(denialEntry("a.example", Type.A, 300)).toMatchObject({ kind: "denial", refreshAtMs: Infinity });
   });
 
-  test("a denial that is shared has a type of its own", () => {
+  test("a shared denial has a type of its own", () => {
     expect(denialEntry("a.example", Type.AAAA, 5, 0, true).type).toBe(addressTypes);
     expect(denialEntry("a.example", Type.AAAA, 5, 0, true).key).toBe(denialEntry("a.example", Type.A, 5, 0, true).key);
     expect(denialEntry("a.example", Type.AAAA, 5, 0, true).key).not.toBe(denialEntry("a.example", Type.A, 5).key);
   });
 
-  test("C5: the SOA of a kept denial shows the denial's life", () => {
+  test("C5: the SOA of a kept denial shows the denial's lifetime", () => {
     const question = questionFor("gone.example", Type.A);
     expect(ttlsOf(entryFor(question, { rcode: nxdomain, authorities: [soa("example", 900, 3)] }))).toEqual([3]);
   });
 
-  test("a denial behind an alias shows the shorter of both", () => {
+  test("a denial after an alias shows the shorter lifetime of the two", () => {
     const answers = [cname("gone.example", "there.example", 2)];
     const entry = entryFor(questionFor("gone.example", Type.A), {
       rcode: nxdomain,
@@ -67,14 +67,14 @@ describe("createEntry", () => {
     expect(entry.expiresAtMs).toBe(2000);
   });
 
-  test("a denial that is not kept is passed on as it came", () => {
+  test("a denial that is not kept is passed on unchanged", () => {
     const question = questionFor("gone.example", Type.A);
     const entry = entryFor(question, { rcode: nxdomain, authorities: [soa("example", 900, 0)] });
     expect(ttlsOf(entry)).toEqual([900]);
     expect(entry.expiresAtMs).toBe(entry.storedAtMs);
   });
 
-  test("no TTL is above the longest life", () => {
+  test("no TTL exceeds the longest lifetime", () => {
     const question = questionFor("a.example", Type.A);
     const reply = replyFor(question, { answers: [a("a.example", "192.0.2.1", 100), a("a.example", "192.0.2.2", 9)] });
     const entry = createEntry(question, reply, { kind: "answer", ttlSeconds: 9 }, 60, false, 0);
@@ -97,7 +97,7 @@ describe("answersQuery", () => {
     expect(answersQuery(entry, queryFor("WWW.example", Type.A))).toBe(true);
   });
 
-  test("A13: holds without RD as well: what is in the cache may be told", () => {
+  test("A13: holds without RD too: what is in the cache may be given", () => {
     expect(answersQuery(entry, queryFor("www.example", Type.A, { recursionDesired: false }))).toBe(true);
   });
 
@@ -113,7 +113,7 @@ describe("answersQuery", () => {
     expect(answersQuery(entry, query)).toBe(false);
   });
 
-  test("a shared denial answers host types, and no other", () => {
+  test("a shared denial answers host types, and no others", () => {
     const denial = denialEntry("gone.example", Type.A, 5, 0, true);
     const answered = [Type.A, Type.AAAA, Type.SRV, Type.TXT, Type.ANY, Type.HTTPS].filter((type) =>
       answersQuery(denial, queryFor("gone.example", type)),
@@ -149,7 +149,7 @@ describe("questionOfEntry", () => {
   });
 });
 
-test("an entry counts more than its octets: the objects around them are not free", () => {
+test("an entry counts for more than its octets: the objects around them are not free", () => {
   const entry = addressEntry("www.example", 30);
   expect(entrySizeBytes(entry)).toBeGreaterThan(entry.octets.length + 100);
   expect(entrySizeBytes(addressEntry("longer.www.example", 30))).toBeGreaterThan(entrySizeBytes(entry));

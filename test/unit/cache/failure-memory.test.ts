@@ -17,13 +17,13 @@ describe("a failure that repeats", () => {
     expect(lives).toEqual([1000, 2000, 4000, 5000, 5000, 5000]);
   });
 
-  test("counts how often in a row", () => {
+  test("counts the failures in a row", () => {
     const failures = createFailureMemory(limits);
     failures.remember("q", servfail, 0, 0);
     expect(failures.remember("q", servfail, 0, 10_000)).toMatchObject({ count: 2 });
   });
 
-  test("starts anew once the question was answered", () => {
+  test("starts over once the question has been answered", () => {
     const failures = createFailureMemory(limits);
     for (const nowMs of [0, 1000, 3000]) failures.remember("q", servfail, 0, nowMs);
     failures.forget("q");
@@ -49,20 +49,20 @@ describe("find", () => {
     expect(failures.find("q", nowMs) !== undefined).toBe(holds);
   });
 
-  test("tells what clients are told", () => {
+  test("gives the rcode that clients get", () => {
     const failures = createFailureMemory(limits);
     failures.remember("q", 4, 0, 0);
     expect(failures.find("q", 0)).toMatchObject({ rcode: 4 });
   });
 
-  test("knows nothing of another question", () => {
+  test("knows nothing about another question", () => {
     const failures = createFailureMemory(limits);
     failures.remember("q", servfail, 0, 0);
     expect(failures.find("r", 0)).toBeUndefined();
   });
 });
 
-test("a longer wait than the back-off may be asked for, a shorter one may not", () => {
+test("a caller may ask for a longer wait than the back-off, but not for a shorter one", () => {
   const failures = createFailureMemory(limits);
   expect(failures.remember("stale", servfail, 30, 0)).toMatchObject({ untilMs: 30_000 });
   expect(failures.remember("q", servfail, 0.5, 0)).toMatchObject({ untilMs: 1000 });
@@ -80,20 +80,20 @@ describe("once upstream is back", () => {
     [3999, true],
     [4000, false],
     [6999, false],
-  ])("at %i ms a failure of 3000 ms holds: %s, for a second is the least (RFC 9520 §3.2)", (nowMs, holds) => {
+  ])("at %i ms a failure of 3000 ms holds: %s, because a second is the minimum (RFC 9520 §3.2)", (nowMs, holds) => {
     const failures = failedThrice();
     failures.relax(3500);
     expect(failures.find("q", nowMs) !== undefined).toBe(holds);
   });
 
-  test("a long wait for the sake of a stale answer ends as well", () => {
+  test("a long wait for the sake of a stale answer ends too", () => {
     const failures = createFailureMemory(limits);
     failures.remember("q", servfail, 30, 0);
     failures.relax(5000);
     expect(failures.find("q", 5000)).toBeUndefined();
   });
 
-  test("what fails after that is remembered in full again", () => {
+  test("what fails after that is remembered for the full time again", () => {
     const failures = failedThrice();
     failures.relax(3500);
     failures.remember("q", servfail, 0, 4000);
@@ -103,7 +103,7 @@ describe("once upstream is back", () => {
   });
 });
 
-test("remembers at most 10,000 failures: the least recently seen goes first", () => {
+test("remembers at most 10,000 failures: the least recently used is forgotten first", () => {
   const failures = createFailureMemory(limits);
   failures.remember("first", servfail, 0, 0);
   failures.remember("second", servfail, 0, 0);
@@ -115,7 +115,7 @@ test("remembers at most 10,000 failures: the least recently seen goes first", ()
   expect(failures.find("one more", 0)).toBeDefined();
 });
 
-test("a reload's limits hold for the next failure", () => {
+test("limits changed by a reload hold for the next failure", () => {
   const mutable = { ...limits };
   const failures = createFailureMemory(mutable);
   mutable.firstTtlSeconds = 3;

@@ -18,14 +18,14 @@ describe("cacheKey", () => {
 
   test.each([
     ["name", keyOf("web.example", 1)],
-    ["label border", keyOf("www.exam.ple", 1)],
+    ["label boundary", keyOf("www.exam.ple", 1)],
     ["type", keyOf("www.example", 28)],
     ["the type that stands for both address types", keyOf("www.example", addressTypes)],
     ["class", keyOf("www.example", 1, 3)],
     ["DO", keyOf("www.example", 1, 1, true)],
     ["CD", keyOf("www.example", 1, 1, false, true)],
     ["DO and CD", keyOf("www.example", 1, 1, true, true)],
-  ])("another %s makes another key", (_, other) => {
+  ])("differs for another %s", (_, other) => {
     expect(other).not.toBe(keyOf("www.example", 1));
   });
 

@@ -53,14 +53,14 @@ const denial = (ttlSeconds: number): Lifetime => ({ kind: "denial", ttlSeconds }
 describe("data", () => {
   test.each<[string, ReplySpec, Lifetime]>([
     ["one address", { answers: [address(5)] }, answer(5)],
-    ["C4: the shortest of an RRset", { answers: [address(60), address(5)] }, answer(5)],
+    ["C4: the shortest TTL of an RRset", { answers: [address(60), address(5)] }, answer(5)],
     [
-      "C4: the shortest of alias and address",
+      "C4: the shortest TTL of alias and address",
       { answers: [cname(name, "b.example", 300), address(10, "b.example")] },
       answer(10),
     ],
     [
-      "an alias shorter than its address",
+      "an alias with a shorter TTL than its address",
       { answers: [cname(name, "b.example", 3), address(10, "b.example")] },
       answer(3),
     ],
@@ -76,18 +76,18 @@ describe("data", () => {
     ["TTL 0 in the authority section", { answers: [address(60)], authorities: [ns("example", 0)] }, answer(0)],
     ["TTL 0 in the additional section", { answers: [address(60)], additionals: [address(0, "ns.example")] }, answer(0)],
     [
-      "the SOA's MINIMUM has no say in data",
+      "the SOA's MINIMUM does not affect data",
       { answers: [address(60)], authorities: [soa("example", 30, 1)] },
       answer(30),
     ],
-    ["OPT is no record: its version and flags are not a TTL", { answers: [address(60)], opt: {} }, answer(60)],
+    ["OPT is not a record: its version and flags are not a TTL", { answers: [address(60)], opt: {} }, answer(60)],
     ["truncated (RFC 2181 §9)", { answers: [address(60)], flags: Flags.TC }, answer(0)],
     ["with AA", { answers: [address(60)], flags: Flags.AA }, answer(60)],
   ])("%s", (_, spec, expected) => {
     expect(judge(spec)).toEqual(expected);
   });
 
-  test("lives at most as long as the limit says", () => {
+  test("lives at most as long as the limit allows", () => {
     expect(judge({ answers: [address(3600)] }, Type.A, { maxTtlSeconds: 60, maxDenialTtlSeconds: 5 })).toEqual(
       answer(60),
     );
@@ -99,11 +99,11 @@ describe("data", () => {
     ["CNAME", Type.CNAME, cname(name, "b.example", 9)],
     ["RRSIG", Type.RRSIG, rrsig(name, Type.A, 9)],
     ["DNAME", dname, { name, type: dname, ttl: 9, data: nameBytes("b.example") }],
-  ])("%s that was asked for is data", (_, type, record) => {
+  ])("is %s, if that was asked for", (_, type, record) => {
     expect(judge({ answers: [record] }, type)).toEqual(answer(9));
   });
 
-  test("an alias in the spelling of another server is followed all the same", () => {
+  test("an alias is followed even if its server spells it differently", () => {
     expect(judge({ answers: [cname("WWW.Example", "B.example", 30), address(10, "b.EXAMPLE")] })).toEqual(answer(10));
   });
 
@@ -129,7 +129,7 @@ describe("chains of aliases", () => {
     expect(judge({ answers: [...chain(3), ...chain(3)] })).toEqual(answer(10));
   });
 
-  test("may come in any order (RFC 1034 §3.6.2 has none)", () => {
+  test("may come in any order (RFC 1034 §3.6.2 prescribes none)", () => {
     const [first, ...rest] = chain(5);
     expect(judge({ answers: [...rest.toReversed(), first as TestRecord] })).toEqual(answer(10));
   });
@@ -138,14 +138,14 @@ describe("chains of aliases", () => {
     ["an alias of itself", [cname(name, name)]],
     ["two names that are aliases of each other", [cname(name, "b.example"), cname("b.example", name)]],
     [
-      "a loop behind a first alias",
+      "a loop after a first alias",
       [cname(name, "b.example"), cname("b.example", "c.example"), cname("c.example", "b.example")],
     ],
     ["a loop beside the address", [cname(name, "b.example"), cname("b.example", name), address(30, "c.example")]],
-    ["two targets at one owner", [cname(name, "b.example"), cname(name, "c.example"), address(30, "b.example")]],
-    ["an address of another name only", [address(30, "other.example")]],
+    ["two targets for one owner", [cname(name, "b.example"), cname(name, "c.example"), address(30, "b.example")]],
+    ["only an address of another name", [address(30, "other.example")]],
     ["an address of another name beside the right one", [address(30), address(30, "other.example")]],
-    ["an alias that leads elsewhere than the address", [cname(name, "b.example"), address(30, "c.example")]],
+    ["an alias that does not lead to the address", [cname(name, "b.example"), address(30, "c.example")]],
     ["an alias that nothing leads to", [address(30), cname("b.example", "c.example")]],
     ["an alias beside the address at the same owner", [cname(name, "b.example"), address(30)]],
     ["a record of another type at the same owner", [address(30), mx(name, 30)]],
@@ -155,11 +155,11 @@ describe("chains of aliases", () => {
     expect(judge({ answers, authorities: [soa("example")] })).toMatchObject({ ttlSeconds: 0 });
   });
 
-  test("C6: an alias without its end and without SOA is a denial of a few seconds", () => {
+  test("C6: an alias without a target record and without an SOA is a denial for a few seconds", () => {
     expect(judge({ answers: [cname(name, "b.example")] })).toEqual(denial(5));
   });
 
-  test("an alias whose target does not fit the message is not kept", () => {
+  test("an alias whose target did not fit into the message is not kept", () => {
     const broken = { name, type: Type.CNAME, ttl: 30, data: Uint8Array.of(40, 0x61) };
     expect(judge({ answers: [broken] })).toEqual(denial(0));
   });
@@ -178,17 +178,17 @@ describe("chains of aliases", () => {
         address(30, "www.target"),
       ],
     ],
-  ])("%s may stand beside", (_, answers) => {
+  ])("may be accompanied by %s", (_, answers) => {
     expect(judge({ answers })).toEqual(answer(30));
   });
 
-  test("a signature's TTL counts as well", () => {
+  test("a signature's TTL counts too", () => {
     expect(judge({ answers: [address(30), rrsig(name, Type.A, 4)] })).toEqual(answer(4));
   });
 });
 
 describe("ANY", () => {
-  test("takes whatever stands at the name", () => {
+  test("accepts whatever is at the name", () => {
     expect(judge({ answers: [address(30), mx(name, 20), txt(name, "x", 40)] }, Type.ANY)).toEqual(answer(20));
   });
 
@@ -196,7 +196,7 @@ describe("ANY", () => {
     expect(judge({ answers: [cname(name, "b.example", 9)] }, Type.ANY)).toEqual(answer(9));
   });
 
-  test("records of another name make it no answer", () => {
+  test("a record of another name spoils the answer", () => {
     expect(judge({ answers: [address(30), address(30, "b.example")] }, Type.ANY)).toMatchObject({ ttlSeconds: 0 });
   });
 
@@ -218,8 +218,8 @@ describe("denials", () => {
     ["C6: NODATA without SOA", {}, 5],
     ["C6: a referral", { authorities: [ns("example")], additionals: [address(30, "ns.example")] }, 0],
     ["a referral upwards", { authorities: [ns(".")] }, 0],
-    ["a referral of an alias's target", { answers: [cname(name, "b.other", 300)], authorities: [ns("other")] }, 0],
-    ["a record beside it that lives shorter than 5 s", { answers: [cname(name, "b.other", 3)] }, 3],
+    ["a referral for an alias's target", { answers: [cname(name, "b.other", 300)], authorities: [ns("other")] }, 0],
+    ["an alias with a TTL below 5 s", { answers: [cname(name, "b.other", 3)] }, 3],
     ["MINIMUM 0", { rcode: nxdomain, ...inZone(900, 0) }, 0],
     ["SOA TTL 0", { rcode: nxdomain, ...inZone(0, 900) }, 0],
     ["MINIMUM 2^32 - 1", { rcode: nxdomain, ...inZone(900, 0xffff_ffff) }, 900],
@@ -228,7 +228,11 @@ describe("denials", () => {
     ["the SOA of the name itself", { authorities: [soa(name, 30, 30)] }, 30],
     ["the SOA of a name below", { authorities: [soa(`a.${name}`)] }, 5],
     ["the SOA of a sister zone", { rcode: nxdomain, authorities: [soa("sister")] }, 5],
-    ["the SOA of a zone that ends alike but for a label border", { rcode: nxdomain, authorities: [soa("ample")] }, 5],
+    [
+      "the SOA of a zone that matches only across a label boundary",
+      { rcode: nxdomain, authorities: [soa("ample")] },
+      5,
+    ],
     ["the SOA in another section", { rcode: nxdomain, additionals: [soa("example")] }, 5],
     ["an SOA of another class", { rcode: nxdomain, authorities: [{ ...soa("example"), class: 3 }] }, 5],
     [
@@ -244,7 +248,7 @@ describe("denials", () => {
       30,
     ],
     [
-      "an alias that lives shorter than the denial",
+      "an alias that expires before the denial",
       { rcode: nxdomain, answers: [cname(name, "b.example", 4)], ...inZone(30, 30) },
       4,
     ],
@@ -274,13 +278,13 @@ describe("denials", () => {
     expect(judge(spec)).toEqual(denial(ttlSeconds));
   });
 
-  test("live at most as long as their limit says, which is not the limit of data", () => {
+  test("live at most as long as their own limit allows, which is not the limit for data", () => {
     const limits = { maxTtlSeconds: 600, maxDenialTtlSeconds: 5 };
     expect(judge({ rcode: nxdomain, ...inZone(900, 900) }, Type.A, limits)).toEqual(denial(5));
     expect(judge({ answers: [address(900)] }, Type.A, limits)).toEqual(answer(600));
   });
 
-  test("a limit of 0 keeps none", () => {
+  test("are not kept with a limit of 0", () => {
     const limits = { maxTtlSeconds: 600, maxDenialTtlSeconds: 0 };
     expect(judge({ rcode: nxdomain, ...inZone(900, 900) }, Type.A, limits)).toEqual(denial(0));
   });
@@ -324,7 +328,7 @@ describe("work is linear in the packet", () => {
     expect(watched.reads() - before).toBeLessThan(count * 10);
   });
 
-  test("pointers that lead to pointers are followed once for each place they start from", () => {
+  test("pointers that lead to pointers are followed once from each place where they start", () => {
     // Owner i is a pointer to owner i - 1, so that reading the last owner walks them all; each costs at most 127 hops.
     const count = 4000;
     const recordSize = 12 + 4;
