@@ -39,7 +39,7 @@ export interface CacheCounters {
   denialEvictions: number;
 }
 
-/** Looks up and keeps entries. An entry that it returns remains the cache's: read it, do not change it. Moments are monotonic milliseconds. */
+/** Looks up and keeps entries. An entry that it returns remains the cache's, and is only read. Moments are monotonic milliseconds. */
 export interface AnswerCache {
   /** The fresh entry that answers `query` at `nowMs`, or undefined. Counts a hit or a miss, and makes the entry the most recently used. */
   find(query: ClientQuery, nowMs: number): CacheEntry | undefined;
@@ -201,7 +201,7 @@ function findStaleIn(answers: Store, denials: Store, question: Question, sinceMs
   return entry !== undefined && entry.expiresAtMs > sinceMs ? entry : undefined;
 }
 
-/** NODATA for one address type of a name whose other type has data that may be given: musl needs both replies, and nothing is denied by it. */
+/** NODATA for one address type of a name whose other type has data that may be given: musl needs both replies, and it denies nothing. */
 function findNoData(answers: Store, denials: Store, question: Question, sinceMs: number): CacheEntry | undefined {
   if (!isAddressType(question.type)) return undefined;
   const denial = peek(denials, question);

@@ -1,5 +1,5 @@
 /*
- * The rules that deny a name of which upstream said nothing, behind one question: is this name absent, and which rule says so? Each
+ * The rules that deny a name about which upstream has said nothing, behind one question: is this name absent, and by which rule? Each
  * rule has a function in the table below; rules.ts has their order.
  */
 import { isHostType, RrClass } from "../wire/codes.ts";
@@ -18,33 +18,34 @@ import {
 } from "./rules.ts";
 import type { ZoneKnowledge } from "./zone-knowledge.ts";
 
-/** Settings of the rules; may be changed while queries run. */
+/** Settings of the rules. They may change while queries run. */
 export interface AbsenceLimits extends SchemaLimits {
   readonly shortCircuit: ShortCircuit;
-  /** No synthesised denial lives longer. */
+  /** The longest life of a synthesised denial. */
   readonly maxDenialTtlSeconds: number;
 }
 
-/** Which suffix a denied query probably came with: the namespace's, `svc.Z`, or Z. */
+/** Which search suffix the client probably appended to a denied name: the namespace's, `svc.Z`, or Z. */
 export type SuffixKind = "namespace" | "svc" | "zone";
 
-/** A denial without a message. One object, valid until the next query is judged. */
+/** A denial that is not a message yet. One object for all queries, valid until the next one is judged. */
 export interface Absence {
   rule: InferringRule;
   suffix: SuffixKind;
   soa: SoaRecord;
+  /** The SOA's TTL in the reply, at least 1. */
   ttlSeconds: number;
 }
 
-/** What the cache knows of the name that a query's folded name ends with, from `offset` on. */
+/** What the cache knows about a name: the part of the query's folded name from `offset` on. Moments are monotonic milliseconds. */
 export interface NameVerdicts {
-  /** For how many whole seconds it is denied for A and AAAA alike; 0 when it is not. */
+  /** For how many whole seconds it is still denied for A and AAAA alike; 0 when it is not denied. */
   deniedForSeconds(query: ClientQuery, offset: number, nowMs: number): number;
-  /** For how many whole seconds it is known to exist; 0 when it is not. */
+  /** For how many whole seconds it is still known to exist; 0 when that is not known. */
   existsForSeconds(query: ClientQuery, offset: number, nowMs: number): number;
 }
 
-/** What the judge needs. Names are folded, in wire form. */
+/** What createAbsences needs. Names are folded, in wire form; `limits` is read at each query. */
 export interface AbsenceParts {
   readonly zone: Uint8Array;
   readonly limits: AbsenceLimits;
@@ -53,30 +54,30 @@ export interface AbsenceParts {
   isTopLevelDomain(label: string): boolean;
 }
 
-/** Judges names under the cluster zone. */
+/** Decides which names under the cluster zone are absent. Moments are monotonic milliseconds. */
 export interface Absences {
-  /** The rule that denies the query's name, for host types only (wire/codes), or undefined. Counts and changes nothing. */
+  /** The denial of the query's name by a rule, for host types only (wire/codes); undefined if none applies. Counts and changes nothing. */
   find(query: ClientQuery, nowMs: number): Absence | undefined;
-  /** Whether a rule is in use at this moment: wanted by the settings and, where it infers, backed by what the zone has shown. */
+  /** Whether a rule is in use at this moment: the settings enable it and, if it infers, the zone has shown what it relies on. */
   isOn(rule: SearchRule, nowMs: number): boolean;
   /**
-   * Where in the query's name the parent starts that is to be asked in its place, or undefined: when the name does not look like
-   * an outside one, the rule is not in use, or it is known whether the parent exists.
+   * The offset in the query's name at which the parent starts that should be asked in its place. Undefined when the name does not look
+   * like an outside one, when the rule is not in use, or when it is known whether the parent exists.
    */
   parentToAsk(query: ClientQuery, nowMs: number): number | undefined;
   /**
-   * Upstream has said that the name (folded, wire form) exists, or that it does not. Parents that exist are remembered for
-   * minutes: a namespace called `dev` looks like a top-level domain, and asking for it before each of its Services would be waste.
+   * Upstream has said whether the name (folded, wire form) exists. Parents that exist are remembered for minutes: a namespace called
+   * `dev` looks like a top-level domain, and asking for it before each of its Services would be a waste.
    */
   noteVerdict(name: Uint8Array, exists: boolean, nowMs: number): void;
-  /** Where the parents start that the rule goes by: the namespace's and the Service's node, as far as the name has them. */
+  /** The offsets at which the name's parents start: the namespace node and the Service node, as far as the name lies below them. */
   parentsOf(query: ClientQuery): number[];
 }
 
-/** More namespaces and Services than the pods of one node talk to. */
+/** How many existing parents are remembered: more namespaces and Services than the pods of one node talk to. */
 const maxExistingParents = 4096;
 
-/** How long a parent that exists is not asked for in the place of what is below it. */
+/** For how long a parent that exists is not asked again in place of the names below it. */
 const parentMemoryMs = 10 * 60_000;
 
 const levels = [ParentLevel.namespace, ParentLevel.service];
@@ -84,21 +85,21 @@ const levels = [ParentLevel.namespace, ParentLevel.service];
 /** Creates the judge of one zone. */
 export function createAbsences({ zone, limits, knowledge, verdicts, isTopLevelDomain }: AbsenceParts): Absences {
   const view = createClusterName();
-  // Until when a parent is taken to exist, by the octets of its name, one character each.
+  // The moment until which a parent is taken to exist, by its name in wire form, one character per octet.
   const existingParents = new Map<string, number>();
-  // Programs ask for `web.default.svc.cluster.local` without the final dot, and so with every suffix.
+  // Programs ask for `web.default.svc.cluster.local` without the final dot, and their resolver appends every suffix.
   const ownLastLabel = lastLabelOf(zone);
   let absence: Absence | undefined;
 
-  /** For how many seconds a rule denies the name in `view`; 0 when it does not. */
+  /** By rule: for how many seconds it denies the name in `view`; 0 when it does not. */
   const judges: Record<InferringRule, (query: ClientQuery, nowMs: number) => number> = {
     absentParent: lifeOfAbsentParent,
     absentBySchema: () => (isAbsentBySchema(view, limits, endsSearchedName) ? limits.maxDenialTtlSeconds : 0),
   };
 
   /**
-   * Whether a label ends names that go through a search list without being meant for what the suffix makes of them: `com`, `local` of
-   * a whole name, `svc` of a Service with its namespace.
+   * Whether a name that ends in this label gets search suffixes that its sender did not mean: `com`, `local` in a complete cluster name,
+   * `svc` in a Service with its namespace.
    */
   function endsSearchedName(label: string): boolean {
     return label === ownLastLabel || label === "svc" || label === "pod" || isTopLevelDomain(label);
@@ -127,7 +128,7 @@ export function createAbsences({ zone, limits, knowledge, verdicts, isTopLevelDo
       denialAt(ParentLevel.service, query, nowMs),
     );
     if (lifeSeconds <= 0 || isExempted(view, limits)) return 0;
-    // Data or NODATA that is still given for the other type: musl throws it away beside NXDOMAIN. What is true now, upstream says.
+    // Data or NODATA is still given for a type of this name, and musl throws it away if NXDOMAIN comes for the other: let upstream say.
     return verdicts.existsForSeconds(query, 0, nowMs) > 0 ? 0 : lifeSeconds;
   }
 
@@ -188,7 +189,7 @@ export function createAbsences({ zone, limits, knowledge, verdicts, isTopLevelDo
   return { find, isOn, parentToAsk: parentToAskOf, noteVerdict, parentsOf };
 }
 
-/** The label before the root, "" for the root itself. */
+/** The label before the root; "" for the root itself. */
 function lastLabelOf(name: Uint8Array): string {
   let last = "";
   for (let at = 0; (name[at] ?? 0) > 0; at += 1 + (name[at] as number))
@@ -207,7 +208,7 @@ function forgetOldest(texts: Map<string, number>): void {
   }
 }
 
-/** TXT and SRV have rules of their own in CoreDNS, and what nobody asks for hosts is not worth a judgement. */
+/** CoreDNS treats TXT and SRV differently, and types that are not asked for hosts are not worth judging. */
 function mayBeJudged(query: ClientQuery): boolean {
   return query.class === RrClass.IN && isHostType(query.type);
 }

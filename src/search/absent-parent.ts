@@ -1,14 +1,14 @@
 /*
- * Search rule 2: a namespace or a Service that is denied for A or AAAA has nothing below it. Which parents a name has, and which
- * of them is worth asking in the name's place: for a name that looks like an outside one, because one denial of `com.default.svc.Z`
- * covers every `*.com` that the namespace will ask.
+ * Search rule 2: a namespace or a Service that is denied for A or AAAA has nothing below it. This file says which parents a name
+ * has, and which of them is worth asking in the name's place: that of a name that looks like an outside one, because one denial of
+ * `com.default.svc.Z` covers every `*.com` that the namespace will ask for.
  *
- * Exactly these two levels: CoreDNS denies other names that have children (`_tcp.<service>`, `dns.Z`).
+ * Only these two levels count: CoreDNS denies other names that have children (`_tcp.<service>`, `dns.Z`).
  */
 import { type ClusterName, labelOffset } from "./cluster-name.ts";
 import { readU8 } from "../wire/octets.ts";
 
-/** How many labels left of Z a parent has: the namespace node `ns.svc.Z`, the Service node `s.ns.svc.Z`. */
+/** The two levels of parents, as the number of labels left of Z: the namespace node `ns.svc.Z`, and the Service node `s.ns.svc.Z`. */
 export const ParentLevel = { namespace: 2, service: 3 } as const;
 
 /** One of the two levels. */
@@ -26,15 +26,15 @@ export function isNodeOrBelow(view: ClusterName, level: ParentLevel): boolean {
   return isBelow(view, level) || (isNode && isUnderServices(view));
 }
 
-/** Where the parent's name starts in the name: the rest of it, from there on, is the parent. */
+/** The offset at which the parent starts in the name. Only for a name that is at or below the node of this level. */
 export function parentOffset(view: ClusterName, level: ParentLevel): number {
   return labelOffset(view, level);
 }
 
 /**
- * The level whose node is to be asked in the name's place, or undefined. The name looks like an outside one when its last label
- * before the suffix is a top-level domain: for `baidu.com.svc.Z` that is where a namespace stands, for `baidu.com.default.svc.Z`
- * where a Service does.
+ * The level whose node should be asked in the name's place; undefined if the name does not look like an outside one, with a top-level
+ * domain as its last label before the suffix. In `baidu.com.svc.Z` that label takes the place of a namespace, in
+ * `baidu.com.default.svc.Z` that of a Service.
  */
 export function parentToAsk(view: ClusterName, isTopLevelDomain: (label: string) => boolean): ParentLevel | undefined {
   for (const level of [ParentLevel.namespace, ParentLevel.service]) {
@@ -43,14 +43,14 @@ export function parentToAsk(view: ClusterName, isTopLevelDomain: (label: string)
   return undefined;
 }
 
-/** Whether the last label before one of the three usual suffixes is a top-level domain: Z itself, `svc.Z`, or `ns.svc.Z`. */
+/** Whether the last label before one of the three usual suffixes (Z itself, `svc.Z`, `ns.svc.Z`) is a top-level domain. */
 export function looksLikeOutsideName(view: ClusterName, isTopLevelDomain: (label: string) => boolean): boolean {
   if (view.shape === "foreign") return isTopLevelDomain(labelText(view, labelOffset(view, 1)));
   return parentToAsk(view, isTopLevelDomain) !== undefined;
 }
 
 function isUnderServices(view: ClusterName): boolean {
-  // "svc" and "pod" are the only labels that lead to these shapes, and they differ in the first letter.
+  // Only "svc" and "pod" lead to these shapes, and they differ in the first letter.
   return readU8(view.octets, labelOffset(view, 1) + 1) === 0x73;
 }
 

@@ -4,12 +4,12 @@
  *      [endpoint | port protocol] service namespace svc Z
  *                             ip namespace pod Z
  *
- * On the hot path: one view is filled again for every name, and nothing is allocated.
+ * On the hot path: one view is refilled for every name, and nothing is allocated.
  */
 import { equalOctets } from "../wire/name.ts";
 import { readU8 } from "../wire/octets.ts";
 
-/** What a name under Z can be. */
+/** What a name can be in relation to Z. */
 export type ClusterNameShape =
   /** Not at or below Z. */
   | "elsewhere"
@@ -32,13 +32,13 @@ export type ClusterNameShape =
   /** `ip.namespace.pod.Z`, with up to two labels before it that CoreDNS ignores. */
   | "pod";
 
-/** A name taken apart. Valid until the next name is read into it. */
+/** A name taken apart. Valid until the next name is read into it, or the octets change. */
 export interface ClusterName {
   shape: ClusterNameShape;
-  /** The folded name that was read, and how much of it there is. */
+  /** The folded name that was read: the reader's array, not a copy, and how many of its octets are the name. */
   octets: Uint8Array;
   sizeBytes: number;
-  /** Where each label left of Z starts (at its length octet), leftmost first; the first `labelCount` count. */
+  /** Where each label left of Z starts (at its length octet), leftmost first. Only the first `labelCount` are valid. */
   readonly labelOffsets: Uint8Array;
   labelCount: number;
 }
@@ -54,7 +54,7 @@ export function createClusterName(): ClusterName {
   };
 }
 
-/** Reads the first `sizeBytes` octets of a folded name, relative to `zone` (folded, wire form), into `view`. */
+/** Reads the well-formed folded name in the first `sizeBytes` of `octets`, relative to `zone` (folded, wire form), into `view`. */
 export function readClusterName(octets: Uint8Array, sizeBytes: number, zone: Uint8Array, view: ClusterName): void {
   view.octets = octets;
   view.sizeBytes = sizeBytes;
@@ -69,17 +69,17 @@ export function readClusterName(octets: Uint8Array, sizeBytes: number, zone: Uin
   view.shape = at === zoneStart && equalOctets(octets, at, zone) ? shapeOf(view) : "elsewhere";
 }
 
-/** The offset of the label that stands `fromZone` places left of Z: 1 is `svc` or `pod`, 2 the namespace, 3 the Service. */
+/** The offset of the label `fromZone` places left of Z: 1 is `svc` or `pod`, 2 the namespace, 3 the Service. The name must have it. */
 export function labelOffset(view: ClusterName, fromZone: number): number {
   return view.labelOffsets[view.labelCount - fromZone] as number;
 }
 
-/** Whether the label that starts at `offset` is `expected` (with its length octet in front). */
+/** Whether the label that starts at `offset` is `expected` (in wire form, see wireLabel). */
 export function isLabel(view: ClusterName, offset: number, expected: Uint8Array): boolean {
   return equalOctets(view.octets, offset, expected);
 }
 
-/** Whether any label left of Z begins with "_". */
+/** Whether any label left of Z starts with "_". */
 export function hasUnderscoreLabel(view: ClusterName): boolean {
   for (let index = 0; index < view.labelCount; index += 1) {
     const offset = view.labelOffsets[index] as number;
@@ -88,7 +88,7 @@ export function hasUnderscoreLabel(view: ClusterName): boolean {
   return false;
 }
 
-/** Whether the pod label of a name of the shape "pod" looks like an address: hexadecimal digits and dashes, as `10-0-0-1`. */
+/** Whether the pod label of a name of the shape "pod" looks like an address: hexadecimal digits and dashes, as in `10-0-0-1`. */
 export function hasIpShapedPod(view: ClusterName): boolean {
   const offset = labelOffset(view, 3);
   const end = offset + 1 + readU8(view.octets, offset);
@@ -98,11 +98,11 @@ export function hasIpShapedPod(view: ClusterName): boolean {
     if (octet === dash) dashes += 1;
     else if (!isHexDigit(octet)) return false;
   }
-  // Three dashes make an IPv4 address, two are the least for IPv6 ("--1").
+  // An IPv4 address has three dashes, an IPv6 address at least two ("--1").
   return dashes >= 2;
 }
 
-/** A label in wire form: its length, then its octets. `text` is ASCII in lower case. */
+/** A label in wire form, a new array: its length, then its octets. `text` is ASCII in lower case, at most 63 characters. */
 export function wireLabel(text: string): Uint8Array {
   return Uint8Array.from([text.length, ...text].map((part) => (typeof part === "number" ? part : part.charCodeAt(0))));
 }

@@ -1,14 +1,14 @@
 /*
- * The outside name in a suffix query: `www.example.com` in `www.example.com.default.svc.Z`. Only the first suffix of a pod's search
- * list counts, the one with its namespace: what comes after is asked only if that was denied.
+ * The outside name in a query with a search suffix: `www.example.com` in `www.example.com.default.svc.Z`. Only the first suffix of a
+ * pod's search list counts, the one with its namespace: the later ones are tried only if that one was denied.
  */
 import { type ClusterName, createClusterName, labelOffset, readClusterName } from "./cluster-name.ts";
 import { ParentLevel, parentToAsk } from "./absent-parent.ts";
 
 /**
- * The names that a client with the usual search list would ask next, in its order, ending with the outside name itself; all folded
- * and in wire form, new arrays. `suffixes` are the further suffixes of pods (folded, wire form). Undefined when the name does not
- * have the first suffix, or what stands before it does not end in a top-level domain.
+ * The names that a client with the usual search list would ask for next, in its order, and the outside name itself, which comes last:
+ * folded, in wire form, new arrays. `name`, `zone` and `suffixes`, the pods' further suffixes, are folded and in wire form too.
+ * Undefined when the name does not have the first suffix, or does not end in a top-level domain before it.
  */
 export function laterSteps(
   name: Uint8Array,
@@ -25,7 +25,7 @@ export function laterSteps(
   return { suffixed, outside: join(base, Uint8Array.of(0)) };
 }
 
-/** With `svc.Z` or Z as its suffix the top-level domain would stand where the namespace does, or nearer to Z. */
+/** If the suffix were `svc.Z` or Z, the top-level domain would be where the namespace is, or nearer to Z. */
 function hasNamespaceSuffix(view: ClusterName, isTopLevelDomain: (label: string) => boolean): boolean {
   return parentToAsk(view, isTopLevelDomain) === ParentLevel.service;
 }

@@ -1,31 +1,31 @@
 /*
- * The search rules as data. One more rule is a row here, a file beside this one that finds out whether it applies (joined in
- * absences.ts), and what the compiler then asks for.
+ * The search rules as data. To add one: a row here, a file beside this one that finds out whether the rule applies (called in
+ * absences.ts), and whatever the compiler then asks for.
  */
 
-/** Which rules are used (settings: search.shortCircuit), from none to all. */
+/** The values of the setting search.shortCircuit, from no rule to all of them. */
 export const shortCircuits = ["off", "certain", "learned"] as const;
 
-/** One of them. */
+/** Which rules are used: a value of search.shortCircuit. */
 export type ShortCircuit = (typeof shortCircuits)[number];
 
 interface RuleRow {
-  /** Its name where people see it: in metrics and in the log. */
+  /** Its name in metrics and in the log. */
   readonly label: string;
-  /** The settings with which it is used. */
+  /** The values of search.shortCircuit with which it is used. */
   readonly usedWith: readonly ShortCircuit[];
   /**
-   * "reply": it spreads what upstream said of this very name. "inference": upstream said nothing of this name, so the zone must have
-   * shown its schema, and denials of the rule are checked.
+   * "reply": it extends what upstream said about this very name. "inference": upstream has said nothing about this name, so the zone
+   * must have shown its schema, and the rule's denials are checked.
    */
   readonly evidence: "reply" | "inference";
-  /** Why a name is denied by it, in a few words. */
+  /** Why it denies a name, in a few words for people. */
   readonly because: string;
-  /** Whether what it goes by is good for some seconds only. */
+  /** Whether what it relies on is valid only for some seconds. */
   readonly expires: boolean;
 }
 
-/** Every search rule, in the order in which they act: the most certain first. docs/search.md numbers them like this. */
+/** Every search rule, in the order in which they act: the most certain first. docs/search.md numbers them in this order. */
 export const searchRules = {
   deniedName: {
     label: "denied_name",
@@ -53,21 +53,21 @@ export const searchRules = {
 /** The name of a rule. */
 export type SearchRule = keyof typeof searchRules;
 
-/** A rule that denies a name of which upstream said nothing. */
+/** A rule that denies names about which upstream has said nothing. */
 export type InferringRule = {
   [Rule in SearchRule]: (typeof searchRules)[Rule]["evidence"] extends "inference" ? Rule : never;
 }[SearchRule];
 
-/** The rules of which upstream said nothing, in their order. */
+/** The rules that infer, in their order. */
 export const inferringRules = (Object.keys(searchRules) as SearchRule[]).filter(isInferring);
 
-/** Whether the settings want a rule. */
+/** Whether a rule is used with this value of search.shortCircuit. */
 export function isWanted(rule: SearchRule, shortCircuit: ShortCircuit): boolean {
   const { usedWith }: RuleRow = searchRules[rule];
   return usedWith.includes(shortCircuit);
 }
 
-/** One value for each inferring rule. */
+/** A new record with one value for each inferring rule. */
 export function forEachInferringRule<Value>(create: (rule: InferringRule) => Value): Record<InferringRule, Value> {
   return Object.fromEntries(inferringRules.map((rule) => [rule, create(rule)])) as Record<InferringRule, Value>;
 }

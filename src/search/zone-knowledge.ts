@@ -1,63 +1,66 @@
 /*
- * What is known of the cluster zone, and with it whether the rules that deny without asking may be used:
+ * What is known about the cluster zone, and so whether the rules that deny without asking may be used:
  *
  *   - only once the zone has shown its schema (`dns-version.Z` TXT). The older kube-dns has no such record, and denies
  *     namespaces that exist;
  *   - only with an SOA that the zone itself sent, and that is not too old;
- *   - not while a rule stands corrected: a denial that upstream contradicts switches its rule off. After a pause it is tried
- *     again, and then looked at more often until it has proved itself.
+ *   - not while a rule is switched off: a denial that upstream contradicts does that to its rule. After a pause the rule is
+ *     tried again, and its denials are checked more often until it has proved itself.
  */
 import type { SoaRecord } from "../wire/denial.ts";
 import { forEachInferringRule, type InferringRule } from "./rules.ts";
 
-/** Settings of the checks. */
+/** Settings of the checks. They may change while queries run. */
 export interface CheckLimits {
-  /** One in so many denials of a rule is also asked upstream. 0 checks none. */
+  /** One in this many denials of a rule is also asked upstream. 0: none is. */
   readonly checkOneIn: number;
 }
 
-/** Plain integers for the metrics. */
+/** How often a rule's denials were checked, and contradicted, since the start. */
 export interface RuleCounters {
   checks: number;
   disagreements: number;
 }
 
-/** What is known of one zone. All moments are monotonic milliseconds. */
+/** What is known about one zone. All moments are monotonic milliseconds. */
 export interface ZoneKnowledge {
-  /** The zone answered, or did not answer, the question for its schema version. Starts as not shown. */
+  /** The zone did, or did not, answer the question for its schema version. Until then it has not. */
   noteSchema(isShown: boolean): void;
+  /** Whether the zone has shown its schema. */
   hasSchema(): boolean;
-  /** An SOA came with a denial of the zone. */
+  /** An SOA came with one of the zone's denials. It is kept, not copied. */
   noteSoa(soa: SoaRecord, nowMs: number): void;
+  /** The newest SOA, whatever its age; undefined before the first. */
   soa(): SoaRecord | undefined;
-  /** How long, in whole seconds, a denial may still refer to the SOA, from its TTL down to 1 and anew; 0 when it is too old. */
+  /** For how many whole seconds a denial may carry the SOA: counts down from its TTL to 1, and over again; 0 when it is too old. */
   soaLifeSeconds(nowMs: number): number;
-  /** Whether the SOA should be asked for again; true once per half of its life, so that somebody does. */
+  /** Whether the caller should ask for the SOA again: true once per half of its life. */
   takeRefresh(nowMs: number): boolean;
+  /** Whether a rule may be used: the zone has shown its schema, its SOA is not too old, and the rule is not switched off. */
   mayUse(rule: InferringRule, nowMs: number): boolean;
-  /** Whether this denial is one of those to check. Counts it. */
+  /** Whether the caller should check this denial of the rule upstream. Counts the denial and the check. */
   takeCheck(rule: InferringRule, nowMs: number): boolean;
-  /** What a check found. Returns true when this has just switched the rule off. */
+  /** Whether a check agreed with the rule's denial. Returns true when this switches off a rule that was on. */
   noteCheck(rule: InferringRule, hasAgreed: boolean, nowMs: number): boolean;
   readonly counters: Readonly<Record<InferringRule, RuleCounters>>;
 }
 
-/** After so long without a denial of the zone its SOA is not used any more. */
+/** The zone's SOA is used until this long after its last denial. */
 const maxSoaAgeSeconds = 3600;
 
 /** How long a corrected rule stays off. */
 const pauseMs = 10 * 60_000;
 
-/** However many denials of a rule there are, no more are checked in a second: each may cost a few questions. */
+/** The most checks of a rule in a second, however many denials there are: each may cost a few questions. */
 const maxChecksPerSecond = 32;
 
-/** While it has to prove itself, a rule is checked so many times as often, for so many agreeing checks. */
+/** After a pause a rule is checked this many times as often, until this many checks have agreed. */
 const probationFactor = 8;
 const probationChecks = 64;
 
 /**
- * Creates the knowledge of a zone that has shown nothing yet. `random` gives numbers from 0 up to, not including, 1: which denials
- * are checked is left to chance, because clients ask in patterns, and a name must not escape by its place in one.
+ * Creates the knowledge about a zone that has shown nothing yet. `random` gives numbers from 0 up to, but not including, 1: chance
+ * decides which denials are checked, because clients ask in patterns, and no name may escape by its place in one.
  */
 export function createZoneKnowledge(limits: CheckLimits, random: () => number = Math.random): ZoneKnowledge {
   const rules = forEachInferringRule(newRuleState);
@@ -67,8 +70,8 @@ export function createZoneKnowledge(limits: CheckLimits, random: () => number = 
   let refreshAtMs = 0;
 
   /**
-   * An SOA that was not seen for longer than its TTL is still the zone's: it begins another life, and the next one who uses it has it
-   * asked for again. Otherwise the first lookup after a quiet minute would cost what the rules are there to save.
+   * An SOA that has not been seen for longer than its TTL is still the zone's: it starts another life, and its next use has it asked
+   * for again. Otherwise the first lookup after a quiet minute would cost what the rules are there to save.
    */
   function soaLifeSeconds(nowMs: number): number {
     const ageSeconds = Math.floor((nowMs - soaLearnedAtMs) / 1000);
@@ -123,7 +126,7 @@ export function createZoneKnowledge(limits: CheckLimits, random: () => number = 
   };
 }
 
-/** A bucket of one second's checks, which fills up with time. */
+/** Takes one check from a bucket that holds those of one second and refills with time. False when it is empty. */
 function takeFromBudget(state: RuleState, nowMs: number): boolean {
   const filled = state.checksLeft + ((nowMs - state.filledAtMs) * maxChecksPerSecond) / 1000;
   state.checksLeft = Math.min(maxChecksPerSecond, filled);
@@ -137,7 +140,7 @@ interface RuleState {
   checksLeft: number;
   filledAtMs: number;
   offUntilMs: number;
-  /** How many denials there are up to the next check, that one included. */
+  /** The number of denials up to and including the next one that is checked. */
   untilCheck: number;
   checksUntilTrusted: number;
   readonly counters: RuleCounters;

@@ -50,7 +50,7 @@ function createJudge(more: Partial<AbsenceLimits> = {}) {
 }
 
 describe("the schema rule", () => {
-  test("denies host types, with the zone's own SOA", () => {
+  test("denies host types with the zone's own SOA", () => {
     const { find } = createJudge();
     for (const type of [Type.A, Type.AAAA, Type.CNAME, Type.HTTPS, Type.SVCB]) {
       expect(find("baidu.com.Z", type)).toEqual({ rule: "absentBySchema", suffix: "zone", soa, ttlSeconds: 5 });
@@ -65,7 +65,7 @@ describe("the schema rule", () => {
     expect(createJudge().find("baidu.com.Z", Type.A, { class: 3 })).toBeUndefined();
   });
 
-  test("folds the question's spelling", () => {
+  test("ignores the question's spelling", () => {
     expect(createJudge().find("BAIDU.Com.CLUSTER.local")).toMatchObject({ rule: "absentBySchema" });
   });
 
@@ -78,7 +78,7 @@ describe("the schema rule", () => {
     expect(createJudge().find(name)).toMatchObject({ rule: "absentBySchema", suffix });
   });
 
-  test("is used by the setting `certain` as well", () => {
+  test("is used with the setting `certain` too", () => {
     const { find, limits } = createJudge({ shortCircuit: "certain" });
     expect(find("baidu.com.Z")).toMatchObject({ rule: "absentBySchema" });
     limits.shortCircuit = "off";
@@ -155,7 +155,7 @@ describe("the learned rule", () => {
     expect(find("baidu.com.default.svc.Z")).toMatchObject({ ttlSeconds: 4 });
   });
 
-  test("does not deny a name that the other type is still answered for: musl would throw its data away", () => {
+  test("does not deny a name that still has an answer for the other type: musl would throw its data away", () => {
     const { find, verdicts } = createJudge();
     verdicts.set("db.shop.svc.Z", 5);
     expect(find("db-0.db.shop.svc.Z", Type.AAAA)).toMatchObject({ rule: "absentParent" });
@@ -163,7 +163,7 @@ describe("the learned rule", () => {
     expect(find("db-0.db.shop.svc.Z", Type.AAAA)).toBeUndefined();
   });
 
-  test("is used only by the setting `learned`", () => {
+  test("is used only with the setting `learned`", () => {
     const { find, verdicts, limits } = createJudge();
     verdicts.set("com.svc.Z", 5);
     for (const shortCircuit of ["certain", "off"] as const) {
@@ -200,7 +200,7 @@ describe("the life of a denial", () => {
     expect(find("baidu.com.Z")?.ttlSeconds).toBe(2);
   });
 
-  test("is never longer than what is left of the denial it was learned from", () => {
+  test("is never longer than what is left of the denial that it was learned from", () => {
     const { find, verdicts } = createJudge();
     verdicts.set("com.svc.Z", 1);
     expect(find("baidu.com.svc.Z")?.ttlSeconds).toBe(1);
@@ -255,7 +255,7 @@ describe("a zone that has not shown its schema, such as the older kube-dns", () 
 });
 
 describe("a rule that is switched off", () => {
-  test("denies nothing, and the other goes on", () => {
+  test("denies nothing, and the other rule goes on", () => {
     const { find, knowledge, verdicts } = createJudge();
     verdicts.set("com.svc.Z", 5);
     knowledge.noteCheck("absentBySchema", false, startMs);
@@ -263,7 +263,7 @@ describe("a rule that is switched off", () => {
     expect(find("baidu.com.svc.Z")).toMatchObject({ rule: "absentParent" });
   });
 
-  test("makes room for the other where both would deny", () => {
+  test("leaves a name that both would deny to the other rule", () => {
     const { find, knowledge, verdicts } = createJudge();
     verdicts.set("com.default.svc.Z", 5);
     expect(find("www.baidu.com.default.svc.Z")).toMatchObject({ rule: "absentParent" });
@@ -271,7 +271,7 @@ describe("a rule that is switched off", () => {
     expect(find("www.baidu.com.default.svc.Z")).toMatchObject({ rule: "absentBySchema" });
   });
 
-  test("asks no parents when it is the learned one", () => {
+  test("asks for no parents if it is the learned rule", () => {
     const { parentToAsk, knowledge } = createJudge();
     knowledge.noteCheck("absentParent", false, startMs);
     expect(parentToAsk("www.baidu.com.svc.Z")).toBeUndefined();
@@ -300,13 +300,13 @@ describe("parentToAsk", () => {
     expect(createJudge().parentToAsk("baidu.com.svc.Z", type)).toBeUndefined();
   });
 
-  test.each([-3, 3])("a parent that is known to exist, or not to, is not asked again (%i s)", (verdict) => {
+  test.each([-3, 3])("does not ask again for a parent of which it is known whether it exists (%i s)", (verdict) => {
     const { parentToAsk, verdicts } = createJudge();
     verdicts.set("com.svc.Z", verdict);
     expect(parentToAsk("baidu.com.svc.Z")).toBeUndefined();
   });
 
-  test("there is none under the settings `certain` and `off`, nor for an exempted name", () => {
+  test("there is none with the settings `certain` and `off`, nor for an exempted name", () => {
     for (const shortCircuit of ["certain", "off"] as const) {
       expect(createJudge({ shortCircuit }).parentToAsk("baidu.com.svc.Z")).toBeUndefined();
     }
@@ -314,7 +314,7 @@ describe("parentToAsk", () => {
     expect(createJudge({ exemptions }).parentToAsk("baidu.com.svc.Z")).toBeUndefined();
   });
 
-  test("there is none once the SOA is too old: the denial could not be passed on", () => {
+  test("there is none once the SOA is too old: a denial could not be passed on", () => {
     expect(createJudge().parentToAsk("baidu.com.svc.Z", Type.A, startMs + 3_600_000)).toBeUndefined();
   });
 });
@@ -327,7 +327,7 @@ describe("parentsOf", () => {
     ["default.svc.Z", []],
     ["baidu.com.Z", []],
     ["1-2-3-4.default.pod.Z", []],
-  ])("of %s are %j", (name, parents) => {
+  ])("for %s they are %j", (name, parents) => {
     const query = queryFor(fullName(name), Type.A);
     const offsets = createJudge().absences.parentsOf(query);
     expect(offsets.map((offset) => query.name.octets.slice(offset, query.name.sizeBytes))).toEqual(

@@ -14,7 +14,7 @@ const absent = [
   ["a.b.example.com.svc.Z", "the protocol b"],
   ["a.b.example.com.default.svc.Z", "three labels left of the Service"],
   ["a.tcp.b.example.com.default.svc.Z", "four labels left of the Service"],
-  ["web.default.svc.cluster.local.default.svc.Z", "a whole name of the zone"],
+  ["web.default.svc.cluster.local.default.svc.Z", "a complete name of the zone"],
   ["web.default.svc.cluster.local.Z", "the same, with the last suffix"],
 ] as const;
 
@@ -24,10 +24,10 @@ const unlikely = [
   ["a.b.c.d.e.f.g.Z", "the same, many labels"],
   ["svc.svcs.Z", "the same, with svc further left"],
   ["p.q.c.default.svc.Z", "the protocol q"],
-  ["http.tcpx.web.default.svc.Z", "a protocol that begins like one"],
+  ["http.tcpx.web.default.svc.Z", "a protocol that starts like a known one"],
   ["http.icmp.web.default.svc.Z", "a protocol that Services do not have"],
-  ["baidu.default.pod.Z", "a pod that is no address"],
-  ["a.b.baidu.default.pod.Z", "the same, with the labels that are ignored"],
+  ["baidu.default.pod.Z", "a pod that is not an address"],
+  ["a.b.baidu.default.pod.Z", "the same, with labels that are ignored"],
   ["1-2.default.pod.Z", "too few parts of an address"],
   ["a.b.c.1-2-3-4.default.pod.Z", "more labels than are ignored"],
 ] as const;
@@ -55,7 +55,7 @@ const possible = [
   ["_x.y.z.web.default.svc.Z", "an underscore: never, however long"],
   ["us-east-1a.pin._zone.web.default.svc.Z", "a zonal name"],
   ["a.b.us-east-1a.prefer._zone.web.default.svc.Z", "a zonal name of an endpoint"],
-  ["_service.Z", "an underscore right of which there is only the zone"],
+  ["_service.Z", "an underscore right before the zone"],
   ["1-2-3-4.default.pod.Z", "a pod"],
   ["fd00-10-244--1f.default.pod.Z", "a pod with IPv6"],
   ["a.b.1-2-3-4.default.pod.Z", "a pod with labels that are ignored"],
@@ -100,7 +100,7 @@ describe("isAbsentBySchema", () => {
     },
   );
 
-  test("leaves the protocol alone in a multicluster zone, where it may be a cluster", () => {
+  test("does not judge the protocol in a multicluster zone, where it may be a cluster", () => {
     const multicluster = { ...plain, isMulticluster: true };
     const isAbsent = (name: string) => isAbsentBySchema(viewOf(name), multicluster, () => true);
     expect(isAbsent("ep.west.web.default.svc.Z")).toBe(false);
@@ -136,12 +136,12 @@ describe("exemptions", () => {
     expect(isExempted(viewOf(name), exempted)).toBe(expected);
   });
 
-  test("keep a name from being denied, and no other", () => {
+  test("keep a name from being denied, but no other", () => {
     expect(isAbsentBySchema(viewOf("db.internal.Z"), exempted, () => true)).toBe(false);
     expect(isAbsentBySchema(viewOf("db.external.Z"), exempted, () => true)).toBe(true);
   });
 
-  test("of the zone keep everything from being denied", () => {
+  test("that name the zone keep everything from being denied", () => {
     expect(
       isAbsentBySchema(viewOf("baidu.com.Z"), { ...plain, exemptions: [nameBytes("cluster.local")] }, () => true),
     ).toBe(false);

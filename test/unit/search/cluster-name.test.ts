@@ -67,14 +67,14 @@ describe("readClusterName", () => {
     });
   });
 
-  test("takes a label for no other that begins or ends like it", () => {
+  test("does not confuse a label with one that starts or ends like it", () => {
     const view = viewOf("svcx.Z");
     expect(isLabel(view, labelOffset(view, 1), wireLabel("svc"))).toBe(false);
     expect(isLabel(view, labelOffset(view, 1), wireLabel("svcx"))).toBe(true);
     expect(isLabel(view, labelOffset(view, 1), wireLabel("svcxy"))).toBe(false);
   });
 
-  test("reads only so many octets as belong to the name", () => {
+  test("reads only the octets that belong to the name", () => {
     const octets = new Uint8Array(255);
     octets.fill(0x61);
     const name = nameBytes("web.default.svc.cluster.local");
@@ -84,7 +84,7 @@ describe("readClusterName", () => {
     expect(view.shape).toBe("service");
   });
 
-  test("leaves nothing of a longer name behind", () => {
+  test("leaves no trace of a longer name", () => {
     const view = createClusterName();
     for (const [name, shape] of [
       ["a.b.c.d.e.svc.Z", "tooLong"],
@@ -106,7 +106,7 @@ describe("readClusterName", () => {
     expect(view).toMatchObject({ shape: "foreign", labelCount: 120 });
   });
 
-  test("holds a zone of one label and a zone of many", () => {
+  test("works with a zone of one label and a zone of many", () => {
     for (const text of ["k8s", "a.b.c.d.example"]) {
       const octets = nameBytes(`web.default.svc.${text}`);
       const view = createClusterName();
@@ -157,12 +157,12 @@ describe("hasIpShapedPod", () => {
     expect(hasIpShapedPod(viewOf(`${label}.default.pod.Z`))).toBe(expected);
   });
 
-  test("looks at the label before the namespace, not at the ignored ones before it", () => {
+  test("looks at the label before the namespace, not at the ignored ones before that", () => {
     expect(hasIpShapedPod(viewOf("x.y.1-2-3-4.default.pod.Z"))).toBe(true);
     expect(hasIpShapedPod(viewOf("1-2-3-4.x.default.pod.Z"))).toBe(false);
   });
 });
 
-test("wireLabel puts the length in front", () => {
+test("wireLabel puts the length before the label", () => {
   expect(wireLabel("svc")).toEqual(Uint8Array.of(3, 0x73, 0x76, 0x63));
 });

@@ -22,7 +22,7 @@ describe("laterSteps", () => {
     });
   });
 
-  test("further suffixes come behind those of the cluster, in their order", () => {
+  test("further suffixes come after those of the cluster, in their order", () => {
     const steps = stepsOf("baidu.com.default.svc.Z", ["ec2.internal", "corp.example"]);
     const names = ["baidu.com.svc.Z", "baidu.com.Z", "baidu.com.ec2.internal", "baidu.com.corp.example"];
     expect(steps?.suffixed).toEqual(names.map((step) => nameBytes(fullName(step))));
@@ -53,7 +53,7 @@ describe("laterSteps", () => {
     expect(stepsOf(name, ["ec2.internal"])).toBeUndefined();
   });
 
-  test("the results are arrays of their own", () => {
+  test("returns new arrays", () => {
     const name = nameBytes("baidu.com.default.svc.cluster.local");
     const steps = laterSteps(name, zone, [], isTopLevelDomain);
     name.fill(0);

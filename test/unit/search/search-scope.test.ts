@@ -11,7 +11,7 @@ describe("a search scope", () => {
     "www.example.com.default.svc.cluster.local",
     "corp.example",
     "www.corp.example",
-  ])("holds %s", (name) => {
+  ])("contains %s", (name) => {
     expect(inScope(nameBytes(name))).toBe(true);
   });
 
@@ -25,19 +25,19 @@ describe("a search scope", () => {
     "other.example",
     "xcorp.example",
     "www.example.com",
-  ])("does not hold %s", (name) => {
+  ])("does not contain %s", (name) => {
     expect(inScope(nameBytes(name))).toBe(false);
   });
 
-  test("does not take a dot inside a label for a border", () => {
+  test("does not take a dot inside a label for a label boundary", () => {
     expect(inScope(nameBytes("x\\.cluster.local"))).toBe(false);
   });
 
-  test("without zones holds nothing", () => {
+  test("without zones contains nothing", () => {
     expect(createSearchScope([])(nameBytes("cluster.local"))).toBe(false);
   });
 
-  test("of the root holds everything", () => {
+  test("of the root contains everything", () => {
     const everything = createSearchScope([nameBytes(".")]);
     expect([".", "a", "www.example.com"].map((name) => everything(nameBytes(name)))).toEqual([true, true, true]);
   });

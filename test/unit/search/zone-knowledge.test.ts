@@ -36,7 +36,7 @@ describe("what the rules need", () => {
     expect(knowledge.mayUse("absentParent", startMs)).toBe(false);
   });
 
-  test("nothing is used before an SOA of the zone was seen", () => {
+  test("nothing is used before an SOA of the zone has been seen", () => {
     const knowledge = createZoneKnowledge({ checkOneIn: 64 });
     knowledge.noteSchema(true);
     expect(knowledge.soa()).toBeUndefined();
@@ -50,7 +50,7 @@ describe("what the rules need", () => {
     expect(knowledge.mayUse("absentParent", startMs)).toBe(true);
   });
 
-  test("not any more once the zone no longer shows its schema, and again when it does", () => {
+  test("nothing is used while the zone no longer shows its schema", () => {
     const { knowledge } = createShown();
     knowledge.noteSchema(false);
     expect(knowledge.mayUse("absentBySchema", startMs)).toBe(false);
@@ -71,7 +71,7 @@ describe("the SOA", () => {
     [95_000, 25],
     [3_599_999, 1],
     [3_600_000, 0],
-  ])("%i ms after it came it may be referred to for %i s", (elapsedMs, seconds) => {
+  ])("%i ms after it came, may be used for %i s", (elapsedMs, seconds) => {
     const knowledge = createZoneKnowledge({ checkOneIn: 64 });
     knowledge.noteSchema(true);
     knowledge.noteSoa(soaOf(30), startMs);
@@ -79,7 +79,7 @@ describe("the SOA", () => {
     expect(knowledge.mayUse("absentBySchema", startMs + elapsedMs)).toBe(seconds > 0);
   });
 
-  test("the newest counts, with its own life", () => {
+  test("is the newest, with its own life", () => {
     const { knowledge } = createShown();
     const newer = soaOf(5);
     knowledge.noteSoa(newer, startMs + 1000);
@@ -97,7 +97,7 @@ describe("the SOA", () => {
     expect(knowledge.takeRefresh(startMs + 30_000)).toBe(true);
   });
 
-  test("that lives a second is not asked for more than once a second", () => {
+  test("is not asked for more than once a second, even if it lives only that long", () => {
     const knowledge = createZoneKnowledge({ checkOneIn: 64 });
     knowledge.noteSoa(soaOf(1), startMs);
     expect(knowledge.takeRefresh(startMs + 500)).toBe(true);
@@ -107,7 +107,7 @@ describe("the SOA", () => {
 });
 
 describe("the checks", () => {
-  test("one in N denials of a rule is checked, whatever the other rule does", () => {
+  test("cover one in N denials of a rule, whatever the other rule does", () => {
     const { knowledge } = createShown(4);
     const schema = Array.from({ length: 4000 }, (_, second) =>
       knowledge.takeCheck("absentBySchema", startMs + second * 1000),
@@ -123,7 +123,7 @@ describe("the checks", () => {
     expect(knowledge.counters.absentParent.checks).toBe(learned.length);
   });
 
-  test("are no more than 32 of a rule in a second, however many denials there are", () => {
+  test("are at most 32 per rule and second, however many denials there are", () => {
     const { knowledge } = createShown(1);
     const checksAt = (nowMs: number) =>
       Array.from({ length: 15_000 }, () => knowledge.takeCheck("absentParent", nowMs)).filter(Boolean).length;
@@ -134,7 +134,7 @@ describe("the checks", () => {
     expect(knowledge.counters.absentParent.checks).toBe(80);
   });
 
-  test("with 1 each is checked, with 0 none", () => {
+  test("cover every denial with 1, none with 0", () => {
     const { knowledge, limits } = createShown(1);
     expect(Array.from({ length: 10 }, () => knowledge.takeCheck("absentBySchema", startMs))).toEqual(
       Array(10).fill(true),
@@ -145,7 +145,7 @@ describe("the checks", () => {
     );
   });
 
-  test("no name escapes them that comes at a fixed place in a repeated pattern", () => {
+  test("catch a name that always comes at the same place in a repeated pattern", () => {
     // Two types of four names, over and over: every place has to be seen.
     const { knowledge } = createShown(64);
     const seen = new Set<number>();
@@ -155,7 +155,7 @@ describe("the checks", () => {
     expect(seen.size).toBe(8);
   });
 
-  test("agreement changes nothing", () => {
+  test("change nothing if they agree", () => {
     const { knowledge } = createShown();
     expect(knowledge.noteCheck("absentBySchema", true, startMs)).toBe(false);
     expect(knowledge.mayUse("absentBySchema", startMs)).toBe(true);
@@ -164,7 +164,7 @@ describe("the checks", () => {
 });
 
 describe("a disagreement", () => {
-  test("switches its own rule off, and says so once", () => {
+  test("switches off its own rule, and says so once", () => {
     const { knowledge } = createShown();
     expect(knowledge.noteCheck("absentBySchema", false, startMs)).toBe(true);
     expect(knowledge.mayUse("absentBySchema", startMs)).toBe(false);
@@ -181,14 +181,14 @@ describe("a disagreement", () => {
     expect(knowledge.mayUse("absentParent", startMs + 10 * minutes)).toBe(true);
   });
 
-  test("after the pause is a new one: it switches off again, and says so again", () => {
+  test("switches the rule off again after the pause, and says so again", () => {
     const { knowledge } = createShown();
     knowledge.noteCheck("absentParent", false, startMs);
     expect(knowledge.noteCheck("absentParent", false, startMs + 10 * minutes)).toBe(true);
     expect(knowledge.mayUse("absentParent", startMs + 10 * minutes)).toBe(false);
   });
 
-  test("makes the rule's checks eight times as frequent, until 64 of them agreed", () => {
+  test("makes the rule's checks eight times as frequent until 64 of them have agreed", () => {
     const { knowledge } = createShown(64);
     knowledge.noteCheck("absentBySchema", false, startMs);
     const checksIn = (denials: number) =>
@@ -210,7 +210,7 @@ describe("a disagreement", () => {
     expect(knowledge.takeCheck("absentBySchema", startMs + 10 * minutes)).toBe(true);
   });
 
-  test("leaves the frequent checks on for as long as one of 64 is missing", () => {
+  test("keeps the checks frequent as long as one of the 64 is missing", () => {
     const { knowledge } = createShown(64);
     knowledge.noteCheck("absentBySchema", false, startMs);
     for (let check = 0; check < 63; check += 1) knowledge.noteCheck("absentBySchema", true, startMs);
