@@ -1,23 +1,23 @@
 /*
- * Who may ask. A node can have a public address, and nodens must not be an open resolver: whoever is not on the list gets no
- * reply, before anything else is done for him.
+ * Which clients may ask. A node can have a public address, and nodens must not be an open resolver: a client that is not on the list
+ * gets no reply, and nothing else is done for it.
  */
 import { BlockList, isIPv6 } from "node:net";
 import { LRUCache } from "lru-cache";
 
-/** An address range, as "10.0.0.0/8" says it. */
+/** An address range, such as "10.0.0.0/8": an IP literal and the length of its prefix in bits. */
 export interface AllowedRange {
   readonly address: string;
   readonly prefixLength: number;
 }
 
-/** Whether an address (an IP literal, as sockets report it) may ask. */
+/** Whether a client may ask. `address` is an IP literal as sockets report it, with or without a zone; false for any other text. */
 export type AccessList = (address: string) => boolean;
 
-/** Verdicts are kept for as many addresses: more than a node has pods. */
+/** The number of addresses whose verdicts are kept: more than a node has pods. */
 const rememberedAddresses = 4096;
 
-/** Creates a list. The ranges are searched once per address, not per query. */
+/** Creates a list from valid ranges; without any, nobody may ask. The ranges are searched once per address, not once per query. */
 export function createAccessList(ranges: readonly AllowedRange[]): AccessList {
   const allowed = new BlockList();
   for (const { address, prefixLength } of ranges) {

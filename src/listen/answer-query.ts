@@ -1,5 +1,5 @@
 /*
- * From a packet to its reply, the same for UDP and TCP: admit, read, answer from the cache at once, or wait for the resolver.
+ * From a packet to its reply, for UDP and TCP alike: admit, read, answer from the cache at once, or wait for the resolver.
  */
 import { ageSecondsOf } from "../cache/entry.ts";
 import type { Answer } from "../resolve/answer.ts";
@@ -17,12 +17,12 @@ import type { AccessList } from "./access-list.ts";
 import type { HealthQuestion } from "./health-question.ts";
 import { countUp, type ListenCounters, replySourceNames, ReplySource, typeSlot } from "./listen-counters.ts";
 
-/** What all sockets share. The first three may be replaced while queries run. */
+/** What all listening sockets share. The first three may be replaced while queries run. */
 export interface Front {
   accessList: AccessList;
-  /** The most that a UDP reply may take, whatever the client says. */
+  /** The largest UDP reply, whatever size the client offers. */
   maxUdpReplySizeBytes: number;
-  /** Told of every reply, when there is a query log. */
+  /** Called for every reply, if there is a query log. */
   queryLog: QueryLog | undefined;
   readonly resolver: Resolver;
   /** What nodens asks its own sockets. */
@@ -32,7 +32,7 @@ export interface Front {
   readonly hashSeed: number;
 }
 
-/** Writes one line about a reply. `query` is valid only during the call. */
+/** Writes one line about a reply. `source` is a ReplySource. `query` is valid only during the call. */
 export type QueryLog = (
   client: string,
   protocol: "udp" | "tcp",
@@ -43,36 +43,37 @@ export type QueryLog = (
   sizeBytes: number,
 ) => void;
 
-/** No reply at all. */
+/** Result of answerNow: the query gets no reply. */
 export const noReply = 0;
 
-/** The reply takes longer: `answerLater` gives it. */
+/** Result of answerNow: the reply takes longer, and `answerLater` gives it. */
 export const replyLater = -1;
 
 /** Answers the queries of one socket. */
 export interface QueryAnswerer {
   /**
-   * Answers a query that needs nobody else: writes the reply into `target` (room for maxMessageSizeBytes) and returns its size,
-   * or `noReply`, or `replyLater`. `client` is the asker's address as the socket reports it.
+   * Answers the query in the first `sizeBytes` octets of `packet` if nobody else has to be asked: writes the reply into `target` (room
+   * for maxMessageSizeBytes) and returns its size, or `noReply`, or `replyLater`. `client` is the sender's address as the socket reports
+   * it. A malformed packet gets its error reply, or none. Never throws.
    */
   answerNow(packet: Uint8Array, sizeBytes: number, client: string, target: Uint8Array): number;
   /**
-   * Right after answerNow said `replyLater`: resolves the query it read. `reply` is called once, with a message that is valid
-   * during the call, or with size 0 when there will be none.
+   * To be called right after answerNow returned `replyLater`: resolves the query that it read. `reply` is called once, with a message
+   * that is valid only during the call, or with size 0 if there is no reply.
    */
   answerLater(client: string, reply: (message: Uint8Array, sizeBytes: number) => void): void;
-  /** Whether what answerNow read last was nodens's own question, which no counter and no log knows of. */
+  /** Whether the last query that answerNow read was nodens's own. Such a query appears in no counter and no log. */
   wasOwn(): boolean;
   readonly counters: ListenCounters;
 }
 
-/** Late replies are written one at a time, so that all sockets share one buffer. */
+/** Late replies are written one at a time, so all sockets share one buffer. */
 const lateReply = new Uint8Array(maxMessageSizeBytes);
 
-/** What a client is told for whom there is no room: on an open connection it would wait for long before it asked again. */
+/** The reply over TCP when there is no room for the client's question: on an open connection it would wait long before asking again. */
 const tooBusy = { rcode: Rcode.SERVFAIL, extendedError: ExtendedError.none };
 
-/** Creates the answerer of one socket. */
+/** Creates the answerer of one socket, which counts in `counters`. */
 export function createQueryAnswerer(front: Front, counters: ListenCounters): QueryAnswerer {
   const { clock } = front;
   const query = createQueryView(front.hashSeed);
@@ -107,7 +108,7 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
     return size;
   }
 
-  /** NXDOMAIN by a search rule, or `replyLater`. */
+  /** Writes the NXDOMAIN of a search rule and returns its size, or `replyLater` if no rule applies. */
   function deny(client: string, target: Uint8Array): number {
     const absence = front.resolver.deny(query, receivedAtMs);
     if (absence === undefined) return replyLater;
@@ -116,7 +117,7 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
     return size;
   }
 
-  /** The reply that the fault deserves: none where a reply could start a loop or there is no ID to reply to. */
+  /** Writes the reply that a fault gets: none if a reply could start a loop, or if there is no ID to reply to. */
   function answerFault(fault: number, sizeBytes: number, client: string, target: Uint8Array): number {
     countUp(counters.faults, -fault);
     if (fault === Fault.shortHeader || fault === Fault.wrongDirection) {
@@ -142,7 +143,7 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
     });
   }
 
-  /** Writes an answer for this client into `lateReply`. Returns its size, 0 for none: only over UDP. */
+  /** Writes an answer for this client into `lateReply`. Returns its size, or `noReply`, which happens only over UDP. */
   function shapeAnswer(answer: Answer, kept: ClientQuery, client: string, since: number): number {
     if (answer.kind === "dropped" && isUdp) {
       counters.drops[answer.reason] += 1;
@@ -194,12 +195,12 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
   return { answerNow, answerLater, wasOwn: () => isOwn, counters };
 }
 
-/** Not a question of nodens itself. */
+/** The query is not one of nodens's own. */
 const notOwn = -2;
 
 /**
- * Answers what nodens itself asks, of the type HINFO all of it, so that other queries pay one comparison: the size of the reply,
- * `noReply` for a loop probe, or `notOwn`. Nothing of it is a client's traffic.
+ * Answers nodens's own queries, which are all of type HINFO, so that other queries pay for one comparison only. Returns the size of the
+ * reply, `noReply` for a loop probe, or `notOwn`. None of this is client traffic.
  */
 function answerOwn(
   { health, resolver }: Front,

@@ -1,5 +1,5 @@
 /*
- * The open connections of one listener, and which of them ends when there are too many, or when too much is kept for them.
+ * The open connections of one listener, and which of them to close when there are too many, or when too much is kept for them.
  */
 import type { Clock } from "../runtime/clock.ts";
 import type { ListenCounters } from "./listen-counters.ts";
@@ -7,37 +7,40 @@ import type { ClientConnection } from "./tcp-connection.ts";
 
 /** Limits of all connections (settings: listen.tcp). */
 export interface TableLimits {
+  /** The most connections of one listener. */
   readonly maxConnections: number;
-  /** Of one client's address. */
+  /** The most connections from one client address. */
   readonly maxConnectionsPerClient: number;
-  /** A connection without a whole query for so long is closed, whatever octets arrive on it. */
+  /** A connection is closed after this time without a complete query, whatever octets arrive on it. */
   readonly idleTimeoutMs: number;
 }
 
-/** Open connections. */
+/** The open connections of one listener. */
 export interface ConnectionTable {
-  /** Ends what stands in the way of one more connection of this client: its own where it has its share, else one of whoever has most. */
+  /** Closes what is in the way of one more connection from this client: its own if it has its share, otherwise one of the largest client. */
   makeRoomFor(client: string): void;
+  /** Adds a connection and counts it as open. */
   add(connection: ClientConnection): void;
-  /** A query came on it. */
+  /** A query has come on it: its idle time starts again. */
   touch(connection: ClientConnection): void;
-  /** It has ended. Harmless when it was taken out before. */
+  /** It has ended. Does nothing if it was removed before. */
   remove(connection: ClientConnection): void;
-  /** Ends one of whoever has most: the process is out of descriptors. */
+  /** Closes a connection of the client with the most: the process is out of descriptors. */
   giveOneBack(): void;
-  /** Ends the one for which most is kept, where too much is kept for all together. */
+  /** If too much is kept for all connections together, closes the one for which the most is kept. */
   freeMemory(): void;
-  /** Ends those that have been idle for too long. */
+  /** Closes those that have been idle for too long. */
   sweep(): void;
+  /** All open connections, the longest idle first. */
   all(): Iterable<ClientConnection>;
 }
 
-/** Unread replies and unanswered queries of all connections: what fits beside a full cache into the container's memory. */
+/** The bound on unread replies and unanswered queries of all connections: what fits into the container's memory beside a full cache. */
 const maxHeldBytes = 4 * 1024 * 1024;
 
-/** Creates an empty table, which counts in `counters`. */
+/** Creates an empty table, which counts in `counters`. A later change of `limits` takes effect. */
 export function createConnectionTable(limits: TableLimits, counters: ListenCounters, clock: Clock): ConnectionTable {
-  // By last activity, the longest idle first: a connection moves to the end when a query comes.
+  // In order of the last activity, the longest idle first: a connection moves to the end when a query comes.
   const lastActive = new Map<ClientConnection, number>();
   const countByClient = new Map<string, number>();
 
@@ -48,7 +51,7 @@ export function createConnectionTable(limits: TableLimits, counters: ListenCount
     else countByClient.set(client, sum);
   }
 
-  /** Not twice: "close" comes also for what was dropped. */
+  /** Counts it only once: "close" also comes for a connection that was dropped. */
   function remove(connection: ClientConnection): void {
     if (lastActive.delete(connection)) count(connection.client, -1);
   }
@@ -58,7 +61,7 @@ export function createConnectionTable(limits: TableLimits, counters: ListenCount
     connection.destroy();
   }
 
-  /** Ends the client's connection that has been idle longest or, where none is idle, silent longest. */
+  /** Closes the client's connection that has been idle longest or, if none is idle, has been without a query longest. */
   function evictOldestOf(client: string): void {
     const ofClient = [...lastActive.keys()].filter((connection) => connection.client === client);
     const oldest = ofClient.find((connection) => connection.isIdle()) ?? ofClient[0];

@@ -1,5 +1,5 @@
 /*
- * What one listening socket saw, as plain integers: the hot path adds, Prometheus reads.
+ * What one listening socket has seen, as plain integers: the hot path adds, Prometheus reads.
  */
 import type { ServerAddress } from "../runtime/server-address.ts";
 import type { ShedReason } from "../resolve/answer.ts";
@@ -11,13 +11,13 @@ import { faultNames } from "../wire/fault.ts";
 export const ReplySource = {
   /** Fresh from the cache. */
   cache: 0,
-  /** From upstream, by its own question or somebody else's. */
+  /** From upstream, asked for this query or for another one. */
   upstream: 1,
   /** An expired answer, because upstream failed or took too long. */
   stale: 2,
-  /** A reply code of our own: malformed, refused, or upstream failed. */
+  /** An error of nodens's own: the query was malformed or refused, or upstream failed. */
   error: 3,
-  /** NXDOMAIN by a search rule, without asking. */
+  /** NXDOMAIN by a search rule, without asking upstream. */
   rule: 4,
 } as const;
 
@@ -33,26 +33,31 @@ export interface ListenCounters {
   readonly protocol: "udp" | "tcp";
   /** By typeSlot. */
   readonly requestsByType: Float64Array;
-  /** By `rcode * replySourceNames.length + source`. rcodes are 0 to 15, and 16 for BADVERS. */
+  /** By `rcode * replySourceNames.length + source`. Rcodes are 0 to 15, and 16 for BADVERS. */
   readonly replies: Float64Array;
-  /** By fault number without its sign. */
+  /** By the fault's number without its sign. */
   readonly faults: Float64Array;
   /** Queries with the DO bit. */
   dnssecOk: number;
+  /** Replies with TC. */
   truncated: number;
+  /** Queries that got no reply, and for "denied" also connections. */
   readonly drops: Record<DropReason, number>;
-  /** From receiving to having answered, in seconds, by source. */
+  /** From receiving a query to answering it, in seconds, by source. */
   readonly durations: readonly Histogram[];
   readonly requestSizes: Histogram;
   readonly replySizes: Histogram;
-  /** TCP only. The first is a gauge. */
+  /** TCP only, like the rest. This one goes up and down. */
   openConnections: number;
+  /** Connections of clients, without nodens's own. */
   acceptedConnections: number;
+  /** Closed to make room for others. */
   evictedConnections: number;
+  /** Closed because too much was kept for them. */
   overflowedConnections: number;
 }
 
-/** The types with a label of their own, as CoreDNS has them; the last slot is everything else. */
+/** The types that have a metric label of their own, as in CoreDNS; all others share the last slot. */
 export const countedTypes: readonly number[] = [
   RrType.A,
   RrType.AAAA,
@@ -75,13 +80,13 @@ export const countedTypes: readonly number[] = [
   RrType.ANY,
 ];
 
-/** The labels of the slots of `requestsByType`. */
+/** The metric labels of `requestsByType`, by slot. */
 export const countedTypeNames: readonly string[] = [...countedTypes.map(typeName), "other"];
 
-/** Number of rcodes that `replies` tells apart. */
+/** The number of rcodes that `replies` tells apart. */
 export const countedRcodes = 17;
 
-/** Creates the counters of one socket, all 0. */
+/** Creates the counters of the socket on `address`, all 0. */
 export function createListenCounters(address: ServerAddress, protocol: "udp" | "tcp"): ListenCounters {
   return {
     address,
@@ -107,7 +112,7 @@ export function typeSlot(type: number): number {
   return type < slotByType.length ? (slotByType[type] as number) : countedTypes.length;
 }
 
-/** Adds 1 to a slot of a counter array. */
+/** Adds 1 to a slot of a counter array. The slot must exist. */
 export function countUp(counts: Float64Array, slot: number): void {
   counts[slot] = (counts[slot] as number) + 1;
 }

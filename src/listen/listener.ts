@@ -2,20 +2,20 @@
 import type { ServerAddress } from "../runtime/server-address.ts";
 import type { ListenCounters } from "./listen-counters.ts";
 
-/** A socket that answers. */
+/** A bound socket that answers queries. */
 export interface Listener {
-  /** With the port that was really bound. */
+  /** Where it listens, with the port that was actually bound. */
   readonly address: ServerAddress;
   readonly protocol: "udp" | "tcp";
   readonly counters: ListenCounters;
-  /** Whether another process of this user answers on the address too. */
+  /** Whether another process of this user was answering on the address when the socket was bound. */
   readonly isShared: boolean;
-  /** How many datagrams or connections were taken from the kernel. */
+  /** How many datagrams or connections have been taken from the kernel. */
   takenCount(): number;
-  /** Lets new datagrams and connections go to other processes on the address. What the kernel queued for us still comes. */
+  /** Leaves new datagrams and connections to other processes on the address. What the kernel has already queued here still arrives. */
   leave(): void;
-  /** Takes no new queries; those that wait are still answered. */
+  /** Accepts no new queries; those that are waiting still get their answers. */
   drain(): void;
-  /** Closes the socket. What waits gets no reply. */
+  /** Closes the socket and resolves when it is closed. What is still waiting gets no reply. */
   close(): Promise<void>;
 }

@@ -1,5 +1,5 @@
 /*
- * Every configured address, UDP and TCP on the same port; all of them, or none and one clear reason.
+ * Opens every configured address for UDP and TCP on the same port: all of them, or none, with one clear reason.
  */
 import { networkInterfaces } from "node:os";
 import { isIPv6 } from "node:net";
@@ -22,10 +22,13 @@ export class ListenError extends Error {
   }
 }
 
-/** With port 0 the kernel picks a UDP port whose TCP twin may be taken: then another is tried. */
+/** With port 0 the kernel picks a UDP port that may be taken for TCP: then another one is tried. */
 const portAttempts = 20;
 
-/** Opens UDP and TCP on each address. Rejects with a ListenError, after closing what was open, when one cannot be opened. */
+/**
+ * Opens UDP and TCP on each address; a wildcard stands for all local addresses of its family. If one cannot be opened, closes what
+ * was opened and rejects with a ListenError.
+ */
 export async function openListeners(
   addresses: readonly ServerAddress[],
   front: Front,
@@ -42,8 +45,8 @@ export async function openListeners(
 }
 
 /**
- * The local addresses that a wildcard stands for, or the address itself. A socket on the wildcard would leave the choice of a
- * reply's source address to the routing table, and clients drop a reply that comes from elsewhere.
+ * The local addresses that a wildcard stands for, without IPv6 link-local ones; any other address itself. A socket on the wildcard would
+ * leave the source address of its replies to the routing table, and clients drop a reply that comes from another address.
  */
 export function expandWildcard(address: ServerAddress): ServerAddress[] {
   if (address.host !== "0.0.0.0" && address.host !== "::") return [address];

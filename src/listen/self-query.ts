@@ -1,5 +1,5 @@
 /*
- * nodens as its own client: the only proof that pods are answered is an answer.
+ * nodens as its own client: only an answer proves that pods get answers.
  */
 import { randomInt } from "node:crypto";
 import { askOnce } from "../runtime/ask-once.ts";
@@ -11,7 +11,7 @@ import { composeQuery } from "../wire/question.ts";
 import { repeatsQuestion } from "../wire/reply.ts";
 import type { HealthQuestion } from "./health-question.ts";
 
-/** Who answered: this process, or another one that shares the address, as in a rolling update. */
+/** Which process answered: this one, or another one that shares the address, as in a rolling update. */
 export type Answerer = "self" | "other";
 
 /** How to ask. */
@@ -21,8 +21,8 @@ interface AskOptions {
 }
 
 /**
- * Asks `address` the health question, from that same address and a socket of its own. Who sent a reply to it in time, whatever its rcode; undefined for
- * nobody. Never rejects.
+ * Asks `address` the health question, from that same address and over a socket of its own. Resolves with the process that replied in
+ * time, whatever the rcode, or with undefined if none did. Never rejects.
  */
 export async function askOwnSocket(
   address: ServerAddress,
@@ -37,7 +37,7 @@ export async function askOwnSocket(
     const isOurs = message.length > 1 && readU16(message, HeaderOffset.id) === id;
     return isOurs && repeatsQuestion(message, question.name, question.type, question.class);
   }
-  // Left to itself, the kernel would ask a secondary address of an interface from the primary one.
+  // Left to itself, the kernel would use an interface's primary address to ask its secondary one.
   const outcome = await askOnce(packet, { server: address, protocol, timeoutMs, clock, from: address.host, isReply });
   if (!("message" in outcome)) return undefined;
   return isOwnAnswer(outcome.message) ? "self" : "other";

@@ -1,6 +1,6 @@
 /*
- * One client's TCP connection (RFC 7766): queries come pipelined, replies leave in the order in which they are ready. Everything
- * that a client can make us hold is bounded: its unanswered queries, its unread replies, its time.
+ * One client's TCP connection (RFC 7766): queries may be pipelined, replies leave in the order in which they are ready. Everything
+ * that a client can make nodens hold is bounded: its unanswered queries, its unread replies, its time.
  */
 import type { Socket } from "node:net";
 import { createFrameReader, frameMessage, tooLong } from "../wire/framing.ts";
@@ -9,44 +9,50 @@ import { noReply, type QueryAnswerer, replyLater } from "./answer-query.ts";
 
 /** Limits of a connection (settings: listen.tcp). */
 export interface ConnectionLimits {
+  /** The most queries that wait for their answers at a time. */
   readonly maxPipelined: number;
+  /** The connection is closed when more than this is unread. */
   readonly maxWriteBufferBytes: number;
 }
 
-/** A connection as its listener sees it. */
+/** A client's connection as its listener sees it. */
 export interface ClientConnection {
-  /** The client's address. */
+  /** The client's address, an IP literal. */
   readonly client: string;
-  /** Whether nothing is being answered. */
+  /** Whether no query is waiting for its answer. */
   isIdle(): boolean;
-  /** What is kept for it: replies that it did not read yet, queries that wait for those, the beginning of a query. */
+  /** The octets that are kept for it: replies that it has not read yet, queries that wait for those, the start of a query. */
   heldSizeBytes(): number;
-  /** Takes no more queries, and ends when the last reply has left. */
+  /** Takes no more queries, and closes the connection when the last reply has left. */
   drain(): void;
+  /** Closes the connection at once. */
   destroy(): void;
 }
 
 /**
- * The longest query: 12 octets of header, a question of up to 259, and OPT with options such as cookies (RFC 7873) and padding (RFC 8467:
- * to 128 octets), or a signature. As much as fits into a datagram with the usual EDNS size (RFC 6891 §6.2.5) is more than any has.
+ * The longest query: a header of 12 octets, a question of up to 259, and OPT with options such as cookies (RFC 7873) and padding
+ * (RFC 8467: to 128 octets), or a signature. No query needs as much as fits into a datagram of the usual EDNS size (RFC 6891 §6.2.5).
  */
 const maxQuerySizeBytes = 4096;
 
-/** One reply at a time is written, and framed into an array of its own. */
+/** Replies are written one at a time, and each is framed into an array of its own. */
 const target = new Uint8Array(maxMessageSizeBytes);
 
 const nothing = new Uint8Array(0);
 
-/** What a listener is told of a connection. */
+/** What a listener learns about a connection. */
 export interface ConnectionEvents {
+  /** A query has come that gets a reply: only that counts as activity, however many octets or empty frames arrive. */
   onQuery(): void;
+  /** More is kept for the connection than before. */
   onHold(): void;
+  /** The connection has ended. Called once. */
   onClose(): void;
 }
 
 /**
- * Serves a connection. `onQuery` is told of every query that deserves a reply: only that counts as activity, however many
- * octets or empty frames come. `onHold` is told when more is kept for the connection, `onClose` once.
+ * Serves a connection until it closes. From then on the socket belongs to it: nobody else reads, writes or closes it. A later change of
+ * `limits` takes effect.
  */
 export function serveConnection(
   socket: Socket,
@@ -56,7 +62,7 @@ export function serveConnection(
 ): ClientConnection {
   const client = socket.remoteAddress ?? "";
   const frames = createFrameReader(maxQuerySizeBytes);
-  // What one read has brought behind the last query that may be answered now: then reading stops.
+  // What one read has brought after the last query that may be answered now. While there is any, reading stops.
   let rest: Uint8Array = nothing;
   let pending = 0;
   let isEnding = false;
@@ -69,11 +75,11 @@ export function serveConnection(
   });
   socket.on("drain", goOn);
   socket.on("end", endWhenAnswered);
-  // Reset, broken pipe, time-out: the connection is gone, and "close" follows.
+  // Reset, broken pipe, timeout: the connection is gone, and "close" follows.
   socket.on("error", () => {});
   socket.on("close", onClose);
 
-  /** Neither a query that is still answered, nor replies that are not read: then the next one waits. */
+  /** Whether the next query may be answered: not while too many are waiting, or while replies are unread. */
   function mayAnswer(): boolean {
     return pending < limits.maxPipelined && !socket.writableNeedDrain && !socket.destroyed;
   }
@@ -95,7 +101,7 @@ export function serveConnection(
     onHold();
   }
 
-  /** No query is so long: there is nothing to reply to, and what follows cannot be told from it. */
+  /** No query is that long: there is nothing to reply to, and no telling where the next query starts. */
   function refuseLength(): void {
     answerer.counters.drops.malformed += 1;
     socket.destroy();
@@ -122,7 +128,7 @@ export function serveConnection(
     if (sizeBytes === noReply || socket.destroyed) return;
     const hasRoom = socket.write(frameMessage(message, sizeBytes));
     if (hasRoom) return;
-    // A client that does not read what it asked for: no more is read from it, and what it may leave unread is bounded.
+    // The client does not read what it asked for: no more is read from it, and what it may leave unread is bounded.
     socket.pause();
     if (socket.writableLength <= limits.maxWriteBufferBytes) {
       onHold();
@@ -132,7 +138,7 @@ export function serveConnection(
     socket.destroy();
   }
 
-  /** A reply has left: on with what was held, then with what the socket has. */
+  /** A reply has left: goes on with what was held, then with what the socket has. */
   function goOn(): void {
     if (rest.length > 0 && mayAnswer()) {
       const octets = rest;

@@ -1,6 +1,6 @@
 /*
- * TCP towards pods: a bounded number of connections, the longest idle one giving way to a new one (RFC 7766 §6.2.3): one of the same
- * client where that has its share, otherwise one of the client with most. What is kept for all together is bounded too.
+ * TCP towards pods: a bounded number of connections, of which the longest idle gives way to a new one (RFC 7766 §6.2.3): one of the same
+ * client if that has its share, otherwise one of the client with the most. What is kept for all together is bounded too.
  */
 import { createServer, isIPv6, type Server, type Socket } from "node:net";
 import type { ServerAddress } from "../runtime/server-address.ts";
@@ -17,10 +17,13 @@ export type TcpListenLimits = TableLimits & ConnectionLimits;
 
 const sweepIntervalMs = 500;
 
-/** So much that a client did not read yet stops the reading of its next queries. */
+/** When a client has left this much unread, its next queries are not read. */
 const highWaterMark = 16 * 1024;
 
-/** Binds `address` (port 0 picks one) and answers. Rejects with the system's error when that is not possible. */
+/**
+ * Binds `address` (the kernel picks a port for 0) and answers on it. Rejects with the system's error if it cannot be bound. A later
+ * change of `limits` takes effect.
+ */
 export async function listenTcp(address: ServerAddress, front: Front, limits: TcpListenLimits): Promise<Listener> {
   const { clock } = front;
   const server = createServer({ allowHalfOpen: true, noDelay: true, highWaterMark });
@@ -33,7 +36,7 @@ export async function listenTcp(address: ServerAddress, front: Front, limits: Tc
   let cancelSweep = clock.after(sweepIntervalMs, sweep);
 
   server.on("connection", accept);
-  // Out of descriptors: give one back. UDP goes on meanwhile.
+  // Out of descriptors: give one back. UDP goes on in the meantime.
   server.on("error", table.giveOneBack);
 
   function accept(socket: Socket): void {
@@ -51,7 +54,7 @@ export async function listenTcp(address: ServerAddress, front: Front, limits: Tc
     });
     taken += 1;
     table.add(connection);
-    // Whether one from this machine is a client's shows with its first query: nodens asks itself too.
+    // Only the first query shows whether a connection from this machine is a client's: nodens asks itself too.
     let isCounted = false;
     let isOwn = false;
     if (!isSameHost(client, address.host)) count();
@@ -91,7 +94,7 @@ export async function listenTcp(address: ServerAddress, front: Front, limits: Tc
       cancelSweep();
       for (const connection of table.all()) connection.destroy();
       return new Promise((resolve) => {
-        // Also when it was closed by `drain` already: then the callback gets an error that says so.
+        // The callback also comes, with an error, if `drain` has closed the server already.
         server.close(() => resolve());
       });
     },
@@ -111,5 +114,5 @@ function bind(server: Server, address: ServerAddress, shared: SharedSocket | und
   });
 }
 
-/** Connections that the kernel keeps until they are accepted, if net.core.somaxconn allows as many. */
+/** How many connections the kernel queues until they are accepted, if net.core.somaxconn allows that many. */
 const backlog = 1024;

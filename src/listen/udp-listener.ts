@@ -1,6 +1,6 @@
 /*
  * UDP towards pods through node:dgram. The socket is bound to one address, so that every reply leaves from the address that was
- * asked: musl and glibc take no other.
+ * asked: musl and glibc accept no other.
  */
 import { createSocket, type Socket } from "node:dgram";
 import { isIPv6 } from "node:net";
@@ -11,10 +11,10 @@ import { createQueryAnswerer, type Front, noReply, replyLater } from "./answer-q
 import { createListenCounters } from "./listen-counters.ts";
 import type { Listener } from "./listener.ts";
 
-/** What the kernel is asked to queue for us: a burst of some thousand queries. It grants what net.core.rmem_max allows. */
+/** The receive queue that the kernel is asked for: a burst of some thousand queries. It grants what net.core.rmem_max allows. */
 const receiveBufferSizeBytes = 4 * 1024 * 1024;
 
-/** Binds `address` (port 0 picks one) and answers. Rejects with the system's error when that is not possible. */
+/** Binds `address` (the kernel picks a port for 0) and answers on it. Rejects with the system's error if it cannot be bound. */
 export async function listenUdp(address: ServerAddress, front: Front): Promise<Listener> {
   const socket = createSocket(isIPv6(address.host) ? { type: "udp6", ipv6Only: true } : { type: "udp4" });
   const shared = address.port === 0 ? undefined : bindSharedSocket("udp", address);
@@ -35,10 +35,10 @@ export async function listenUdp(address: ServerAddress, front: Front): Promise<L
     if (size === replyLater) answerer.answerLater(peer.address, (message, late) => send(message, late, peer));
     else send(target, size, peer);
   });
-  // An error of one datagram (a peer that is gone) is not one of the socket.
+  // An error about one datagram (a peer that is gone) is not an error of the socket.
   socket.on("error", () => {});
 
-  /** Copies: the socket may send later, and the buffer is written again by the next query. */
+  /** Sends a copy: the socket may send later, and the next query overwrites the buffer. */
   function send(message: Uint8Array, sizeBytes: number, peer: { address: string; port: number }): void {
     if (sizeBytes === noReply || isClosed) return;
     socket.send(Buffer.from(message.subarray(0, sizeBytes)), peer.port, peer.address, ignoreSendError);
@@ -71,12 +71,12 @@ function bind(socket: Socket, address: ServerAddress, shared: SharedSocket | und
       try {
         socket.setRecvBufferSize(receiveBufferSizeBytes);
       } catch {
-        // The default size serves as well, only with less patience for bursts.
+        // The default size works too, but holds shorter bursts.
       }
       resolve();
     });
   });
 }
 
-/** A client that cannot be reached any more asks again or does not. */
+/** A client that can no longer be reached asks again, or does not. */
 function ignoreSendError(): void {}

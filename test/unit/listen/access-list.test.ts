@@ -42,12 +42,12 @@ describe("who may ask", () => {
     expect(nearby(address)).toBe(may);
   });
 
-  test("nobody, where no range is given", () => {
+  test("is nobody without ranges", () => {
     const nobody = createAccessList([]);
     expect([nobody("127.0.0.1"), nobody("::1")]).toStrictEqual([false, false]);
   });
 
-  test("everybody, where the ranges say so", () => {
+  test("is everybody if the ranges say so", () => {
     const everybody = createAccessList([
       { address: "0.0.0.0", prefixLength: 0 },
       { address: "::", prefixLength: 0 },
@@ -55,7 +55,7 @@ describe("who may ask", () => {
     expect([everybody("8.8.8.8"), everybody("2001:db8::1")]).toStrictEqual([true, true]);
   });
 
-  test("verdicts stay right for more addresses than are remembered", () => {
+  test("is still decided correctly for more addresses than are remembered", () => {
     const list = createAccessList([{ address: "10.0.0.0", prefixLength: 16 }]);
     for (let round = 0; round < 2; round += 1) {
       for (let index = 0; index < 6000; index += 1) {

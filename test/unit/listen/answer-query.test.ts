@@ -74,8 +74,8 @@ function message(reply: ReadMessage | number | undefined): ReadMessage {
   return reply;
 }
 
-describe("who may not ask", () => {
-  test("gets no reply, whatever he sends, and is counted", () => {
+describe("a client that may not ask", () => {
+  test("gets no reply, whatever it sends, and is counted", () => {
     const { askNow, counters, resolver } = setUp();
     resolver.cached.set("a.test", addressAnswer("a.test", 1_000_000));
     expect(askNow(query("a.test"), "203.0.113.1")).toBe(noReply);
@@ -85,7 +85,7 @@ describe("who may not ask", () => {
     expect(counters.faults.every((count) => count === 0)).toBe(true);
   });
 
-  test("is told apart anew after the list was replaced", () => {
+  test("is judged again after the list has been replaced", () => {
     const { askNow, front, resolver } = setUp();
     resolver.cached.set("a.test", addressAnswer("a.test", 1_000_000));
     front.accessList = (address) => address === "203.0.113.1";
@@ -121,15 +121,15 @@ describe("a malformed packet", () => {
   });
 });
 
-describe("what is never looked up", () => {
-  test("a later EDNS version is BADVERS, before anything else", () => {
+describe("queries that are never looked up", () => {
+  test("a later EDNS version gets BADVERS, before anything else", () => {
     const { askNow, replies } = setUp();
     const reply = message(askNow(query("a.test", { opt: { version: 1 } })));
     expect([reply.rcode, reply.opts[0]?.version]).toStrictEqual([Rcode.BADVERS, 0]);
     expect(replies()).toStrictEqual({ "16 error": 1 });
   });
 
-  test("what the resolver refuses has the rcode that it says", () => {
+  test("what the resolver refuses gets the rcode that it names", () => {
     const { askNow, resolver, replies } = setUp();
     resolver.refused.set(Type.AXFR, Rcode.NOTIMP);
     const reply = message(askNow(buildQuery("a.test", Type.AXFR)));
@@ -139,7 +139,7 @@ describe("what is never looked up", () => {
 });
 
 describe("a hit", () => {
-  test("is answered at once, with the client's ID and spelling and the age taken off", async () => {
+  test("is answered at once, with the client's ID and spelling and the age taken off the TTLs", async () => {
     const { askNow, resolver, clock, replies, counters } = setUp();
     resolver.cached.set("a.test", addressAnswer("a.test", clock.nowMs()));
     await clock.advance(7900);
@@ -153,10 +153,10 @@ describe("a hit", () => {
 
   test.each([
     ["without EDNS", undefined, 512],
-    ["that says 700", { udpSize: 700 }, 700],
-    ["that says less than 512", { udpSize: 100 }, 512],
-    ["that says more than we send", { udpSize: 4096 }, 1232],
-  ])("over UDP fits a client %s", (_what, opt, limit) => {
+    ["that offers 700", { udpSize: 700 }, 700],
+    ["that offers less than 512", { udpSize: 100 }, 512],
+    ["that offers more than nodens sends", { udpSize: 4096 }, 1232],
+  ])("over UDP fits into the size of a client %s", (_what, opt, limit) => {
     const { askNow, resolver, counters, front } = setUp();
     resolver.cached.set("big.test", addressAnswer("big.test", 1_000_000, bigAnswers));
     const target = new Uint8Array(maxMessageSizeBytes);
@@ -186,7 +186,7 @@ describe("a hit", () => {
 });
 
 describe("a miss", () => {
-  test("is answered when the resolver has an answer, from a copy of the query", async () => {
+  test("is answered from a copy of the query when the resolver has an answer", async () => {
     const { askLater, resolver, replies } = setUp();
     const reply = message(
       await askLater(query("A.test", { opt: { dnssecOk: true } }), (name) => resolver.answer(name)),
@@ -198,7 +198,7 @@ describe("a miss", () => {
     expect(replies()).toStrictEqual({ "0 upstream": 1 });
   });
 
-  test("and its answer is as old as it was when it was shaped", async () => {
+  test("gets an answer whose age is taken when it is shaped", async () => {
     const { askNow, answerer, resolver, clock, counters } = setUp();
     expect(askNow(query("a.test"))).toBe(replyLater);
     const reply = new Promise<ReadMessage>((resolve) => {
@@ -211,7 +211,7 @@ describe("a miss", () => {
     expect(counters.durations[1]?.sum).toBeCloseTo(1.5);
   });
 
-  test("of several each gets its own, in whatever order they are answered", async () => {
+  test("gets its own answer among several, in whatever order those come", async () => {
     const { askNow, answerer, resolver } = setUp();
     const replies: Promise<ReadMessage>[] = [];
     for (const [index, name] of ["a.test", "b.test", "c.test"].entries()) {
@@ -231,7 +231,7 @@ describe("a miss", () => {
     ]);
   });
 
-  test("may be answered stale: with the TTL for that, and a reason", async () => {
+  test("may get a stale answer, with the TTL for that and a reason", async () => {
     const { askLater, resolver, replies } = setUp();
     const stale: Answer = {
       ...addressAnswer("a.test", 1000),
@@ -247,7 +247,7 @@ describe("a miss", () => {
     expect(replies()).toStrictEqual({ "0 stale": 1 });
   });
 
-  test("may end in an error, with a reason for those who understand one", async () => {
+  test("may get an error, with a reason for clients that understand it", async () => {
     const { askLater, resolver, replies } = setUp();
     const failed: Answer = { kind: "error", rcode: Rcode.SERVFAIL, extendedError: ExtendedError.noReachableAuthority };
     const told = message(await askLater(query("a.test", { opt: {} }), (name) => resolver.answer(name, failed)));
@@ -267,7 +267,7 @@ describe("a miss", () => {
   });
 });
 
-describe("numbers and the log", () => {
+describe("counters and the log", () => {
   test("count every query by type, size and DO, and every reply by size and source", async () => {
     const { askNow, askLater, resolver, counters } = setUp();
     resolver.cached.set("a.test", addressAnswer("a.test", 1_000_000));
@@ -283,7 +283,7 @@ describe("numbers and the log", () => {
     expect(counters.durations.map(({ counts }) => count(counts))).toStrictEqual([2, 1, 0, 0, 0]);
   });
 
-  test("the query log is told of every reply, and of nothing that got none", async () => {
+  test("list every reply in the query log, and no query that got none", async () => {
     const { askNow, askLater, front, resolver, clock } = setUp();
     const lines: string[] = [];
     const queryLog = vi.fn<QueryLog>((from, protocol, asked, rcode, source, durationMs, sizeBytes) => {

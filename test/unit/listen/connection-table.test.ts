@@ -26,8 +26,8 @@ function createTable(limits: Partial<TableLimits> = {}) {
   return { table, accept, ended, counters, clock };
 }
 
-describe("one connection more", () => {
-  test("of a client that has its share costs that client its own, the longest idle first", () => {
+describe("one more connection", () => {
+  test("costs a client that has its share one of its own, the longest idle first", () => {
     const { table, accept, ended, counters } = createTable({ maxConnectionsPerClient: 2 });
     accept("10.0.0.9");
     const first = accept("10.0.0.1", "first");
@@ -38,13 +38,13 @@ describe("one connection more", () => {
     expect([counters.openConnections, counters.evictedConnections]).toEqual([3, 1]);
   });
 
-  test("of a client with only busy ones costs the one that asked longest ago", () => {
+  test("costs a client with only busy ones the one that asked longest ago", () => {
     const { accept, ended } = createTable({ maxConnectionsPerClient: 2 });
     for (const name of ["first", "second", "third"]) accept("10.0.0.1", name, { isIdle: false });
     expect(ended).toEqual(["first"]);
   });
 
-  test("than all may have costs one of the client with most, not the newcomer and not the oldest", () => {
+  test("than all may have costs one of the client with the most, not the newcomer's and not the oldest", () => {
     const { accept, ended } = createTable({ maxConnections: 4 });
     accept("10.0.0.9", "oldest");
     for (const name of ["one", "two", "three"]) accept("10.0.0.1", name);
@@ -52,7 +52,7 @@ describe("one connection more", () => {
     expect(ended).toEqual(["one"]);
   });
 
-  test("than there are descriptors costs one of the client with most", () => {
+  test("than there are descriptors costs one of the client with the most", () => {
     const { table, accept, ended } = createTable();
     accept("10.0.0.9", "other");
     for (const name of ["one", "two"]) accept("10.0.0.1", name);
@@ -62,7 +62,7 @@ describe("one connection more", () => {
 });
 
 describe("what is kept for all together", () => {
-  test("is bounded: the connection with most ends first", () => {
+  test("is bounded: the connection with the most is closed first", () => {
     const { table, accept, ended, counters } = createTable();
     accept("10.0.0.1", "much", { heldBytes: 2_500_000 });
     accept("10.0.0.2", "some", { heldBytes: 500_000 });
@@ -75,7 +75,7 @@ describe("what is kept for all together", () => {
   });
 });
 
-test("idle connections end after their time; what ended by itself is not counted twice", async () => {
+test("idle connections are closed after their time, and one that ended by itself is not counted twice", async () => {
   const { table, accept, ended, counters, clock } = createTable();
   const gone = accept("10.0.0.1", "gone");
   accept("10.0.0.1", "idle");

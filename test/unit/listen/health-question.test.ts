@@ -26,8 +26,8 @@ describe("the health question", () => {
   });
 
   test.each<[string, string, string]>([
-    ["from the address that is asked, as the kernel sends it", "169.254.20.10", "169.254.20.10"],
-    ["from an IPv6 address that the settings spell otherwise", "fd00::a", "FD00:0:0::000A"],
+    ["from the address that is asked, as the kernel reports it", "169.254.20.10", "169.254.20.10"],
+    ["from an IPv6 address that the settings spell differently", "fd00::a", "FD00:0:0::000A"],
   ])("is asked %s", (_name, client, host) => {
     expect(health.isAsked(viewOf(composeQuery(health.question)), client, host)).toBe(true);
     expect(health.isAsked(viewOf(buildQuery(name.toUpperCase(), Type.HINFO)), client, host)).toBe(true);
@@ -48,7 +48,7 @@ describe("its answer", () => {
   test.each([
     ["with EDNS", composeQuery(health.question)],
     ["without", buildQuery(name, Type.HINFO)],
-  ])("is one record that nobody keeps, %s", (_name, packet) => {
+  ])("is one record with TTL 0, %s", (_name, packet) => {
     const { rcode, answers, authorities, questions } = readMessage(answerTo(packet));
     expect([rcode, authorities, questions[0]?.name]).toEqual([0, [], name]);
     expect(answers).toMatchObject([{ name, type: Type.HINFO, ttl: 0 }]);
@@ -60,7 +60,7 @@ describe("its answer", () => {
     expect([health.isOwnAnswer(answer), other.isOwnAnswer(answer)]).toEqual([true, false]);
   });
 
-  test("is no denial by a process that does not know the question", () => {
+  test("is not taken for the denial from a process that does not know the question", () => {
     expect(health.isOwnAnswer(composeQuery(health.question))).toBe(false);
   });
 });

@@ -55,7 +55,7 @@ const query = buildQuery("hit.test", Type.A);
 const anyPort = { host: "127.0.0.1", port: 0 };
 
 describe("listeners", () => {
-  test("of an address are UDP and TCP on one port, also where the system picks it", async () => {
+  test("of an address are UDP and TCP on one port, even if the system picks it", async () => {
     const { listeners } = await open([anyPort, anyPort, { host: "127.0.0.2", port: 0 }]);
     expect(listeners.map(({ protocol }) => protocol)).toStrictEqual(["udp", "tcp", "udp", "tcp", "udp", "tcp"]);
     const ports = listeners.map(({ address }) => address.port);
@@ -71,7 +71,7 @@ describe("listeners", () => {
     expect(await askTcp(port, [query])).toHaveLength(1);
   });
 
-  test("of no address are none", async () => {
+  test("are none without an address", async () => {
     const { listeners } = await open([]);
     expect(listeners).toStrictEqual([]);
   });
@@ -103,7 +103,7 @@ describe("an address that cannot be opened", () => {
     await expect(openAndClose(first)).resolves.toBeUndefined();
   });
 
-  test("leaves its other half closed: UDP, where TCP is in use", async () => {
+  test("leaves its other half closed: UDP, if TCP is in use", async () => {
     const port = await takenPort("tcp");
     await errorOf([{ host: "127.0.0.1", port }]);
     const udp = createSocket("udp4");
@@ -146,7 +146,7 @@ describeWith(["::1"], "on ::1", () => {
     expect(await askUdp(udp ?? 0, query, 3000, "::1")).toBeDefined();
   });
 
-  test("the port may be the one of 127.0.0.1", async () => {
+  test("the port may be that of 127.0.0.1", async () => {
     const { listeners } = await open([anyPort]);
     const port = listeners[0]?.address.port ?? 0;
     const beside = await open([{ host: "::1", port }]);

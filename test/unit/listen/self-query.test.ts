@@ -42,7 +42,7 @@ async function listen(host: string) {
   return listener;
 }
 
-describe("asking oneself over TCP", () => {
+describe("asking nodens itself over TCP", () => {
   test("succeeds when the listener answers", async () => {
     const { front } = createFront();
     const listener = await listenTcp({ host: "127.0.0.1", port: 0 }, front, tcpListenLimits);
@@ -56,8 +56,8 @@ describe("asking oneself over TCP", () => {
 
   test.each([
     ["nobody listens", undefined],
-    ["the connection ends without a reply", (socket: Socket) => socket.destroy()],
-    ["something else is said", (socket: Socket) => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n")],
+    ["the connection is closed without a reply", (socket: Socket) => socket.destroy()],
+    ["the reply is not DNS", (socket: Socket) => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n")],
   ])("fails when %s", async (_, serve) => {
     const server = createServer((socket) => {
       socket.on("error", () => {});
@@ -77,7 +77,7 @@ describe("asking oneself over TCP", () => {
   });
 });
 
-describe("asking oneself", () => {
+describe("asking nodens itself", () => {
   test("succeeds when the listener answers, and leaves no timer", async () => {
     const listener = await listen("127.0.0.1");
     const { clock, answerer } = ask(listener.address);
@@ -95,7 +95,7 @@ describe("asking oneself", () => {
     await expect(askOwnSocket(address, health, { protocol, timeoutMs: 1000 }, createFakeClock())).resolves.toBe("self");
   });
 
-  test("succeeds with any reply code, and tells that another process answered", async () => {
+  test("succeeds with any rcode, and tells when another process answered", async () => {
     const port = await serve((query, send) => send(replyTo(query, { rcode: 2 })));
     const { answerer } = ask({ host: "127.0.0.1", port });
     await until("it is over", () => answerer() !== "nobody yet");
@@ -122,14 +122,14 @@ describe("asking oneself", () => {
     expect(clock.pendingTimers()).toBe(0);
   });
 
-  test("fails at once, and harms nothing, when there is no way to the address", async () => {
+  test("fails at once, and harms nothing, when there is no route to the address", async () => {
     // The kernel lets nobody connect to the broadcast address who has not asked for that: nothing is sent.
     const { answerer } = ask({ host: "255.255.255.255", port: 53 });
     await until("it is over", () => answerer() !== "nobody yet", 2000);
     expect(answerer()).toBe("nobody");
   });
 
-  test("may end before it is connected", async () => {
+  test("may end before the socket is connected", async () => {
     const { clock, answerer } = ask({ host: "127.0.0.1", port: 53 });
     await clock.advance(1000);
     expect(answerer()).toBe("nobody");

@@ -45,7 +45,7 @@ function numbered(count: number): [name: string, id: number][] {
 }
 
 describe("pipelined queries", () => {
-  test("are answered as their answers come: a slow first one holds up nobody", async () => {
+  test("are answered as their answers come: a slow first one holds up no other", async () => {
     const { open, resolver } = await listen();
     const client = await open();
     client.socket.write(frames(["slow.test", 100], ...numbered(24)));
@@ -56,7 +56,7 @@ describe("pipelined queries", () => {
     expect(await readIds(client, 1)).toStrictEqual([100]);
   });
 
-  test("two in one segment are both answered, each with its own", async () => {
+  test("get an answer each when two come in one segment", async () => {
     const { open, resolver } = await listen();
     resolver.answerAtOnce();
     const client = await open();
@@ -65,7 +65,7 @@ describe("pipelined queries", () => {
     expect(replies.map(({ id, answers }) => `${id} ${answers[0]?.name}`)).toStrictEqual(["1 a.test", "2 b.test"]);
   });
 
-  test("are read however the stream is cut", async () => {
+  test("are read, however the stream is cut", async () => {
     const { open } = await listen();
     const client = await open();
     const octets = frames(["hit.test", 1]);
@@ -87,7 +87,7 @@ describe("pipelined queries", () => {
     expect(await readIds(client, 2)).toStrictEqual([1, 2]);
   });
 
-  test("of any number are answered on one connection", async () => {
+  test("are answered on one connection in any number", async () => {
     const { listener, resolver } = await listen();
     resolver.answerAtOnce();
     const count = 5000;
@@ -99,8 +99,8 @@ describe("pipelined queries", () => {
   });
 });
 
-describe("frames that are no queries", () => {
-  test.each([0, 1, 11])("one of %i octets gets no reply, and the next query its own", async (sizeBytes) => {
+describe("frames that are not queries", () => {
+  test.each([0, 1, 11])("one of %i octets gets no reply, and the next query gets its own", async (sizeBytes) => {
     const { open, counters } = await listen();
     const client = await open();
     client.socket.write(concat([u16(sizeBytes), new Uint8Array(sizeBytes), frames(["hit.test", 9])]));
@@ -108,7 +108,7 @@ describe("frames that are no queries", () => {
     expect(counters.drops.malformed).toBe(1);
   });
 
-  test("a malformed one is told so", async () => {
+  test("a malformed one gets an error", async () => {
     const { open } = await listen();
     const client = await open();
     client.socket.write(concat([u16(12), u16(7), new Uint8Array(10)]));
@@ -118,7 +118,7 @@ describe("frames that are no queries", () => {
 });
 
 describe("a client that ends its side", () => {
-  test("right behind its query is answered all the same, and then the connection ends", async () => {
+  test("right after its query still gets its answer, and then the connection ends", async () => {
     const { open, resolver, counters } = await listen();
     const client = await open();
     client.socket.end(frames(["hit.test", 1], ["slow.test", 2]));
@@ -130,7 +130,7 @@ describe("a client that ends its side", () => {
     await until("the connection has ended", () => client.isEnded() && counters.openConnections === 0);
   });
 
-  test("without having asked is ended too", async () => {
+  test("without having asked is closed too", async () => {
     const { open, counters } = await listen();
     const client = await open();
     client.socket.end();
@@ -139,7 +139,7 @@ describe("a client that ends its side", () => {
     expect(await client.read(1)).toStrictEqual([]);
   });
 
-  test("inside a query is ended without a reply", async () => {
+  test("inside a query is closed without a reply", async () => {
     const { open, counters } = await listen();
     const client = await open();
     client.socket.end(frames(["hit.test", 1]).subarray(0, 9));
@@ -212,7 +212,7 @@ describe("unanswered queries of one connection are bounded", () => {
     expect(resolver.mostWaiting()).toBeLessThanOrEqual(8);
   });
 
-  test("queries without end: reading stops, and the client's own system keeps the rest", async () => {
+  test("endless queries: reading stops, and the client's own system keeps the rest", async () => {
     const { open, resolver } = await listen({ maxPipelined: 2 });
     const client = await open();
     const chunk = frames(...Array.from({ length: 25_000 }, (): [string, number] => ["miss.test", 1]));
@@ -234,7 +234,7 @@ describe("unanswered queries of one connection are bounded", () => {
     expect(resolver.waiting).toStrictEqual(["miss.test", "miss.test"]);
   });
 
-  test("queries that come in one segment with the FIN behind them are all answered", async () => {
+  test("queries that come in one segment, followed by the FIN, are all answered", async () => {
     const { open, resolver, counters } = await listen({ maxPipelined: 4 });
     const client = await open();
     client.socket.end(frames(...numbered(20)));
@@ -247,10 +247,10 @@ describe("unanswered queries of one connection are bounded", () => {
   });
 });
 
-describe("replies that a client does not read", () => {
+describe("replies that a client leaves unread", () => {
   const flood = frames(...Array.from({ length: 1000 }, (_, id): [string, number] => ["big.test", id]));
 
-  test("are bounded: of many that come late no more are kept, and the connection is closed", async () => {
+  test("are bounded when many come late: no more are kept, and the connection is closed", async () => {
     const { open, counters, resolver, clock } = await listen({ maxWriteBufferBytes: 200_000 });
     const client = await open();
     client.socket.pause();
@@ -262,7 +262,7 @@ describe("replies that a client does not read", () => {
     expect(counters.overflowedConnections).toBe(1);
   });
 
-  test.skipIf(libc === undefined)("are few, in our memory and in the kernel's", async () => {
+  test.skipIf(libc === undefined)("are few, in the process's memory and in the kernel's", async () => {
     const { open, counters } = await listen({ maxWriteBufferBytes: 1_000_000_000 }, await findFreePort());
     const client = await open();
     client.socket.pause();
@@ -273,7 +273,7 @@ describe("replies that a client does not read", () => {
     expect([counters.openConnections, counters.overflowedConnections]).toStrictEqual([1, 0]);
   });
 
-  test("stop the reading of more queries; once they are read it goes on, and nothing is missing", async () => {
+  test("stop the reading of more queries until they are read, and nothing is lost", async () => {
     const { open, counters } = await listen({ maxWriteBufferBytes: 1_000_000_000 });
     const client = await open();
     client.socket.pause();
@@ -294,8 +294,8 @@ describe("replies that a client does not read", () => {
   });
 });
 
-describe("a query that is longer than any is", () => {
-  test("ends the connection as soon as its length is there", async () => {
+describe("a query that is longer than any real one", () => {
+  test("ends the connection as soon as its length has arrived", async () => {
     const { open, counters } = await listen();
     const client = await open();
     client.socket.write(concat([frames(["hit.test", 1]), u16(4097), new Uint8Array(10)]));
@@ -304,7 +304,7 @@ describe("a query that is longer than any is", () => {
     expect(counters.drops.malformed).toBe(1);
   });
 
-  test("begins behind 4096 octets: with options and padding there is room", async () => {
+  test("starts after 4096 octets: there is room for options and padding", async () => {
     const { open } = await listen();
     const client = await open();
     const { length } = buildQuery("hit.test", Type.A, {

@@ -42,7 +42,7 @@ async function isServed(client: TcpClient): Promise<boolean> {
 }
 
 describe("a TCP listener", () => {
-  test("says which port it has, and answers", async () => {
+  test("reports its port, and answers", async () => {
     const { listener, open, counters } = await listen();
     expect(listener.address.port).toBeGreaterThan(0);
     expect([listener.protocol, counters.protocol]).toStrictEqual(["tcp", "tcp"]);
@@ -50,7 +50,7 @@ describe("a TCP listener", () => {
     expect([counters.openConnections, counters.acceptedConnections]).toStrictEqual([1, 1]);
   });
 
-  test("counts no connection on which nodens asked itself, and one without a query at its end", async () => {
+  test("does not count a connection on which nodens asked itself, and counts one without a query at its end", async () => {
     const { open, counters, front } = await listen();
     const query = composeQuery(front.health.question);
     const own = await open();
@@ -75,7 +75,7 @@ describe("a TCP listener", () => {
     expect([counters.drops.denied, counters.acceptedConnections, counters.openConnections]).toStrictEqual([1, 0, 0]);
   });
 
-  test("is not disturbed by clients that are gone when they are accepted", async () => {
+  test("is not disturbed by clients that are gone when it accepts them", async () => {
     const { listener, open } = await listen();
     for (let count = 0; count < 20; count += 1) {
       const socket = connect({ port: listener.address.port, host: "127.0.0.1" });
@@ -86,7 +86,7 @@ describe("a TCP listener", () => {
     expect(await isServed(await open())).toBe(true);
   });
 
-  test("shares a port that it was told with another listener, and leaves it what comes after it left", async () => {
+  test("shares a given port with another listener, and leaves to it whatever comes after leaving", async () => {
     const address = { host: "127.0.0.1", port: await findFreePort() };
     const leaving = await listenTcp(address, createFront().front, tcpListenLimits);
     onTestFinished(() => leaving.close());
@@ -102,7 +102,7 @@ describe("a TCP listener", () => {
     expect([leaving.takenCount(), staying.takenCount()]).toStrictEqual([0, 20]);
   });
 
-  test("that left while it is alone still takes connections and answers", async () => {
+  test("still takes connections and answers after leaving, as long as it is alone", async () => {
     const { front, resolver, clock } = createFront();
     resolver.cached.set("hit.test", addressAnswer("hit.test", clock.nowMs()));
     const listener = await listenTcp({ host: "127.0.0.1", port: await findFreePort() }, front, tcpListenLimits);
@@ -121,7 +121,7 @@ describe("a TCP listener", () => {
 });
 
 describe("idle connections", () => {
-  test("are closed after the idle time-out", async () => {
+  test("are closed after the idle timeout", async () => {
     const { open, clock, counters } = await listen({ idleTimeoutMs: 10_000 });
     const client = await open();
     expect(await isServed(client)).toBe(true);
@@ -137,7 +137,7 @@ describe("idle connections", () => {
     expect(counters.evictedConnections).toBe(0);
   });
 
-  test("are closed whatever octets come, if they complete no query", async () => {
+  test("are closed whatever octets come, unless they complete a query", async () => {
     const { open, clock, counters } = await listen({ idleTimeoutMs: 10_000 });
     const client = await open();
     const other = await open();
@@ -153,7 +153,7 @@ describe("idle connections", () => {
     expect(await isServed(other)).toBe(true);
   });
 
-  test("are closed whatever frames come, if none is worth a reply", async () => {
+  test("are closed whatever frames come, unless one gets a reply", async () => {
     const { open, clock, counters } = await listen({ idleTimeoutMs: 10_000 });
     const client = await open();
     for (let second = 1; second <= 11 && counters.openConnections === 1; second += 1) {
@@ -165,7 +165,7 @@ describe("idle connections", () => {
     expect(await client.read(1)).toStrictEqual([]);
   });
 
-  test("are not idle while a query waits for its answer", async () => {
+  test("do not count as idle while a query waits for its answer", async () => {
     const { open, clock, resolver, counters } = await listen({ idleTimeoutMs: 1000 });
     const client = await open();
     client.socket.write(frame("slow.test", 5));
@@ -177,7 +177,7 @@ describe("idle connections", () => {
     expect(readMessage(reply as Uint8Array).id).toBe(5);
   });
 
-  test("in front of one that waits are closed, and behind it as well", async () => {
+  test("are closed, whether they come before or after one that waits", async () => {
     const { open, clock, resolver, counters } = await listen({ idleTimeoutMs: 1000 });
     const first = await open();
     const busy = await open();
@@ -204,7 +204,7 @@ describe("more connections than allowed", () => {
     expect([counters.openConnections, counters.evictedConnections]).toStrictEqual([3, 1]);
   });
 
-  test("spare one that waits for an answer while there is one that does not", async () => {
+  test("spare one that waits for an answer as long as there is one that does not", async () => {
     const { open, resolver } = await listen({ maxConnections: 2 });
     const busy = await open();
     busy.socket.write(frame("slow.test"));
@@ -230,7 +230,7 @@ describe("more connections than allowed", () => {
     expect(counters.openConnections).toBe(2);
   });
 
-  test("by far are accepted all the same, and never counted twice", async () => {
+  test("are still accepted when they are far more, and never counted twice", async () => {
     const { open, counters } = await listen({ maxConnections: 10 });
     const clients: TcpClient[] = [];
     for (let count = 0; count < 60; count += 1) clients.push(await open());
@@ -243,7 +243,7 @@ describe("more connections than allowed", () => {
   });
 });
 
-test("more connections than one client may have close its own, and nobody else's", async () => {
+test("more connections than one client may have close that client's, and nobody else's", async () => {
   const { listener, open, counters } = await listen({ maxConnectionsPerClient: 3 });
   const other = connect({ port: listener.address.port, host: "127.0.0.1", localAddress: "127.0.0.9" });
   onTestFinished(() => void other.destroy());
@@ -256,7 +256,7 @@ test("more connections than one client may have close its own, and nobody else's
 });
 
 describe("the end of a listener", () => {
-  test("draining answers what waits, ends every connection, and accepts no more", async () => {
+  test("draining answers what waits, closes every connection, and accepts no more", async () => {
     const { listener, open, resolver, counters } = await listen();
     const busy = await open();
     const idle = await open();
@@ -275,7 +275,7 @@ describe("the end of a listener", () => {
     await listener.close();
   });
 
-  test("closing ends every connection, and leaves no timer", async () => {
+  test("closing closes every connection, and leaves no timer", async () => {
     const { listener, open, resolver, clock } = await listen();
     const [busy, idle] = [await open(), await open()];
     busy.socket.write(frame("slow.test"));

@@ -37,7 +37,7 @@ async function openClient(port: number) {
 }
 
 describe("a UDP listener", () => {
-  test("says which port it has", async () => {
+  test("reports its port", async () => {
     const { listener } = await listen();
     expect(listener.address.host).toBe("127.0.0.1");
     expect(listener.address.port).toBeGreaterThan(0);
@@ -76,7 +76,7 @@ describe("a UDP listener", () => {
     expect(replies.toSorted()).toStrictEqual(Array.from({ length: 100 }, (_, id) => `${id} q${id}.test`).toSorted());
   });
 
-  test("answers misses that are resolved in the same moment, each with its own answer", async () => {
+  test("answers misses that are resolved at the same moment, each with its own answer", async () => {
     const { port, resolver } = await listen();
     const { socket, replies } = await openClient(port);
     for (const [id, name] of ["a.test", "b.test", "c.test"].entries()) socket.send(query(name, id));
@@ -91,7 +91,7 @@ describe("a UDP listener", () => {
     expect(await askUdp(port, query("hit.test"), 3000, "127.0.0.2")).toBeDefined();
   });
 
-  test("leaves unanswered what deserves no reply, and goes on", async () => {
+  test("leaves packets that must get no reply unanswered, and goes on", async () => {
     const { port, listener } = await listen();
     const { socket, replies } = await openClient(port);
     socket.send(new Uint8Array(0));
@@ -126,7 +126,7 @@ describe("a UDP listener", () => {
     expect(await askUdp(port, query("hit.test"))).toBeDefined();
   });
 
-  test("that drains answers what it has received, and nothing new", async () => {
+  test("answers, while it drains, what it has received, and nothing new", async () => {
     const { port, resolver, listener } = await listen();
     const { socket, replies } = await openClient(port);
     socket.send(query("miss.test", 1));
@@ -140,7 +140,7 @@ describe("a UDP listener", () => {
     expect(replies).toStrictEqual(["1 miss.test"]);
   });
 
-  test("that is closed gives its port back, and what waits gets no reply", async () => {
+  test("gives its port back when it is closed, and what waits gets no reply", async () => {
     const { port, resolver, listener } = await listen();
     const { socket } = await openClient(port);
     socket.on("error", () => {});
@@ -155,7 +155,7 @@ describe("a UDP listener", () => {
     expect(again.address().port).toBe(port);
   });
 
-  test("shares a port that it was told with another listener, and leaves it what comes after it left", async () => {
+  test("shares a given port with another listener, and leaves to it whatever comes after leaving", async () => {
     const { front } = createFront();
     const address = { host: "127.0.0.1", port: await findFreePort() };
     const leaving = await listenUdp(address, front);
@@ -182,7 +182,7 @@ describeWith(["::1"], "a UDP listener on ::1", () => {
     expect(await askUdp(port, query("hit.test"), 3000, "::1")).toBeDefined();
   });
 
-  test("leaves IPv4 alone: the same port of 127.0.0.1 is free", async () => {
+  test("does not take the IPv4 port: that of 127.0.0.1 stays free", async () => {
     const { port, front } = await listen("::1");
     const other = await listenUdp({ host: "127.0.0.1", port }, front);
     await other.close();
