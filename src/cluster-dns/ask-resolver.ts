@@ -1,5 +1,5 @@
 /*
- * One question to one resolver: octets out, octets in, nothing decoded.
+ * Asks one resolver one question: octets out, octets in, nothing decoded.
  */
 import { askOnce } from "../runtime/ask-once.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -12,13 +12,13 @@ export interface Exchange {
   readonly protocol: Protocol;
   readonly timeoutMs: number;
   readonly clock: Clock;
-  /** Gives up at once when it is aborted. */
+  /** When it is aborted, the exchange ends at once, without a reply. */
   readonly signal: AbortSignal;
 }
 
 /**
- * Sends `message`, whose question is that of `query` and whose ID is fresh, and waits for the reply that matches it in ID and
- * question; the name is compared in any case (RFC 5452 §9.1). Undefined when none came in time. The reply is the caller's.
+ * Sends `message`, which has the question of `query` and a fresh ID, and waits for the reply with the same ID and question; names are
+ * compared case-insensitively (RFC 5452 §9.1). Undefined when none came in time; never rejects. The caller owns the reply.
  */
 export async function askResolver(message: Buffer, query: Query, exchange: Exchange): Promise<Buffer | undefined> {
   const { resolver: server, ...how } = exchange;

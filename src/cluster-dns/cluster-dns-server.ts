@@ -1,6 +1,6 @@
 /*
- * The embedded cluster DNS: a stand-in for kube-dns on one address, UDP and TCP. It serves TCP as CoreDNS does, one query at
- * a time per connection and in order, since that is what the upstream flows of nodens are made for.
+ * The embedded cluster DNS: a stand-in for kube-dns on one address, over UDP and TCP. It serves TCP as CoreDNS does, one query at
+ * a time per connection and in order, because that is what the upstream flows of nodens are made for.
  */
 import { createSocket } from "node:dgram";
 import type { Socket as UdpSocket } from "node:dgram";
@@ -23,16 +23,16 @@ import { readZoneFile } from "./zone-file.ts";
 
 /** What the embedded cluster DNS serves, and where. */
 export interface ClusterDnsOptions {
-  /** Port 0 takes any port that is free for UDP and TCP. */
+  /** Where to listen. Port 0 takes any port that is free for UDP and TCP. */
   readonly address: ServerAddress;
-  /** The zone; the example zone by default. It may be changed while it is served. */
+  /** The zone; by default the example zone. It may be changed while it is served. */
   readonly zone?: ClusterZone;
-  /** Who answers for other names; "auto" by default. */
+  /** Who answers for all other names; by default "auto". */
   readonly outside?: OutsideSource;
-  /** Addresses besides its own that lead back here, such as those nodens listens on: never asked as resolvers. */
+  /** Addresses besides its own that lead back here, such as those that nodens listens on. They are never asked as resolvers. */
   readonly ownAddresses?: readonly ServerAddress[];
   readonly clock?: Clock;
-  /** Called for each query that can be read, before it is answered. */
+  /** Called for every query that can be read, before it is answered. */
   readonly onQuery?: (info: { name: string; type: number; protocol: Protocol }) => void;
 }
 
@@ -40,20 +40,21 @@ export interface ClusterDnsOptions {
 export interface ClusterDns {
   /** Where it listens, with the real port. */
   readonly address: ServerAddress;
+  /** The zone that it serves. */
   readonly zone: ClusterZone;
-  /** Queries that could be read since the start. */
+  /** How many readable queries have come since the start. */
   readonly queryCount: number;
-  /** Closes sockets and connections; queries in service get no answer. */
+  /** Closes sockets and connections; queries that are being answered get no reply. Calling it again does nothing. */
   close(): Promise<void>;
 }
 
-/** CoreDNS's own time-outs: for the first query of a connection, and for every later one. */
+/** CoreDNS's own timeouts: for the first query of a connection, and for every later one. */
 const firstQueryTimeoutMs = 3_000;
 const idleTimeoutMs = 10_000;
 const mostConnections = 1_000;
 const shortestMessageBytes = 12;
 
-/** Starts serving; resolves when both sockets are bound. Rejects with an Error that names the address where they cannot be. */
+/** Starts serving; resolves when both sockets are bound. Rejects with an Error that names the address if they cannot be. */
 export async function startClusterDns(options: ClusterDnsOptions): Promise<ClusterDns> {
   const zone = options.zone ?? createClusterZone(readZoneFile());
   const clock = options.clock ?? systemClock;
@@ -90,7 +91,7 @@ export async function startClusterDns(options: ClusterDnsOptions): Promise<Clust
     return composeReply(query, await completed(fromZone, query.type, protocol), protocol);
   }
 
-  /** Puts the records of an outside name behind the CNAME that leads to it. */
+  /** Adds the records of an outside name after the CNAME that leads to it. */
   async function completed(fromZone: ZoneAnswer, type: number, protocol: Protocol): Promise<Reply> {
     if (fromZone.outside === undefined) return fromZone;
     const { target, otherwise } = fromZone.outside;
@@ -133,8 +134,8 @@ export async function startClusterDns(options: ClusterDnsOptions): Promise<Clust
 }
 
 /**
- * Read one query, serve it to the end, read the next. Nothing is read meanwhile, so a client that does not read its answers
- * stops its own connection. The client may close its side after the last query; every query it sent is still answered.
+ * Reads one query, answers it, and only then reads the next. Nothing is read in the meantime, so a client that does not read its
+ * answers stalls its own connection. The client may close its side after its last query; every query that it sent is still answered.
  */
 async function serveConnection(
   connection: Socket,
@@ -156,7 +157,7 @@ async function serveConnection(
       }
     }
   } catch {
-    // The client reset the connection, or it ran into a time-out.
+    // The client reset the connection, or it ran into a timeout.
   } finally {
     cancelTimeout();
     connection.destroySoon();
@@ -183,7 +184,7 @@ interface BoundSockets {
   readonly address: ServerAddress;
 }
 
-/** Binds TCP, then UDP to the same port; with port 0 tries another port where UDP has it in use. */
+/** Binds TCP, then UDP to the same port. With port 0 it tries other ports if UDP's is in use. Rejects with an Error otherwise. */
 async function bindBoth(address: ServerAddress): Promise<BoundSockets> {
   for (let attempt = 1; ; attempt += 1) {
     const tcp = createServer({ allowHalfOpen: true });

@@ -1,6 +1,6 @@
 /*
- * The Namespaces, Services, endpoints and pods of the stand-in cluster, and which of them a name under the zone means:
- * the questions that the kubernetes plugin of CoreDNS asks its watch of the API.
+ * The Namespaces, Services, endpoints and pods of the stand-in cluster, and which of them a name under the zone refers to:
+ * what the kubernetes plugin of CoreDNS looks up in its watch of the API.
  */
 import { isIP, isIPv4, isIPv6 } from "node:net";
 import { Packet } from "dns2";
@@ -13,30 +13,30 @@ export interface Target {
   readonly host: string;
   /** The port for SRV; undefined where the Service declares none. */
   readonly port: number | undefined;
-  /** The name, without the zone, by which SRV points at it: "web.shop.svc". */
+  /** The name, without the zone, by which SRV refers to it: "web.shop.svc". */
   readonly node: string;
 }
 
-/** The objects of a cluster. They may change at any time; every change counts in `serial`. */
+/** The objects of a cluster. They may change at any time. */
 export interface ClusterObjects {
   /** The SOA serial: grows with every change. */
   readonly serial: number;
   /**
-   * What the lower-case labels left of the zone lead to: targets, none for a node that exists without data of its own, or
-   * undefined where CoreDNS says that there is no such name.
+   * What the lower-case labels left of the zone lead to: targets, an empty array for a node that exists without data of its own, or
+   * undefined where CoreDNS answers that there is no such name.
    */
   find(labels: readonly string[]): readonly Target[] | undefined;
-  /** The Service and endpoint names, without the zone, that a reverse lookup of a canonical IP address gives. */
+  /** The Service and endpoint names, without the zone, that a reverse lookup of a canonical IP address gives; empty if there are none. */
   findByAddress(address: string): readonly string[];
-  /** The cluster IPs of a Service; undefined where there is no such Service or it has none. */
+  /** The cluster IPs of a Service; undefined if there is no such Service, or if it has none. */
   clusterAddresses(namespace: string, service: string): readonly string[] | undefined;
-  /** Adds a namespace without Services; one that is there stays as it is. Throws an Error on a name that is no DNS label. */
+  /** Adds a namespace without Services; an existing one stays as it is. Throws an Error if the name is not a DNS label. */
   addNamespace(name: string): void;
   /** Removes a namespace with all its Services and pods; false if there was none. */
   removeNamespace(name: string): boolean;
   /**
-   * Adds a Service, and its namespace where that is absent; replaces a Service of the same name, so this is also how
-   * endpoints change. Throws an Error that names every wrong value.
+   * Adds a Service, and its namespace if that is absent. Replaces a Service of the same name, so this is also how endpoints change.
+   * Throws an Error that names every wrong value.
    */
   addService(namespace: string, name: string, definition: ServiceDefinition): void;
   /** Removes a Service; false if there was none. */
@@ -48,7 +48,7 @@ interface Namespace {
   readonly services: Map<string, CheckedService>;
 }
 
-/** What is asked of a Service; an empty string asks for any. */
+/** Which part of a Service is asked for; an empty string stands for any. */
 interface ServiceRequest {
   readonly namespace: string;
   readonly service: string;
@@ -97,11 +97,11 @@ export function createClusterObjects(zone: CheckedZone): ClusterObjects {
     const address = pod.replaceAll("-", isIPv4Shaped ? "." : ":");
     if (isIP(address) === 0 || address.includes("%")) return undefined;
     if (zone.pods === "verified" && !namespace.pods.includes(address)) return undefined;
-    // CoreDNS gives pods the port 0, so an SRV query for one has an answer.
+    // CoreDNS gives pods port 0, so an SRV query for one has an answer.
     return [{ host: address, port: 0, node: `${pod}.${namespaceName}.pod` }];
   }
 
-  /** The namespace of that name, added where it is absent. */
+  /** The namespace of that name, which is added if it is absent. */
   function namespaceNamed(name: string): Namespace {
     const present = namespaces.get(name);
     if (present !== undefined) return present;
@@ -148,7 +148,7 @@ export function createClusterObjects(zone: CheckedZone): ClusterObjects {
   };
 }
 
-/** Whether a host of a Target is an address, and of which type the record is that holds it. */
+/** The type of the record that holds a Target's host, A or AAAA; undefined if the host is not an address. */
 export function addressType(host: string): number | undefined {
   if (isIPv4(host)) return Packet.TYPE.A;
   return isIPv6(host) ? Packet.TYPE.AAAA : undefined;
@@ -168,11 +168,11 @@ function findService(namespace: Namespace, request: ServiceRequest): readonly Ta
       : readyEndpoints(service)
           .filter(({ label }) => request.endpoint === "" || request.endpoint === label)
           .flatMap(({ ip, label }) => ports.map((port) => ({ host: ip, port, node: `${label}.${node}` })));
-  // A headless Service without ready endpoints, a port or an endpoint that is not there: no such name.
+  // A headless Service without ready endpoints, or a port or endpoint that is absent: there is no such name.
   return targets.length === 0 ? undefined : targets;
 }
 
-/** A Service without ports counts as one without a number: it has addresses, but no SRV. */
+/** The numbers of the ports that match. A Service without ports has one without a number: addresses, but no SRV. */
 function matchingPorts(service: CheckedService, request: ServiceRequest): readonly (number | undefined)[] {
   if (service.ports.length === 0) return request.port === "" && request.protocol === "" ? [undefined] : [];
   return service.ports
@@ -181,7 +181,7 @@ function matchingPorts(service: CheckedService, request: ServiceRequest): readon
     .map(({ port }) => port);
 }
 
-/** The endpoints that DNS shows, each with its label: the hostname, or the address with dashes. */
+/** The endpoints that DNS shows, each with its label: its hostname, or its address with dashes. */
 function readyEndpoints(service: CheckedService): { ip: string; label: string }[] {
   return service.endpoints
     .filter(({ ready }) => ready)
@@ -192,7 +192,7 @@ function withoutUnderscore(label: string): string {
   return label.startsWith("_") ? label.slice(1) : label;
 }
 
-/** One spelling for each address (RFC 5952), so that addresses compare as text. */
+/** The canonical spelling of an IP literal (RFC 5952), so that addresses can be compared as text. */
 export function canonicalAddress(ip: string): string {
   return isIPv6(ip) ? Packet.toIPv6(Packet.fromIPv6(ip).map((group) => parseInt(group, 16))) : ip;
 }

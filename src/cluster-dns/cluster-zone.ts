@@ -1,6 +1,6 @@
 /*
- * What the kubernetes plugin of CoreDNS answers for a name and a type, from the objects of the cluster: rcode, records,
- * SOA, with its quirks, which the rules of nodens rely on. Names are matched in any case; the question's spelling is kept.
+ * What the kubernetes plugin of CoreDNS answers for a name and a type, based on the objects of the cluster: rcode, records and
+ * SOA, with its quirks, on which the rules of nodens rely. Names are matched in any case; the question's spelling is kept.
  */
 import { Packet } from "dns2";
 import type { Resource } from "dns2";
@@ -11,14 +11,14 @@ import type { Query, Reply } from "./dns-message.ts";
 import { checkZone } from "./zone-file.ts";
 import type { OutsideTable, ZoneDefinition } from "./zone-file.ts";
 
-/** The name and the type of a question; the name as Query.name writes it. */
+/** The name and the type of a question. The name is written as in Query.name. */
 export type Question = Pick<Query, "name" | "type">;
 
-/** What the zone says to a question. */
+/** The zone's answer to a question. */
 export interface ZoneAnswer extends Reply {
   /**
-   * Set when the answer ends in a CNAME to a name outside the zone: the records of `target` belong behind it. Where that
-   * name cannot be looked up, `otherwise` is the reply.
+   * Set when the answer ends in a CNAME to a name outside the zone: the records of `target` belong after it. If that name
+   * cannot be looked up, `otherwise` is the reply.
    */
   readonly outside?: { readonly target: string; readonly otherwise: Reply };
 }
@@ -30,16 +30,16 @@ export interface ClusterZone extends Pick<
 > {
   /** The zone's name, lower-case, without a final dot. */
   readonly name: string;
-  /** The built-in table of names outside the cluster that came with the zone. */
+  /** The table of names outside the cluster that came with the zone. */
   readonly outsideTable: OutsideTable;
   /**
-   * The answer to a question of class IN. Undefined for a name outside the zone, and for one in the reverse zones that no
-   * Service or endpoint has: as kubeadm configures CoreDNS, such questions fall through to the resolvers.
+   * The answer to a question of class IN. Undefined for a name outside the zone, and for a reverse name that belongs to no Service or
+   * endpoint: as kubeadm configures CoreDNS, such questions fall through to the resolvers.
    */
   answer(question: Question): ZoneAnswer | undefined;
 }
 
-/** AXFR and IXFR, which CoreDNS refuses. */
+/** Whether a type is AXFR or IXFR, which CoreDNS refuses. */
 export function isTransfer(type: number): boolean {
   return type === Packet.TYPE.AXFR || type === incrementalTransfer;
 }
@@ -50,7 +50,7 @@ const schemaVersion = { text: "1.1.0", ttlSeconds: 28_800 };
 const longestChain = 8;
 const { TYPE, RCODE } = Packet;
 
-/** Creates a zone from its definition. Throws an Error that names every wrong value. Names are lower-case throughout. */
+/** Creates a zone from its definition, in which all names are lower-case. Throws an Error that names every wrong value. */
 export function createClusterZone(definition: ZoneDefinition): ClusterZone {
   const checked = checkZone(definition);
   const { ttl } = checked;
@@ -94,7 +94,7 @@ export function createClusterZone(definition: ZoneDefinition): ClusterZone {
     }
   }
 
-  /** SOA at every node, NS at the apex, and the schema's version: the same for cluster and reverse zones. */
+  /** The answer for an SOA, for NS at the apex, and for the schema's version: the same in cluster and reverse zones. */
   function answerFixedNode(question: Question, node: string, zone: string): ZoneAnswer | undefined {
     if (question.type === TYPE.SOA) return node === "" ? positive([soa(zone)], zone) : denial(RCODE.NOERROR, zone);
     if (question.type === TYPE.NS && node === "") {
@@ -109,7 +109,7 @@ export function createClusterZone(definition: ZoneDefinition): ClusterZone {
     return undefined;
   }
 
-  /** Other names of the reverse zones are not CoreDNS's own: they fall through. */
+  /** Names in the reverse zones that are not CoreDNS's own fall through: undefined. */
   function answerReverse(
     question: Question,
     labels: readonly string[],
@@ -142,7 +142,7 @@ export function createClusterZone(definition: ZoneDefinition): ClusterZone {
     const noData = denial(RCODE.NOERROR, zone);
     let name = question.name;
     let found = targets;
-    // An ExternalName within the zone is followed here; a chain that loops or ends nowhere leaves nothing of itself.
+    // An ExternalName within the zone is followed here. Nothing remains of a chain that loops or leads nowhere.
     let target = externalTarget(found);
     while (target !== undefined) {
       if (chain.length === longestChain) return noData;
@@ -158,7 +158,7 @@ export function createClusterZone(definition: ZoneDefinition): ClusterZone {
   }
 
   function answerService(question: Question, targets: readonly Target[], zone: string): ZoneAnswer {
-    // The weights of all targets add up to about 100, those of both address families counted.
+    // The weights of all targets, of both address families, add up to about 100.
     const weight = Math.max(1, Math.floor(100 / targets.length));
     const records = new Map<string, Resource>();
     const addresses = new Map<string, Resource>();
@@ -173,7 +173,7 @@ export function createClusterZone(definition: ZoneDefinition): ClusterZone {
     return { ...positive([...records.values()], zone), additionals: records.size === 0 ? [] : [...addresses.values()] };
   }
 
-  /** The Service kube-dns is the name server; where there is none CoreDNS names itself. */
+  /** The Service kube-dns is the name server; without it CoreDNS names itself. */
   function nameServer(zone: string): { target: string; addresses: readonly string[] } {
     const addresses = objects.clusterAddresses("kube-system", "kube-dns");
     if (addresses === undefined) return { target: `ns.dns.${zone}`, addresses: ["127.0.0.1"] };
@@ -219,7 +219,7 @@ export function createClusterZone(definition: ZoneDefinition): ClusterZone {
   };
 }
 
-/** The name that an ExternalName Service stands for; such a Service has no other target. */
+/** The name that an ExternalName Service stands for, which is its only target; undefined for anything else. */
 function externalTarget(targets: readonly Target[]): string | undefined {
   const host = targets[0]?.host;
   return host === undefined || addressType(host) !== undefined ? undefined : host;
@@ -230,7 +230,7 @@ function isWithin(name: string, zone: string): boolean {
   return splitName(name).slice(-depth).join(".").toLowerCase() === zone.toLowerCase();
 }
 
-/** "1.0.96.10" under in-addr.arpa, 32 nibbles under ip6.arpa; undefined for what is not a whole address. */
+/** The address of "1.0.96.10" under in-addr.arpa, or of 32 nibbles under ip6.arpa; undefined for what is not a complete address. */
 function addressOfReverseName(labels: readonly string[], zone: string): string | undefined {
   const parts = labels.toReversed();
   const text = zone === "ip6.arpa" ? (parts.join("").match(/.{1,4}/g) ?? []).join(":") : parts.join(".");

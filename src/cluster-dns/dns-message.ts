@@ -1,18 +1,18 @@
 /*
  * Queries in, replies out. dns2 reads and writes the records; the header and the question stay bytes, because dns2 turns
- * names into dotted strings and so would lose a dot inside a label and, by its compression, the spelling.
+ * names into dotted strings, which would lose a dot inside a label and, through its compression, the spelling.
  */
 import { Packet } from "dns2";
 import type { Resource } from "dns2";
 
-/** How a query came. */
+/** The transport that a query came over. */
 export type Protocol = "udp" | "tcp";
 
 /** A query that can be answered. */
 export interface Query {
-  /** The whole message as it came; not copied. */
+  /** The whole message as it arrived, not copied. */
   readonly bytes: Buffer;
-  /** The name as spelled, without a final dot; a dot or backslash inside a label is written with a backslash before it. */
+  /** The name as the client spelled it, without a final dot; a dot or backslash inside a label is escaped with a backslash. */
   readonly name: string;
   readonly type: number;
   readonly class: number;
@@ -22,13 +22,13 @@ export interface Query {
   readonly edns?: { readonly sizeBytes: number; readonly version: number; readonly dnssecOk: boolean };
 }
 
-/** Why there is no answer for a message, and the error it gets: none where any reply would be wrong. */
+/** Why a message has no answer, and the rcode of the error that it gets; none if any reply would be wrong. */
 export interface QueryFault {
   readonly fault: "no header" | "not a query" | "unknown opcode" | "malformed";
   readonly rcode?: number;
 }
 
-/** What a reply says, apart from what it repeats from the query. */
+/** What a reply says, besides what it repeats from the query. */
 export interface Reply {
   readonly rcode: number;
   readonly authoritative: boolean;
@@ -44,7 +44,7 @@ const flags = { response: 0x8000, authoritative: 0x0400, truncated: 0x0200, recu
 const repeatedFlags = 0x0110;
 const dnssecOkFlag = 0x8000;
 
-/** Reads a query as the server library of CoreDNS does: what is not one question with at most an OPT is a fault. Never throws. */
+/** Reads a query as CoreDNS's server library does: anything but one question, with at most one OPT, is a fault. Never throws. */
 export function parseQuery(bytes: Buffer): Query | QueryFault {
   if (bytes.length < headerBytes) return { fault: "no header" };
   const packedFlags = bytes.readUInt16BE(2);
@@ -68,7 +68,7 @@ export function parseQuery(bytes: Buffer): Query | QueryFault {
   return { bytes, ...question, edns };
 }
 
-/** The reply to a message with a fault: a header with its ID and the error. Undefined where it gets none. */
+/** The reply to a message with a fault, a new buffer: a header with its ID and the rcode. Undefined if it gets none. */
 export function composeFault(bytes: Buffer, fault: QueryFault): Buffer | undefined {
   if (fault.rcode === undefined) return undefined;
   const reply = Buffer.alloc(headerBytes);
@@ -78,8 +78,8 @@ export function composeFault(bytes: Buffer, fault: QueryFault): Buffer | undefin
 }
 
 /**
- * Writes a reply: the query's ID and question octet for octet, as many whole records as fit (TC is set when one did not),
- * and an OPT if the query had one. The limit is 65535 over TCP; over UDP what the client offers, at least 512.
+ * Writes a reply into a new buffer: the query's ID and question octet for octet, as many whole records as fit (TC is set if one does
+ * not), and an OPT if the query had one. The limit is 65535 octets over TCP, and what the client offers, at least 512, over UDP.
  *
  *     header 12 | question, copied | answers | authority | additionals | OPT 11
  */
@@ -121,25 +121,25 @@ export function composeReply(query: Query, reply: Reply, protocol: Protocol): Bu
   return message;
 }
 
-/** A reply without records: an error, or nothing to say. */
+/** A reply without records, flags or authority: an error, or the start of another reply. */
 export function emptyReply(rcode: number): Reply {
   return { rcode, authoritative: false, recursionAvailable: false, answers: [], authority: [], additionals: [] };
 }
 
-/** A record of class IN; `data` holds the fields that dns2 has for its type. */
+/** A record of class IN. `data` has the fields that dns2 uses for the type. */
 export function makeRecord(name: string, type: number, ttlSeconds: number, data: Partial<Resource>): Resource {
   return new Packet.Resource({ ...data, name, type, class: Packet.CLASS.IN, ttl: ttlSeconds });
 }
 
-/** The labels of a name as Query.name writes it, escapes left in place. */
+/** The labels of a name written as in Query.name, with the escapes left in place. */
 export function splitName(name: string): string[] {
   return name.match(/(?:\\.|[^.\\])+/gs) ?? [];
 }
 
-/** Stands for the name that was asked while records are written. No name of a record contains it. */
+/** Stands for the question's name while records are written. No record's name contains it. */
 const askedName = "@";
 
-/** Tells dns2's compression where the question's name and its parents are, so that they are pointed to and not spelled again. */
+/** Tells dns2's compression where the question's name and its parents are, so that records point to them instead of repeating them. */
 function noteQuestionNames(query: Query, names: Map<string, number>): void {
   const labels = splitName(query.name);
   let offset = headerBytes;
@@ -150,7 +150,7 @@ function noteQuestionNames(query: Query, names: Map<string, number>): void {
   if (labels.length > 0) names.set(askedName, headerBytes);
 }
 
-/** The question, if it is a plain name (RFC 1035 §3.1, at most 255 octets, no pointer), a type and a class. */
+/** The question: an uncompressed name (RFC 1035 §3.1, at most 255 octets), a type and a class. Undefined if it is anything else. */
 function readQuestion(bytes: Buffer): Pick<Query, "name" | "type" | "class" | "questionEnd"> | undefined {
   const labels: string[] = [];
   let offset = headerBytes;
@@ -166,7 +166,7 @@ function readQuestion(bytes: Buffer): Pick<Query, "name" | "type" | "class" | "q
   return { name: labels.join("."), type, class: classCode, questionEnd };
 }
 
-/** OPT as CoreDNS returns it: the client's own size, DO copied, the upper bits of the rcode, no options (RFC 6891 §6.1.3). */
+/** OPT as CoreDNS returns it: the client's own size and DO, the upper bits of the rcode, no options (RFC 6891 §6.1.3). */
 function composeOption(query: Query, rcode: number): Buffer {
   if (query.edns === undefined) return Buffer.alloc(0);
   const option = Buffer.from([0, 0, Packet.TYPE.EDNS, 0, 0, rcode >>> 4, 0, 0, 0, 0, 0]);

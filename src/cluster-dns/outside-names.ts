@@ -1,6 +1,6 @@
 /*
- * Names that are not the cluster's: asked at the machine's own resolvers, or answered from the built-in table where none of
- * them answers, so that a trial works offline too.
+ * Names outside the cluster: forwarded to the machine's own resolvers, or answered from the built-in table if none of them answers,
+ * so that a trial works offline too.
  */
 import { randomInt } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -19,26 +19,29 @@ import { answerFromTable } from "./outside-table.ts";
 import type { OutsideTable } from "./zone-file.ts";
 
 /**
- * "built-in": the table only. "auto": the resolvers of /etc/resolv.conf once one of them has answered, the table until then.
- * A list of resolvers: the same with these.
+ * "built-in": only the table. "auto": the resolvers of /etc/resolv.conf once one of them has answered, the table until then.
+ * A list of resolvers: the same, with these.
  */
 export type OutsideSource = "auto" | "built-in" | { readonly resolvers: readonly ServerAddress[] };
 
 /** Answers for names outside the cluster. */
 export interface OutsideNames {
-  /** The whole reply to a query: a resolver's own bytes, or one from the table; SERVFAIL where no resolver answered in time. */
+  /**
+   * The whole reply to a query: a resolver's own bytes, or one from the table. SERVFAIL if no resolver answers in time, REFUSED for a
+   * transfer, or if too many questions are waiting.
+   */
   answer(query: Query, protocol: Protocol): Promise<Buffer>;
-  /** The answer records for a name, for use behind a CNAME. Undefined where it cannot be looked up. */
+  /** The answer records for a name, to be added after a CNAME. Undefined if it cannot be looked up. */
   lookUp(question: Question, protocol: Protocol): Promise<readonly Resource[] | undefined>;
-  /** Ends every question that waits for a resolver. */
+  /** Ends every question that is waiting for a resolver: it gets SERVFAIL. */
   close(): void;
 }
 
-/** What outside names are answered from and with. */
+/** What createOutsideNames needs. */
 export interface OutsideOptions {
   readonly source: OutsideSource;
   readonly table: OutsideTable;
-  /** Addresses that lead back to this server: never asked. */
+  /** Addresses that lead back to this server, and are never asked. */
   readonly ownAddresses: readonly ServerAddress[];
   readonly clock: Clock;
 }
@@ -46,9 +49,9 @@ export interface OutsideOptions {
 const resolvConfPath = "/etc/resolv.conf";
 const probeTimeoutMs = 1_000;
 const queryTimeoutMs = 1_500;
-/** As many as glibc reads; with the time-out this bounds how long a question is pursued. */
+/** As many as glibc reads. Together with the timeout this bounds the time spent on a question. */
 const mostResolvers = 3;
-/** CoreDNS in kubeadm bounds its own forwarding at 1000 and refuses what is above; each of ours holds a socket. */
+/** kubeadm's CoreDNS forwards at most 1000 questions at a time and refuses the rest. Fewer here, because each holds a socket. */
 const mostWaiting = 250;
 const { RCODE } = Packet;
 
@@ -63,14 +66,14 @@ export function createOutsideNames(options: OutsideOptions): OutsideNames {
   async function probeAll(): Promise<void> {
     const candidates = candidateResolvers(options);
     const answering = await Promise.all(candidates.map(probe));
-    // Those that did not answer are asked last: they may come back.
+    // Those that did not answer are asked last, because they may come back.
     if (answering.includes(true)) resolvers = candidates.toSorted((a, b) => rank(a) - rank(b));
     function rank(resolver: ServerAddress): number {
       return answering[candidates.indexOf(resolver)] === true ? 0 : 1;
     }
   }
 
-  /** Offline resolvers often answer SERVFAIL or REFUSED, which is not an answer. */
+  /** Whether a resolver works. Offline, resolvers often answer SERVFAIL or REFUSED, which does not count. */
   async function probe(resolver: ServerAddress): Promise<boolean> {
     const reply = await ask(makeQuery({ name: "", type: Packet.TYPE.NS }), "udp", resolver, probeTimeoutMs);
     return reply !== undefined && (reply.readUInt16BE(2) & 0xf) === RCODE.NOERROR;
@@ -87,7 +90,7 @@ export function createOutsideNames(options: OutsideOptions): OutsideNames {
     return askResolver(message, query, { resolver, protocol, timeoutMs, clock, signal: closing.signal });
   }
 
-  /** One resolver after the other; the error where none answered. */
+  /** Asks one resolver after the other. Resolves with a reply, or with the rcode of the error if there is none. */
   async function askAll(query: Query, protocol: Protocol): Promise<Buffer | number> {
     if (waiting >= mostWaiting) return RCODE.REFUSED;
     waiting += 1;
@@ -128,7 +131,7 @@ export function createOutsideNames(options: OutsideOptions): OutsideNames {
   };
 }
 
-/** The nameserver lines of a resolv.conf that hold an IP address; port 53. */
+/** The servers on the nameserver lines of a resolv.conf, with port 53. Lines without an IP address are skipped. */
 export function parseNameServers(text: string): ServerAddress[] {
   return text
     .split("\n")
@@ -137,7 +140,7 @@ export function parseNameServers(text: string): ServerAddress[] {
     .map((host) => ({ host, port: 53 }));
 }
 
-/** A name that does not exist has been looked up too: CoreDNS then answers with the CNAME alone. */
+/** Whether a lookup succeeded. It also did if the name does not exist: CoreDNS then answers with only the CNAME. */
 function isLookedUp(rcode: number): boolean {
   return rcode === RCODE.NOERROR || rcode === RCODE.NXDOMAIN;
 }
@@ -156,7 +159,7 @@ function readResolvConf(): string {
   }
 }
 
-/** Whether asking `resolver` would ask `own`, a socket of this machine that may be bound to every address. */
+/** Whether asking `resolver` would reach `own`, a socket of this machine that may be bound to a wildcard. */
 function leadsTo(resolver: ServerAddress, own: ServerAddress): boolean {
   if (resolver.port !== own.port) return false;
   const isWildcard = own.host === "0.0.0.0" || own.host === "::";
@@ -168,7 +171,7 @@ function isLocalAddress(host: string): boolean {
   return (isIPv4(host) && host.startsWith("127.")) || interfaces.some(({ address }) => address === host);
 }
 
-/** A recursive query for a name that this program made up or read from the zone. */
+/** A recursive query for a name that comes from this program or from the zone. Throws an Error for any other. */
 function makeQuery(question: Question): Query {
   const packet = new Packet(new Packet.Header({ rd: 1 }));
   packet.questions.push(new Packet.Question({ ...question, class: Packet.CLASS.IN }));

@@ -1,5 +1,5 @@
 /*
- * The built-in table of names outside the cluster, answered as a resolver would: for trying nodens offline, and for tests.
+ * Answers from the built-in table of names outside the cluster, as a resolver would: for trying nodens offline, and for tests.
  */
 import { Packet } from "dns2";
 import type { Resource } from "dns2";
@@ -11,7 +11,10 @@ import type { OutsideTable } from "./zone-file.ts";
 const { TYPE, RCODE } = Packet;
 const longestChain = 8;
 
-/** Answers from the table, CNAMEs followed; a name that is neither listed nor above a listed one is NXDOMAIN with the SOA of a made-up root. */
+/**
+ * The reply to a question of class IN. CNAMEs are followed, and a loop of them is SERVFAIL; a name that is neither listed nor above a
+ * listed one is NXDOMAIN with the SOA of a made-up root.
+ */
 export function answerFromTable(table: OutsideTable, question: Question): Reply {
   const answers: Resource[] = [];
   let name = question.name;
@@ -61,7 +64,7 @@ function recordsOf(table: OutsideTable, name: string): Resource[] | undefined {
   ];
 }
 
-/** Whether a name is the root or above a listed name: such a name exists, without data (RFC 8020). */
+/** Whether a name is the root or above a listed name: it exists then, without data (RFC 8020). */
 function exists(table: OutsideTable, name: string): boolean {
   const key = name.toLowerCase();
   return key === "" || Object.keys(table.names).some((listed) => listed.endsWith(`.${key}`));

@@ -1,5 +1,5 @@
 /*
- * The YAML form of a cluster zone: what may stand in it, and what is wrong with a file that says something else.
+ * The YAML form of a cluster zone: what it may contain, and what is wrong with a file that contains anything else.
  */
 import { readFileSync } from "node:fs";
 import { isIPv4, isIPv6 } from "node:net";
@@ -61,9 +61,9 @@ const zone = z.strictObject({
   outside: outside.default({ ttl: 300, names: {} }),
 });
 
-/** A Service as the zone file writes it. Without clusterIPs and without externalName it is headless. */
+/** A Service as written in the zone file. Without clusterIPs and externalName it is headless. */
 export type ServiceDefinition = z.input<typeof service>;
-/** A zone as the zone file writes it; what has a default may be left out. */
+/** A zone as written in the zone file. What has a default may be left out. */
 export type ZoneDefinition = z.input<typeof zone>;
 /** A Service with every default filled in. */
 export type CheckedService = z.output<typeof service>;
@@ -72,7 +72,7 @@ export type CheckedZone = z.output<typeof zone>;
 /** The small table of names outside the cluster, with every default filled in. */
 export type OutsideTable = CheckedZone["outside"];
 
-/** All that is wrong with a zone, one sentence each, with line and column where the text is known. */
+/** All that is wrong with a zone file: a sentence for each problem, with its line and column. */
 export interface ZoneFault {
   readonly problems: readonly string[];
 }
@@ -80,22 +80,22 @@ export interface ZoneFault {
 /** The example zone that comes with nodens. */
 const exampleZoneFile = new URL("./zone.yaml", import.meta.url);
 
-/** Fills in the defaults of a zone made in code. Throws an Error that names every wrong value. */
+/** Fills in the defaults of a zone that is made in code. Throws an Error that names every wrong value. */
 export function checkZone(definition: ZoneDefinition): CheckedZone {
   return valueOrThrow(zone.safeParse(definition), "cluster zone");
 }
 
-/** Fills in the defaults of a Service made in code. Throws an Error that names every wrong value. */
+/** Fills in the defaults of a Service that is made in code. Throws an Error that names every wrong value. */
 export function checkService(definition: ServiceDefinition): CheckedService {
   return valueOrThrow(service.safeParse(definition), "Service");
 }
 
-/** Returns the name of a namespace or Service. Throws an Error where it is not one lower-case DNS label. */
+/** Returns the name of a namespace or Service as it is. Throws an Error if it is not one lower-case DNS label. */
 export function checkLabel(name: string): string {
   return valueOrThrow(label.safeParse(name), `the name "${name}"`);
 }
 
-/** Reads a zone from YAML text; never throws. `fileName` only goes into the problems. */
+/** Reads a zone from YAML text. Returns what is wrong with it instead of throwing; `fileName` only appears in the problems. */
 export function parseZone(text: string, fileName: string): CheckedZone | ZoneFault {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
@@ -112,7 +112,7 @@ export function parseZone(text: string, fileName: string): CheckedZone | ZoneFau
   };
 }
 
-/** Reads a zone file. Throws an Error that says which file, and all that is wrong with it. */
+/** Reads a zone file, by default the example zone. Throws an Error that names the file and everything that is wrong with it. */
 export function readZoneFile(file: string | URL = exampleZoneFile): CheckedZone {
   const fileName = file instanceof URL ? file.pathname : file;
   let text: string;
@@ -126,7 +126,7 @@ export function readZoneFile(file: string | URL = exampleZoneFile): CheckedZone 
   return parsed;
 }
 
-/** Where in the text the value at `path` stands; for a missing value, the nearest thing around it that exists. */
+/** Where the value at `path` is in the text; for a missing value, where the closest thing around it is. */
 function offsetOf(document: ReturnType<typeof parseDocument>, path: readonly PropertyKey[]): number {
   for (let length = path.length; length >= 0; length -= 1) {
     const node: unknown = document.getIn(path.slice(0, length), true);

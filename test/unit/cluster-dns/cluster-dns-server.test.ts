@@ -98,7 +98,7 @@ describe("over UDP", () => {
     );
   });
 
-  test("the name asked may be as long as a name can be, or the root", async () => {
+  test("the name may be as long as a name can be, or the root", async () => {
     const server = await start();
     const long = ["x".repeat(63), "y".repeat(63), "z".repeat(63), ".".repeat(47), "cluster", "local"];
     const query = queryBytes(long);
@@ -127,7 +127,7 @@ describe("over UDP", () => {
     expect(addressesOf(reply)).toEqual(expected);
   });
 
-  test("a name that nobody knows is NXDOMAIN with the SOA of a made-up root, not authoritative", async () => {
+  test("a name that nobody knows is NXDOMAIN with the SOA of a made-up root, without AA", async () => {
     const server = await start();
     const packet = Packet.parse(await askUdp(server.address, queryBytes("nowhere.example.net")));
     expect(packet.header).toMatchObject({ rcode: 3, aa: 0, ra: 1 });
@@ -162,8 +162,8 @@ describe("over UDP", () => {
 describe("EDNS and truncation", () => {
   test.each([
     ["no OPT", {}, 512],
-    ["an OPT that offers 100", { ednsSize: 100 }, 512],
-    ["an OPT that offers 1232", { ednsSize: 1232 }, 1232],
+    ["an OPT that offers 100 octets", { ednsSize: 100 }, 512],
+    ["an OPT that offers 1232 octets", { ednsSize: 1232 }, 1232],
   ])("%s: as many whole records as fit, and TC", async (_what, shape, limitBytes) => {
     const server = await start();
     const reply = await askUdp(server.address, queryBytes("large.example.com", shape));
@@ -176,7 +176,7 @@ describe("EDNS and truncation", () => {
     expect(reply.length + 16).toBeGreaterThan(limitBytes);
   });
 
-  test("the whole answer comes with room for it, and over TCP", async () => {
+  test("the whole answer comes if there is room for it, and over TCP", async () => {
     const server = await start();
     for (const reply of [
       await askUdp(server.address, queryBytes("large.example.com", { ednsSize: 4096 })),
@@ -190,7 +190,7 @@ describe("EDNS and truncation", () => {
   test.each([
     ["without DO", { ednsSize: 1400 }, "00002905780000000000" + "00"],
     ["with DO", { ednsSize: 1400, dnssecOk: true }, "00002905780000800000" + "00"],
-  ])("an OPT is answered by one of the same size %s, last in the message", async (_what, shape, option) => {
+  ])("an OPT is answered with one of the same size %s, last in the message", async (_what, shape, option) => {
     const server = await start();
     for (const name of [kubernetes, "absent.cluster.local", "example.com"]) {
       const reply = await askUdp(server.address, queryBytes(name, shape));
@@ -207,23 +207,23 @@ describe("malformed messages", () => {
     return bytes;
   };
   const defects: [string, Buffer, number | undefined][] = [
-    ["no octet", Buffer.alloc(0), undefined],
-    ["a header that is cut", good.subarray(0, 11), undefined],
+    ["no octets", Buffer.alloc(0), undefined],
+    ["a header that is cut off", good.subarray(0, 11), undefined],
     ["a response", changed(2, 0x81), undefined],
-    ["only a header that promises a question", good.subarray(0, 12), Packet.RCODE.FORMERR],
+    ["only a header that announces a question", good.subarray(0, 12), Packet.RCODE.FORMERR],
     ["no question", changed(4, 0, 0), Packet.RCODE.FORMERR],
     ["two questions", changed(4, 0, 2), Packet.RCODE.FORMERR],
     ["65535 of everything", changed(4, 255, 255, 255, 255, 255, 255, 255, 255), Packet.RCODE.FORMERR],
     ["a name that ends in the middle", good.subarray(0, 20), Packet.RCODE.FORMERR],
     ["a question without a class", good.subarray(0, good.length - 2), Packet.RCODE.FORMERR],
-    ["a label of a reserved kind", changed(12, 0x4a), Packet.RCODE.FORMERR],
+    ["a label of a reserved type", changed(12, 0x4a), Packet.RCODE.FORMERR],
     ["a pointer to itself as the name", changed(12, 0xc0, 12), Packet.RCODE.FORMERR],
     [
       "a name of 256 octets",
       queryBytes(["a", "b", "c"].map((octet) => octet.repeat(63)).concat("d".repeat(62))),
       Packet.RCODE.FORMERR,
     ],
-    ["an OPT that is cut", changed(0, 0x12).subarray(0, -1), Packet.RCODE.FORMERR],
+    ["an OPT that is cut off", changed(0, 0x12).subarray(0, -1), Packet.RCODE.FORMERR],
     ["an OPT whose data is longer than the message", changed(good.length + 9, 0, 9), Packet.RCODE.FORMERR],
     ["two OPTs", Buffer.concat([changed(11, 2), changed(11, 2).subarray(good.length)]), Packet.RCODE.FORMERR],
     ["a NOTIFY", changed(2, 0x20), Packet.RCODE.NOTIMP],
@@ -296,7 +296,7 @@ describe("over TCP, one query at a time", () => {
     expect((await client.next()).readUInt16BE(0)).toBe(1);
   });
 
-  test("a query may come octet by octet", async () => {
+  test("a query may arrive octet by octet", async () => {
     const server = await start();
     const client = await openTcp(server.address);
     client.socket.setNoDelay(true);
@@ -307,7 +307,7 @@ describe("over TCP, one query at a time", () => {
     expect(addressesOf(await client.next())).toEqual(["10.96.0.1"]);
   });
 
-  test("queries sent before the client closed its side are all answered, then the connection is closed", async () => {
+  test("queries sent before the client closes its side are all answered, and then the connection is closed", async () => {
     const server = await start();
     const client = await openTcp(server.address);
     client.socket.end(Buffer.concat([1, 2, 3].map((id) => framed(queryBytes(kubernetes, { id })))));
@@ -323,7 +323,7 @@ describe("over TCP, one query at a time", () => {
     for (let id = 0; id < 300; id += 1) expect((await client.next()).readUInt16BE(0)).toBe(id);
   });
 
-  test("a client that does not read its answers is read no further, and loses none", async () => {
+  test("a client that does not read its answers is not read from, and loses none", async () => {
     const { server } = await startWithResolver();
     const earlierCount = server.queryCount;
     const client = await openTcp(server.address);
@@ -336,7 +336,7 @@ describe("over TCP, one query at a time", () => {
     for (let id = 0; id < total; id += 1) expect((await client.next()).readUInt16BE(0)).toBe(id);
   });
 
-  test("the first query must be whole within 3 s", async () => {
+  test("the first query must be complete within 3 s", async () => {
     const clock = createFakeClock();
     const server = await start({ clock });
     const client = await openTcp(server.address);
@@ -381,7 +381,7 @@ describe("its address", () => {
     expect(addressesOf(await askTcp(server, queryBytes(kubernetes)))).toEqual(["10.96.0.1"]);
   });
 
-  test("in use is an error that names it", async () => {
+  test("is named by the error if it is in use", async () => {
     const holder = createServer().listen(0, "127.0.0.1");
     onTestFinished(() => void holder.close());
     await once(holder, "listening");
@@ -392,7 +392,7 @@ describe("its address", () => {
 });
 
 describe("outside names at a resolver", () => {
-  test("its bytes are relayed, with the client's ID and spelling and an ID of our own upstream", async () => {
+  test("the reply's bytes are relayed with the client's ID and spelling, and the query upstream has another ID", async () => {
     const { resolver, server } = await startWithResolver();
     const query = queryBytes("Some.Example.NET", { id: 7, ednsSize: 1400 });
     const client = await openUdp(server.address);
@@ -411,7 +411,7 @@ describe("outside names at a resolver", () => {
     expect(upstreamIds.size).toBeGreaterThan(1);
   });
 
-  test("an ExternalName is completed there, and is NODATA where that fails", async () => {
+  test("an ExternalName is completed there, and is NODATA if that fails", async () => {
     const { resolver, server } = await startWithResolver();
     server.zone.addService("shop", "good", { externalName: "good.example.net" });
     server.zone.addService("shop", "bad", { externalName: "broken.example.net" });
@@ -456,7 +456,7 @@ describeWith(["dig"], "dig", () => {
     expect(await dig(server, ...words)).toBe(expected);
   });
 
-  test("reads the whole message without a complaint", async () => {
+  test("reads the whole message without complaint", async () => {
     const server = await start();
     const text = await dig(server, "KUBERNETES.default.svc.cluster.local");
     expect(text).toContain("status: NOERROR");
@@ -465,7 +465,7 @@ describeWith(["dig"], "dig", () => {
     expect(text).not.toMatch(/malformed|mismatch/i);
   });
 
-  test("asks again over TCP when the answer was truncated", async () => {
+  test("asks again over TCP if the answer is truncated", async () => {
     const server = await start();
     expect(await dig(server, "large.example.com", "+noedns", "+ignore")).toMatch(/flags: qr[^;]* tc/);
     const lines = (await dig(server, "large.example.com", "+noedns", "+short")).trim().split("\n");

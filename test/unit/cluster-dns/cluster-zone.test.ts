@@ -156,7 +156,7 @@ describe("pod names by mode", () => {
   });
 });
 
-describe("names that CoreDNS denies although something is below them or beside them", () => {
+describe("names that CoreDNS denies although there is something below or beside them", () => {
   test.each([
     ["_tcp.web.shop.svc.Z", "NXDOMAIN"],
     ["dns.Z", "NXDOMAIN"],
@@ -197,7 +197,7 @@ describe("ExternalName Services", () => {
     expect(ask("a.shop.svc.Z", zone)).toBe("NODATA");
   });
 
-  test("a Service that stands for an absent one is NODATA, also through another one", () => {
+  test("a Service that stands for an absent one is NODATA, even through another one", () => {
     const zone = createClusterZone({ zone: "cluster.local" });
     zone.addService("shop", "a", { externalName: "b.shop.svc.cluster.local" });
     zone.addService("shop", "b", { externalName: "absent.shop.svc.cluster.local" });
@@ -236,7 +236,7 @@ describe("reverse names", () => {
   });
 });
 
-describe("what belongs to the zone", () => {
+describe("names in and outside the zone", () => {
   test.each([
     ["WEB.Shop.SVC.Cluster.LOCAL", "10.96.12.7"],
     ["_HTTP._Tcp.Web.shop.svc.CLUSTER.local", "10.96.12.7"],
@@ -253,7 +253,7 @@ describe("what belongs to the zone", () => {
     expect(ask(question)).toBe(expected);
   });
 
-  test("answers and denials are authoritative and claim no recursion", () => {
+  test("answers and denials have AA and not RA", () => {
     for (const name of ["web.shop.svc.cluster.local", "absent.cluster.local", "svc.cluster.local"]) {
       expect(example.answer({ name, type: types.A })).toMatchObject({ authoritative: true, recursionAvailable: false });
     }
@@ -261,7 +261,7 @@ describe("what belongs to the zone", () => {
 });
 
 describe("records", () => {
-  test("owners keep the spelling of the question, zone and targets with it", () => {
+  test("owners keep the spelling of the question, and so do zone and targets", () => {
     const answer = example.answer({ name: "_grpc._tcp.API.shop.svc.Cluster.Local", type: types.SRV });
     expect(answer?.answers[0]).toMatchObject({
       name: "_grpc._tcp.API.shop.svc.Cluster.Local",
@@ -271,7 +271,7 @@ describe("records", () => {
     expect(denial?.authority[0]).toMatchObject({ name: "Cluster.Local", primary: "ns.dns.Cluster.Local" });
   });
 
-  test("SRV brings the addresses of its targets, both families, once each", () => {
+  test("SRV comes with the addresses of its targets, of both families, once each", () => {
     const answer = example.answer({ name: "api.shop.svc.cluster.local", type: types.SRV });
     expect(answer?.additionals.map(({ name, address }) => [name, address])).toEqual([
       ["api.shop.svc.cluster.local", "10.96.12.8"],
@@ -281,7 +281,7 @@ describe("records", () => {
     expect(web?.additionals).toHaveLength(1);
   });
 
-  test("NS brings the address of the name server", () => {
+  test("NS comes with the address of the name server", () => {
     const answer = example.answer({ name: "cluster.local", type: types.NS });
     expect(answer?.additionals).toMatchObject([
       { name: "kube-dns.kube-system.svc.cluster.local", address: "10.96.0.10" },
@@ -313,7 +313,7 @@ describe("records", () => {
     expect(ask("_x._tcp.bare.shop.svc.Z", zone)).toBe("NXDOMAIN");
   });
 
-  test("where there is no Service kube-dns the server names itself", () => {
+  test("without a Service kube-dns the server names itself", () => {
     const zone = createClusterZone({ zone: "cluster.local" });
     expect(ask("ns.dns.Z", zone)).toBe("127.0.0.1");
     expect(ask("Z NS", zone)).toBe("ns.dns.cluster.local");
@@ -337,7 +337,7 @@ describe("a zone that changes while it is served", () => {
     expect(new Set(serials).size).toBe(3);
   });
 
-  test("a headless Service exists while an endpoint is ready", () => {
+  test("a headless Service exists as long as an endpoint is ready", () => {
     const zone = createClusterZone({ zone: "cluster.local" });
     zone.addService("shop", "db", { endpoints: [{ ip: "10.244.0.9", ready: false }] });
     expect(ask("db.shop.svc.Z", zone)).toBe("NXDOMAIN");
@@ -345,7 +345,7 @@ describe("a zone that changes while it is served", () => {
     expect(ask("db.shop.svc.Z", zone)).toBe("10.244.0.9");
   });
 
-  test("a namespace takes its Services with it", () => {
+  test("a namespace is removed with its Services", () => {
     const zone = createClusterZone({ zone: "cluster.local" });
     zone.addService("shop", "web", { clusterIPs: ["10.96.1.1"] });
     expect(zone.removeNamespace("shop")).toBe(true);

@@ -18,7 +18,7 @@ const labels = fc
   .filter((list) => list.reduce((sum, label) => sum + label.length + 1, 1) <= 255);
 
 describe("a query", () => {
-  test("of any octets is parsed or a fault, and never throws", () => {
+  test("of arbitrary octets is parsed or is a fault, and never throws", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 600 }), (octets) => {
         const bytes = Buffer.from(octets);
@@ -30,7 +30,7 @@ describe("a query", () => {
     );
   });
 
-  test("with some octets changed is parsed or a fault, and never throws", () => {
+  test("with some octets changed is parsed or is a fault, and never throws", () => {
     const good = queryBytes("kubernetes.default.svc.cluster.local", { ednsSize: 1232 });
     const change = fc.tuple(fc.nat(good.length - 1), fc.nat(255));
     fc.assert(
@@ -44,7 +44,7 @@ describe("a query", () => {
     );
   });
 
-  test("with any name comes back with its question octet for octet, and splits into its labels", () => {
+  test("with any name gets its question back octet for octet, and is split into its labels", () => {
     fc.assert(
       fc.property(labels, (list) => {
         const bytes = queryBytes(list);
@@ -67,7 +67,7 @@ describe("a reply", () => {
   const query = parseQuery(queryBytes("www.shop.svc.Cluster.local"));
   if ("fault" in query) throw new Error(query.fault);
 
-  test("that is cut in the additional section has TC too, as CoreDNS sets it", () => {
+  test("that is cut in the additional section has TC too, as in CoreDNS", () => {
     const additionals = Array.from({ length: 60 }, (_, index) =>
       makeRecord("x.cluster.local", Packet.TYPE.A, 5, { address: `192.0.2.${index}` }),
     );
@@ -79,7 +79,7 @@ describe("a reply", () => {
     expect(reply.length).toBeLessThanOrEqual(512);
   });
 
-  test("repeats RD and CD, and nothing else of the query's flags", () => {
+  test("repeats RD and CD, and none of the query's other flags", () => {
     const bytes = queryBytes("a.test");
     bytes.writeUInt16BE(0x07f0, 2);
     const all = parseQuery(bytes);

@@ -24,14 +24,14 @@ function query(name: string) {
 
 describe("the nameserver lines of resolv.conf", () => {
   test.each([
-    ["one", "nameserver 10.0.0.2\n", ["10.0.0.2"]],
+    ["one line", "nameserver 10.0.0.2\n", ["10.0.0.2"]],
     [
-      "several, both families",
+      "several lines, both families",
       "# set by hand\nnameserver 10.0.0.2\n  nameserver\tfd00::2\noptions ndots:5",
       ["10.0.0.2", "fd00::2"],
     ],
-    ["a host name is none", "nameserver dns.example.com\nsearch example.com", []],
-    ["a comment is none", "#nameserver 10.0.0.2\n;nameserver 10.0.0.3", []],
+    ["a host name is skipped", "nameserver dns.example.com\nsearch example.com", []],
+    ["a comment is skipped", "#nameserver 10.0.0.2\n;nameserver 10.0.0.3", []],
     ["an empty file", "", []],
   ])("%s", (_what, text, expected) => {
     expect(parseNameServers(text).map(({ host }) => host)).toEqual(expected);
@@ -48,7 +48,7 @@ describe("the table answers", () => {
     ]);
   });
 
-  test("where the resolver's answer to the probe is SERVFAIL, as offline", async () => {
+  test("if the resolver answers the probe with SERVFAIL, as it does offline", async () => {
     const resolver = await startStubResolver(Packet.RCODE.SERVFAIL);
     const names = create({ source: { resolvers: [resolver.address] } });
     for (let count = 0; count < 20; count += 1) {
@@ -60,7 +60,7 @@ describe("the table answers", () => {
   test.each([
     ["its own address", (port: number) => ({ host: "127.0.0.1", port })],
     ["every address of the machine", (port: number) => ({ host: "0.0.0.0", port })],
-  ])("where the only resolver is %s", async (_what, ownAddress) => {
+  ])("if the only resolver is %s", async (_what, ownAddress) => {
     const resolver = await startStubResolver();
     const names = create({
       source: { resolvers: [resolver.address] },
@@ -93,7 +93,7 @@ describe("the table answers", () => {
     expect(data).toEqual(expected);
   });
 
-  test("SERVFAIL to a loop of CNAMEs", () => {
+  test("a loop of CNAMEs with SERVFAIL", () => {
     const record = (name: string) => ({ A: [], AAAA: [], MX: [], TXT: [], CNAME: name });
     const looped = { ttl: 5, names: { "a.test": record("b.test"), "b.test": record("a.test") } };
     expect(answerFromTable(looped, { name: "a.test", type: Packet.TYPE.A }).rcode).toBe(Packet.RCODE.SERVFAIL);
@@ -101,7 +101,7 @@ describe("the table answers", () => {
 });
 
 describe("a resolver", () => {
-  test("that is not answered for is bounded: the question above the bound is refused", async () => {
+  test("that does not answer has a bounded number of questions waiting: the next one is refused", async () => {
     const resolver = await startStubResolver();
     const names = create({ source: { resolvers: [resolver.address] } });
     const known = resolver.nextHeld();

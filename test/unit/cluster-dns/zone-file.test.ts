@@ -7,11 +7,11 @@ function problemsOf(text: string): readonly string[] {
 }
 
 describe("a zone file", () => {
-  test("the example zone is right", () => {
+  test("the example zone is valid", () => {
     expect(readZoneFile()).toMatchObject({ zone: "cluster.local", ttl: 30, pods: "insecure" });
   });
 
-  test("needs only a zone", () => {
+  test("needs nothing but a zone", () => {
     expect(parseZone("zone: k8s.test", "zone.yaml")).toEqual({
       zone: "k8s.test",
       ttl: 30,
@@ -25,26 +25,26 @@ describe("a zone file", () => {
     ["not YAML", "zone: [", /^zone\.yaml:1:\d+: /],
     ["no zone", "ttl: 5", /^zone\.yaml:1:1: zone: /],
     ["an unknown key", "zone: a.b\nTTL: 5", /^zone\.yaml:1:1: .*TTL/],
-    ["a pods mode that does not exist", "zone: a.b\npods: some", /^zone\.yaml:2:7: pods: .*insecure/],
+    ["an unknown mode of pods", "zone: a.b\npods: some", /^zone\.yaml:2:7: pods: .*insecure/],
     [
       "a wrong address",
       "zone: a.b\nnamespaces:\n  shop:\n    services:\n      web: { clusterIPs: [10.96.0.300] }",
       /^zone\.yaml:5:\d+: namespaces\.shop\.services\.web\.clusterIPs\.0: must be an IP address$/,
     ],
     [
-      "a Service of two kinds",
+      "a Service of two kinds at once",
       "zone: a.b\nnamespaces:\n  shop:\n    services:\n      web: { clusterIPs: [10.96.0.3], externalName: x.y }",
       /^zone\.yaml:5:\d+: namespaces\.shop\.services\.web: .*not both$/,
     ],
-  ])("%s is named with its place", (_defect, text, expected) => {
+  ])("%s is reported with its place", (_defect, text, expected) => {
     expect(problemsOf(text)).toEqual([expect.stringMatching(expected)]);
   });
 
-  test("all problems are named at once", () => {
+  test("reports all problems at once", () => {
     expect(problemsOf("zone: UPPER\nttl: -1\n")).toHaveLength(2);
   });
 
-  test("a file that cannot be read is named", () => {
+  test("is named if it cannot be read", () => {
     expect(() => readZoneFile("/nonexistent/zone.yaml")).toThrow("cannot read the zone file /nonexistent/zone.yaml");
   });
 });
