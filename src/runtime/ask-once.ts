@@ -1,6 +1,6 @@
 /*
- * One message to one server over a socket of its own, and the wait for a reply: octets out, octets in, nothing decoded. For whoever asks
- * now and then; what forwards has flows.
+ * Sends one message to one server over a socket of its own and waits for the reply: octets out, octets in, nothing decoded. For
+ * occasional questions; forwarding uses flows.
  */
 import { createSocket } from "node:dgram";
 import { connect, isIPv6 } from "node:net";
@@ -14,20 +14,23 @@ export interface OneShot {
   readonly protocol: "udp" | "tcp";
   readonly timeoutMs: number;
   readonly clock: Clock;
-  /** The address of this machine to ask from. Left out: the kernel chooses. */
+  /** The address of this machine to ask from; by default the kernel chooses. */
   readonly from?: string;
-  /** Gives up at once when it is aborted. */
+  /** When it is aborted, the exchange fails at once. */
   readonly signal?: AbortSignal;
-  /** Whether a message from the server is the reply. Others are counted and waited past. */
+  /** Whether a message from the server is the reply. Any other is counted, and the wait goes on. */
   isReply(message: Buffer): boolean;
 }
 
-/** The reply, owned by the caller, or in words why there is none. */
+/** The reply, which the caller owns, or the reason in words why there is none. */
 export type OneShotOutcome =
   | { readonly message: Buffer; readonly elapsedMs: number; readonly ignoredCount: number }
   | { readonly failure: string; readonly ignoredCount: number };
 
-/** Sends `message` and waits for its reply. The time is counted from sending, without the opening of a TCP connection. Never rejects. */
+/**
+ * Sends `message` and waits for its reply, `timeoutMs` from the call on. `elapsedMs` counts from sending, without the opening of a TCP
+ * connection. Never rejects. `message` is not changed.
+ */
 export function askOnce(message: Uint8Array, oneShot: OneShot): Promise<OneShotOutcome> {
   const { server, protocol, timeoutMs, clock, from, signal, isReply } = oneShot;
   const { promise, resolve } = Promise.withResolvers<OneShotOutcome>();
@@ -55,7 +58,7 @@ export function askOnce(message: Uint8Array, oneShot: OneShot): Promise<OneShotO
   return promise;
 }
 
-/** A message with its length before it, as a stream carries it (RFC 1035 §4.2.2): a new buffer. */
+/** A new buffer with the message after its length, as a stream carries it (RFC 1035 §4.2.2). */
 export function withLength(message: Uint8Array): Buffer {
   const framed = Buffer.allocUnsafe(2 + message.length);
   framed.writeUInt16BE(message.length, 0);
@@ -63,7 +66,7 @@ export function withLength(message: Uint8Array): Buffer {
   return framed;
 }
 
-/** What a socket tells. Nothing is told before the function that opened it has returned, nor after it was closed. */
+/** What a socket reports. It reports nothing before the function that opened it has returned, or after it was closed. */
 interface Events {
   sent(): void;
   /** The message is the receiver's to keep. */
@@ -71,7 +74,7 @@ interface Events {
   failed(reason: string): void;
 }
 
-/** The socket is connected, so that the kernel drops what others send and reports a closed port. Returns what closes it. */
+/** Connects the socket, so that the kernel drops what others send and reports a closed port. Returns a function that closes it. */
 function openUdp(message: Uint8Array, server: ServerAddress, from: string | undefined, events: Events): () => void {
   const socket = createSocket(isIPv6(server.host) ? "udp6" : "udp4");
   let isOpen = true;

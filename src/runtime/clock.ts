@@ -1,26 +1,26 @@
 /*
- * Time as an argument. Everything that decides by time gets a Clock or a moment; nothing else in nodens reads a clock.
+ * Time as an argument. Everything that depends on time is given a Clock or a moment; nothing else in nodens reads a clock.
  */
 
-/** Monotonic time and timers. Moments are milliseconds since an arbitrary start; they never go back (RFC 8767 §5 timers, TTLs). */
+/** Monotonic time and timers. Moments are milliseconds since an arbitrary start and never go back. */
 export interface Clock {
   /** The current moment in milliseconds, monotonic. */
   nowMs(): number;
   /**
-   * Calls `action` once after `delayMs` milliseconds. Returns a function that cancels it; cancelling twice, or after it has
-   * run, does nothing. A pending timer does not keep the process alive: the sockets do that.
+   * Calls `action` once after `delayMs` milliseconds. Returns a function that cancels the call; cancelling twice, or after the call,
+   * does nothing. A pending timer does not keep the process alive: the sockets do that.
    */
   after(delayMs: number, action: () => void): () => void;
   /** Resolves after `delayMs` milliseconds. For waits that nobody cancels. */
   pause(delayMs: number): Promise<void>;
   /**
-   * Calls `action` once what lies in the sockets now has been read: a timer runs before the packets that came while the process
-   * stood still.
+   * Calls `action` once what is in the sockets now has been read. A timer, by contrast, runs before the packets that came while the
+   * process was not running.
    */
   afterIo(action: () => void): void;
 }
 
-/** The process's own monotonic clock: unmoved by changes of the wall clock. */
+/** The process's own monotonic clock, which does not follow changes of the wall clock. */
 export const systemClock: Clock = {
   nowMs: () => performance.now(),
   after(delayMs, action) {
@@ -29,7 +29,7 @@ export const systemClock: Clock = {
     return () => clearTimeout(timer);
   },
   pause: (delayMs) => new Promise((resolve) => systemClock.after(delayMs, resolve)),
-  // Timers, then sockets, then immediates: the order of a turn of the event loop.
+  // A turn of the event loop runs timers, then sockets, then immediates.
   afterIo: (action) => void setImmediate(action),
 };
 
@@ -38,7 +38,7 @@ export function pauseAwake(delayMs: number): Promise<void> {
   return new Promise((resolve) => void setTimeout(resolve, delayMs));
 }
 
-/** The wall clock, for what others read. Nothing is decided by it: it may be set back. */
+/** The wall clock, for output that others read. Nothing may depend on it, because it may be set back. */
 export function wallTime(): Date {
   return new Date();
 }

@@ -1,8 +1,8 @@
 /*
- * Distributions as plain integers: adding to one is a comparison or two, and Prometheus reads them when it scrapes.
+ * Distributions as plain integers: adding a value costs a few comparisons, and Prometheus reads them when it scrapes.
  */
 
-/** Counts per bucket. `counts[i]` is the number of values of at most `bounds[i]` and above the bound before; the last has no bound. */
+/** Counts per bucket. `counts[i]` is the number of values up to `bounds[i]` and above the bound before it; the last has no upper bound. */
 export interface Histogram {
   readonly bounds: readonly number[];
   readonly counts: Float64Array;
@@ -17,7 +17,7 @@ export const sizeBoundsBytes: readonly number[] = [
   0, 100, 200, 300, 400, 511, 1023, 2047, 4095, 8291, 16_000, 32_000, 48_000, 64_000,
 ];
 
-/** Creates an empty histogram with these upper bounds, in ascending order. */
+/** Creates an empty histogram. `bounds` are the upper bounds in ascending order; they are not copied. */
 export function createHistogram(bounds: readonly number[]): Histogram {
   return { bounds, counts: new Float64Array(bounds.length + 1), sum: 0 };
 }

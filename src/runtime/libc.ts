@@ -1,6 +1,6 @@
 /*
- * The few calls of the C library that Node does not offer: sockets whose descriptor we know. Through node:ffi, which needs no
- * compiled part of our own and works with glibc and musl alike.
+ * The few calls of the C library that Node does not offer, for sockets whose descriptor is known. They go through node:ffi, which
+ * needs no compiled add-on and works with glibc and musl alike.
  */
 import { getSystemErrorName } from "node:util";
 import type { dlopen, FunctionDefinitions } from "node:ffi";
@@ -16,19 +16,19 @@ const signatures = {
 
 type Functions = ReturnType<typeof dlopen<typeof signatures>>["functions"];
 
-/** The calls, the address of an array's memory, and the reason why the last call failed. */
+/** The calls (see their manual pages: -1 is a failure), the address of a buffer's memory, and why the last call failed. */
 export interface Libc extends Omit<Functions, "__errno_location"> {
-  /** Valid as long as `memory` is referenced. */
+  /** The address of the buffer's first octet, valid as long as `memory` is referenced. */
   addressOf(memory: Buffer): bigint;
-  /** To be called right after a call that returned -1. `call` is its name, for the message. */
+  /** The error of the last call, with its code. To be called right after it returned -1; `call` is its name, for the message. */
   lastError(call: string): NodeJS.ErrnoException;
 }
 
-/** The C library of this process; undefined where Node has no FFI, and on systems that are not Linux. */
+/** The C library of this process; undefined if Node has no FFI, and on systems other than Linux. */
 export const libc: Libc | undefined = await open();
 
 async function open(): Promise<Libc | undefined> {
-  // The numbers of socket options and address families below this interface are Linux's.
+  // The numbers of socket options and address families below are Linux's.
   if (process.platform !== "linux") return undefined;
   const ffi = await importQuietly();
   if (ffi === undefined) return undefined;
@@ -37,7 +37,7 @@ async function open(): Promise<Libc | undefined> {
     ...functions,
     addressOf: (memory) => ffi.getRawPointer(memory),
     lastError(call) {
-      // The C library's own name for where errno is.
+      // That is how the C library names the place of errno.
       // oxlint-disable-next-line no-underscore-dangle
       const errno = ffi.getInt32(functions.__errno_location(), 0);
       const code = getSystemErrorName(-errno);
@@ -46,7 +46,7 @@ async function open(): Promise<Libc | undefined> {
   };
 }
 
-/** Node warns of node:ffi on standard error, once: that is for whoever chose it, not for who runs nodens. */
+/** Node warns about node:ffi once, on standard error. That concerns whoever chose to use it, not whoever runs nodens. */
 async function importQuietly() {
   const { emitWarning } = process;
   process.emitWarning = () => {};
@@ -59,7 +59,7 @@ async function importQuietly() {
   }
 }
 
-/** As the kernel numbers them, where Node does not tell. */
+/** The kernel's numbers for what Node does not export. */
 export const SocketConstant = {
   AF_INET: 2,
   AF_INET6: 10,

@@ -1,24 +1,27 @@
 /*
- * The states of the process: starting → ready → draining → gone. It never goes back.
+ * The states of the process: starting → ready → draining → gone. It never goes back to an earlier one.
  */
 
-/** One of the four states. */
+/** A state of the process. */
 export type LifeState = "starting" | "ready" | "draining" | "gone";
 
-/** The state, and why it is not "ready". */
+/** The state of the process, and why it is not "ready". */
 export interface LifeCycle {
+  /** The current state. */
   state(): LifeState;
-  /** Empty when ready. */
+  /** Why the process is not ready, in words for people; empty when it is ready. */
   reasons(): string[];
-  /** Says what is still missing while starting. */
+  /** Sets the reason while starting: what is still missing. Does nothing in any other state. */
   explain(reason: string): void;
-  /** From starting to ready. False when it was too late for that. */
+  /** From starting to ready. Returns false, and changes nothing, in any other state. */
   becomeReady(): boolean;
+  /** To draining, unless the process is gone. */
   drain(): void;
+  /** To gone. */
   end(): void;
 }
 
-/** A life that is starting. */
+/** Creates the life cycle of a process that is starting. */
 export function createLifeCycle(): LifeCycle {
   let state: LifeState = "starting";
   let reason = "starting";

@@ -1,6 +1,6 @@
-/* What parts that have something to say are given. */
+/* The log as the parts of nodens see it. */
 
-/** Receives log lines: one call, one line, with its fields. */
+/** Receives log lines: each call is one line, with its fields. */
 export interface Log {
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;

@@ -1,8 +1,11 @@
-/* Which known name someone probably meant who wrote an unknown one. */
+/* Which known name was probably meant by an unknown one. */
 
-/** The candidate with the fewest edits from `name`, case ignored; undefined when none is within a third of its length (at least 2). */
+/**
+ * The candidate with the fewest edits from `name`, ignoring case. Undefined if none is within a third of the length of `name` (or 2, if
+ * that is more), and for a `name` of more than 64 characters.
+ */
 export function nearestName(name: string, candidates: readonly string[]): string | undefined {
-  // Names of settings are short; a longer text is not a misspelling of one, and not worth the work.
+  // Names of settings are short: a longer text is not a misspelling of one, and not worth the work.
   if (name.length > 64) return undefined;
   let best: string | undefined;
   let bestDistance = Math.max(2, Math.floor(name.length / 3)) + 1;
@@ -15,7 +18,7 @@ export function nearestName(name: string, candidates: readonly string[]): string
   return best;
 }
 
-/** Levenshtein: the least number of inserted, deleted and replaced characters. `row[i]` is the distance to b's first i. */
+/** Levenshtein distance: the fewest characters to insert, delete and replace. `row[i]` is the distance to the first i of b. */
 function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (let line = 1; line <= a.length; line += 1) {

@@ -10,8 +10,8 @@ export interface ServerAddress {
 }
 
 /**
- * Reads "ADDR:PORT", "[ADDR6]:PORT" or, when `defaultPort` is given, a bare address. Returns undefined for everything else,
- * host names included: a DNS server cannot be found by name before DNS works.
+ * Reads "ADDR:PORT", "[ADDR6]:PORT" or, if `defaultPort` is given, a bare address. Returns undefined for anything else,
+ * including host names: a DNS server cannot be found by name before DNS works.
  */
 export function parseServerAddress(text: string, defaultPort?: number): ServerAddress | undefined {
   if (isIP(text) !== 0) return defaultPort === undefined ? undefined : { host: text, port: defaultPort };
@@ -30,11 +30,11 @@ export function formatServerAddress(address: ServerAddress): string {
   return isIP(address.host) === 6 ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
 }
 
-/** The 4 or 16 octets of an IP literal, in network order. What follows "%" is left out. */
+/** The 4 or 16 octets of an IP literal, in network order, without its zone ("%eth0"). Throws for any other text. */
 export function addressOctets(host: string): number[] {
   if (isIP(host) === 4) return host.split(".").map(Number);
   const [bare = host] = host.split("%");
-  // The URL parser writes any spelling of an IPv6 literal in one way (RFC 5952); what "::" leaves out is zeros.
+  // The URL parser gives every IPv6 literal one spelling (RFC 5952), in which "::" stands for zeros.
   const [head = "", tail] = new URL(`http://[${bare}]/`).hostname.slice(1, -1).split("::");
   const [before, after] = [head, tail ?? ""].map((part) => part.split(":").filter((group) => group !== ""));
   const given = [...(before ?? []), ...(after ?? [])].length;

@@ -1,26 +1,26 @@
 /*
- * Sockets on one address that several processes of one user share (SO_REUSEPORT): the kernel spreads new datagrams and
- * connections over all that are bound. A process that ends leaves the group first, so that what comes goes to the others, then
- * reads what the kernel had queued for it, and closes last. Closing at once would lose that queue.
+ * Sockets on one address that several processes of the same user share (SO_REUSEPORT): the kernel spreads new datagrams and
+ * connections over all of them. A process that ends first leaves the group, so that new ones go to the others, then reads what the
+ * kernel has queued for it, and closes last. Closing at once would lose that queue.
  */
 import { networkInterfaces, endianness } from "node:os";
 import { isIPv6 } from "node:net";
 import { libc, SocketConstant as k } from "./libc.ts";
 import { addressOctets, type ServerAddress } from "./server-address.ts";
 
-/** A bound socket: its descriptor belongs to whoever makes a dgram or net object of it, and is closed by that. */
+/** A bound socket. Its descriptor belongs to whoever makes a dgram or net object of it, which then closes it. */
 export interface SharedSocket {
   readonly fd: number;
-  /** True when another process of this user was bound to the address already. */
+  /** Whether another process of this user was already bound to the address. */
   readonly isShared: boolean;
-  /** Takes no new datagrams or connections from now on, if another process has the address too; what is queued stays readable. */
+  /** Leaves new datagrams and connections to the other processes on the address, if there are any. What is queued stays readable. */
   leave(): void;
 }
 
 /**
- * Binds a socket to `address`, whose port is not 0: a port that the kernel picks is nobody else's. Undefined where the C library
- * cannot be called; then Node's own sockets serve, without `leave`. Throws the system's error, with its code, when the address
- * cannot be bound: EADDRINUSE for a program of another user, or one that does not share.
+ * Binds a socket to `address`, whose port is not 0: a port that the kernel picks is shared with nobody. Undefined if the C library
+ * cannot be called; then Node's own sockets have to do, without `leave`. Throws the system's error, with its code, if the address
+ * cannot be bound: EADDRINUSE if a program of another user has it, or one that does not share.
  */
 export function bindSharedSocket(protocol: "udp" | "tcp", address: ServerAddress): SharedSocket | undefined {
   if (libc === undefined) return undefined;
@@ -36,7 +36,7 @@ export function bindSharedSocket(protocol: "udp" | "tcp", address: ServerAddress
   return { fd, isShared, leave: protocol === "udp" ? () => connectToNobody(fd, address) : () => steerAway(fd) };
 }
 
-/** Whether nobody is bound to the address: tried with a socket that does not share. */
+/** Whether nobody is bound to the address, which a socket that does not share finds out. */
 function isFree(protocol: "udp" | "tcp", address: ServerAddress): boolean {
   const fd = openSocket(protocol, address.host);
   try {
@@ -55,14 +55,14 @@ function openSocket(protocol: "udp" | "tcp", host: string): number {
   if (fd === -1) throw failure("socket");
   if (isIPv6(host)) setOption(fd, k.IPPROTO_IPV6, k.IPV6_V6ONLY, 1);
   if (protocol !== "tcp") return fd;
-  // Connections of an earlier process that wait in TIME_WAIT do not keep the address.
+  // Connections of an earlier process in TIME_WAIT must not keep the address occupied.
   setOption(fd, k.SOL_SOCKET, k.SO_REUSEADDR, 1);
-  // Accepted connections inherit both. Otherwise the kernel keeps up to 4 MB for each that is not read, and counts it as this container's.
+  // Accepted connections inherit both. Otherwise the kernel keeps up to 4 MB for each unread one, and charges it to this container.
   for (const buffer of [k.SO_SNDBUF, k.SO_RCVBUF]) setOption(fd, k.SOL_SOCKET, buffer, connectionBufferSizeBytes);
   return fd;
 }
 
-/** For each direction of a connection; the kernel takes twice that, with its own structures. A client is on this node, a round trip away. */
+/** For each direction of a connection; the kernel doubles it for its own structures. Enough for a client on this node, a round trip away. */
 const connectionBufferSizeBytes = 16 * 1024;
 
 function bind(fd: number, address: ServerAddress): void {
@@ -71,8 +71,8 @@ function bind(fd: number, address: ServerAddress): void {
 }
 
 /**
- * For the kernel a connected socket is not a member of its group: datagrams of other peers pass it by, and nobody is the peer. It
- * still reads its queue, and sends where each call says.
+ * Connects the socket to a peer that is nobody. The kernel no longer counts a connected socket as a member of the group, so new
+ * datagrams pass it by. It still reads its queue, and sends to wherever each call says.
  */
 function connectToNobody(fd: number, { host }: ServerAddress): void {
   const name = socketAddress({ host, port: discardPort });
@@ -82,10 +82,10 @@ function connectToNobody(fd: number, { host }: ServerAddress): void {
 const discardPort = 9;
 
 /**
- * Lets the second member of the group take every new connection: whoever ends is nearly always its first, having been there before
- * the other. (A new pod that is rolled back is the second, and draws them until it closes, answering each.)
- * Where there is no second, the kernel falls back to its own choice, which is us. The program stays with the group: whoever joins
- * next gets all new connections at once, as long as it lives.
+ * Lets the second member of the group take every new connection: the one that ends is nearly always the first, because it was there
+ * before the other. (A new pod that is rolled back is the second, and gets them until it closes, answering each.)
+ * If there is no second member, the kernel makes its own choice, which is this socket. The program stays with the group: whoever joins
+ * next gets all new connections at once, for as long as it lives.
  *
  *     struct sock_fprog { u16 length; struct sock_filter *filter; }      struct sock_filter { u16 code; u8 jt, jf; u32 k; }
  */
@@ -122,7 +122,7 @@ function socketAddress({ host, port }: ServerAddress): Buffer {
   return memory;
 }
 
-/** The number of the interface that a link-local address names ("fe80::1%eth0"), or 0. */
+/** The number of the interface that a link-local address names ("fe80::1%eth0"); 0 if it names none. */
 function scopeOf(host: string): number {
   const [bare, name] = host.split("%");
   if (name === undefined) return 0;

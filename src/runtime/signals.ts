@@ -3,21 +3,22 @@
  */
 import type { Clock } from "./clock.ts";
 
-/** What signals ask for. */
+/** What the signals ask the process to do. */
 export interface SignalActions {
-  /** The first SIGTERM or SIGINT. */
+  /** On the first SIGTERM or SIGINT. */
   stop(signal: "SIGTERM" | "SIGINT"): void;
-  /** A later one: whoever sends it does not want to wait. */
+  /** On a later one: whoever sends it does not want to wait. */
   stopAtOnce(): void;
+  /** On every SIGHUP. */
   reload(): void;
 }
 
 /**
- * Ctrl-C reaches nodens twice when npm started it: from the terminal, and passed on by npm. Signals so close together are one.
+ * If npm has started nodens, Ctrl-C reaches it twice: from the terminal, and passed on by npm. Signals this close together are one.
  */
 const sameSignalMs = 1000;
 
-/** Calls `actions` on SIGTERM, SIGINT and SIGHUP. Returns a function that stops listening for them. */
+/** Calls `actions` on SIGTERM, SIGINT and SIGHUP of this process. Returns a function that stops listening for them. */
 export function handleSignals(actions: SignalActions, clock: Clock): () => void {
   let stoppedAtMs: number | undefined;
   function onStop(signal: "SIGTERM" | "SIGINT"): void {

@@ -19,7 +19,7 @@ describe("the system's clock", () => {
     expect(Math.abs(systemClock.nowMs() - before)).toBeLessThan(60_000);
   });
 
-  test("calls back after the delay, once", async () => {
+  test("calls back once, after the delay", async () => {
     const startMs = systemClock.nowMs();
     let calls = 0;
     await new Promise<void>((resolve) => {
@@ -33,7 +33,7 @@ describe("the system's clock", () => {
     expect(systemClock.nowMs() - startMs).toBeGreaterThan(9);
   });
 
-  test("does not call back what was cancelled, and cancelling again does nothing", async () => {
+  test("does not call back what is cancelled, and cancelling again does nothing", async () => {
     let calls = 0;
     const cancel = systemClock.after(1, () => (calls += 1));
     cancel();

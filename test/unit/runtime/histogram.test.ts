@@ -10,13 +10,13 @@ describe("observe", () => {
     [10, 1],
     [11, 2],
     [Infinity, 2],
-  ])("%f belongs into bucket %i of the bounds 1 and 10", (value, bucket) => {
+  ])("%f goes into bucket %i of the bounds 1 and 10", (value, bucket) => {
     const histogram = createHistogram([1, 10]);
     observe(histogram, value);
     expect([...histogram.counts]).toEqual([0, 1, 2].map((index) => (index === bucket ? 1 : 0)));
   });
 
-  test("adds up values and counts", () => {
+  test("adds up the values and counts them", () => {
     const histogram = createHistogram([1, 10]);
     for (const value of [0.5, 0.25, 5, 50]) observe(histogram, value);
     expect([...histogram.counts]).toEqual([2, 1, 1]);
@@ -39,7 +39,7 @@ test.each([
   expect(new Set(bounds).size).toBe(bounds.length);
 });
 
-test("times are told apart from 0.25 ms to 8.192 s", () => {
+test("the bounds of times go from 0.25 ms to 8.192 s", () => {
   expect(timeBoundsSeconds[0]).toBe(0.000_25);
   expect(timeBoundsSeconds.at(-1)).toBe(8.192);
 });

@@ -47,7 +47,7 @@ describe("the states", () => {
 });
 
 describe("the reasons", () => {
-  test("say why it is not ready, the last explanation while starting", () => {
+  test("say why it is not ready: while it is starting, the last explanation", () => {
     const life = createLifeCycle();
     expect(life.reasons()).toEqual(["starting"]);
     life.explain("the cluster's zone has not been answered yet");
@@ -55,7 +55,7 @@ describe("the reasons", () => {
     expect(life.reasons()).toEqual(["the upstream leads back here"]);
   });
 
-  test("are none when it is ready, also after a late explanation", () => {
+  test("are empty when it is ready, even after a late explanation", () => {
     const life = lifeIn("ready");
     life.explain("too late");
     expect(life.reasons()).toEqual([]);
@@ -64,13 +64,13 @@ describe("the reasons", () => {
   test.each<[LifeState, string]>([
     ["draining", "draining"],
     ["gone", "stopped"],
-  ])("an explanation does not change that it is %s", (state, reason) => {
+  ])("are not changed by an explanation when it is %s", (state, reason) => {
     const life = lifeIn(state);
     life.explain("too late");
     expect(life.reasons()).toEqual([reason]);
   });
 
-  test("draining after the end is still the end", () => {
+  test("draining after the end does not bring it back", () => {
     const life = lifeIn("gone");
     life.drain();
     expect(life.reasons()).toEqual(["stopped"]);

@@ -11,10 +11,10 @@ test.each([
   ["tpc", "tcp"],
   ["completelyDifferent", undefined],
   ["x".repeat(100_000), undefined],
-])("%.20s is taken for %s", (name, expected) => {
+])("%.20s probably means %s", (name, expected) => {
   expect(nearestName(name, names)).toBe(expected);
 });
 
-test("nothing is nearest to a name when there is no candidate", () => {
+test("no name is nearest if there are no candidates", () => {
   expect(nearestName("tcp", [])).toBeUndefined();
 });

@@ -57,7 +57,7 @@ describe("parseServerAddress", () => {
 });
 
 describe("formatServerAddress", () => {
-  test.each(["10.96.0.10:53", "[fd00::a]:53", "[::]:0", "[fe80::1%eth0]:5353"])("writes what is read: %s", (text) => {
+  test.each(["10.96.0.10:53", "[fd00::a]:53", "[::]:0", "[fe80::1%eth0]:5353"])("writes %s as it is read", (text) => {
     const address = parseServerAddress(text);
     expect(address === undefined ? undefined : formatServerAddress(address)).toBe(text);
   });

@@ -13,7 +13,7 @@ const hosts = [
 
 for (const { host, needs } of hosts) {
   describeWith(needs, `a shared UDP socket on ${host}`, () => {
-    test("is bound to the address, alone at first and beside another then", async () => {
+    test("is bound to the address, first alone and then beside another one", async () => {
       const port = await findFreePort();
       const [first, second] = [share("udp", host, port), share("udp", host, port)];
       await udpMember(first, host);
@@ -21,7 +21,7 @@ for (const { host, needs } of hosts) {
       expect((await udpMember(second, host)).socket.address()).toMatchObject({ address: host, port });
     });
 
-    test("that left gets nothing new, and still has what was queued for it", async () => {
+    test("gets nothing new after leaving, and still has what was queued for it", async () => {
       const port = await findFreePort();
       const [leaving, staying] = [share("udp", host, port), share("udp", host, port)];
       const senders = await Promise.all(Array.from({ length: 100 }, () => udpSender(host, port)));
@@ -37,7 +37,7 @@ for (const { host, needs } of hosts) {
       expect(old.seen.length).toBe(queued);
     });
 
-    test("that left can still reply to whom it read from", async () => {
+    test("can still reply after leaving to those it has read from", async () => {
       const port = await findFreePort();
       const leaving = share("udp", host, port);
       const { socket, seen } = await udpMember(leaving, host);
@@ -50,7 +50,7 @@ for (const { host, needs } of hosts) {
       expect(String((await reply)[0])).toBe("reply");
     });
 
-    test("that left alone refuses what comes, so that clients need not wait", async () => {
+    test("refuses what comes after leaving alone, so that clients need not wait", async () => {
       const port = await findFreePort();
       share("udp", host, port).leave();
       const sender = createSocket(host === "::1" ? "udp6" : "udp4");
@@ -62,7 +62,7 @@ for (const { host, needs } of hosts) {
       expect((await refused)[0]).toMatchObject({ code: "ECONNREFUSED" });
     });
 
-    test("cannot be bound where a program that does not share is", async () => {
+    test("cannot be bound to the address of a program that does not share", async () => {
       const taken = createSocket(host === "::1" ? "udp6" : "udp4");
       onTestFinished(() => void taken.close());
       taken.bind(0, host);
@@ -74,7 +74,7 @@ for (const { host, needs } of hosts) {
   });
 
   describeWith(needs, `a shared TCP socket on ${host}`, () => {
-    test("that left takes no new connection while another one is there", async () => {
+    test("takes no new connection after leaving while there is another one", async () => {
       const port = await findFreePort();
       const [leaving, staying] = [share("tcp", host, port), share("tcp", host, port)];
       const [old, young] = [await tcpMember(leaving), await tcpMember(staying)];
@@ -87,7 +87,7 @@ for (const { host, needs } of hosts) {
       expect(young.count).toBe(100 - before);
     });
 
-    test("that left alone still takes what comes until it is closed", async () => {
+    test("still takes what comes after leaving alone, until it is closed", async () => {
       const port = await findFreePort();
       const leaving = share("tcp", host, port);
       const member = await tcpMember(leaving);
@@ -96,7 +96,7 @@ for (const { host, needs } of hosts) {
       expect(member.count).toBe(1);
     });
 
-    test("that joins after others came and went loses nobody's connection", async () => {
+    test("loses no connection when it joins after others came and went", async () => {
       const port = await findFreePort();
       const [first, second] = [share("tcp", host, port), share("tcp", host, port)];
       const [leaver, stayer] = [await tcpMember(first), await tcpMember(second)];
@@ -114,7 +114,7 @@ for (const { host, needs } of hosts) {
   });
 }
 
-test("says which call the system refused, and why", () => {
+test("the error says which call the system refused, and why", () => {
   expect(() => bindSharedSocket("udp", { host: "192.0.2.1", port: 5300 })).toThrow(
     expect.objectContaining({ code: "EADDRNOTAVAIL", syscall: "bind" }),
   );

@@ -22,7 +22,7 @@ function deliver(signal: "SIGTERM" | "SIGINT" | "SIGHUP"): void {
 }
 
 describe("signals", () => {
-  test.each(["SIGTERM", "SIGINT"] as const)("the first %s stops", (signal) => {
+  test.each(["SIGTERM", "SIGINT"] as const)("the first %s stops the process", (signal) => {
     const { asked } = listen();
     deliver(signal);
     expect(asked).toEqual([`stop by ${signal}`]);
@@ -32,7 +32,7 @@ describe("signals", () => {
     ["SIGINT", "SIGINT", 0],
     ["SIGINT", "SIGTERM", 5],
     ["SIGTERM", "SIGINT", 999],
-  ] as const)("%s and then %s within %i ms are one", async (first, second, ms) => {
+  ] as const)("%s and then %s within %i ms count as one", async (first, second, ms) => {
     const { asked, clock } = listen();
     deliver(first);
     await clock.advance(ms);
@@ -52,7 +52,7 @@ describe("signals", () => {
     expect(asked).toEqual([`stop by ${first}`, "stop at once"]);
   });
 
-  test("a second that comes twice does not take away the third", async () => {
+  test("a second signal that comes twice does not swallow the third", async () => {
     const { asked, clock } = listen();
     deliver("SIGINT");
     deliver("SIGTERM");
@@ -61,7 +61,7 @@ describe("signals", () => {
     expect(asked).toEqual(["stop by SIGINT", "stop at once"]);
   });
 
-  test("every SIGHUP reloads, and none stops", () => {
+  test("every SIGHUP reloads, and none stops the process", () => {
     const { asked } = listen();
     deliver("SIGHUP");
     deliver("SIGHUP");
@@ -75,7 +75,7 @@ describe("signals", () => {
     expect(asked).toEqual(["reload", "stop by SIGTERM"]);
   });
 
-  test("nothing is heard after listening stopped, and nothing stays registered", () => {
+  test("nothing is called after listening has stopped, and nothing stays registered", () => {
     const counts = () => ["SIGTERM", "SIGINT", "SIGHUP"].map((signal) => process.listenerCount(signal));
     const before = counts();
     const { asked, stopListening } = listen();
