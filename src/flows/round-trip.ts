@@ -50,7 +50,7 @@ export function createRoundTrip(maxWaitMs: number, related: () => RoundTrip | un
     lateSamplesMs.length = 0;
   }
 
-  /** What to expect while nothing is known of this path, if something is known of the related one. */
+  /** What to expect of this path as long as only the related one is known; undefined if that is not known either. */
   function relatedMs(): number | undefined {
     const other = related();
     return other?.isKnown() === true ? relatedFactor * other.silenceMs() : undefined;
@@ -63,7 +63,7 @@ export function createRoundTrip(maxWaitMs: number, related: () => RoundTrip | un
 
   return {
     note(sampleMs) {
-      // Where the related path is known to be quick, a slow first sample is a loss, or a slow name.
+      // If the related path is known to be quick, a slow first sample comes from a loss or a slow name.
       if (smoothedMs === undefined && sampleMs <= (relatedMs() ?? Infinity)) {
         restart(sampleMs);
         return;

@@ -39,9 +39,9 @@ export function usablePath(server: Server, primary: Transport): Path {
 export interface SentBefore {
   readonly flows: ReadonlySet<Flow>;
   readonly servers: ReadonlySet<Server>;
-  /** Over which it was sent. */
+  /** The transports that it was sent over. */
   readonly transports: ReadonlySet<Transport>;
-  /** Whether packets are being lost. */
+  /** Whether packets are being lost at present. */
   readonly isLossy: boolean;
   /** When it was first sent: what has answered since is the surest to answer. */
   readonly sinceMs: number;
@@ -70,7 +70,10 @@ export function nextTarget(servers: readonly Server[], primary: Transport, befor
   return targets.toSorted((a, b) => rank(a) - rank(b))[0];
 }
 
-/** Under loss: the other transport, which the loss on the first says nothing of, and then the one that the kernel repairs. */
+/**
+ * Whether a transport is less sure than the other under loss: after sends over one transport, that one is; after sends over both, the one that
+ * the kernel does not repair.
+ */
 function isUnsure(transport: Transport, before: ReadonlySet<Transport>): boolean {
   return before.size === 1 ? before.has(transport) : !transports[transport].isRepaired;
 }

@@ -10,9 +10,9 @@ export interface EarlySends {
   noteQuestion(): void;
   /** Takes one early send out of the budget, or returns false if there is none left. */
   take(): boolean;
-  /** An early send was answered before the first send was: the `sends` that the question took from the budget are given back. */
+  /** An early send was answered before an earlier one: gives back the `sends` that the question took from the budget. */
   noteHelped(sends: number): void;
-  /** Whether most of the latest early sends helped: packets are being lost, rather than names being slow. */
+  /** Whether enough of the latest early sends helped to conclude that packets are being lost, rather than that names are slow. */
   areHelping(): boolean;
 }
 
@@ -22,16 +22,16 @@ const questionsPerSend = 5;
 /** How many early sends may come at once. */
 const burst = 20;
 
-/** How much the latest early send counts in the share of those that helped. */
+/** The weight of the latest early send in the share of those that helped. */
 const newestWeight = 1 / 8;
 
-/** When so many of the latest helped, it is loss. */
+/** From this share on, packets count as being lost. */
 const helpedShare = 0.3;
 
 /** Creates a full budget. */
 export function createEarlySends(): EarlySends {
   let room = burst;
-  // Of the latest early sends, the share that helped.
+  // The share of the latest early sends that helped, as a moving average.
   let helped = 0;
   const add = (sends: number) => void (room = Math.min(burst, room + sends));
   return {

@@ -6,8 +6,8 @@
  *     a moment for a flow that has answered since;
  *   - a flow that goes on answering others is not left: a slow name waits, unless later questions overtake it and the budget for early
  *     sends has room;
- *   - where such early sends help, packets are being lost: the question is sent again over the other transport, and the last time over a
- *     connection, which the kernel repairs;
+ *   - if such early sends help, packets are being lost: the question is sent again over the other transport, and the last time over a
+ *     connection, on which the kernel repairs losses;
  *   - after a lost connection or a closed port, the question is sent again elsewhere at once, or after a moment if there is nowhere else;
  *   - after a reply that was truncated or cut off, it is sent over a transport that does not truncate, if one works; if somebody is
  *     guessing at a socket, over the other transport;
@@ -250,7 +250,7 @@ function sendEarly(asked: Exchange, sending: Sending): boolean {
   return true;
 }
 
-/** Whether this would be the last send, over the transport that lost all those before it: then it waits for the other transport. */
+/** Whether this would be the last send, over the transport that lost all earlier ones: then it had better wait for the other transport. */
 function isLastOfItsKind({ sends, sendings, limits, earlySends }: Exchange, { server, path }: Target): boolean {
   const other = server.paths[transports[path.transport].other];
   const isLast = sends === limits.maxSends - 1 && sendings.every((each) => each.path.transport === path.transport);
@@ -259,7 +259,7 @@ function isLastOfItsKind({ sends, sendings, limits, earlySends }: Exchange, { se
 
 /**
  * Whether the flow has since answered only nodens's own questions, and for so long that this question may be lost. While packets are
- * being lost that is soon; otherwise the name is more likely slow.
+ * being lost, that is soon; otherwise, a slow name is more likely.
  */
 function isDoubtful({ earlySends }: Exchange, { path, sentAtMs }: Sending, flow: Flow, waitedMs: number): boolean {
   const isAlive = flow.lastHeardAtMs() > sentAtMs && flow.lastAnsweredAtMs() <= sentAtMs;

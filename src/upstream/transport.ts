@@ -21,7 +21,7 @@ interface TransportRow {
    * behind it.
    */
   readonly isInOrder: boolean;
-  /** Whether the kernel sends again what is lost. */
+  /** Whether the kernel sends lost packets again. */
   readonly isRepaired: boolean;
   readonly openSocket: OpenSocket;
 }
