@@ -61,10 +61,12 @@ export async function becomeReady(parts: ReadinessParts): Promise<void> {
   }
 }
 
+const leadsBack = "the upstream leads back to nodens";
+
 async function whatIsMissing(isZoneAnswered: boolean, parts: ReadinessParts): Promise<string | undefined> {
   const { sockets, attachment, loopGuard } = parts;
   if (sockets.listeners.length === 0 || !attachment.areSocketsOpen()) return "an address could not be opened";
-  if (loopGuard.isLooping()) return "the upstream leads back here";
+  if (loopGuard.isLooping()) return leadsBack;
   if (!isZoneAnswered) return "the cluster's zone has not been answered yet";
   return sockets.findSilence();
 }
@@ -84,6 +86,6 @@ export function warnOfServer(log: Log, route: string, server: ServerAddress): vo
 /** Not ready until everything has worked once, while shutting down, and while the upstream leads back to nodens. */
 export function readinessOf(lifeCycle: LifeCycle, loopGuard: LoopGuard): Readiness {
   const reasons = lifeCycle.reasons();
-  if (loopGuard.isLooping()) reasons.push("the upstream leads back to nodens");
+  if (loopGuard.isLooping() && !reasons.includes(leadsBack)) reasons.push(leadsBack);
   return { ready: reasons.length === 0, reasons };
 }

@@ -39,7 +39,7 @@ async function start(sight: Partial<Sight> = {}) {
   return { seen, clock, lifeCycle, loopGuard, warnings };
 }
 
-test("with everything seen nodens is ready at once", async () => {
+test("nodens is ready at once if everything works", async () => {
   expect((await start()).lifeCycle.state()).toBe("ready");
 });
 
@@ -47,7 +47,7 @@ describe("nodens is not ready, and says why, while", () => {
   test.each<[string, Partial<Sight>, Partial<Sight>]>([
     ["the cluster's zone has not been answered yet", { isZoneAnswered: false }, { isZoneAnswered: true }],
     ["an address could not be opened", { areSocketsOpen: false }, { areSocketsOpen: true }],
-    ["our own socket is silent", { silence: "our own socket is silent" }, { silence: undefined }],
+    ["nodens's own socket is silent", { silence: "our own socket is silent" }, { silence: undefined }],
   ])("%s", async (reason, missing, present) => {
     const { seen, clock, lifeCycle } = await start(missing);
     await clock.advance(60_000);
@@ -71,7 +71,7 @@ describe("nodens is not ready, and says why, while", () => {
   });
 });
 
-test("a zone that nobody answers is logged once", async () => {
+test("a zone that is not answered is logged once", async () => {
   const { clock, warnings } = await start({ isZoneAnswered: false });
   await clock.advance(10_000);
   expect(warnings).toEqual(["the cluster's zone is not answered; serving, but not ready"]);

@@ -5,14 +5,14 @@ import type { Answerer } from "../../../src/listen/self-query.ts";
 const nobody = undefined;
 
 test.each<[string, (Answerer | undefined)[], RegExp]>([
-  ["nobody answers", [nobody, nobody, nobody, nobody], /^a query to nodens's own socket was not answered$/],
+  ["nothing answers", [nobody, nobody, nobody, nobody], /^a query to nodens's own socket was not answered$/],
   [
     "one that shares the address hangs",
     ["self", nobody, "self", "self"],
     /^1 of 4 .* is another nodens hanging there\?$/,
   ],
   ["only another process answers", ["other", "other", "other", "other"], /only by another process$/],
-])("the address of nodens is not fit for pods when %s", (_name, answerers, reason) => {
+])("the address is not fit for pods when %s", (_name, answerers, reason) => {
   expect(whatSilenceSays(answerers)).toMatch(reason);
 });
 

@@ -53,7 +53,7 @@ test("what needs a restart is named at every reload until the file says what nod
   ]);
 });
 
-test("the latest settings are told apart from those in force", async () => {
+test("the latest settings are distinguished from those in force", async () => {
   const { reload } = run();
   const latest = defaultsBut("admin.address", "cache.prefetch");
   await reload.apply({ settings: latest, warnings: [] }, "test");
@@ -61,7 +61,7 @@ test("the latest settings are told apart from those in force", async () => {
   expect(reload.inForce()).toEqual(defaultsBut("cache.prefetch"));
 });
 
-test("nodens may ask itself where it listens, whatever a reload says of addresses that wait for a restart", async () => {
+test("nodens may ask itself where it listens, whatever a reload says about addresses that need a restart", async () => {
   const running = run();
   const settings = defaultsBut("listen.addresses", "listen.allow");
   await running.reload.apply(
@@ -83,7 +83,7 @@ test("settings with problems change nothing", async () => {
   expect(running.reload.counters).toEqual({ succeeded: 0, failed: 1, wasLastSuccessful: false });
 });
 
-test("settings whose upstream cannot be made change nothing, and are tried again", async () => {
+test("settings whose upstream cannot be created change nothing, and are tried again", async () => {
   const running = run();
   const before = await running.observe();
   const settings = defaultsBut("upstream.servers", "cache.prefetch");
@@ -97,7 +97,7 @@ test("settings whose upstream cannot be made change nothing, and are tried again
   expect(running.reload.counters).toMatchObject({ succeeded: 1, wasLastSuccessful: true });
 });
 
-test("of two reloads at once the later one holds", async () => {
+test("of two reloads at once, the later one wins", async () => {
   const running = run();
   const slow = running.reload.apply({ settings: defaultsBut("upstream.servers"), warnings: [] }, "first");
   await Promise.all([slow, running.reload.apply({ settings: defaultSettings(), warnings: [] }, "second")]);

@@ -16,7 +16,7 @@ async function run(prepare: (node: ReturnType<typeof createFakeNode>) => void) {
 }
 
 describe("nodens detach", () => {
-  test("removes the table first, then the addresses with our label, whatever the settings say", async () => {
+  test("removes the table first, then the addresses with nodens's label, whatever the settings say", async () => {
     const { node, code, output } = await run((fake) => {
       fake.untracked = "table";
       fake.addresses.push({ ifname: "lo", local: "169.254.20.99", prefixlen: 32, label: "lo:nodens" });
@@ -32,18 +32,18 @@ describe("nodens detach", () => {
     );
   });
 
-  test("says so when nothing is there", async () => {
+  test("says so if there is nothing to remove", async () => {
     const { code, output } = await run(() => {});
     expect({ code, output }).toEqual({ code: 0, output: "there is nothing of nodens on this node\n" });
   });
 
-  test("needs permission, and says which", async () => {
+  test("needs permission, and says which is missing", async () => {
     const { code, errors } = await run((node) => node.failures.set("nft", { stderr: "Operation not permitted" }));
     expect(code).toBe(77);
     expect(errors).toContain("NET_ADMIN");
   });
 
-  test("ends with 71 when the system refuses something else", async () => {
+  test("ends with 71 if the system refuses something else", async () => {
     const { code, errors } = await run((node) => {
       node.addresses.push({ ifname: "lo", local: "169.254.20.10", prefixlen: 32, label: "lo:nodens" });
       node.failures.set("ip address del", { code: 2, stderr: "RTNETLINK answers: Cannot assign requested address" });

@@ -105,7 +105,7 @@ Advice
     else expect(flat).toContain(advice);
   });
 
-  test("a namespace's name may be a top-level domain: then nobody can tell", async () => {
+  test("says so if a namespace has the name of a top-level domain", async () => {
     const { output } = await run("web.shop");
     expect(output.replaceAll(/\s+/g, " ")).toContain(
       "shop is also a public top-level domain, so web.shop is taken for an outside name. If there is a namespace shop, step 2 has the answer",
@@ -120,14 +120,14 @@ Advice
     expect(output).toContain("musl (Alpine) never tries a suffix");
   });
 
-  test("nothing is wider than 100 columns as long as names are not", async () => {
+  test("is not wider than 100 columns unless a name is", async () => {
     for (const name of ["web", "example.com", "a.b.example.com", "web.staging.svc.cluster.local", "a.b.c.d.e.f."]) {
       const { output } = await run(name);
       expect(output.split("\n").filter((line) => line.length > 100)).toEqual([]);
     }
   });
 
-  test("colours only where they are shown, and none with --no-color", async () => {
+  test("has colours only on a terminal that shows them, and none with --no-color", async () => {
     const plain = (await run("example.com")).output;
     const coloured = (await run("example.com", {}, undefined, true)).output;
     expect(plain).toMatch(/^[ -~┌├└─│┆█\n]+$/);
@@ -190,7 +190,7 @@ describe("with a resolv.conf", () => {
     expect(errors).toMatch(/^nodens: cannot read \/nonexistent\/resolv\.conf: ENOENT[^\n]*\n$/);
   });
 
-  test("a file that is something else: exit code 78", async () => {
+  test("a file that is not a resolv.conf: exit code 78", async () => {
     const { exitCode, errors } = await run("web", { resolvConf: "f" }, "x".repeat(70_000));
     expect([exitCode, errors]).toEqual([78, "nodens: f is not a resolv.conf: it is too long\n"]);
   });
@@ -279,7 +279,7 @@ Queries that reach kube-dns
     expect(output).toContain("Not all search rules are in use");
   });
 
-  test("hands over the search list and ndots of a file, and of a cluster domain", async () => {
+  test("passes on the search list and ndots from a file or a cluster domain", async () => {
     const against = await startAdmin();
     const file = "search a.test b.test\noptions ndots:3\n";
     const fromFile = JSON.parse((await run("web", { against, json: true, resolvConf: "f" }, file)).output);
@@ -288,7 +288,7 @@ Queries that reach kube-dns
     expect(fromDomain).toMatchObject({ search: ["default.svc.x.test", "svc.x.test", "x.test"] });
   });
 
-  test("nobody there: one line and exit code 69", async () => {
+  test("nothing there: one line and exit code 69", async () => {
     const server = createServer().listen(0, "127.0.0.1");
     await once(server, "listening");
     const { port } = server.address() as { port: number };
@@ -306,7 +306,7 @@ Queries that reach kube-dns
     [302, "", "answered 302 to /explain: is it the admin address of a nodens?"],
     [200, "<html>", "answered /explain, but not as nodens does"],
     [200, '{"steps":[]}', "answered /explain with something that this version does not understand"],
-  ])("somebody else there (%i, %j): one line and exit code 69", async (status, body, words) => {
+  ])("another server there (%i, %j): one line and exit code 69", async (status, body, words) => {
     const against = await startOther(status, body);
     expect(await run("web", { against })).toEqual({
       exitCode: 69,
@@ -315,14 +315,14 @@ Queries that reach kube-dns
     });
   });
 
-  test("an answer without end is given up", async () => {
+  test("an endless answer is cut short", async () => {
     const against = await startOther(200, "x".repeat(2 * 1024 * 1024));
     const { exitCode, errors } = await run("web", { against });
     expect(exitCode).toBe(69);
     expect(errors).toContain("its answer is over 1048576 octets");
   });
 
-  test("what it refuses is said in its own words, without control characters: exit code 64", async () => {
+  test("a refusal is shown in its own words, without control characters: exit code 64", async () => {
     const against = await startOther(400, "no \x1b[31mway\nmore");
     expect(await run("web", { against })).toEqual({
       exitCode: 64,

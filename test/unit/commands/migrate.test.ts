@@ -8,13 +8,13 @@ import { corefileFolder, fixture, load, podEnvironment, run, settingsOf } from "
 const kubeDns = { host: "10.96.0.10", port: 53 };
 
 describe("every example", () => {
-  test.each(readdirSync(corefileFolder))("%s becomes settings that load without a problem or a doubt", (name) => {
+  test.each(readdirSync(corefileFolder))("%s becomes settings that load without a problem or a warning", (name) => {
     const { code, output } = run(fixture(name));
     expect([0, 65]).toContain(code);
     expect(load(output).upstream.servers).not.toEqual([]);
   });
 
-  test.each(readdirSync(corefileFolder))("%s: every place that is told is a line of it", (name) => {
+  test.each(readdirSync(corefileFolder))("%s: every place that is named is a line of it", (name) => {
     const { output, errors } = run(fixture(name));
     const lines = [...`${output}${errors.join("\n")}`.matchAll(/\bF:(\d+)/g)].map(([, line]) => Number(line));
     expect(lines.length).toBeGreaterThan(1);
@@ -38,22 +38,22 @@ describe("the Corefile of NodeLocal DNSCache, as its manifest has it,", () => {
     expect(settings.cluster).toMatchObject({ domain: "cluster.local", reverseZones: ["in-addr.arpa", "ip6.arpa"] });
   });
 
-  test("keeps its times to live, of blocks that differ the shortest", () => {
+  test("keeps its TTLs, the shortest where blocks differ", () => {
     expect(settings.cache).toMatchObject({ maxTtlSeconds: 30, maxDenialTtlSeconds: 30, maxClusterDenialTtlSeconds: 5 });
   });
 
-  test("has its metrics at the node's address and port", () => {
+  test("has its metrics at the same port of the node's address", () => {
     expect(settings.admin.address).toEqual({ host: "10.0.0.9", port: 9253 });
     expect(load(output, { KUBE_DNS_IP: "10.96.0.10" }).admin.address).toEqual({ host: "0.0.0.0", port: 9253 });
   });
 
-  test("says in the settings which line each comes from, and why this way of attachment", () => {
+  test("says in the settings which line each one comes from, and why this attach mode was chosen", () => {
     expect(output).toContain("clusterTransport: tcp # F:10\n");
     expect(output).toContain("# intercept, because the kube-dns Service's address ${KUBE_DNS_IP} was bound too");
     expect(output).toContain("# Set in the environment when nodens starts: ${KUBE_DNS_IP}, ${HOST_IP}.\n");
   });
 
-  test("says once, with its line, what nodens does without being told", () => {
+  test("says once, with its line, what nodens does anyway", () => {
     expect(errors.filter((line) => line.includes(": errors: "))).toEqual([
       "F:2: errors: failures are logged and counted",
     ]);
@@ -63,7 +63,7 @@ describe("the Corefile of NodeLocal DNSCache, as its manifest has it,", () => {
     expect(errors.find((line) => line.startsWith("F:44: forward:"))).toContain("upstream.outsideServers");
   });
 
-  test("once its addresses are filled in, needs none from the environment for pods to be served", () => {
+  test("with its addresses filled in, needs none from the environment to serve pods", () => {
     const { upstream, attach } = load(run(fixture("node-local-dns.yaml")).output, {});
     expect(upstream.servers).toEqual([kubeDns]);
     expect(attach.mode).toBe("intercept");
@@ -87,7 +87,7 @@ describe("a manifest", () => {
     ["several documents", `kind: Service\n---\n${JSON.stringify(configMap)}`, 3],
     ["YAML with the text in quotes", `kind: ConfigMap\ndata:\n  Corefile: ${JSON.stringify(corefile)}\n`, 3],
     ["the name under which pods mount it", `kind: ConfigMap\ndata:\n  Corefile.base: ${JSON.stringify(corefile)}\n`, 3],
-  ])("may be %s; the place is that of the value, and a line of it", (_what, text, line) => {
+  ])("may be %s; the place named is that of the value", (_what, text, line) => {
     const { code, output, errors } = run(text);
     expect(code).toBe(0);
     expect(load(output)).toMatchObject({ cluster: { domain: "cluster.local" }, upstream: { servers: [kubeDns] } });
@@ -113,7 +113,7 @@ describe("a manifest", () => {
     expect(output).toContain("acme.local: [192.0.2.4, 192.0.2.5:5300] # F:8\n");
   });
 
-  test("of kube-dns beside one of NodeLocal DNSCache says which servers are asked about outside names", () => {
+  test("of kube-dns beside one of NodeLocal DNSCache says which servers are asked for outside names", () => {
     const { code, output } = run(`${fixture("node-local-dns.yaml")}---\n${fixture("kube-dns.yaml")}`);
     expect(code).toBe(0);
     const { upstream } = load(output);
@@ -131,7 +131,7 @@ describe("a manifest", () => {
     ["federations: 'f=example.com'", "federations: LOST: nodens does not answer names of federations"],
     [`stubDomains: '{"a.example": ["ns.example"]}'`, "stubDomains: LOST: ns.example is not an IP address"],
     [`stubDomains: '{"a..b": ["192.0.2.1"]}'`, 'stubDomains: LOST: "a..b" is not a domain name'],
-  ])("with %s: what is lost is said", (data, error) => {
+  ])("with %s: the loss is reported", (data, error) => {
     const { code, output, errors } = run(`kind: ConfigMap\ndata:\n  ${data}\n`);
     expect(code).toBe(65);
     expect(errors).toEqual([expect.stringContaining(error)]);
@@ -174,13 +174,13 @@ describe("what cannot be read is refused with its place, and nothing is written:
     expect(run(text)).toEqual({ code: 78, output: "", errors: [expected] });
   });
 
-  test("a manifest that is nested deeper than anyone can read", () => {
+  test("a manifest that is nested too deep", () => {
     const { code, output, errors } = run(`kind: ${"[".repeat(30_000)}`);
     expect({ code, output }).toEqual({ code: 78, output: "" });
     expect(errors).toHaveLength(1);
   });
 
-  test("a file that is not there", () => {
+  test("a missing file", () => {
     let errors = "";
     const code = migrate("/nowhere/Corefile", { env: {}, write: () => {}, writeError: (text) => (errors += text) });
     expect(code).toBe(78);
@@ -216,7 +216,7 @@ describe("settings that nodens would refuse are left out with the reason:", () =
     load(output);
   });
 
-  test("when no server is left, kube-dns is asked, not the DNS that nodens has for trying it out", () => {
+  test("when no server is left, kube-dns is asked, and not the embedded cluster DNS", () => {
     expect(settingsOf("cluster.local {\n bind 127.0.0.1\n forward . 127.0.0.1\n}").upstream.servers).toEqual([kubeDns]);
   });
 });

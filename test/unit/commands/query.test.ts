@@ -33,7 +33,7 @@ const answering = (message: Buffer) => [replyTo(message, { answers: [address] })
 const withoutId = (output: string): string => output.replace(/id \d+/, "id 1");
 
 describe("what is printed", () => {
-  test("status, EDNS, question, sections in columns, and how it came", async () => {
+  test("status, EDNS, question, sections in columns, and how the reply arrived", async () => {
     const options = [Packet.Resource.EDNS.EDE(22, "at delegation")];
     const answers = [
       { type: 5, domain: "a.example.com", ttl: 300 },
@@ -76,7 +76,7 @@ describe("what is printed", () => {
     expect({ output, errors }).toEqual({ output: "192.0.2.1\n", errors: "" });
   });
 
-  test("--short without answers: nothing, and the response code as an error", async () => {
+  test("--short without answers: nothing, and the rcode as an error", async () => {
     const server = await startScriptedServer({ udp: (message) => [replyTo(message, { rcode: 2 })] });
     const { exitCode, output, errors } = await run({ flags: { server: server.address, short: true } });
     expect({ exitCode, output, errors }).toEqual({ exitCode: 0, output: "", errors: ";; SERVFAIL, no answers\n" });
@@ -158,7 +158,7 @@ describe("UDP and TCP", () => {
     expect([server.udpQueries.length, server.tcpQueries.length]).toEqual([0, 1]);
   });
 
-  test("a truncated reply is asked again over TCP, and that is said", async () => {
+  test("after a truncated reply the question is asked again over TCP, with a remark", async () => {
     const server = await startScriptedServer({
       udp: (message) => [replyTo(message, { flags: 0x0200 })],
       tcp: answering,
@@ -168,7 +168,7 @@ describe("UDP and TCP", () => {
     expect(output).toContain(", TCP, 49 octets\n;; truncated over UDP: asked again over TCP\n");
   });
 
-  test("where TCP then fails, the truncated reply is shown with the reason", async () => {
+  test("if TCP then fails, the truncated reply is shown with the reason", async () => {
     const server = await startScriptedServer({
       udp: (message) => [replyTo(message, { flags: 0x0200 })],
       closesTcp: true,
@@ -189,7 +189,7 @@ describe("UDP and TCP", () => {
     ["another type", (message) => patched(replyTo(message), 30, 28)],
     ["no question and no error", (message) => patched(replyTo(message), 5, 0)],
   ];
-  test.each(noise)("over UDP %s is ignored and counted while the reply is waited for", async (_what, make) => {
+  test.each(noise)("over UDP, %s is ignored and counted while waiting for the reply", async (_what, make) => {
     const server = await startScriptedServer({ udp: (message) => [make(message), ...answering(message)] });
     const { exitCode, output } = await run({ flags: { server: server.address } });
     expect(exitCode).toBe(0);
@@ -197,7 +197,7 @@ describe("UDP and TCP", () => {
     expect(output).toContain(";; ignored before the reply: 1 that did not fit the question\n");
   });
 
-  test.each(noise)("over TCP %s is ignored and counted while the reply is waited for", async (_what, make) => {
+  test.each(noise)("over TCP, %s is ignored and counted while waiting for the reply", async (_what, make) => {
     const server = await startScriptedServer({ tcp: (message) => [make(message), ...answering(message)] });
     const { output } = await run({ flags: { server: server.address, tcp: true } });
     expect(output).toContain("192.0.2.1\n");
@@ -235,7 +235,7 @@ describe("no reply: one line, exit code 69, no timer left", () => {
     });
   });
 
-  test("only what does not fit, then the end of the connection", async () => {
+  test("only messages that do not fit, then the end of the connection", async () => {
     const server = await startScriptedServer({ tcp: () => [Buffer.from("garbage garbage")], closesTcp: true });
     const { exitCode, errors } = await run({ flags: { server: server.address, tcp: true } });
     expect(exitCode).toBe(69);
@@ -280,7 +280,7 @@ describe("where it came from", () => {
     expect(output.endsWith(`\n;; ${origin}\n`)).toBe(true);
   });
 
-  test("one answer alone does not say it, and nothing is claimed", async () => {
+  test("a single answer does not say it, and nothing is claimed", async () => {
     const server = await startScriptedServer({ udp: answering });
     const { output, pauses } = await run({ flags: { server: server.address } });
     expect(output).not.toContain("cache");

@@ -10,11 +10,11 @@ function print(env: Record<string, string>): string {
 
 const platform = `Node.js ${process.version}, ${process.platform} ${process.arch}`;
 
-test("one line with the version of package.json, of Node.js, and the platform", () => {
+test("one line with the versions of package.json and Node.js, and the platform", () => {
   expect(print({})).toBe(`nodens ${packageJson.version}, ${platform}\n`);
 });
 
-test("the revision is shown where the environment has one", () => {
+test("the revision is shown if the environment has one", () => {
   expect(print({ NODENS_REVISION: "5f3a9c1" })).toBe(`nodens ${packageJson.version} (revision 5f3a9c1), ${platform}\n`);
 });
 

@@ -26,7 +26,7 @@ describe("by the rules: queries without nodens, with it the first time, and for 
     expect(walk.end).toBe("data");
   });
 
-  test("host suffixes cost two queries each, and nothing is saved there but the second type", async () => {
+  test("the node's suffixes cost two queries each, and only the second type is saved there", async () => {
     const longer = { ...path, suffixes: [...path.suffixes, "ec2.internal"] };
     const walk = walkOf(await explainByRules({ name: "a.b.example.com", path: longer }, zone, limits), "glibc");
     expect([walk.clientQueries, walk.upstreamQueries]).toEqual([10, 4]);
@@ -76,19 +76,19 @@ describe("against a running nodens", () => {
     expect(walkOf(explanation, "glibc")).toMatchObject({ steps: 2 });
   });
 
-  test("where even the likely step is denied, the walk goes to the end", () => {
+  test("if even the likely step is denied, the walk goes to the end", () => {
     const denied: [Foresight, Foresight] = [cached("denied"), cached("denied")];
     const explanation = explain("web", denied, denied, denied, denied);
     expect(walkOf(explanation, "glibc")).toMatchObject({ steps: 4, end: "denied", upstreamQueries: 0 });
   });
 
-  test("of a pair on its way nothing more goes upstream, but the second type of a name that exists does", () => {
+  test("of a pair in flight, nothing more goes upstream except the second type of a name that exists", () => {
     const explanation = explain("web", [{ kind: "shared" }, { kind: "waits", forType: "A" }]);
     expect(walkOf(explanation, "glibc")).toMatchObject({ steps: 1, upstreamQueries: 1 });
   });
 });
 
-test("musl's own way through a name with many dots", async () => {
+test("musl's own walk for a name with many dots", async () => {
   const explanation = await explainByRules({ name: "web.staging", path: { ...path, ndots: 1 } }, zone, limits);
   expect(explanation.steps.map(({ suffix, askedBy }) => [suffix, askedBy.join(" ")])).toEqual([
     ["", "glibc musl"],

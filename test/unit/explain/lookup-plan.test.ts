@@ -26,12 +26,12 @@ describe("with fewer dots than ndots", () => {
     ]);
   });
 
-  test("a Service's full name has four dots, which are too few", () => {
+  test("a Service's full name has four dots, which is too few", () => {
     expect(namesOf("web.shop.svc.cluster.local", "musl").at(-1)).toBe("web.shop.svc.cluster.local");
     expect(namesOf("web.shop.svc.cluster.local", "musl")).toHaveLength(4);
   });
 
-  test("without suffixes only the name is asked", () => {
+  test("without suffixes, only the name itself is asked for", () => {
     expect(namesOf("web", "glibc", { suffixes: [], ndots: 5 })).toEqual(["web"]);
   });
 });
@@ -39,15 +39,15 @@ describe("with fewer dots than ndots", () => {
 describe("with ndots dots or more", () => {
   const path = { suffixes: ["a.test", "b.test"], ndots: 1 };
 
-  test("glibc asks the name first and the suffixes after it", () => {
+  test("glibc asks for the name first and tries the suffixes afterwards", () => {
     expect(namesOf("web.shop", "glibc", path)).toEqual(["web.shop", "web.shop.a.test", "web.shop.b.test"]);
   });
 
-  test("musl asks only the name", () => {
+  test("musl asks for the name only", () => {
     expect(namesOf("web.shop", "musl", path)).toEqual(["web.shop"]);
   });
 
-  test("ndots:0 makes that so for every name", () => {
+  test("that holds for every name with ndots:0", () => {
     expect(namesOf("web", "musl", { ...path, ndots: 0 })).toEqual(["web"]);
     expect(namesOf("web", "glibc", { ...path, ndots: 0 })[0]).toBe("web");
   });
@@ -70,7 +70,7 @@ describe("a final dot", () => {
 });
 
 describe("odd search lists", () => {
-  test("musl ignores one of 256 characters and takes one of 255", () => {
+  test("musl ignores one of 256 characters and uses one of 255", () => {
     const label = "x".repeat(63);
     const suffixes = [`${label}.${label}`, `${label}.${label}`];
     expect(suffixes.join(" ")).toHaveLength(255);
@@ -80,7 +80,7 @@ describe("odd search lists", () => {
     expect(namesOf("web", "glibc", longer)).toHaveLength(4);
   });
 
-  test("the root in it: for glibc the name as it stands, for musl nothing", () => {
+  test("a root in one is the name as it stands for glibc, and nothing for musl", () => {
     const path = { suffixes: ["a.test", ".", "b.test"], ndots: 5 };
     expect(namesOf("web", "glibc", path)).toEqual(["web.a.test", "web", "web.b.test"]);
     expect(namesOf("web", "musl", path)).toEqual(["web.a.test", "web.b.test", "web"]);

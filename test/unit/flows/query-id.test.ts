@@ -28,16 +28,16 @@ describe("query IDs", () => {
     expect(chiSquare(ids.map(binOf), bins)).toBeLessThan(bound(bins));
   });
 
-  test("tell nothing about the next one: the steps from one to the next spread evenly", () => {
+  test("reveal nothing about the next one: the steps from one to the next spread evenly", () => {
     const steps = ids.slice(1).map((id, index) => ((id - (ids[index] ?? 0)) & 0xffff) >> 8);
     expect(chiSquare(steps, 256)).toBeLessThan(bound(256));
   });
 
-  test("are never one that is taken, even where only one is free", () => {
+  test("are never taken ones, even if only one is free", () => {
     expect(pickQueryId((id) => id !== 0xbeef)).toBe(0xbeef);
   });
 
-  test("are never one that is taken, while half of them are", () => {
+  test("are never taken ones while half of them are taken", () => {
     const taken = new Set<number>();
     while (taken.size < 32_768) taken.add(pickQueryId((id) => taken.has(id)));
     for (let round = 0; round < 10_000; round += 1) expect(taken.has(pickQueryId((id) => taken.has(id)))).toBe(false);

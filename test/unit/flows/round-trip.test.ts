@@ -10,11 +10,11 @@ function after(samples: readonly number[]) {
 const times = (count: number, ms: number) => Array.from({ length: count }, () => ms);
 
 describe("patience", () => {
-  test("is 30 ms at least, however quick the path", () => {
+  test("is at least 30 ms, however quick the path", () => {
     expect(after(times(20, 1)).patienceMs()).toBe(30);
   });
 
-  test("is 800 ms at most, however slow the path; only silence may last longer", () => {
+  test("is at most 800 ms, however slow the path; only silence may last longer", () => {
     const roundTrip = after([1000]);
     expect(roundTrip.patienceMs()).toBe(800);
     expect(roundTrip.silenceMs()).toBe(2000);
@@ -25,11 +25,11 @@ describe("patience", () => {
     expect(after(times(50, 100)).patienceMs()).toBeCloseTo(100, 0);
   });
 
-  test("is not moved by a slow name, nor by a few", () => {
+  test("does not change for one slow name, or for a few", () => {
     expect(after([...times(20, 1), ...times(5, 2000)]).patienceMs()).toBe(30);
   });
 
-  test("follows a path that became slow, by the quickest of its late answers", () => {
+  test("follows a path that has become slow, by the quickest of its late answers", () => {
     const roundTrip = after([...times(20, 1), ...times(11, 300), 200]);
     expect(roundTrip.patienceMs()).toBe(600);
   });
@@ -40,7 +40,7 @@ test("a slow name is waited for as long as the longest wait, and two seconds at 
   expect(after([5000]).slowNameMs()).toBe(2000);
 });
 
-describe("a path of which nothing is known", () => {
+describe("a path about which nothing is known", () => {
   test("is given time", () => {
     expect(createRoundTrip(800).patienceMs()).toBe(400);
   });

@@ -18,7 +18,7 @@ function watched(clockOf: (clock: Clock) => Clock = (clock) => clock) {
 }
 
 describe("a flow that owes an answer", () => {
-  test("and has never said anything is silent after the path's round trip", async () => {
+  test("and has never answered is silent after the path's round trip", async () => {
     const { clock, watch, told } = watched();
     watch.noteSent();
     await clock.advance(1000);
@@ -26,7 +26,7 @@ describe("a flow that owes an answer", () => {
     expect(watch.isSilent()).toBe(true);
   });
 
-  test("and has answered before is quiet first, and silent only when it says nothing to an easy question either", async () => {
+  test("and has answered before is first quiet, and silent only if it does not answer an easy question either", async () => {
     const { clock, watch, told } = watched();
     watch.noteSent();
     watch.noteHeard(true, false);
@@ -44,7 +44,7 @@ describe("a flow that owes an answer", () => {
     expect(told).toEqual([]);
   });
 
-  test("and answers only easy questions is asked them ever more rarely", async () => {
+  test("and answers only easy questions is asked them less and less often", async () => {
     const { clock, watch, told } = watched();
     watch.noteSent();
     watch.noteHeard(true, false);
@@ -57,7 +57,7 @@ describe("a flow that owes an answer", () => {
     expect(told.length).toBeLessThanOrEqual(8);
   });
 
-  test("is no longer silent once it says something", async () => {
+  test("is no longer silent once it answers", async () => {
     const { clock, watch } = watched();
     watch.noteSent();
     await clock.advance(30);
@@ -70,7 +70,7 @@ describe("a flow that owes an answer", () => {
 });
 
 describe("after a stall of the process", () => {
-  test("what lies in the socket counts before the timer", async () => {
+  test("what is already in the socket counts before the timer", async () => {
     let read = () => {};
     const { clock, watch, told } = watched((inner) => ({
       ...inner,
@@ -85,7 +85,7 @@ describe("after a stall of the process", () => {
     expect(told).toEqual([]);
   });
 
-  test("a timer that is late begins anew", async () => {
+  test("a timer that is late starts again", async () => {
     const { clock, watch, told } = watched((inner) => ({
       ...inner,
       after: (delayMs, action) => inner.after(delayMs === 30 ? 1500 : delayMs, action),

@@ -38,7 +38,7 @@ function connectionOf(query: ReceivedQuery): Socket {
 const names = Array.from({ length: 20 }, (_, index) => `q${index}.test`);
 
 describe("queries on one connection", () => {
-  test("are pipelined, also those that were sent before it was connected", async () => {
+  test("are pipelined, including those sent before it was connected", async () => {
     const held = holdQueries();
     const server = await startServer(held.script);
     const { flow, counters } = openFlow(server.port);
@@ -207,7 +207,7 @@ describe("opening", () => {
     expect(outcomes(tracked)).toStrictEqual(["refused"]);
   });
 
-  test("takes no longer than the connect time-out", async () => {
+  test("takes no longer than the connect timeout", async () => {
     const server = await startServer(answerAll);
     const { flow, clock, ends } = openFlow(server.port, { connectTimeoutMs: 700 });
     const tracked = sendAll(flow, ["a.test"]);
@@ -220,7 +220,7 @@ describe("opening", () => {
     expect(clock.pendingTimers()).toBe(0);
   });
 
-  test("the connect time-out ends with the handshake", async () => {
+  test("the connect timeout ends with the handshake", async () => {
     const server = await startServer(answerNothing);
     const { flow, clock } = openFlow(server.port);
     sendAll(flow, ["a.test"]);
@@ -239,7 +239,7 @@ describe("an idle connection", () => {
     return { ...opened, server };
   }
 
-  test("is closed after the idle time-out, counted from the last answer", async () => {
+  test("is closed after the idle timeout, counted from the last answer", async () => {
     const { flow, clock, ends } = await answered(answerAll);
     await clock.advance(7999);
     expect(flow.isAccepting()).toBe(true);
@@ -264,7 +264,7 @@ describe("an idle connection", () => {
     expect(flow.isAccepting()).toBe(false);
   });
 
-  test("is closed too when it never carried a query", async () => {
+  test("is also closed if it never carried a query", async () => {
     const server = await startServer(answerAll);
     const { flow, clock, ends } = openFlow(server.port);
     await until("the flow is connected", () => flow.isConnected());
@@ -272,7 +272,7 @@ describe("an idle connection", () => {
     expect(ends).toHaveLength(1);
   });
 
-  test("is closed too when its last query was taken back", async () => {
+  test("is also closed if its last query was cancelled", async () => {
     const server = await startServer(answerNothing);
     const { flow, clock, ends } = openFlow(server.port);
     const cancel = flow.send(track("a.test").attempt);
@@ -309,7 +309,7 @@ describe("a connection that retires", () => {
     expect(ends).toHaveLength(1);
   });
 
-  test("before it is connected still sends what it has", async () => {
+  test("still sends what it has if it is not connected yet", async () => {
     const server = await startServer(answerAll);
     const { flow, ends } = openFlow(server.port);
     const tracked = sendAll(flow, ["a.test"]);

@@ -28,7 +28,7 @@ function openFlow(port: number, limits = {}, host = "127.0.0.1") {
 }
 
 describe("queries on one socket", () => {
-  test("leave from one port, also those that were sent before it was connected", async () => {
+  test("leave from one port, including those sent before it was connected", async () => {
     const server = await startServer(answerAll);
     const { flow, send, counters } = openFlow(server.port);
     const tracked = ["a.test", "b.test", "c.test"].map(send);
@@ -56,7 +56,7 @@ describe("queries on one socket", () => {
   });
 });
 
-describe("a wrong reply is ignored, and the right one behind it is taken", () => {
+describe("a wrong reply is ignored, and the right one after it is taken", () => {
   const right = { name: "a.test", type: Type.A };
   const reply = (id: number, question: { name: string; type: number; class?: number }, flags = Flags.QR) =>
     buildMessage({ id, flags, questions: [question], answers: [a("a.test", "10.6.6.6")] });
@@ -117,7 +117,7 @@ describe("guessing", () => {
     };
   }
 
-  test("as many wrong replies as allowed are borne", async () => {
+  test("is tolerated up to the allowed number of wrong replies", async () => {
     const server = await startServer(wrongTimes(5));
     const { flow, send } = openFlow(server.port, { maxWrongReplies: 5 });
     const tracked = send("a.test");
@@ -126,7 +126,7 @@ describe("guessing", () => {
     expect(flow.isAccepting()).toBe(true);
   });
 
-  test("one more, and the socket is closed and all that waits is lost to forgery", async () => {
+  test("with one more, the socket is closed and everything that waits is lost to forgery", async () => {
     const server = await startServer((query) => (query.name === "b.test" ? wrongTimes(6)(query) : undefined));
     const { flow, send, ends, counters } = openFlow(server.port, { maxWrongReplies: 5 });
     const tracked = ["a.test", "b.test"].map(send);
@@ -136,7 +136,7 @@ describe("guessing", () => {
     expect(counters.openFlows.udp).toBe(0);
   });
 
-  test("late replies to questions that were answered elsewhere are no guesses", async () => {
+  test("late replies to questions that were answered elsewhere are not guesses", async () => {
     let release = () => {};
     const gate = new Promise<void>((resolve) => (release = resolve));
     const server = await startServer(async ({ bytes }) => {
@@ -178,7 +178,7 @@ describe("the end of a socket", () => {
     expect(tracked.map((each) => each.outcome())).toStrictEqual(["refused", "refused"]);
   });
 
-  test("an address without a way to it is reported as unreachable", async () => {
+  test("an address without a route is reported as unreachable", async () => {
     // The kernel lets nobody connect to the broadcast address who has not asked for that: nothing is sent.
     const { send, ends } = openFlow(53, {}, "255.255.255.255");
     const tracked = send("a.test");
@@ -202,7 +202,7 @@ describe("the end of a socket", () => {
     expect(tracked.map((each) => each.outcome())).toStrictEqual(["answered", "answered"]);
   });
 
-  test("one that retires also closes when its last query is taken back", async () => {
+  test("one that retires also closes when its last query is cancelled", async () => {
     const server = await startServer(answerNothing);
     const { flow, ends } = openFlow(server.port);
     const cancel = flow.send(track("a.test").attempt);
@@ -212,7 +212,7 @@ describe("the end of a socket", () => {
     expect(ends).toHaveLength(1);
   });
 
-  test("one that is closed loses what waits, once, also before it was connected", async () => {
+  test("one that is closed loses what waits, once, even before it is connected", async () => {
     const server = await startServer(answerNothing);
     const { flow, send, ends, counters } = openFlow(server.port);
     const tracked = send("a.test");

@@ -15,7 +15,7 @@ function oneWaiting() {
 }
 
 describe("an attempt that is added", () => {
-  test("leaves as its own query with an ID, in an array of its own", () => {
+  test("leaves as its own query with an ID, in a new array", () => {
     const { tracked, packet } = oneWaiting();
     const { questions, opts, id } = readMessage(packet);
     expect(questions).toStrictEqual([{ name: "a.test", type: Type.A, class: 1 }]);
@@ -26,7 +26,7 @@ describe("an attempt that is added", () => {
     expect(id).toBe(((packet[0] ?? 0) << 8) | (packet[1] ?? 0));
   });
 
-  test("has an ID that no other on the flow has", () => {
+  test("has an ID that is not open on the flow", () => {
     const waiting = createWaitingAttempts(nothing);
     const ids = new Set<number>();
     for (let index = 0; index < 5000; index += 1)
@@ -56,7 +56,7 @@ describe("a reply", () => {
     expect(tracked.outcome()).toBe("answered");
   });
 
-  test("counts once: its duplicate answers nothing", () => {
+  test("counts once, and a duplicate answers nothing", () => {
     const { waiting, packet, onEmpty } = oneWaiting();
     const reply = replyTo(packet);
     expect(waiting.match(reply.slice(), nothing)).toBe("answered");
@@ -100,8 +100,8 @@ describe("a reply", () => {
   }
 });
 
-describe("an attempt that is taken back", () => {
-  test("hears nothing, and its reply answers nobody", () => {
+describe("an attempt that is cancelled", () => {
+  test("hears nothing, and its reply answers nothing", () => {
     const { waiting, tracked, packet, cancel, onEmpty } = oneWaiting();
     cancel();
     expect(waiting.count()).toBe(0);
@@ -118,7 +118,7 @@ describe("an attempt that is taken back", () => {
     expect(waiting.match(replyTo(packet), nothing)).toBe("unknown-id");
   });
 
-  test("does not take with it the attempt that has its ID by now", () => {
+  test("does not take with it the attempt that has got its ID since", () => {
     const waiting = createWaitingAttempts(nothing);
     const first = waiting.add(track("a.test").attempt, 0);
     const { id } = readMessage(first.packet);
@@ -132,7 +132,7 @@ describe("an attempt that is taken back", () => {
     expect(waiting.count()).toBe(1);
   });
 
-  test("by the loss of another on the same flow is not reported lost any more", () => {
+  test("by the loss of another on the same flow is no longer reported lost", () => {
     const waiting = createWaitingAttempts(nothing);
     const second = track("b.test");
     let cancelSecond = nothing;

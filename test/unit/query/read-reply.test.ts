@@ -45,7 +45,7 @@ describe("the data of a record in presentation form", () => {
   });
 });
 
-test("octets that a terminal could obey are escaped in names and texts", () => {
+test("octets that a terminal could obey are escaped in names and text", () => {
   const { answer } = readReply(
     replyTo(queryBytes, { answers: [{ name: "a\u001b b\u00e9", type: 16, data: ["\u001b[2J\u00e9"] }] }),
   );
@@ -74,7 +74,7 @@ test.each([
   expect(edns?.extendedErrors).toEqual([{ code, meaning, text: "why\\007" }]);
 });
 
-test("the upper bits of the response code come from OPT", () => {
+test("the upper bits of the rcode come from OPT", () => {
   const reply = replyTo(queryBytes, { options: [] });
   reply[reply.length - 6] = 1;
   expect(readReply(reply)).toMatchObject({ rcode: "BADVERS", additional: [] });
@@ -84,7 +84,7 @@ test("a code without a name is a number", () => {
   expect(readReply(replyTo(queryBytes, { rcode: 13 })).rcode).toBe("RCODE13");
 });
 
-test("a record that cannot be decoded is named, and the ones behind it are read", () => {
+test("a record that cannot be decoded is named, and those after it are read", () => {
   const answers = [
     { type: 65280, data: Buffer.from("0102", "hex"), ttl: 1 },
     { address: "192.0.2.7", ttl: 1 },

@@ -36,7 +36,7 @@ async function learn(...scripts: Script[]) {
   return { knowledge, asked, nowMs: clock.nowMs() };
 }
 
-test("asks the zone for its schema version, and for what it denies", async () => {
+test("asks the zone for its schema version, and for something that it denies", async () => {
   const { asked } = await learn({ txt: shown, a: denied });
   expect(asked.map(({ name, type }) => `${nameToText(name)} ${type}`)).toEqual([
     `${nameToText(nameBytes(versionName))} ${Type.TXT}`,
@@ -45,7 +45,7 @@ test("asks the zone for its schema version, and for what it denies", async () =>
   expect(asked.every((question) => question.recursionDesired && question.class === 1)).toBe(true);
 });
 
-test("a zone that shows both opens both rules", async () => {
+test("a zone that shows both enables both rules", async () => {
   const { knowledge, nowMs } = await learn({ txt: shown, a: denied });
   expect(knowledge.hasSchema()).toBe(true);
   expect(knowledge.soa()?.denialTtlSeconds).toBe(30);
@@ -75,19 +75,19 @@ describe("the schema is not shown by", () => {
     expect((await learn({ txt: shown, a: denied }, { txt: said, a: denied })).knowledge.hasSchema()).toBe(true);
   });
 
-  test("a zone that showed it before: what upstream says now counts", async () => {
+  test("a zone that showed it before: what upstream says now is what counts", async () => {
     const older: ReplySpec = { rcode: nxdomain, authorities: [soa("cluster.local")] };
     expect((await learn({ txt: shown, a: denied }, { txt: older, a: denied })).knowledge.hasSchema()).toBe(false);
   });
 });
 
 describe("the SOA", () => {
-  test("comes from NODATA as well: another server than CoreDNS has the name, for TXT", async () => {
+  test("comes from NODATA as well: a server other than CoreDNS has the name, for TXT", async () => {
     const { knowledge } = await learn({ txt: shown, a: { authorities: [soa("cluster.local", 20, 20)] } });
     expect(knowledge.soa()?.denialTtlSeconds).toBe(20);
   });
 
-  test("is not taken from another zone: the root denies what nobody serves", async () => {
+  test("is not taken from another zone: the root denies a zone that nobody serves", async () => {
     for (const owner of [".", "local", "x.cluster.local"]) {
       const { knowledge } = await learn({ txt: shown, a: { rcode: nxdomain, authorities: [soa(owner, 900, 900)] } });
       expect(knowledge.soa(), owner).toBeUndefined();
@@ -136,7 +136,7 @@ describe("until the schema is shown", () => {
     expect(counts).toEqual([1, 1, 2, 2]);
   });
 
-  test("nobody is asked any more once it is over", async () => {
+  test("nothing is asked any more once it is over", async () => {
     let isOver = false;
     const learning = learnInTurn([undefined, undefined], [10_000], () => isOver);
     isOver = true;

@@ -17,7 +17,7 @@ describe("the probe", () => {
     expect(question?.name.startsWith(`${secret.toLowerCase()}.nodens-loop-probe`)).toBe(true);
   });
 
-  test("is known as our own when it comes in, in any spelling", () => {
+  test("is recognised when it arrives, in any spelling", () => {
     const guard = createLoopGuard(secret);
     expect(guard.isOwnProbe(guard.probeFor(zone))).toBe(true);
     expect(guard.isOwnProbe(questionFor(`${secret.toUpperCase()}.nodens-loop-probe.cluster.local`, Type.HINFO))).toBe(
@@ -40,7 +40,7 @@ describe("the probe", () => {
 });
 
 describe("looping", () => {
-  test("starts at once when a probe comes in", () => {
+  test("starts at once when a probe arrives", () => {
     const guard = createLoopGuard(secret);
     expect(guard.isLooping()).toBe(false);
     guard.startRound();
@@ -64,7 +64,7 @@ describe("looping", () => {
     expect(round(false)).toEqual([false, false]);
   });
 
-  test("is not what a probe says that comes outside a round: others know its name by then", () => {
+  test("is not concluded from a probe outside a round: others know its name by then", () => {
     const guard = createLoopGuard(secret);
     guard.startRound();
     guard.endRound();

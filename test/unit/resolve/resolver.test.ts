@@ -60,7 +60,7 @@ describe("refuse", () => {
 });
 
 describe("lookup", () => {
-  test("finds what is fresh, counts its hits, and asks nobody", async () => {
+  test("finds what is fresh, counts its hits, and asks nothing", async () => {
     const chain = createChain();
     await learn(chain, 300);
     const entry = chain.resolver.lookup(queryFor(name, Type.A), chain.clock.nowMs());
@@ -69,14 +69,14 @@ describe("lookup", () => {
     expect(chain.asked).toHaveLength(1);
   });
 
-  test("has nothing for what is stale: the resolver has to ask first", async () => {
+  test("finds nothing stale: the resolver has to ask first", async () => {
     const chain = createChain();
     await learn(chain, 5);
     await chain.clock.advance(5000);
     expect(chain.resolver.lookup(queryFor(name, Type.A), chain.clock.nowMs())).toBeUndefined();
   });
 
-  test("fetches a hot entry again in its last tenth, as the question that it was", async () => {
+  test("fetches a popular entry again in the last tenth of its life, with the same question", async () => {
     const chain = createChain();
     await learn(chain, 100);
     await chain.clock.advance(90_000);
@@ -85,7 +85,7 @@ describe("lookup", () => {
     expect(chain.resolver.counters.prefetches).toBe(1);
   });
 
-  test("does not fetch ahead what failed a moment ago", async () => {
+  test("does not prefetch what failed a moment ago", async () => {
     const chain = createChain();
     await learn(chain, 100);
     await chain.clock.advance(90_000);
@@ -96,7 +96,7 @@ describe("lookup", () => {
 });
 
 describe("the order of the steps", () => {
-  test("a loop comes before everything: not even a remembered failure is looked for", async () => {
+  test("a loop comes first: not even a remembered failure is looked up", async () => {
     const chain = createChain();
     chain.failures.remember(questionKey(question), 4, 0, chain.clock.nowMs());
     chain.loopGuard.startRound();
@@ -121,7 +121,7 @@ describe("the order of the steps", () => {
     expect(chain.shared.waiterCount()).toBe(1);
   });
 
-  test("joining comes before asking, also where no further question has room", () => {
+  test("joining comes before asking, even if there is no room for another question", () => {
     const chain = createChain({ maxInFlight: 1 });
     void chain.resolve(question, client);
     expect(chain.resolve(question, "10.0.0.2")).toBeInstanceOf(Promise);
@@ -131,7 +131,7 @@ describe("the order of the steps", () => {
 });
 
 describe("answers", () => {
-  test("an answer is kept and given as it is", async () => {
+  test("are stored and given as they are", async () => {
     const chain = createChain();
     const waiting = chain.resolve(question, client);
     await chain.answer({ answers: [a(name, "192.0.2.1", 300)] });
@@ -145,7 +145,7 @@ describe("answers", () => {
     expect(answer).toMatchObject({ entry: find(chain.cache, chain.clock.nowMs()) });
   });
 
-  test("what is not kept is given all the same, and counted", async () => {
+  test("that are not stored are given all the same, and counted", async () => {
     const chain = createChain();
     const waiting = chain.resolve(question, client);
     await chain.answer({ rcode: nxdomain, authorities: [soa("example", 0, 0)] });
@@ -168,7 +168,7 @@ describe("answers", () => {
     expect(await waiting).toEqual({ kind: "error", rcode: servfail, extendedError });
   });
 
-  test("nobody is left waiting and nothing in flight, whatever came", async () => {
+  test("leave nobody waiting and nothing in flight, whatever came", async () => {
     const chain = createChain();
     const specs: ReplySpec[] = [
       { answers: [a(name, "192.0.2.1", 0)] },

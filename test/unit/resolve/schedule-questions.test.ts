@@ -79,7 +79,7 @@ describe("a route", () => {
     expect(open().at(-1)).toBe("cluster.other.1");
   });
 
-  test("is shared by clients alike, whoever came first", async () => {
+  test("is shared equally by clients, whichever came first", async () => {
     const { ask, open, settle } = createSchedule();
     for (const client of ["a", "b"]) for (const name of namesOf("cluster", client, 100)) ask(name);
     for (let turn = 0; turn < 40; turn += 1) await settle(open()[0] ?? "");
@@ -88,7 +88,7 @@ describe("a route", () => {
     expect(Math.abs(2 * ofA.length - open().length)).toBeLessThanOrEqual(1);
   });
 
-  test("that is dead stops no other", () => {
+  test("that is dead does not stop another", () => {
     const { ask, open } = createSchedule();
     for (const client of ["a", "b", "c", "d"]) for (const name of namesOf("dead", client, 1024)) ask(name);
     ask("cluster.e.1");
@@ -96,7 +96,7 @@ describe("a route", () => {
     expect(open().filter((name) => name.startsWith("dead")).length).toBeLessThanOrEqual(windowSizes.tcp);
   });
 
-  test("does not count what was overtaken: it is slow or lost, and in nobody's way", async () => {
+  test("does not count what was overtaken, which is slow or lost and not in anybody's way", async () => {
     const { ask, open, settle } = createSchedule();
     for (const name of namesOf("cluster", "a", 20)) ask(name);
     expect(open()).toHaveLength(8);
@@ -104,14 +104,14 @@ describe("a route", () => {
     expect(open()).toHaveLength(7 + 8);
   });
 
-  test("holds on to what was overtaken by a failure: that says nothing of the way", async () => {
+  test("still counts what was overtaken by a failure, which says nothing about the path", async () => {
     const { ask, open, settle } = createSchedule();
     for (const name of namesOf("cluster", "a", 20)) ask(name);
     await settle("cluster.a.7", lost);
     expect(open()).toHaveLength(8);
   });
 
-  test("that is full lets the newest go of whoever has most", async () => {
+  test("that is full sheds the newest question of the client with the most", async () => {
     const { ask, results, clock, shed, schedule } = createSchedule(20);
     for (const name of namesOf("cluster", "hog", 20)) ask(name);
     await clock.advance(0);
@@ -126,14 +126,14 @@ describe("a route", () => {
     expect(schedule.underWayCount("cluster") + schedule.waitingCount("cluster")).toBe(20);
   });
 
-  test("that is full of many clients' questions lets the next one go", async () => {
+  test("that is full of many clients' questions sheds the next one", async () => {
     const { ask, results, clock } = createSchedule(4);
     for (const client of ["a", "b", "c", "d", "e"]) ask(`cluster.${client}.1`);
     await clock.advance(0);
     expect([...results]).toEqual([["cluster.e.1", { shed: "inflight" }]]);
   });
 
-  test("lets go what had no turn for two seconds, and leaves no timer", async () => {
+  test("sheds what had no turn for two seconds, and leaves no timer", async () => {
     const { ask, results, clock, settle, open } = createSchedule();
     for (const name of namesOf("cluster", "a", 10)) ask(name);
     await clock.advance(1999);
@@ -148,7 +148,7 @@ describe("a route", () => {
 });
 
 describe("classes", () => {
-  test("of one client, the question itself comes before a parent", async () => {
+  test("a client's own question comes before a parent of it", async () => {
     const { ask, open, settle } = createSchedule();
     for (const name of namesOf("cluster", "a", 8)) ask(name);
     ask("cluster.a.parent", "parent");
@@ -157,7 +157,7 @@ describe("classes", () => {
     expect(open().at(-1)).toBe("cluster.a.itself");
   });
 
-  test("a parent of one client does not wait for all questions of another", async () => {
+  test("a parent for one client does not wait for all questions of another", async () => {
     const { ask, open } = createSchedule();
     for (const name of namesOf("cluster", "hog", 300)) ask(name);
     ask("cluster.b.parent", "parent");
@@ -178,7 +178,7 @@ describe("classes", () => {
     expect(open().at(-1)).toBe("cluster.a.1");
   });
 
-  test("what nodens wants itself waits for clients that have a turn", async () => {
+  test("nodens's own questions wait for clients that have a turn", async () => {
     const { ask, open, settle } = createSchedule(16);
     for (const client of ["a", "b", "c", "d", "e", "f", "g", "h"]) ask(`cluster.${client}.1`);
     ask("cluster..check", "check");
@@ -190,14 +190,14 @@ describe("classes", () => {
 });
 
 describe("a question that somebody else wants too", () => {
-  test("takes the turn of whoever has fewer", async () => {
+  test("takes the turn of the client that has fewer", async () => {
     const { ask, open, hasten } = createSchedule();
     for (const name of namesOf("cluster", "hog", 300)) ask(name);
     hasten("cluster.hog.299", "other");
     expect(open().at(-1)).toBe("cluster.hog.299");
   });
 
-  test("becomes a client's when it was fetched ahead", () => {
+  test("becomes a client's question if it was a prefetch", () => {
     const { ask, open, hasten } = createSchedule();
     for (const name of namesOf("cluster", "", 5)) ask(name, "prefetch");
     expect(open()).toHaveLength(4);
@@ -205,7 +205,7 @@ describe("a question that somebody else wants too", () => {
     expect(open().at(-1)).toBe("cluster..4");
   });
 
-  test("keeps its turn where the other has more", () => {
+  test("keeps its turn if the other client has more", () => {
     const { ask, open, hasten } = createSchedule();
     for (const client of ["a", "b"]) for (const name of namesOf("cluster", client, 30)) ask(name);
     const before = open();
@@ -233,7 +233,7 @@ const anyStep = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("pass" as const), ms: fc.constantFrom(100, 1000, 2500) }) },
 );
 
-test("whatever is asked, every question is answered or let go once, no route exceeds its bounds, and nothing is left", async () => {
+test("whatever is asked, every question is answered or shed once, no route exceeds its bounds, and nothing is left", async () => {
   await fc.assert(
     fc.asyncProperty(fc.constantFrom(1, 2, 7, 40), fc.array(anyStep, { maxLength: 40 }), async (maxInFlight, steps) => {
       const { schedule, ask, settle, hasten, results, open, clock, shed } = createSchedule(maxInFlight);

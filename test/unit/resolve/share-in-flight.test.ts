@@ -35,7 +35,7 @@ describe("a question in flight", () => {
     expect(shared.inFlightCount()).toBe(0);
   });
 
-  test("stays in flight after its waiters got a stale answer, until the fresh one came", async () => {
+  test("stays in flight after its waiters got a stale answer, until the fresh one has come", async () => {
     const { shared, start } = createTable();
     const question = start("q");
     question.answer();
@@ -47,7 +47,7 @@ describe("a question in flight", () => {
     expect(shared.find("q")).toBeUndefined();
   });
 
-  test("may be asked again once it settled", async () => {
+  test("may be asked again once it has settled", async () => {
     const { shared, start } = createTable();
     start("q").settle();
     await settle();
@@ -67,7 +67,7 @@ describe("waiters", () => {
     expect(shared.waiterCount()).toBe(0);
   });
 
-  test("nobody has to look at the answer for the others to get it", async () => {
+  test("get the answer even if another one never looks at it", async () => {
     const { shared, start } = createTable();
     const question = start("q");
     void shared.wait(question.inFlight, "10.0.0.1");
@@ -79,7 +79,7 @@ describe("waiters", () => {
 });
 
 describe("bounds", () => {
-  test("on all waiters of a route; those of another do not feel it", () => {
+  test("limit the waiters of a route, and do not affect another route", () => {
     const { shared, start } = createTable({ maxWaiters: 2 });
     void shared.wait(start("q").inFlight, "10.0.0.1");
     void shared.wait(start("r").inFlight, "10.0.0.2");
@@ -88,7 +88,7 @@ describe("bounds", () => {
     expect(shared.waiterCount()).toBe(3);
   });
 
-  test("on the waiters of one client, over all questions; other clients do not feel it", () => {
+  test("limit one client's waiters over all questions, and do not affect other clients", () => {
     const { shared, start } = createTable({ maxWaitersPerClient: 2 });
     const [first, second] = [start("q"), start("r")];
     void shared.wait(first.inFlight, "10.0.0.1");
@@ -97,7 +97,7 @@ describe("bounds", () => {
     expect(shared.wait(first.inFlight, "10.0.0.2")).toBeInstanceOf(Promise);
   });
 
-  test("no client has more on a route than it leaves free", () => {
+  test("let no client have more waiters on a route than it leaves free", () => {
     const { shared, start } = createTable({ maxWaiters: 100 });
     const question = start("q").inFlight;
     const ofOne = Array.from({ length: 200 }, () => shared.wait(question, "10.0.0.1"));
@@ -117,7 +117,7 @@ describe("bounds", () => {
     expect(shared.boundAgainst("10.0.0.3", "outside")).toBe("waiters");
   });
 
-  test("who was turned away is not counted", () => {
+  test("do not count clients that were turned away", () => {
     const { shared, start } = createTable({ maxWaitersPerClient: 1 });
     const question = start("q");
     void shared.wait(question.inFlight, "10.0.0.1");
@@ -125,7 +125,7 @@ describe("bounds", () => {
     expect(shared.waiterCount()).toBe(1);
   });
 
-  test("answered waiters make room, for their client and in total", async () => {
+  test("make room when waiters are answered, for the client and in total", async () => {
     const { shared, start } = createTable({ maxWaiters: 2, maxWaitersPerClient: 1 });
     const question = start("q");
     const waiting = shared.wait(question.inFlight, "10.0.0.1");
@@ -138,7 +138,7 @@ describe("bounds", () => {
     expect(shared.wait(other.inFlight, "10.0.0.1")).toBeInstanceOf(Promise);
   });
 
-  test("a reload's limits hold at once", () => {
+  test("follow a reload at once", () => {
     const limits = { ...roomy };
     const shared = createSharedQuestions(limits);
     expect(shared.boundAgainst("10.0.0.1", "outside")).toBeUndefined();

@@ -16,7 +16,7 @@ function drain(turns: ReturnType<typeof waiting>): (string | undefined)[] {
 }
 
 describe("turns", () => {
-  test("go from client to client, however many each has brought", () => {
+  test("go from client to client, however many items each has", () => {
     expect(drain(waiting("a1", "a2", "a3", "a4", "b1", "b2", "c1"))).toEqual([
       "a1",
       "b1",
@@ -28,7 +28,7 @@ describe("turns", () => {
     ]);
   });
 
-  test("of a client that comes later come after one of each of the others", () => {
+  test("of a client that comes later follow one turn of each of the others", () => {
     const turns = waiting("a1", "a2", "b1", "b2");
     expect(turns.next(everybody)).toBe("a1");
     turns.add("c", 0, "c1");
@@ -51,7 +51,7 @@ describe("turns", () => {
     expect(turns.count()).toBe(1);
   });
 
-  test("lose what is taken out: the least urgent and newest, or a certain one", () => {
+  test("lose an item that is taken out: the newest of the least urgent, or a given one", () => {
     const turns = waiting("a1", "a2", "a3");
     turns.add("a", 1, "a4");
     expect(turns.takeLast("a")).toBe("a4");

@@ -32,7 +32,7 @@ describe("a plan", () => {
     });
   });
 
-  test("gives the reverse zones a lane of their own, to the cluster's servers, where slow ones hold up no Service", () => {
+  test("gives the reverse zones a route of their own to the cluster's servers, so that slow ones hold up no Service", () => {
     expect(planRoutes(plan).at(-1)).toStrictEqual({
       name: "reverse",
       zones: ["10.in-addr.arpa", "ip6.arpa"].map(nameBytes),
@@ -59,12 +59,12 @@ describe("a plan", () => {
     });
   });
 
-  test("takes the cluster's servers for outside names where there are no others", () => {
+  test("uses the cluster's servers for outside names if there are no others", () => {
     const routes = planRoutes({ ...plan, outsideServers: [] });
     expect(routes.at(-2)?.servers).toStrictEqual(clusterServers);
   });
 
-  test("of a domain that is none is a mistake that names it", () => {
+  test("throws an error that names a domain that is not one", () => {
     expect(() => planRoutes({ ...plan, clusterDomain: "cluster..local" })).toThrow(
       '"cluster..local" is not a domain name',
     );
@@ -81,7 +81,7 @@ describe("a plan", () => {
     expect(routeOf(name)).toBe(route);
   });
 
-  test("may have a stub domain inside the cluster's, and one for everything", () => {
+  test("may have a stub domain below the cluster's, and one for everything", () => {
     const chosen = { ...plan, stubDomains: { "db.cluster.local": stubServers } };
     expect(routeOf("a.db.cluster.local", chosen)).toBe("db.cluster.local");
     expect(routeOf("a.cluster.local", chosen)).toBe("cluster");

@@ -8,7 +8,7 @@ function watched() {
   return { clock, onChange, health: watchServerHealth(clock, onChange) };
 }
 
-test("a server is up until no path to it works, and up again with the first word", () => {
+test("a server is up until no path to it works, and up again with its first reply", () => {
   const { health, onChange } = watched();
   expect(health.isUp()).toBe(true);
   health.noteDown();
@@ -20,7 +20,7 @@ test("a server is up until no path to it works, and up again with the first word
   expect(onChange.mock.calls).toEqual([[false], [true]]);
 });
 
-test("three refusals in a row, and it is left for a while; an answer between them begins the count anew", async () => {
+test("after three refusals in a row it is left for a while; an answer in between restarts the count", async () => {
   const { health, clock } = watched();
   for (const isRefusal of [true, true, false, true, true]) health.noteVerdict(isRefusal);
   expect(health.isRefusing()).toBe(false);

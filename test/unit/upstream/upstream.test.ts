@@ -45,7 +45,7 @@ describe("a name goes to the route with the longest zone that it is at or below"
     expect(choose(nameBytes(name)).name).toBe(route);
   });
 
-  test("a plan that leaves names without a route is a mistake that says so", () => {
+  test("a plan that leaves names without a route throws an error that says so", () => {
     const incomplete = routeChooser([{ zones: [nameBytes("cluster.local")] }]);
     expect(() => incomplete(nameBytes("example.com"))).toThrow("no route covers the root zone");
   });
@@ -119,7 +119,7 @@ describe("an upstream", () => {
     expect(outside.probes.map(({ name, type }) => [name, type])).toStrictEqual([[".", Type.NS]]);
   });
 
-  test("says which server of which route went down, and when it came back", async () => {
+  test("reports which server of which route went down, and when it came back", async () => {
     const server = await startServer(answerNothing);
     const { upstream, onHealthChange, clock } = create([
       { name: "outside", zones: ["."], ports: [server.port], transport: "udp" },
@@ -137,7 +137,7 @@ describe("an upstream", () => {
     expect(onHealthChange.mock.lastCall).toStrictEqual(["outside", address, true]);
   });
 
-  test("that is closed ends every question as stopped, and leaves no timer", async () => {
+  test("ends every question as stopped when it is closed, and leaves no timer", async () => {
     const server = await startServer(answerNothing);
     const { upstream, clock } = create([
       { name: "cluster", zones: ["cluster.local"], ports: [server.port], transport: "tcp" },
@@ -150,7 +150,7 @@ describe("an upstream", () => {
     expect(clock.pendingTimers()).toBe(0);
   });
 
-  test("says when no server of a route is up, and asks all the same", async () => {
+  test("reports that no server of a route is up, and asks all the same", async () => {
     const { upstream, onAllDown } = create([
       { name: "outside", zones: ["."], ports: [await findFreePort()], transport: "udp" },
     ]);
