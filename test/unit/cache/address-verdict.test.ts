@@ -16,7 +16,7 @@ function createCache(): AnswerCache {
   return createAnswerCache({ answersSizeBytes: 1_000_000, denialsSizeBytes: 1_000_000, staleSeconds: 3600 });
 }
 
-/** Seconds that the parent is denied, or with a minus sign known to exist, asked through a query for the child. */
+/** For how many seconds the parent is denied or, with a minus sign, known to exist, according to a query for the child. */
 function verdict(cache: AnswerCache, nowMs = 0, details: QueryDetails = {}, name = child): number {
   const query = queryFor(name, Type.AAAA, details);
   const deniedSeconds = cache.deniedForSeconds(query, "baidu.".length, nowMs);

@@ -1,5 +1,5 @@
 /*
- * The cache against a model that is a plain map: random stores, look-ups and passing time.
+ * The cache against a model that is a plain map: random stores, lookups and passing time.
  */
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
@@ -60,17 +60,17 @@ const anyOperations: fc.Arbitrary<Operation[]> = fc.array(
   { minLength: 5, maxLength: 60 },
 );
 
-/** What the model knows of a question. */
+/** What the model knows about a question. */
 interface Known {
   readonly kind: "answer" | "denial";
   readonly ttl: number;
   readonly storedAtMs: number;
   readonly news: string;
-  /** Tells one storing from every other. */
+  /** Tells one store operation from every other. */
   readonly serial: number;
 }
 
-/** Last news per question; a denial is news of both address types where nothing else proves that the name exists. */
+/** The latest news per question. A denial is news about both address types if nothing proves that the name exists. */
 function createModel(sharesDenials: boolean) {
   const known = new Map<string, Known & { readonly isShared: boolean }>();
   const keyOf = (asked: Asked, type = asked.type) => JSON.stringify({ ...asked, type });
@@ -114,13 +114,13 @@ function makeEntry(question: Question, spec: ReplySpec, isShared: boolean, nowMs
   return createEntry(question, reply, lifetime, wideLimits.maxTtlSeconds, isShared, nowMs);
 }
 
-/** One look-up: which storing the cache found, and which one the model says. */
+/** One lookup: which store operation the cache found, and which one the model expects. */
 interface LookedUp {
   readonly found: number | undefined;
   readonly expected: number | undefined;
-  /** Whether it is a denial of the whole name: one that forgot why the name exists may say so. */
+  /** Whether it is a denial of the whole name: a cache that has forgotten why the name exists may give one. */
   readonly isDeniedName: boolean;
-  /** The TTLs that the client would see, and the one that it ought to. */
+  /** The TTLs that the client would see, and the one that it should see. */
   readonly ttls: readonly number[];
   readonly ttlLeft: number;
 }
@@ -139,12 +139,12 @@ interface RunOptions {
 
 const target = new Uint8Array(65_535);
 
-/** Runs the operations on a cache and the model. Every storing is followed by a look-up. */
+/** Runs the operations on a cache and the model. Every store operation is followed by a lookup. */
 function run(operations: readonly Operation[], options: RunOptions): Run {
   const { limits, sharesDenials, hashOf = (hash) => hash } = options;
   const cache = createAnswerCache(limits);
   const model = createModel(sharesDenials);
-  // By the octets: an entry that holds for one type after all is another object with the same.
+  // By the octets: an entry that turns out to hold for only one type is another object with the same ones.
   const serials = new Map<Uint8Array, number>();
   const lookUps: LookedUp[] = [];
   const largest = { answers: 0, denials: 0 };
@@ -187,7 +187,7 @@ function ttlsShown(entry: CacheEntry, query: ClientQuery, nowMs: number): number
   return [...reply.answers, ...reply.authorities].map(({ ttl }) => ttl);
 }
 
-/** Look-ups that found something else than the last that was stored for their question, or something expired. */
+/** Lookups that found anything but the last entry stored for their question, or an expired one. */
 function wrongAnswers({ lookUps }: Run): LookedUp[] {
   return lookUps.filter(
     ({ found, expected, isDeniedName }) => found !== undefined && found !== expected && !isDeniedName,

@@ -69,7 +69,7 @@ test("a caller may ask for a longer wait than the back-off, but not for a shorte
 });
 
 describe("once upstream is back", () => {
-  /** A question that failed three times in a row, the last time at 3000 ms: by itself remembered until 7000 ms. */
+  /** A question that failed three times in a row, the last time at 3000 ms: remembered until 7000 ms if nothing happens. */
   function failedThrice() {
     const failures = createFailureMemory(limits);
     for (const nowMs of [0, 1000, 3000]) failures.remember("q", servfail, 0, nowMs);

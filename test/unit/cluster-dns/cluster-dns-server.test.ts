@@ -39,7 +39,7 @@ async function startWithResolver(options: Partial<ClusterDnsOptions> = {}) {
   return { resolver, server };
 }
 
-/** Waits until a number has moved and then stood still for a fifth of a second. */
+/** Waits until a number has changed and then stayed the same for a fifth of a second. */
 async function untilStill(read: () => number): Promise<void> {
   let last = Number.NaN;
   for (let stillCount = 0; stillCount < 20; stillCount += 1) {
@@ -276,7 +276,7 @@ describe("over TCP, one query at a time", () => {
     client.send(queryBytes("absent.cluster.local", { id: 4 }));
     expect((await client.next()).readUInt16BE(0)).toBe(1);
     const slow = await resolver.nextHeld();
-    // Another connection is served meanwhile, so there was time to answer 3 and 4 as well.
+    // Another connection is served in the meantime, so there was time to answer 3 and 4 too.
     expect(addressesOf(await askTcp(server, queryBytes(kubernetes)))).toEqual(["10.96.0.1"]);
     expect(client.waiting()).toBe(0);
     expect(server.queryCount - earlierCount).toBe(3);

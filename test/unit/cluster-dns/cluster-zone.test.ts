@@ -1,4 +1,4 @@
-/* The rows of what CoreDNS answers for each name shape under a cluster zone, against the example zone. */
+/* What CoreDNS answers for each shape of name under a cluster zone, row by row, tested on the example zone. */
 import { Packet } from "dns2";
 import type { Resource } from "dns2";
 import { describe, expect, test } from "vitest";

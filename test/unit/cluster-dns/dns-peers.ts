@@ -67,7 +67,7 @@ interface TcpClient {
   readonly socket: Socket;
   readonly send: (...messages: Buffer[]) => void;
   readonly next: () => Promise<Buffer>;
-  /** How many replies came that nobody has taken. */
+  /** How many replies have come that nobody has taken. */
   readonly waiting: () => number;
   /** Resolves when the server has closed or reset the connection. */
   readonly ended: Promise<void>;

@@ -33,7 +33,7 @@ describe("who may ask", () => {
     ["fec0::1", false],
     ["fd12:3456::9", true],
     ["2001:db8::1", false],
-    // What a socket reports that is gone already.
+    // What a socket reports that is already gone.
     ["", false],
     ["localhost", false],
   ])("%j: %s", (address, may) => {

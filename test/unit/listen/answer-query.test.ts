@@ -163,7 +163,7 @@ describe("a hit", () => {
     const packet = query("big.test", { opt });
     const size = createQueryAnswerer(front, counters).answerNow(packet, packet.length, client, target);
     expect(size).toBeLessThanOrEqual(limit);
-    // An address record takes 16 octets at least.
+    // An address record takes at least 16 octets.
     expect(size).toBeGreaterThan(limit - 40);
     expect(message(askNow(packet)).flags & Flags.TC).toBe(Flags.TC);
     expect(counters.truncated).toBe(2);

@@ -4,7 +4,7 @@ import { createListenCounters } from "../../../src/listen/listen-counters.ts";
 import type { ClientConnection } from "../../../src/listen/tcp-connection.ts";
 import { createFakeClock } from "../../support/program/fake-clock.ts";
 
-/** A table, and connections that say of themselves what a test wants. */
+/** A table, and connections that report what the test tells them to. */
 function createTable(limits: Partial<TableLimits> = {}) {
   const clock = createFakeClock();
   const counters = createListenCounters({ host: "10.0.0.1", port: 53 }, "tcp");

@@ -16,7 +16,7 @@ import { parseReply } from "../../../src/wire/reply.ts";
 import { createFakeClock, type FakeClock } from "../../support/program/fake-clock.ts";
 import { a, buildMessage, Flags, nameBytes, type TestRecord, Type } from "../../support/messages/messages.ts";
 
-/** A resolver that has in its cache what the test puts there, and leaves the rest to the test. */
+/** A resolver whose cache holds what the test puts there, and which leaves everything else to the test. */
 export interface FakeResolver extends Resolver {
   /** By the name in lower case, as a cache entry. */
   readonly cached: Map<string, Answer & { kind: "message" }>;
@@ -26,7 +26,7 @@ export interface FakeResolver extends Resolver {
   readonly waiting: string[];
   /** The most that ever waited at once. */
   mostWaiting(): number;
-  /** The clients that asked what waits or waited. */
+  /** The clients of the questions that wait or have waited. */
   readonly clients: string[];
   /** The questions that came to `resolve`. */
   readonly questions: Question[];
@@ -36,7 +36,7 @@ export interface FakeResolver extends Resolver {
   answerAtOnce(): void;
 }
 
-/** Creates one. Without `answer` or `answerAtOnce` a question that is not cached waits for ever. */
+/** Creates one. Without `answer` or `answerAtOnce` a question that is not cached waits forever. */
 export function createFakeResolver(clock: FakeClock): FakeResolver {
   const cached = new Map<string, Answer & { kind: "message" }>();
   const refused = new Map<number, number>();

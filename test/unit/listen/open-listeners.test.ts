@@ -20,7 +20,7 @@ async function open(addresses: readonly ServerAddress[]) {
   return { ...parts, listeners };
 }
 
-/** The error that opening ends with. */
+/** The error that opening rejects with. */
 async function errorOf(addresses: readonly ServerAddress[]): Promise<ListenError> {
   const outcome = await open(addresses).catch((error: unknown) => error);
   if (!(outcome instanceof ListenError)) throw new Error(`no ListenError but ${String(outcome)}`);
@@ -44,7 +44,7 @@ async function takenPort(protocol: "udp" | "tcp"): Promise<number> {
   return typeof bound === "object" && bound !== null ? bound.port : 0;
 }
 
-/** Opens the address and closes it again: rejects where something of it was left open. */
+/** Opens the address and closes it again: rejects if any part of it was left open. */
 async function openAndClose(address: ServerAddress): Promise<void> {
   const { front } = createFront();
   const listeners = await openListeners([address], front, tcpListenLimits);

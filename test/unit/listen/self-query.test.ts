@@ -15,7 +15,7 @@ import { describeWith } from "../../support/program/requirements.ts";
 
 const health = createHealthQuestion(nameBytes("cluster.local"), "5e1f");
 
-/** Asks, and says who answered: "nobody yet" while that is open. */
+/** Asks, and reports who answered: "nobody yet" while nobody has. */
 function ask(address: { host: string; port: number }) {
   const clock = createFakeClock();
   let answerer: Answerer | "nobody" | "nobody yet" = "nobody yet";
@@ -25,7 +25,7 @@ function ask(address: { host: string; port: number }) {
   return { clock, answerer: () => answerer };
 }
 
-/** A server that does with a query what the test says. Its port. */
+/** Starts a server that does with a query what the test says. Resolves with its port. */
 async function serve(answer: (query: Uint8Array, send: (reply: Uint8Array) => void) => void): Promise<number> {
   const socket = createSocket("udp4");
   onTestFinished(() => void socket.close());
@@ -42,7 +42,7 @@ async function listen(host: string) {
   return listener;
 }
 
-describe("asking nodens itself over TCP", () => {
+describe("nodens asking itself over TCP", () => {
   test("succeeds when the listener answers", async () => {
     const { front } = createFront();
     const listener = await listenTcp({ host: "127.0.0.1", port: 0 }, front, tcpListenLimits);
@@ -77,7 +77,7 @@ describe("asking nodens itself over TCP", () => {
   });
 });
 
-describe("asking nodens itself", () => {
+describe("nodens asking itself", () => {
   test("succeeds when the listener answers, and leaves no timer", async () => {
     const listener = await listen("127.0.0.1");
     const { clock, answerer } = ask(listener.address);
@@ -123,7 +123,7 @@ describe("asking nodens itself", () => {
   });
 
   test("fails at once, and harms nothing, when there is no route to the address", async () => {
-    // The kernel lets nobody connect to the broadcast address who has not asked for that: nothing is sent.
+    // The kernel does not let a socket connect to the broadcast address without SO_BROADCAST: nothing is sent.
     const { answerer } = ask({ host: "255.255.255.255", port: 53 });
     await until("it is over", () => answerer() !== "nobody yet", 2000);
     expect(answerer()).toBe("nobody");
@@ -164,7 +164,7 @@ describe("asking nodens itself", () => {
   }
 });
 
-describeWith(["::1"], "asking oneself on ::1", () => {
+describeWith(["::1"], "nodens asking itself on ::1", () => {
   test("succeeds when the listener answers", async () => {
     const listener = await listen("::1");
     const { answerer } = ask(listener.address);

@@ -185,7 +185,7 @@ describe("unanswered queries of one connection are bounded", () => {
       await until("the resolver is asked", () => resolver.waiting.includes(name));
     }
     client.socket.write(frames(["q2.test", 2]));
-    // Another connection is served meanwhile, twice there and back: the third query has arrived by now.
+    // Another connection is served in the meantime, two round trips long: the third query has arrived by now.
     const other = await open();
     for (const id of [1, 2]) {
       other.socket.write(frames(["hit.test", id]));
@@ -216,7 +216,7 @@ describe("unanswered queries of one connection are bounded", () => {
     const { open, resolver } = await listen({ maxPipelined: 2 });
     const client = await open();
     const chunk = frames(...Array.from({ length: 25_000 }, (): [string, number] => ["miss.test", 1]));
-    // One after the other, so that each is known to have left. All of them, 40 MB, are more than any kernel keeps.
+    // One after the other, so that each is known to have left. Together they are 40 MB, more than any kernel keeps.
     let left = 0;
     const writeNext = (): void => {
       client.socket.write(chunk, (error) => {
@@ -268,7 +268,7 @@ describe("replies that a client leaves unread", () => {
     client.socket.pause();
     for (let more = 0; more < 10; more += 1) client.socket.write(flood);
     await delay(300);
-    // 500 MB were asked for. Of our own buffers 32 KB are full, and the client's of its own choice; one reply more is kept here.
+    // 500 MB were asked for. 32 KB of this side's buffers are full, and as much of the client's as it chose; one more reply is kept.
     expect(counters.replySizes.sum).toBeLessThan(1_500_000);
     expect([counters.openConnections, counters.overflowedConnections]).toStrictEqual([1, 0]);
   });
@@ -279,7 +279,7 @@ describe("replies that a client leaves unread", () => {
     client.socket.pause();
     let written = 0;
     const one = frames(["big.test", 1]);
-    // As many as it takes until they are no longer answered: the kernel's buffers are full then.
+    // Until they are no longer answered: then the kernel's buffers are full.
     const repliesNow = () => counters.replySizes.counts.reduce((sum, count) => sum + count, 0);
     await until("queries are left unread", async () => {
       for (let count = 0; count < 20; count += 1) client.socket.write(one);

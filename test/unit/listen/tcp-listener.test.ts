@@ -129,11 +129,11 @@ describe("idle connections", () => {
     expect(await isServed(client)).toBe(true);
     await clock.advance(9499);
     expect(counters.openConnections).toBe(1);
-    // The clock is looked at twice a second.
+    // Idle connections are looked for twice a second.
     await clock.advance(1001);
     expect(counters.openConnections).toBe(0);
     await until("the client sees it", () => client.isEnded());
-    // Closing the longest idle to make room is another matter.
+    // Closing the longest idle one to make room is another matter.
     expect(counters.evictedConnections).toBe(0);
   });
 
@@ -230,7 +230,7 @@ describe("more connections than allowed", () => {
     expect(counters.openConnections).toBe(2);
   });
 
-  test("are still accepted when they are far more, and never counted twice", async () => {
+  test("are still accepted however many they are, and never counted twice", async () => {
     const { open, counters } = await listen({ maxConnections: 10 });
     const clients: TcpClient[] = [];
     for (let count = 0; count < 60; count += 1) clients.push(await open());

@@ -8,7 +8,7 @@ const steps = {
   gone: (life: LifeCycle) => life.end(),
 } as const;
 
-/** A life that was brought into `state` from its start. */
+/** A life cycle that was brought into `state` from its start. */
 function lifeIn(state: LifeState): LifeCycle {
   const life = createLifeCycle();
   steps[state](life);

@@ -25,7 +25,7 @@ for (const { host, needs } of hosts) {
       const port = await findFreePort();
       const [leaving, staying] = [share("udp", host, port), share("udp", host, port)];
       const senders = await Promise.all(Array.from({ length: 100 }, () => udpSender(host, port)));
-      // Nobody reads yet: all is in the kernel's queues of both.
+      // Nobody reads yet: everything is in the kernel's queues of the two sockets.
       await Promise.all(senders.map(send));
       leaving.leave();
       const [old, young] = [await udpMember(leaving, host), await udpMember(staying, host)];
@@ -165,7 +165,7 @@ async function tcpMember({ fd }: SharedSocket): Promise<{ server: Server; readon
   };
 }
 
-/** Resolves when the server said goodbye. */
+/** Resolves when the server has said goodbye. */
 async function visit(host: string, port: number): Promise<void> {
   const socket = connect(port, host);
   socket.resume();

@@ -16,7 +16,7 @@ function listen(): { asked: string[]; clock: FakeClock; stopListening: () => voi
   return { asked, clock, stopListening };
 }
 
-/** As if the system had delivered it: only our own handlers hear it. */
+/** As if the system had delivered it, but only to the handlers under test. */
 function deliver(signal: "SIGTERM" | "SIGINT" | "SIGHUP"): void {
   process.emit(signal);
 }

@@ -10,7 +10,7 @@ const startMs = 1_000_000;
 const soa = { octets: nameBytes("cluster.local"), ttlOffset: 0, denialTtlSeconds: 30 };
 const isTopLevelDomain = (label: string) => ["com", "dev"].includes(label);
 
-/** A judge to whom both rules are open; `verdicts` says what the cache knows, by name ("com.svc.Z"). */
+/** A judge that may use both rules; `verdicts` is what the cache knows, by name ("com.svc.Z"). */
 function createJudge(more: Partial<AbsenceLimits> = {}) {
   const knowledge = createZoneKnowledge({ checkOneIn: 64 });
   knowledge.noteSchema(true);
@@ -32,7 +32,7 @@ function createJudge(more: Partial<AbsenceLimits> = {}) {
     zone,
     limits,
     knowledge,
-    // Positive: denied for so long. Negative: known to exist.
+    // Positive: denied for that long. Negative: known to exist.
     verdicts: {
       deniedForSeconds: (query, offset) => Math.max(0, secondsOf(query, offset)),
       existsForSeconds: (query, offset) => Math.max(0, -secondsOf(query, offset)),
@@ -124,7 +124,7 @@ describe("the learned rule", () => {
     ["dns.Z", "ns.dns.Z"],
     ["svc.Z", "default.svc.Z"],
     ["Z", "web.default.svc.Z"],
-    // Namespaces of pods are no evidence.
+    // Namespaces of pods are not evidence.
     ["default.pod.Z", "1-2-3-4.default.pod.Z"],
     ["default.svc.Z", "1-2-3-4.default.pod.Z"],
     ["local", "web.default.svc.Z"],

@@ -7,7 +7,7 @@ import { fullName, viewOf } from "./named-views.ts";
 const plain = { exemptions: [], isMulticluster: false };
 const endsOutsideName = (label: string) => label === "com" || label === "local";
 
-/** Names that no zone of CoreDNS's kubernetes plugin holds, and that a search list makes. */
+/** Names that no zone of CoreDNS's kubernetes plugin can hold, and that a search list produces. */
 const absent = [
   ["baidu.com.Z", "the last label is neither svc nor pod"],
   ["www.baidu.com.default.svc.Z", "the protocol baidu"],
@@ -18,7 +18,7 @@ const absent = [
   ["web.default.svc.cluster.local.Z", "the same, with the last suffix"],
 ] as const;
 
-/** Names that it does not hold either, but that a line of the cluster's own may: they do not look like outside names. */
+/** Names that it cannot hold either, but that another line of the Corefile may add: they do not look like outside names. */
 const unlikely = [
   ["redis.Z", "the same, one label"],
   ["a.b.c.d.e.f.g.Z", "the same, many labels"],

@@ -17,7 +17,7 @@ describe("isBelow", () => {
     ["default.svc.Z", []],
     ["svc.Z", []],
     ["Z", []],
-    // CoreDNS denies these nodes although names exist below them, or the rule knows nothing of them.
+    // CoreDNS denies these nodes although names exist below them, or the rule knows nothing about them.
     ["ns.dns.Z", []],
     ["baidu.com.Z", []],
     ["1-2-3-4.default.pod.Z", []],
@@ -47,18 +47,18 @@ describe("parentToAsk", () => {
   const isTopLevelDomain = (label: string) => ["com", "net", "dev", "xn--p1ai"].includes(label);
 
   test.each([
-    // The namespace's suffix: where a Service stands is the top-level domain.
+    // The namespace's suffix: the top-level domain is in the place of a Service.
     ["baidu.com.default.svc.Z", service],
     ["www.baidu.com.default.svc.Z", service],
     ["a.b.example.com.default.svc.Z", service],
     ["xn--80ak6aa92e.xn--p1ai.default.svc.Z", service],
-    // The suffix svc.Z: where a namespace stands is the top-level domain.
+    // The suffix svc.Z: the top-level domain is in the place of a namespace.
     ["baidu.com.svc.Z", namespace],
     ["www.baidu.com.svc.Z", namespace],
     ["a.b.example.com.svc.Z", namespace],
-    // Both are: one denial of the namespace covers more.
+    // There is one in both places: a denial of the namespace covers more.
     ["baidu.com.dev.svc.Z", namespace],
-    // Neither is, or what is asked is the node itself.
+    // There is one in neither place, or the name is the node itself.
     ["web.default.svc.Z", undefined],
     ["web-0.web.default.svc.Z", undefined],
     ["com.default.svc.Z", undefined],

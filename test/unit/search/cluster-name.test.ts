@@ -13,7 +13,7 @@ import { fullName, viewOf, zone } from "./named-views.ts";
 
 describe("readClusterName", () => {
   test.each([
-    // The zone itself, and what only looks like it.
+    // The zone itself, and names that only look like it.
     ["Z", "apex", 0],
     ["cluster.local.", "apex", 0],
     ["local", "elsewhere", 0],

@@ -5,7 +5,7 @@ import { nameBytes } from "../../support/messages/messages.ts";
 /** The cluster zone of these tests, in wire form. */
 export const zone = nameBytes("cluster.local");
 
-/** The view of a name; "Z" at its end stands for the zone. Each call makes a view of its own. */
+/** The view of a name; "Z" at its end stands for the zone. Each call makes a new view. */
 export function viewOf(name: string): ClusterName {
   const octets = nameBytes(fullName(name));
   const view = createClusterName();

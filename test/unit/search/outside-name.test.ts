@@ -32,13 +32,13 @@ describe("laterSteps", () => {
     // Further suffixes: what came before them was denied, and what comes after them is not known.
     "baidu.com.svc.Z",
     "baidu.com.Z",
-    // Either the first suffix in a namespace named "dev", or "svc.Z" behind "baidu.com.dev": the latter cannot be excluded.
+    // Either the first suffix in a namespace named "dev", or "svc.Z" after "baidu.com.dev": the latter cannot be ruled out.
     "baidu.com.dev.svc.Z",
     // No top-level domain before the suffix.
     "web.default.svc.Z",
     "db-0.db.default.svc.Z",
     "host.corp.default.svc.Z",
-    // A Service that is named like one: nothing stands before it.
+    // A Service that is named like one: there is nothing before it.
     "com.default.svc.Z",
     "default.svc.Z",
     "svc.Z",

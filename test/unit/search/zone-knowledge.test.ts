@@ -9,7 +9,7 @@ function soaOf(denialTtlSeconds: number): SoaRecord {
   return { octets: new Uint8Array(1), ttlOffset: 0, denialTtlSeconds };
 }
 
-/** Chance that is the same in every run. */
+/** Random numbers that are the same in every run. */
 function createChance(): () => number {
   let state = 1;
   return () => {
@@ -18,7 +18,7 @@ function createChance(): () => number {
   };
 }
 
-/** Knowledge of a zone that has shown all that the rules need, for an hour. */
+/** Knowledge about a zone that has shown all that the rules need, for an hour. */
 function createShown(checkOneIn = 64) {
   const limits = { checkOneIn };
   const knowledge = createZoneKnowledge(limits, createChance());
@@ -66,7 +66,7 @@ describe("the SOA", () => {
     [1000, 29],
     [29_000, 1],
     [29_999, 1],
-    // Another life begins: nobody has asked for a while.
+    // Another life starts: nobody has asked for a while.
     [30_000, 30],
     [95_000, 25],
     [3_599_999, 1],
@@ -169,7 +169,7 @@ describe("a disagreement", () => {
     expect(knowledge.noteCheck("absentBySchema", false, startMs)).toBe(true);
     expect(knowledge.mayUse("absentBySchema", startMs)).toBe(false);
     expect(knowledge.mayUse("absentParent", startMs)).toBe(true);
-    // A check that was under way finds the same.
+    // A check that was already under way finds the same.
     expect(knowledge.noteCheck("absentBySchema", false, startMs + 10)).toBe(false);
     expect(knowledge.counters.absentBySchema.disagreements).toBe(2);
   });

@@ -1,5 +1,5 @@
 /*
- * dns2 reads and writes messages with code of its own: what one builds, the other must read as the same.
+ * dns2 reads and writes messages with its own code: what one writes, the other must read as the same.
  */
 import { Packet, type Question as Dns2Question, type Resource } from "dns2";
 import fc from "fast-check";
@@ -109,7 +109,7 @@ function view(octets: Uint8Array): ClientQuery {
   return query;
 }
 
-/** Name, type, class and TTL of each record, as both can say them. */
+/** Name, type, class and TTL of each record, in a form that both can give. */
 function seenHere(reply: Reply, records: readonly RecordView[]): unknown[] {
   const octets = new DataView(reply.packet.buffer, reply.packet.byteOffset);
   return records.map((record) => [
@@ -129,7 +129,7 @@ function seenByDns2(records: readonly Resource[]): unknown[] {
   ]);
 }
 
-/** Everything dns2 reads of a record but its TTL and the spelling of names. */
+/** Everything that dns2 reads from a record, except its TTL and the spelling of names. */
 function contentsOf(records: readonly Resource[], ttlSeconds: (ttl: number) => number): unknown {
   const withTtl = (key: string, value: unknown): unknown => (key === "ttl" ? ttlSeconds(Number(value)) : value);
   return records.map((record) => JSON.stringify(record, withTtl).toLowerCase());

@@ -34,7 +34,7 @@ function target(more: TestMessage & { rcode?: number }, type: number = Type.A): 
   return reply;
 }
 
-/** The alias to it, read again by others. */
+/** The alias to it, read back by other code. */
 function aliasTo(more: TestMessage & { rcode?: number }, ageSeconds = 0, type: number = Type.A) {
   const packet = composeAlias(ownQuestion(nameBytes(suffixed), type), target(more, type), ageSeconds);
   if (packet === undefined) throw new Error("no alias");
@@ -48,7 +48,7 @@ function isRefused(more: TestMessage): boolean {
   return composeAlias(ownQuestion(nameBytes(suffixed), Type.A), target(more), 0) === undefined;
 }
 
-/** A record with data that the test writes down, names in it compressed at will. */
+/** A record with the test's own data, in which names may be compressed. */
 function raw(type: number, data: Uint8Array, more: Partial<TestRecord> = {}): TestRecord {
   return { name: atQuestion, type, ttl: 30, data, ...more };
 }
@@ -181,7 +181,7 @@ describe("no alias is made", () => {
   });
 
   test("that would not fit into a message", () => {
-    // 16 octets each as they came, 31 written out.
+    // Each has 16 octets compressed, and 31 uncompressed.
     const answers = (count: number) => Array.from({ length: count }, () => a(atQuestion, "192.0.2.1"));
     expect(isRefused({ answers: answers(2000) })).toBe(false);
     expect(isRefused({ answers: answers(2200) })).toBe(true);

@@ -1,5 +1,5 @@
 /*
- * Messages for the tests of wire/, written down octet by octet and on purpose without any code of wire/.
+ * Messages for the tests of wire/, written octet by octet and deliberately without any code of wire/.
  */
 
 /** One record. `owner` is in wire form: labels, or a pointer. */
@@ -39,7 +39,7 @@ export function join(...parts: readonly Uint8Array[]): Uint8Array {
   return Uint8Array.from(parts.flatMap((part) => [...part]));
 }
 
-/** A name in wire form, in the spelling given: "Web.Example", "" for the root. No escapes. */
+/** A name in wire form, in the given spelling: "Web.Example", "" for the root. No escapes. */
 export function wireName(text: string): Uint8Array {
   const labels = text === "" ? [] : text.split(".");
   return join(...labels.map((label) => join(Uint8Array.of(label.length), ascii(label))), Uint8Array.of(0));
@@ -50,7 +50,7 @@ export function nameOfLabels(...sizes: readonly number[]): Uint8Array {
   return wireName(sizes.map((size) => "a".repeat(size)).join("."));
 }
 
-/** 255 octets: the longest name there is (RFC 1035 §2.3.4). */
+/** The longest possible name: 255 octets (RFC 1035 §2.3.4). */
 export const longestName = nameOfLabels(63, 63, 63, 61);
 
 /** A pointer to the question's name. */

@@ -28,7 +28,7 @@ function soaIn(authorities: readonly TestRecord[], more: TestMessage = {}): SoaR
   return soaOf(reply);
 }
 
-/** An SOA record whose two names, at will compressed, are given. */
+/** An SOA record with these two names, which may be compressed. */
 function soaRecord(
   owner: string,
   primary: Uint8Array,

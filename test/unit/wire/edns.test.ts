@@ -13,7 +13,7 @@ describe("writeOpt", () => {
     ["with DO and a network error", 0, true, ExtendedError.networkError, "00 0029 04d0 00 00 8000 0006 000f 0002 0017"],
   ])("%s", (_, upperRcode, dnssecOk, extendedError, octets) => {
     const expected = toHex(hex(octets));
-    // Old octets in the buffer must not shine through.
+    // Old octets in the buffer must not show through.
     const target = new Uint8Array(40).fill(0xaa);
     const end = writeOpt(target, 3, upperRcode, dnssecOk, extendedError);
     expect(toHex(target.subarray(3, end))).toBe(expected);

@@ -7,14 +7,14 @@ import { loadMalformed } from "../../support/messages/malformed-packets.ts";
 const queries = loadMalformed("malformed");
 const replies = loadMalformed("malformed-replies");
 
-/** What a client sees for each fault. Where nothing says who asks, or that somebody asks, there is silence. */
+/** What a client sees for each fault: nothing if the packet does not tell who asks, or that anybody asks. */
 const answerTo: Partial<Record<keyof typeof Fault, string>> = {
   shortHeader: "silence",
   wrongDirection: "silence",
   opcode: "NOTIMP",
 };
 
-/** The name of what a parser returned: a fault's, or "none". */
+/** The name of the fault that a parser returned, or "none". */
 function outcomeOf(result: unknown): string | undefined {
   return typeof result === "number" ? faultNames[-result] : "none";
 }

@@ -4,7 +4,7 @@ import { createFrameReader, frameMessage, tooLong } from "../../../src/wire/fram
 import { hex, join, toHex, u16 } from "./build-message.ts";
 import { timeBoxed } from "./property.ts";
 
-/** What a reader hands out when a stream arrives in these chunks. Messages are copied, as they are the reader's. */
+/** What a reader hands out when a stream arrives in these chunks. Messages are copied, because they belong to the reader. */
 function messagesIn(...chunks: readonly Uint8Array[]): string[] {
   const reader = createFrameReader();
   const messages: string[] = [];
@@ -23,7 +23,7 @@ function cut(stream: Uint8Array, offsets: readonly number[]): Uint8Array[] {
   return edges.slice(1).map((edge, index) => stream.slice(edges[index], edge));
 }
 
-/** A message with its length in front. */
+/** A message with its length before it. */
 function frame(message: Uint8Array): Uint8Array {
   return join(u16(message.length), message);
 }
@@ -230,7 +230,7 @@ describe("frameMessage", () => {
 });
 
 describe("a reader with a bound", () => {
-  /** What the reader says to each of the chunks, and what it hands out. */
+  /** What the reader returns for each of the chunks, and what it hands out. */
   function read(maxMessageBytes: number, chunks: readonly Uint8Array[]) {
     const reader = createFrameReader(maxMessageBytes);
     const sizes: number[] = [];

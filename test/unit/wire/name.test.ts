@@ -24,7 +24,7 @@ function fold(octets: Uint8Array, hashSeed = seed): { name: string; hash: number
   return end < 0 ? end : { name: toHex(target.octets.subarray(0, target.sizeBytes)), hash: target.hash };
 }
 
-/** A packet whose octets behind the header are `count` pointers, each to the one before, the first to a root label. */
+/** A packet with `count` pointers after the header, each to the one before, and the first to a root label. */
 function chainOfPointers(count: number): { packet: Uint8Array; last: number } {
   const pointers = Array.from({ length: count }, (_, index) => u16(0xc000 + (index === 0 ? 12 : 11 + 2 * index)));
   return { packet: join(header, Uint8Array.of(0), ...pointers), last: 13 + 2 * (count - 1) };
@@ -141,7 +141,7 @@ describe("foldName", () => {
       else clashing.push([earlier, index]);
     }
     expect(clashing.length).toBeGreaterThan(50);
-    // Seeds that agree in their lowest octet, which was all that FNV-1a's clashes depended on.
+    // Seeds with the same lowest octet: nothing else would decide which names clash in an FNV-1a that starts from the seed.
     for (const other of [0x101, 0x1_0000_0001]) {
       const still = clashing.filter(([one, two]) => hashOf(one, other) === hashOf(two, other));
       expect(still.length).toBeLessThan(3);
@@ -192,7 +192,7 @@ describe("foldName", () => {
 });
 
 describe("skipName", () => {
-  // The name under test stands at offset 20, behind a header and another name.
+  // The name under test is at offset 20, after a header and another name.
   const before = join(header, wireName("sample"));
 
   test.each([
@@ -293,7 +293,7 @@ describe("expandName", () => {
   });
 
   test("refuses two names that lead into each other by overlapping labels", () => {
-    // At 12 a label of 3 octets ends exactly where the name at 16 begins; that one points back to 12.
+    // At 12 a label of 3 octets ends exactly where the name at 16 starts, which points back to 12.
     const packet = join(header, hex("03 616161"), hex("c00c"));
     expect(expandName(packet, 16, packet.length)).toBe(Fault.pointer);
   });

@@ -1,6 +1,6 @@
 /*
- * Whatever octets arrive, the parsers answer with a value or a fault, look at nothing behind the end they were given, and
- * do work in proportion to the octets that are there.
+ * Whatever octets arrive, the parsers return a value or a fault, read nothing past the end that they were given, and
+ * do work in proportion to the size of the packet.
  */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
@@ -96,7 +96,7 @@ describe("whatever arrives", () => {
           }
           if (typeof expanded === "number") expectFault(expanded);
           else expect(expanded.length).toBeLessThanOrEqual(255);
-          // A name that can be decompressed can be passed over.
+          // A name that can be decompressed can also be skipped.
           if (typeof expanded !== "number") expect(skipped).toBeGreaterThan(0);
         }
         expect(skipName(padded, offset, packet.length)).toBe(skipName(packet, offset, packet.length));

@@ -31,7 +31,7 @@ export const anyReplySpec: fc.Arbitrary<MessageSpec & { name: Uint8Array }> = fc
   additionals: fc.array(anyRecord, { maxLength: 4 }),
 });
 
-/** A well-formed query without or with OPT. */
+/** A well-formed query with or without OPT. */
 export const anyQueryPacket: fc.Arbitrary<Uint8Array> = fc
   .record({
     id: fc.nat(0xffff),
@@ -79,7 +79,7 @@ export function mutated(packets: fc.Arbitrary<Uint8Array>): fc.Arbitrary<Uint8Ar
   });
 }
 
-/** Counts the octets that are read from `packet`, and remembers whether one was read that is not there. */
+/** Counts the octets that are read from `packet`, and remembers whether any was read past its end. */
 export function countingReads(packet: Uint8Array): { packet: Uint8Array; reads(): number; outside(): number } {
   let reads = 0;
   let outside = 0;

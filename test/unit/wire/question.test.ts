@@ -43,7 +43,7 @@ describe("questionKey", () => {
   const base = ownQuestion(wireName("a.example"), 1);
   const different: [string, Question][] = [
     ["name", { ...base, name: wireName("b.example") }],
-    // The same octets of text, cut into other labels.
+    // The same text, cut into different labels.
     ["label border", { ...base, name: wireName("aexa.mple") }],
     ["type", { ...base, type: 28 }],
     ["class", { ...base, class: 3 }],

@@ -243,7 +243,7 @@ describe("an answer that does not fit is cut after the last whole record", () =>
     expect(reply.answers).toHaveLength(Math.floor((room - questionEnd) / 16));
     expect(reply.hasEdns).toBe(ednsTtl !== undefined);
     expect(flagsOf(packet)).toBe("8380");
-    // No octet behind the last record: counts and octets say the same.
+    // No octets after the last record: the counts agree with the size.
     expect(packet).toHaveLength(questionEnd + 16 * reply.answers.length + (reply.hasEdns ? optSize : 0));
     if (reply.hasEdns) expect(toHex(packet.slice(-optSize, -optSize + 5))).toBe("00002904d0");
   });
@@ -379,7 +379,7 @@ describe("every shaped reply", () => {
         expect(toHex(shaped.subarray(0, 2))).toBe(toHex(packet.subarray(0, 2)));
         expect(toHex(shaped.subarray(12, reply.questionEnd))).toBe(toHex(packet.subarray(12, query.questionEnd)));
         expect(reply.hasEdns).toBe(opt.length > 0);
-        // All octets are accounted for by counted records.
+        // The counted records account for all octets.
         const records = [...reply.answers, ...reply.authorities, ...reply.additionals];
         const end = records.at(-1)?.end ?? reply.questionEnd;
         const optSize = shaped.length - end;

@@ -32,7 +32,7 @@ function store(spec: Partial<MessageSpec>, maxTtl = week, soaTtl = week): Stored
   return storeMessage(parse(spec), maxTtl, soaTtl);
 }
 
-/** The message alone, as hex. */
+/** The message without its TTL offsets, as hex. */
 function messageOf(stored: StoredMessage): string {
   return toHex(stored.octets.subarray(0, stored.sizeBytes));
 }
