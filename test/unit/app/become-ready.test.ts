@@ -47,7 +47,7 @@ describe("nodens is not ready, and says why, while", () => {
   test.each<[string, Partial<Sight>, Partial<Sight>]>([
     ["the cluster's zone has not been answered yet", { isZoneAnswered: false }, { isZoneAnswered: true }],
     ["an address could not be opened", { areSocketsOpen: false }, { areSocketsOpen: true }],
-    ["nodens's own socket is silent", { silence: "our own socket is silent" }, { silence: undefined }],
+    ["nodens's own socket is silent", { silence: "nodens's own socket is silent" }, { silence: undefined }],
   ])("%s", async (reason, missing, present) => {
     const { seen, clock, lifeCycle } = await start(missing);
     await clock.advance(60_000);
@@ -57,12 +57,12 @@ describe("nodens is not ready, and says why, while", () => {
     expect(lifeCycle.state()).toBe("ready");
   });
 
-  test("the upstream leads back here, which is said even where that leaves the zone unanswered", async () => {
+  test("the upstream leads back to nodens, which is said even if that leaves the zone unanswered", async () => {
     const { seen, clock, lifeCycle, loopGuard } = await start({ isZoneAnswered: false });
     loopGuard.startRound();
     loopGuard.isOwnProbe(loopGuard.probeFor(nameBytes("cluster.local")));
     await clock.advance(500);
-    expect(lifeCycle.reasons()).toEqual(["the upstream leads back here"]);
+    expect(lifeCycle.reasons()).toEqual(["the upstream leads back to nodens"]);
     seen.isZoneAnswered = true;
     loopGuard.startRound();
     loopGuard.endRound();
