@@ -72,9 +72,8 @@ describeWith(renderers, "every variant", () => {
     expect(containerOf(kustomize()).image).toBe(`ghcr.io/nodens-dns/nodens:${version}`);
   });
 
-  test.each(variants)("$name: is scraped under the name that dashboards know", ({ kustomize }) => {
+  test.each(variants)("$name: has a Service for scraping", ({ kustomize }) => {
     const service = objectOf(kustomize(), "Service", "nodens-metrics");
-    expect(service.metadata.labels).toMatchObject({ "k8s-app": "node-local-dns" });
     expect(service["spec"]).toMatchObject({ clusterIP: "None", ports: [{ port: 9253, targetPort: 9253 }] });
     expect(settingsOf(kustomize()).admin.address.port).toBe(9253);
   });
@@ -88,6 +87,14 @@ describeWith(renderers, "every variant", () => {
         "app.kubernetes.io/part-of": "nodens",
       });
     }
+  });
+
+  test.each(variants)("$name: nothing is selected by what selects NodeLocal DNSCache", ({ kustomize }) => {
+    const { spec } = objectOf(kustomize(), "DaemonSet") as unknown as {
+      spec: { template: { metadata: { labels: object } } };
+    };
+    const all = [spec.template.metadata.labels, ...kustomize().map(({ metadata }) => metadata.labels ?? {})];
+    expect(all.filter((labels) => Object.entries(labels).flat().includes("node-local-dns"))).toEqual([]);
   });
 
   test.each(variants)("$name: the selectors of DaemonSet and Services match the pods", ({ kustomize }) => {

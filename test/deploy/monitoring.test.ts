@@ -21,6 +21,12 @@ interface Rule {
   readonly annotations: Readonly<Record<string, string>>;
 }
 
+interface Endpoint {
+  readonly port: string;
+  readonly path: string;
+  readonly relabelings: readonly { readonly targetLabel: string; readonly replacement?: string }[];
+}
+
 interface Panel {
   readonly id: number;
   readonly type: string;
@@ -41,14 +47,14 @@ interface Target {
 const monitoringFolder = join(deployFolder, "components/monitoring");
 const read = (path: string): string => readFileSync(join(projectFolder, path), "utf8");
 const { spec: scrape } = parse(read("deploy/components/monitoring/service-monitor.yaml")) as {
-  spec: { jobLabel: string; selector: { matchLabels: object }; endpoints: { port: string; path: string }[] };
+  spec: { selector: { matchLabels: object }; endpoints: Endpoint[] };
 };
 const service = parse(read("deploy/base/metrics-service.yaml")) as {
   metadata: { labels: Record<string, string> };
   spec: { ports: { name: string }[] };
 };
-/** What the Prometheus operator calls the job. */
-const job = service.metadata.labels[scrape.jobLabel] ?? "";
+/** What the ServiceMonitor calls the job. */
+const job = scrape.endpoints[0]?.relabelings.find(({ targetLabel }) => targetLabel === "job")?.replacement ?? "";
 const { spec: rules } = parse(readFileSync(join(monitoringFolder, "prometheus-rule.yaml"), "utf8")) as {
   spec: { groups: { name: string; rules: Rule[] }[] };
 };

@@ -2,7 +2,7 @@
 {{- define "nodens.labels" -}}
 app.kubernetes.io/name: nodens
 app.kubernetes.io/part-of: nodens
-k8s-app: node-local-dns
+k8s-app: nodens
 {{- end }}
 
 {{/* "true" where nodens is in the node's network, else "". */}}
