@@ -97,7 +97,7 @@ describeWith(renderers, "the chart", () => {
   test.each([
     ["IPv6", { clusterDNS: { serviceIP: "fd00::a" } }],
     ["two nameservers", { inject: { nameservers: "169.254.20.10, 10.96.0.10" } }],
-    ["a percentage of the nodes", { maxSurge: "10%" }],
+    ["a number of nodes to update at a time", { maxSurge: 1 }],
     ["annotations of the pods", { podAnnotations: { "example.com/a": "b" } }],
   ])("accepts %s", (_, values) => {
     expect(() => renderChart(values)).not.toThrow();

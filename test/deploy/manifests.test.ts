@@ -61,9 +61,9 @@ describeWith(renderers, "every variant", () => {
     });
   });
 
-  test.each(variants)("$name: is updated without a gap", ({ kustomize }) => {
+  test.each(variants)("$name: is updated without a gap, a tenth of the nodes at a time", ({ kustomize }) => {
     expect(objectOf(kustomize(), "DaemonSet")["spec"]).toMatchObject({
-      updateStrategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
+      updateStrategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: "10%", maxUnavailable: 0 } },
     });
   });
 
