@@ -48,10 +48,23 @@ describeWith(renderers, "the chart", () => {
     expect(parse(dataOf(objects, "nodens")["nodens.yaml"] ?? "")).toMatchObject(settings);
   });
 
-  test("rolls out changed settings", () => {
-    const checksum = (values: object): string => annotationOf(renderChart(values), "checksum/config");
-    expect(checksum({ settings: { log: { level: "warn" } } })).not.toBe(checksum({}));
-    expect(checksum({ clusterDNS: { serviceIP: "10.0.0.10" } })).not.toBe(checksum({}));
+  test.each([
+    ["settings", { settings: { log: { level: "warn" } } }],
+    ["an address of the DNS Service", { clusterDNS: { serviceIP: "10.0.0.10" } }],
+  ])("gives changed %s a ConfigMap of their own, so that they roll out with the pods", (_, values) => {
+    const nameIn = (objects: KubernetesObject[]): string => objectOf(objects, "ConfigMap", "nodens").metadata.name;
+    const changed = renderChart(values);
+    const name = nameIn(changed);
+    const usedBy = JSON.stringify(podOf(changed)).match(/"nodens-[0-9a-z]{10}"/g);
+    expect(name).not.toBe(nameIn(renderChart({})));
+    expect(new Set(usedBy)).toEqual(new Set([`"${name}"`]));
+    expect(usedBy).toHaveLength(3);
+  });
+
+  test("leaves the ConfigMap of the pods that are not replaced yet as it is, where it is", () => {
+    const configMap = objectOf(renderChart({}), "ConfigMap", "nodens");
+    expect(configMap).toMatchObject({ immutable: true });
+    expect(configMap.metadata.annotations).toEqual({ "helm.sh/resource-policy": "keep" });
   });
 
   test("puts everything where the release is", () => {
@@ -165,7 +178,7 @@ interface Schema {
   readonly properties?: Readonly<Record<string, Schema>>;
 }
 
-/** Objects by kind and name, without what has to differ: kustomize's hashes, and the checksum that the chart has in their place. */
+/** Objects by kind and name, without what has to differ: the hashes in names, and what the chart tells helm. */
 function comparable(objects: readonly KubernetesObject[]): Map<string, unknown> {
   const generated = objects.filter(({ kind }) => kind === "ConfigMap").map(({ metadata }) => metadata.name);
   return new Map(
@@ -173,22 +186,13 @@ function comparable(objects: readonly KubernetesObject[]): Map<string, unknown> 
       let text = JSON.stringify(object);
       for (const name of generated) text = text.replaceAll(`"${name}"`, `"${withoutHash(name)}"`);
       const plain = JSON.parse(text) as KubernetesObject;
-      if (plain.kind === "DaemonSet") withoutChecksum(plain);
-      return [`${plain.kind} ${plain.metadata.name}`, plain];
+      return [`${plain.kind} ${plain.metadata.name}`, withoutHelmAnnotations(plain)];
     }),
   );
 }
 
-function withoutChecksum(daemonSet: KubernetesObject): void {
-  const { metadata } = (daemonSet as unknown as { spec: { template: { metadata: PodMetadata } } }).spec.template;
-  if (Object.keys(metadata.annotations ?? {}).join() === "checksum/config") delete metadata.annotations;
-}
-
-interface PodMetadata {
-  annotations?: Record<string, string>;
-}
-
-function annotationOf(objects: readonly KubernetesObject[], name: string): string {
-  const { spec } = objectOf(objects, "DaemonSet") as unknown as { spec: { template: { metadata: PodMetadata } } };
-  return spec.template.metadata.annotations?.[name] ?? "";
+function withoutHelmAnnotations(object: KubernetesObject): KubernetesObject {
+  const { annotations = {}, ...metadata } = object.metadata;
+  const others = Object.entries(annotations).filter(([name]) => !name.startsWith("helm.sh/"));
+  return { ...object, metadata: others.length === 0 ? metadata : { ...metadata, annotations } };
 }

@@ -61,6 +61,12 @@ nodens.yaml: |
   {{- include "nodens.settings" . | nindent 2 }}
 {{- end }}
 
+{{/* "nodens-" and a hash of the content, in kustomize's letters, which spell no words. */}}
+{{- define "nodens.configMapName" -}}
+{{- $hash := include "nodens.configMapData" . | sha256sum | trunc 10 -}}
+nodens-{{ $hash | replace "0" "g" | replace "1" "h" | replace "3" "k" | replace "a" "m" | replace "e" "t" }}
+{{- end }}
+
 {{/*
 The resources that a kustomize component names in its kustomization.yaml, in the release's namespace. Give
 (dict "root" $ "component" "NAME" "labels" LABELS); the labels are more of them.
