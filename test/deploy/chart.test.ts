@@ -83,6 +83,15 @@ describeWith(renderers, "the chart", () => {
     expect(podOf(objects)["imagePullSecrets"]).toEqual([{ name: "registry" }]);
   });
 
+  test("uses another account, made or given", () => {
+    const name = "node-dns";
+    const made = renderChart({ serviceAccount: { name, annotations: { "example.com/a": "b" } } });
+    expect(objectOf(made, "ServiceAccount", name).metadata.annotations).toEqual({ "example.com/a": "b" });
+    const given = renderChart({ serviceAccount: { name, create: false } });
+    expect(given.filter(({ kind }) => kind === "ServiceAccount")).toEqual([]);
+    expect([podOf(made), podOf(given)]).toMatchObject([{ serviceAccountName: name }, { serviceAccountName: name }]);
+  });
+
   test("injects the Service's address where that is what pods ask", () => {
     const objects = renderChart({ mode: "service", service: { clusterIP: "10.96.0.53" }, inject: { enabled: true } });
     expect(objectOf(objects, "Service", "nodens")["spec"]).toMatchObject({ clusterIP: "10.96.0.53" });

@@ -45,8 +45,16 @@ describeWith(renderers, "every variant", () => {
       automountServiceAccountToken: false,
       enableServiceLinks: false,
     });
-    expect(podOf(kustomize())["serviceAccountName"]).toBeUndefined();
   });
+
+  test.each(variants)(
+    "$name: has an account to which security policies can be bound, and no token",
+    ({ kustomize }) => {
+      const account = objectOf(kustomize(), "ServiceAccount");
+      expect(account["automountServiceAccountToken"]).toBe(false);
+      expect(podOf(kustomize())["serviceAccountName"]).toBe(account.metadata.name);
+    },
+  );
 
   test.each(variants)("$name: is locked up apart from what its mode needs", ({ kustomize, mode }) => {
     const isRoot = mode === "link-local" || mode === "intercept";

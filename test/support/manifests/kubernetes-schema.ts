@@ -10,6 +10,7 @@ import { MutatingAdmissionPolicyBinding } from "kubernetes-models/admissionregis
 import { DaemonSet } from "kubernetes-models/apps/v1/DaemonSet";
 import { ConfigMap } from "kubernetes-models/v1/ConfigMap";
 import { Service } from "kubernetes-models/v1/Service";
+import { ServiceAccount } from "kubernetes-models/v1/ServiceAccount";
 import { z } from "zod";
 import type { KubernetesObject } from "./manifests.ts";
 
@@ -33,6 +34,7 @@ const models: readonly Model[] = [
   MutatingAdmissionPolicyBinding,
   PrometheusRule,
   Service,
+  ServiceAccount,
   ServiceMonitor,
 ];
 
