@@ -67,6 +67,47 @@ describeWith(renderers, "the chart", () => {
     expect(configMap.metadata.annotations).toEqual({ "helm.sh/resource-policy": "keep" });
   });
 
+  test("gives the pods more time, more environment and init containers", () => {
+    const extraEnv = [{ name: "POOL", valueFrom: { fieldRef: { fieldPath: "metadata.labels['pool']" } } }];
+    const extraInitContainers = [{ name: "wait", image: "busybox", command: ["true"] }];
+    const objects = renderChart({ terminationGracePeriodSeconds: 40, extraEnv, extraInitContainers });
+    expect(podOf(objects)).toMatchObject({ terminationGracePeriodSeconds: 40, initContainers: extraInitContainers });
+    expect(containerOf(objects).env).toEqual([...containerOf(renderChart({})).env, ...extraEnv]);
+  });
+
+  test("moves Service, probes and ports with the ports that the settings name", () => {
+    const settings = { admin: { address: "0.0.0.0:9254" }, listen: { addresses: ["0.0.0.0:5300", "[::]:5300"] } };
+    const objects = renderChart({ mode: "service", settings });
+    const { ports, ...container } = containerOf(objects);
+    expect(ports).toMatchObject([{ containerPort: 5300 }, { containerPort: 5300 }, { containerPort: 9254 }]);
+    for (const probe of ["startupProbe", "readinessProbe", "livenessProbe"] as const)
+      expect(container[probe].httpGet?.port).toBe(9254);
+    const portsOf = (name: string) => (objectOf(objects, "Service", name)["spec"] as { ports: object[] }).ports;
+    expect(portsOf("nodens-metrics")).toMatchObject([{ port: 9254, targetPort: 9254 }]);
+    expect(portsOf("nodens")).toMatchObject([
+      { port: 53, targetPort: 5300 },
+      { port: 53, targetPort: 5300 },
+    ]);
+  });
+
+  test("redirects to the port that the settings name", () => {
+    const settings = { listen: { addresses: ["0.0.0.0:5300"] } };
+    const { spec } = objectOf(
+      renderChart({ mode: "cilium-local-redirect", settings }),
+      "CiliumLocalRedirectPolicy",
+    ) as unknown as { spec: { redirectBackend: object } };
+    expect(spec.redirectBackend).toMatchObject({ toPorts: [{ port: "5300" }, { port: "5300" }] });
+  });
+
+  test.each(["intercept", "link-local"])("mode %s: needs an address of the DNS Service's family", (mode) => {
+    const clusterDNS = { serviceIP: "fd96::a" };
+    const missing = /settings\.attach\.addresses needs an address of the family of clusterDNS\.serviceIP \(fd96::a\)/;
+    expect(() => renderChart({ mode, clusterDNS })).toThrow(missing);
+    const settings = { attach: { addresses: ["169.254.20.10", "fd00:20::10"] } };
+    const objects = renderChart({ mode, clusterDNS, settings, inject: { enabled: true } });
+    expect(dataOf(objects, "nodens-inject")["nameservers"]).toBe("fd00:20::10");
+  });
+
   test("puts everything where the release is", () => {
     const objects = renderChart({ mode: "link-local", inject: { enabled: true } }, "dns");
     const namespaces = objects.map(({ metadata }) => metadata.namespace).filter((name) => name !== undefined);
@@ -112,12 +153,13 @@ describeWith(renderers, "the chart", () => {
     ["no address", { clusterDNS: { serviceIP: "" } }, /serviceIP/],
     ["four nameservers", { inject: { nameservers: "10.0.0.1,10.0.0.2,10.0.0.3,10.0.0.4" } }, /nameservers/],
     ["an update that would surge by nothing", { maxSurge: 0 }, /maxSurge/],
+    ["metrics without a port", { settings: { admin: { address: "${HOST_IP}" } } }, /settings\.admin\.address must end/],
   ])("refuses %s", (_, values, reason) => {
     expect(() => renderChart(values)).toThrow(reason);
   });
 
   test.each([
-    ["IPv6", { clusterDNS: { serviceIP: "fd00::a" } }],
+    ["IPv6", { clusterDNS: { serviceIP: "fd00::a" }, settings: { attach: { addresses: ["fd00:20::10"] } } }],
     ["two nameservers", { inject: { nameservers: "169.254.20.10, 10.96.0.10" } }],
     ["a number of nodes to update at a time", { maxSurge: 1 }],
     ["annotations of the pods", { podAnnotations: { "example.com/a": "b" } }],

@@ -41,12 +41,45 @@ k8s-app: nodens
 {{- end }}
 {{- end }}
 
+{{/* The port at the end of an address in the settings; Service, probes and policies follow it. Give (list PATH ADDRESS). */}}
+{{- define "nodens.portOf" -}}
+{{- regexFind "[0-9]+$" (last .) | required (printf "settings.%s must end in a port" (first .)) }}
+{{- end }}
+
+{{- define "nodens.metricsPort" -}}
+{{- $settings := include "nodens.settings" . | fromYaml }}
+{{- include "nodens.portOf" (list "admin.address" $settings.admin.address) }}
+{{- end }}
+
+{{/* Where nodens answers in the pod network. */}}
+{{- define "nodens.dnsPort" -}}
+{{- $settings := include "nodens.settings" . | fromYaml }}
+{{- include "nodens.portOf" (list "listen.addresses" (first $settings.listen.addresses)) }}
+{{- end }}
+
+{{/*
+The first address of nodens's own that pods of this cluster reach: of the DNS Service's family. Refuses to guess: the default is IPv4
+alone, and nobody but the user knows a free IPv6 address.
+*/}}
+{{- define "nodens.ownAddress" -}}
+{{- $settings := include "nodens.settings" . | fromYaml }}
+{{- $isIPv6 := contains ":" .Values.clusterDNS.serviceIP }}
+{{- $own := "" }}
+{{- range $settings.attach.addresses }}
+{{- if and (not $own) (eq (contains ":" .) $isIPv6) }}{{ $own = . }}{{ end }}
+{{- end }}
+{{- if not $own }}
+{{- fail (printf "settings.attach.addresses needs an address of the family of clusterDNS.serviceIP (%s); for IPv6 choose a ULA such as fd00:20::10" .Values.clusterDNS.serviceIP) }}
+{{- end }}
+{{- $own }}
+{{- end }}
+
 {{/* What the policy writes into pods; refuses to guess, because a wrong address would leave them without DNS. */}}
 {{- define "nodens.injectedNameservers" -}}
 {{- if .Values.inject.nameservers }}
 {{- .Values.inject.nameservers }}
 {{- else if include "nodens.networkAdmin" . }}
-{{- "169.254.20.10" }}
+{{- include "nodens.ownAddress" . }}
 {{- else if and (eq .Values.mode "service") .Values.service.clusterIP }}
 {{- .Values.service.clusterIP }}
 {{- else }}
@@ -82,6 +115,9 @@ The resources that a kustomize component names in its kustomization.yaml, in the
 {{- $_ := set $object.metadata "namespace" $root.Release.Namespace }}
 {{- end }}
 {{- $_ := set $object.metadata "labels" (merge (dict) $labels ($object.metadata.labels | default dict)) }}
+{{- range dig "spec" "redirectBackend" "toPorts" list $object }}
+{{- $_ := set . "port" (include "nodens.dnsPort" $root) }}
+{{- end }}
 {{- with dig "spec" "paramRef" dict $object }}
 {{- $_ := set . "namespace" $root.Release.Namespace }}
 {{- end }}
