@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs kustomize and helm, which render the manifests in tests, with Go: into the folder given, or where Go puts programs.
 # Nothing is done for one that is there in the version wanted. The tests find them on the PATH and in Go's folder. Also compiles
-# the code of the API server that the tests judge manifests with: minutes the first time, which no test then waits for.
+# a Prometheus that discovers pods, and the code of the API server that the tests judge manifests with: minutes the first time,
+# which no test then waits for.
 set -euo pipefail
 
 kustomize=sigs.k8s.io/kustomize/kustomize/v5
@@ -26,5 +27,9 @@ for package in "$kustomize" "$helm"; do
   GOBIN=$folder go install "$package@${versions[$package]}"
 done
 
-cd "$(dirname "$0")/../test/fixtures/api-server"
+cd "$(dirname "$0")/../test/fixtures/prometheus"
+go build -buildvcs=false -tags=remove_all_sd,enable_kubernetes_sd -o "$folder/prometheus-with-pods" \
+  github.com/prometheus/prometheus/cmd/prometheus
+
+cd ../api-server
 go build -buildvcs=false -o /dev/null .

@@ -86,6 +86,17 @@ describeWith(renderers, "every variant", () => {
     expect(settingsOf(kustomize()).admin.address.port).toBe(9253);
   });
 
+  test.each(variants)("$name: is found by a Prometheus that goes by annotations", ({ kustomize }) => {
+    const { spec } = objectOf(kustomize(), "DaemonSet") as unknown as {
+      spec: { template: { metadata: { annotations: object } } };
+    };
+    expect(spec.template.metadata.annotations).toEqual({
+      "prometheus.io/scrape": "true",
+      "prometheus.io/port": String(settingsOf(kustomize()).admin.address.port),
+      "prometheus.io/path": "/metrics",
+    });
+  });
+
   test.each(variants)("$name: all objects have the labels, and a namespace if they can", ({ kustomize }) => {
     for (const { kind, metadata } of kustomize()) {
       const isOfTheCluster = kind.startsWith("MutatingAdmission");

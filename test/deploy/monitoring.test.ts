@@ -9,7 +9,7 @@ import { askAll } from "../support/messages/ask-many.ts";
 import { renderers } from "../support/manifests/manifests-tools.ts";
 import { buildWith, deployFolder, objectOf } from "../support/manifests/manifests.ts";
 import { buildQuery, Type } from "../support/messages/messages.ts";
-import { type PrometheusServer, startPrometheus } from "../support/servers/prometheus-server.ts";
+import { type PrometheusServer, startPrometheus, staticJob } from "../support/servers/prometheus-server.ts";
 import { describeWith, findCommand } from "../support/program/requirements.ts";
 import { projectFolder, type RunningNodens, runNodens } from "../support/program/run-nodens.ts";
 import { until } from "../support/servers/scripted-upstream.ts";
@@ -199,7 +199,7 @@ describeWith(["prometheus"], "a Prometheus that scrapes nodens", () => {
     await ask(nodens);
     const target = new URL(nodens.adminUrl).host;
     const labels = { namespace: "kube-system", cluster: "east", node: "worker-1" };
-    prometheus = await startPrometheus({ target, job, labels, rules });
+    prometheus = await startPrometheus({ scrapeConfigs: [staticJob(job, target, labels)], rules });
     const isFresh = "count_over_time(up[1m]) >= 2";
     await until("Prometheus has scraped", async () => (await prometheus.query(isFresh)).length > 0, 30_000);
     await ask(nodens);

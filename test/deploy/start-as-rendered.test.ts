@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect, onTestFinished, test } from "vitest";
 import { renderers } from "../support/manifests/manifests-tools.ts";
-import { variants, type Variant } from "../support/manifests/manifests-variants.ts";
+import { variantOf, type Variant } from "../support/manifests/manifests-variants.ts";
 import { containerOf, dataOf, type Probe } from "../support/manifests/manifests.ts";
 import { describeWith } from "../support/program/requirements.ts";
 import { projectFolder } from "../support/program/run-nodens.ts";
@@ -76,12 +76,6 @@ describeWith(["sh", ...renderers], "the liveness probe", () => {
     expect(await exitCodeOf(commandOf(livenessProbe, ownFolder()))).not.toBe(0);
   });
 });
-
-function variantOf(name: string): Variant {
-  const found = variants.find((variant) => variant.name.endsWith(` ${name}`));
-  if (found === undefined) throw new Error(`no variant ${name}`);
-  return found;
-}
 
 function ownFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "nodens-rendered-"));

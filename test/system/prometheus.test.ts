@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { askAll } from "../support/messages/ask-many.ts";
 import { buildQuery, Type } from "../support/messages/messages.ts";
 import { answerFromOutside } from "../support/servers/outside-world.ts";
-import { startPrometheus } from "../support/servers/prometheus-server.ts";
+import { startPrometheus, staticJob } from "../support/servers/prometheus-server.ts";
 import { describeWith, findCommand } from "../support/program/requirements.ts";
 import { type RunningNodens, runNodens } from "../support/program/run-nodens.ts";
 import { type ScriptedUpstream, startScriptedUpstream, until } from "../support/servers/scripted-upstream.ts";
@@ -37,7 +37,7 @@ describeWith(["prometheus", "promtool"], "Prometheus", () => {
   });
 
   test("Prometheus shows the target as up and counts what was asked", async () => {
-    const prometheus = await startPrometheus({ target: new URL(nodens.adminUrl).host, job: "nodens" });
+    const prometheus = await startPrometheus({ scrapeConfigs: [staticJob("nodens", new URL(nodens.adminUrl).host)] });
     onTestFinished(prometheus.stop);
     const valueOf = async (expression: string) => (await prometheus.query(expression))[0]?.value;
     await until("Prometheus shows nodens as up", async () => (await valueOf("up")) === 1, 30_000);

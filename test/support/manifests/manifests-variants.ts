@@ -30,6 +30,13 @@ export const variants: readonly Variant[] = [
   combination("service", ["monitoring", "service"], monitoring),
 ];
 
+/** The overlay of that name, or the component alone. Throws when there is none. */
+export function variantOf(name: string): Variant {
+  const found = variants.find((one) => one.name.endsWith(` ${name}`));
+  if (found === undefined) throw new Error(`no variant ${name}`);
+  return found;
+}
+
 function overlay(name: string, mode: Variant["mode"], values: object): Variant {
   return variant(`overlay ${name}`, mode, () => buildFolder(`overlays/${name}`), values);
 }

@@ -1,5 +1,5 @@
 /*
- * A real Prometheus that scrapes one target every second, and the questions that tests ask it.
+ * A real Prometheus that scrapes every second, and the questions that tests ask it.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -12,13 +12,17 @@ import { until } from "./scripted-upstream.ts";
 
 /** What it scrapes, and what it makes of it. */
 export interface PrometheusOptions {
-  /** Host and port. */
-  readonly target: string;
-  readonly job: string;
-  /** More labels of the target. */
-  readonly labels?: Readonly<Record<string, string>>;
+  /** Its `scrape_configs`; `staticJob` makes one for a single target. */
+  readonly scrapeConfigs: readonly object[];
+  /** The program: Debian's (default), or the one of test/fixtures/prometheus, which discovers pods. */
+  readonly program?: "prometheus" | "prometheus-with-pods";
   /** Groups of rules, as in a rule file; evaluated every second. */
   readonly rules?: object;
+}
+
+/** A scrape config for one target, by host and port, with more labels of it. */
+export function staticJob(job: string, target: string, labels: Readonly<Record<string, string>> = {}): object {
+  return { job_name: job, static_configs: [{ targets: [target], labels }] };
 }
 
 /** A series of a query's result with its value as of now. */
@@ -38,19 +42,19 @@ export interface PrometheusServer {
 
 /** Starts it and waits until it answers. Stop it at the end of the test or suite. */
 export async function startPrometheus(options: PrometheusOptions): Promise<PrometheusServer> {
-  const { target, job, labels = {}, rules = {} } = options;
+  const { scrapeConfigs, program = "prometheus", rules = {} } = options;
   const folder = mkdtempSync(join(tmpdir(), "nodens-prometheus-"));
   const settings = {
     global: { scrape_interval: "1s", scrape_timeout: "1s", evaluation_interval: "1s" },
     rule_files: [join(folder, "rules.yaml")],
-    scrape_configs: [{ job_name: job, static_configs: [{ targets: [target], labels }] }],
+    scrape_configs: scrapeConfigs,
   };
   // JSON is YAML.
   writeFileSync(join(folder, "prometheus.yml"), JSON.stringify(settings));
   writeFileSync(join(folder, "rules.yaml"), JSON.stringify(rules));
   const address = `127.0.0.1:${await findFreePort()}`;
   const flags = ["--config.file=prometheus.yml", "--storage.tsdb.path=data", `--web.listen-address=${address}`];
-  const child = spawn(findCommand("prometheus") as string, flags, { cwd: folder, stdio: ["ignore", "ignore", "pipe"] });
+  const child = spawn(findCommand(program) as string, flags, { cwd: folder, stdio: ["ignore", "ignore", "pipe"] });
   let output = "";
   child.stderr.on("data", (chunk: Buffer) => (output += chunk.toString()));
   process.once("exit", () => child.kill("SIGKILL"));

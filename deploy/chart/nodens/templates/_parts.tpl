@@ -51,6 +51,13 @@ k8s-app: nodens
 {{- include "nodens.portOf" (list "admin.address" $settings.admin.address) }}
 {{- end }}
 
+{{/* For a Prometheus that finds pods by their annotations. */}}
+{{- define "nodens.scrapeAnnotations" -}}
+prometheus.io/scrape: "true"
+prometheus.io/port: {{ include "nodens.metricsPort" . | quote }}
+prometheus.io/path: /metrics
+{{- end }}
+
 {{/* Where nodens answers in the pod network. */}}
 {{- define "nodens.dnsPort" -}}
 {{- $settings := include "nodens.settings" . | fromYaml }}
