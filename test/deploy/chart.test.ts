@@ -67,11 +67,11 @@ describeWith(renderers, "the chart", () => {
     expect(configMap.metadata.annotations).toEqual({ "helm.sh/resource-policy": "keep" });
   });
 
-  test("gives the pods more time, more environment and init containers", () => {
+  test("gives the pods more environment and init containers", () => {
     const extraEnv = [{ name: "POOL", valueFrom: { fieldRef: { fieldPath: "metadata.labels['pool']" } } }];
     const extraInitContainers = [{ name: "wait", image: "busybox", command: ["true"] }];
-    const objects = renderChart({ terminationGracePeriodSeconds: 40, extraEnv, extraInitContainers });
-    expect(podOf(objects)).toMatchObject({ terminationGracePeriodSeconds: 40, initContainers: extraInitContainers });
+    const objects = renderChart({ extraEnv, extraInitContainers });
+    expect(podOf(objects)).toMatchObject({ initContainers: extraInitContainers });
     expect(containerOf(objects).env).toEqual([...containerOf(renderChart({})).env, ...extraEnv]);
   });
 
