@@ -13,7 +13,8 @@ Command-line flags override the file, and the file overrides the defaults.
 
 - **Variables.** \`\${NAME}\` in a value is replaced by the environment variable of that name; \`\${NAME:-default}\` gives a
   default for a variable that is unset or empty; \`$\${\` stands for a plain \`\${\`. An unset variable without a default is an error.
-  Inside \`[ ]\`, put the value in quotes. IPv6 addresses with a port need brackets, so \`\${HOST_IP}:53\` works for IPv4 only.
+  Inside \`[ ]\`, put the value in quotes. IPv6 addresses with a port need brackets;
+  where a variable is followed by a port, as in \`\${HOST_IP}:53\`, it gets them by itself.
 - **Errors.** All errors of a file are reported at once, each as \`file:line:column\`, with what is wrong and what is allowed.
   Unknown keys are errors. nodens then exits with 78. \`nodens check FILE\` only checks, and prints the effective settings.
 - **Reload.** On SIGHUP, and when the file changes (also as part of a ConfigMap), settings marked _live_ take effect at once.

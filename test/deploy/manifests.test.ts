@@ -16,6 +16,7 @@ import {
   deployFolder,
   objectOf,
   podOf,
+  renderChart,
   type KubernetesObject,
 } from "../support/manifests/manifests.ts";
 import { describeWith } from "../support/program/requirements.ts";
@@ -202,6 +203,18 @@ describeWith(renderers, "the settings in the ConfigMap", () => {
     expect("warnings" in loaded ? loaded.warnings.map(formatProblem) : []).toEqual([]);
   });
 
+  test.each(["host-ip", "link-local", "intercept", "service", "cilium-local-redirect"])(
+    "where there is IPv6 only, mode %s needs the Service's address and one of nodens's own, and nothing else",
+    (mode) => {
+      const attach = mode in attachModes && mode !== "host-ip" ? { attach: { addresses: ["fd00:20::10"] } } : {};
+      const loaded = load(renderChart({ mode, clusterDNS: { serviceIP: "fd96::a" }, settings: attach }), "fd00::7");
+      expect(loaded).toMatchObject({
+        settings: { admin: { address: { host: "fd00::7" } }, upstream: { servers: [{ host: "fd96::a", port: 53 }] } },
+        warnings: [],
+      });
+    },
+  );
+
   test.each(variants)("$name: are those of the mode, in front of the cluster's DNS", ({ name, kustomize, mode }) => {
     const { attach, listen, upstream, cluster } = settingsOf(kustomize());
     const host = name.includes("managed-cluster") ? "172.20.0.10" : "10.96.0.10";
@@ -286,12 +299,13 @@ describe("the folders", () => {
   });
 });
 
-/** The ConfigMap's settings as the container would load them, on the node 10.1.2.3. */
-function load(objects: readonly KubernetesObject[]): ReturnType<typeof loadSettings> {
+/** The ConfigMap's settings as the container would load them, on a node and in a pod with these addresses. */
+function load(objects: readonly KubernetesObject[], address = "10.1.2.3"): ReturnType<typeof loadSettings> {
   const data = dataOf(objects, "nodens");
   const env = Object.fromEntries(
     containerOf(objects).env.map(({ name, valueFrom: { fieldRef, configMapKeyRef } }) => {
-      if (configMapKeyRef === undefined) return [name, fieldRef?.["fieldPath"] === "status.hostIP" ? "10.1.2.3" : "n1"];
+      if (configMapKeyRef === undefined)
+        return [name, fieldRef?.["fieldPath"]?.endsWith("IP") === true ? address : "n1"];
       return [name, data[configMapKeyRef["key"] ?? ""]];
     }),
   );

@@ -7,9 +7,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect, onTestFinished, test } from "vitest";
+import { formatServerAddress } from "../../src/runtime/server-address.ts";
 import { renderers } from "../support/manifests/manifests-tools.ts";
-import { variantOf, type Variant } from "../support/manifests/manifests-variants.ts";
-import { containerOf, dataOf, type Probe } from "../support/manifests/manifests.ts";
+import { variantOf } from "../support/manifests/manifests-variants.ts";
+import { containerOf, dataOf, type KubernetesObject, type Probe, renderChart } from "../support/manifests/manifests.ts";
 import { describeWith } from "../support/program/requirements.ts";
 import { projectFolder } from "../support/program/run-nodens.ts";
 
@@ -30,7 +31,7 @@ describeWith(tools, "on a node with kube-dns at 10.96.0.10", () => {
     async (name, address, port) => {
       const folder = ownFolder();
       const { startupProbe, readinessProbe, livenessProbe } = containerOf(variantOf(name).kustomize());
-      const stdout = await onOwnNode(variantOf(name), folder, "kube-dns", [
+      const stdout = await onOwnNode(variantOf(name).kustomize(), folder, "kube-dns", [
         ...[startupProbe, readinessProbe, livenessProbe].map((probe) => until(commandOf(probe, folder))),
         `dig +short +time=1 @${address} -p ${port} kubernetes.default.svc.cluster.local`,
       ]);
@@ -46,12 +47,32 @@ describeWith(tools, "on a node without kube-dns", () => {
     async (name) => {
       const folder = ownFolder();
       const { startupProbe, readinessProbe, livenessProbe } = containerOf(variantOf(name).kustomize());
-      const stdout = await onOwnNode(variantOf(name), folder, "nobody", [
+      const stdout = await onOwnNode(variantOf(name).kustomize(), folder, "nobody", [
         until(commandOf(startupProbe, folder)),
         `${commandOf(livenessProbe, folder)} && echo alive`,
         `${commandOf(readinessProbe, folder)} || echo not ready`,
       ]);
       expect(stdout).toBe("alive\nnot ready\n");
+    },
+  );
+});
+
+describeWith(tools, "on a node with IPv6 only, kube-dns at fd96::a", () => {
+  test.each([
+    ["host-ip", "fd00:1::7", 53],
+    ["link-local", "fd00:20::10", 53],
+    ["intercept", "fd00:20::10", 53],
+    ["service", "fd00:1::7", 5353],
+  ])(
+    "%s: with the Service's address and one of nodens's own, pods get answers",
+    timeLimit,
+    async (mode, address, port) => {
+      const folder = ownFolder();
+      const settings = address === "fd00:20::10" ? { attach: { addresses: [address] } } : {};
+      const objects = renderChart({ mode, clusterDNS: { serviceIP: "fd96::a" }, settings });
+      const probe = until(commandOf(containerOf(objects).readinessProbe, folder, ipv6Node));
+      const question = `dig +short +time=1 @${address} -p ${port} kubernetes.default.svc.cluster.local`;
+      expect(await onOwnNode(objects, folder, "kube-dns", [probe, question], ipv6Node)).toBe("10.96.0.1\n");
     },
   );
 });
@@ -83,35 +104,47 @@ function ownFolder(): string {
   return folder;
 }
 
+/** Addresses of a node, which are its pods' too, and of kube-dns. */
+interface NodeAddresses {
+  readonly host: string;
+  readonly kubeDns: string;
+}
+
+const ipv4Node: NodeAddresses = { host: "10.1.2.3", kubeDns: "10.96.0.10" };
+const ipv6Node: NodeAddresses = { host: "fd00:1::7", kubeDns: "fd96::a" };
+
 /** The embedded cluster DNS, which needs nobody outside. */
-const kubeDnsSettings = `
-listen: { addresses: ["10.96.0.10:53"] }
-admin: { address: "10.96.0.10:9253" }
-upstream: { embeddedOutside: built-in }
-`;
+function kubeDnsSettings({ kubeDns }: NodeAddresses): string {
+  return JSON.stringify({
+    listen: { addresses: [formatServerAddress({ host: kubeDns, port: 53 })] },
+    admin: { address: formatServerAddress({ host: kubeDns, port: 9253 }) },
+    upstream: { embeddedOutside: "built-in" },
+  });
+}
 
 /**
- * Starts kube-dns, or nobody in its place, and nodens as a variant's container, in a network of their own; then runs lines of
+ * Starts kube-dns, or nobody in its place, and nodens as the manifests' container, in a network of their own; then runs lines of
  * shell, and returns what they print. Their failure, or time, ends everything.
  */
 async function onOwnNode(
-  variant: Variant,
+  objects: readonly KubernetesObject[],
   folder: string,
   upstream: "kube-dns" | "nobody",
   lines: readonly string[],
+  node = ipv4Node,
 ): Promise<string> {
-  const settings = dataOf(variant.kustomize(), "nodens")["nodens.yaml"] ?? "";
+  const settings = dataOf(objects, "nodens")["nodens.yaml"] ?? "";
   writeFileSync(join(folder, "nodens.yaml"), inFolder(settings, folder));
-  writeFileSync(join(folder, "kube-dns.yaml"), kubeDnsSettings);
+  writeFileSync(join(folder, "kube-dns.yaml"), kubeDnsSettings(node));
   const serve = quote([join(projectFolder, "node_modules/.bin/node"), join(projectFolder, "src/nodens.mjs"), "serve"]);
   const start = (name: string): string => `${serve} --config ${folder}/${name}.yaml >${folder}/${name}.log 2>&1 &`;
   const script = [
     "set -e",
     "ip link set lo up",
-    "ip address add 10.96.0.10/32 dev lo",
-    "ip address add 10.1.2.3/32 dev lo",
+    ...[node.kubeDns, node.host].map((address) => `ip address add ${address} dev lo nodad`),
     ...(upstream === "kube-dns" ? [start("kube-dns")] : []),
-    "export HOST_IP=10.1.2.3 NODE_NAME=n1 KUBE_DNS_IP=10.96.0.10 CLUSTER_DOMAIN=cluster.local",
+    `export HOST_IP=${node.host} POD_IP=${node.host} NODE_NAME=n1`,
+    `export KUBE_DNS_IP=${node.kubeDns} CLUSTER_DOMAIN=cluster.local`,
     start("nodens"),
     ...lines,
   ].join("\n");
@@ -126,9 +159,10 @@ function until(command: string): string {
 }
 
 /** What kubelet would do, as shell: the command, or a request to the pod's address. */
-function commandOf({ exec, httpGet }: Probe, folder: string): string {
+function commandOf({ exec, httpGet }: Probe, folder: string, { host } = ipv4Node): string {
   if (exec !== undefined) return inFolder(quote(exec.command), folder);
-  return quote(["curl", "-sf", "-o", "/dev/null", `http://10.1.2.3:${httpGet?.port}${httpGet?.path}`]);
+  const pod = formatServerAddress({ host, port: httpGet?.port ?? 0 });
+  return quote(["curl", "-sf", "-g", "-o", "/dev/null", `http://${pod}${httpGet?.path}`]);
 }
 
 function inFolder(text: string, folder: string): string {

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { expandVariables } from "../../../src/settings/expand-variables.ts";
 
-const environment = { HOST_IP: "10.1.2.3", EMPTY: "", NESTED: "${HOST_IP}" };
+const environment = { HOST_IP: "10.1.2.3", EMPTY: "", HOST_IP6: "fd00::7", NESTED: "${HOST_IP}" };
 
 test.each([
   ["10.0.0.1:53", "10.0.0.1:53"],
@@ -15,6 +15,11 @@ test.each([
   ["$${HOST_IP}", "${HOST_IP}"],
   ["$HOST_IP $", "$HOST_IP $"],
   ["${NESTED}", "${HOST_IP}"],
+  ["${HOST_IP6}:53", "[fd00::7]:53"],
+  ["${ABSENT:-fd00::8}:53", "[fd00::8]:53"],
+  ["[${HOST_IP6}]:53", "[fd00::7]:53"],
+  ["${HOST_IP6}", "fd00::7"],
+  ["${HOST_IP6}/64", "fd00::7/64"],
 ])("%s becomes %s", (text, expected) => {
   expect(expandVariables(text, environment)).toEqual({ text: expected });
 });
