@@ -5,6 +5,7 @@ import { countedTypeNames, replySourceNames } from "../listen/listen-counters.ts
 import { watchEventLoopDelay } from "../observe/event-loop-delay.ts";
 import type { BuildInfo, MetricSources } from "../observe/metric-sources.ts";
 import { countReceiveDrops } from "../observe/receive-drops.ts";
+import { type AttachMode, attachModes } from "../attach/modes.ts";
 import { shedReasons } from "../resolve/answer.ts";
 import { questionClasses } from "../resolve/question-class.ts";
 import { searchRules } from "../search/rules.ts";
@@ -32,6 +33,7 @@ export function metricSourcesOf(
       searchRules,
       questionClasses,
       shedReasons,
+      attachModes: Object.keys(attachModes) as AttachMode[],
       transports: transportNames,
     },
     listeners: counters,
@@ -51,6 +53,7 @@ export function metricSourcesOf(
     reloads: () => reload.counters,
     settingsHash,
     setupErrors: () => ({ ...attachment.problemCounts(), config: reload.counters.failed }),
+    attachMode: () => reload.inForce().attach.mode,
     isAttached: attachment.isComplete,
     isFailOpen: attachment.isFailOpen,
     survivedExceptions: () => 0,

@@ -2,6 +2,7 @@
  * Where metrics come from: functions and plain numbers that are read when somebody scrapes, and never before. Functions
  * where a reload may replace what is read.
  */
+import type { AttachMode } from "../attach/modes.ts";
 import type { SetupProblemKind } from "../attach/setup-problem.ts";
 import type { AnswerCache } from "../cache/answer-cache.ts";
 import type { ListenCounters } from "../listen/listen-counters.ts";
@@ -48,6 +49,7 @@ export interface MetricSources {
   /** SHA-256 of the settings in force, in hexadecimal digits. */
   settingsHash(): string;
   setupErrors(): Readonly<Record<SetupProblemKind, number>>;
+  attachMode(): AttachMode;
   /** Whether everything that `attach.mode` asks for is in place. */
   isAttached(): boolean;
   /** Whether pods' questions should be intercepted but are not. */
@@ -83,6 +85,7 @@ export interface MetricNames {
   /** For whom questions are asked, and why they may be let go. */
   readonly questionClasses: readonly QuestionClass[];
   readonly shedReasons: readonly ShedReason[];
+  readonly attachModes: readonly AttachMode[];
   /** Over which a server may be asked. */
   readonly transports: readonly Transport[];
 }

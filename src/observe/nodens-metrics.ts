@@ -291,6 +291,9 @@ export const nodensMetrics: readonly Metric[] = [
       for (const [kind, count] of Object.entries(sources.setupErrors())) add({ kind }, count);
     },
   ),
+  gauge("nodens_attach_mode", ["mode"], "1 for attach.mode as it is set, 0 for the others.", (sources, add) => {
+    for (const mode of sources.names.attachModes) add({ mode }, Number(mode === sources.attachMode()));
+  }),
   gauge("nodens_attached", [], "1 while everything that attach.mode asks for is in place.", (sources, add) =>
     add({}, Number(sources.isAttached())),
   ),

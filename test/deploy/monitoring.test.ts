@@ -14,6 +14,11 @@ import { describeWith, findCommand } from "../support/program/requirements.ts";
 import { projectFolder, type RunningNodens, runNodens } from "../support/program/run-nodens.ts";
 import { until } from "../support/servers/scripted-upstream.ts";
 
+interface Recording {
+  readonly record: string;
+  readonly expr: string;
+}
+
 interface Rule {
   readonly alert: string;
   readonly expr: string;
@@ -56,9 +61,10 @@ const service = parse(read("deploy/base/metrics-service.yaml")) as {
 /** What the ServiceMonitor calls the job. */
 const job = scrape.endpoints[0]?.relabelings.find(({ targetLabel }) => targetLabel === "job")?.replacement ?? "";
 const { spec: rules } = parse(readFileSync(join(monitoringFolder, "prometheus-rule.yaml"), "utf8")) as {
-  spec: { groups: { name: string; rules: Rule[] }[] };
+  spec: { groups: { name: string; rules: (Rule | Recording)[] }[] };
 };
-const alerts = rules.groups.flatMap((group) => group.rules);
+const allRules = rules.groups.flatMap((group) => group.rules);
+const alerts = allRules.filter((rule) => "alert" in rule);
 const alertTests = read("test/fixtures/alerts/alerts.test.yaml");
 const dashboard = JSON.parse(readFileSync(join(monitoringFolder, "nodens-dashboard.json"), "utf8")) as {
   templating: { list: { name: string; query: unknown }[] };
@@ -66,7 +72,7 @@ const dashboard = JSON.parse(readFileSync(join(monitoringFolder, "nodens-dashboa
 };
 const panels = dashboard.panels.filter(({ type }) => type !== "row");
 const targets = panels.flatMap(({ title, targets = [] }) => targets.map((target) => ({ title, ...target })));
-const expressions = [...targets.map(({ expr }) => withVariables(expr)), ...alerts.map(({ expr }) => expr)];
+const expressions = [...targets.map(({ expr }) => withVariables(expr)), ...allRules.map(({ expr }) => expr)];
 
 describe("the ServiceMonitor", () => {
   test("selects the Service for metrics, and the path that nodens has", () => {
@@ -97,6 +103,15 @@ describe("the alerts' texts", () => {
     const labels = kept.length > 0 ? kept : ["node", "instance"];
     const told = [...JSON.stringify(annotations).matchAll(/\$labels\.(\w+)/g)].map(([, name]) => name);
     expect(labels).toEqual(expect.arrayContaining(told));
+  });
+});
+
+describe("an alert that pages", () => {
+  const paging = alerts.filter(({ labels }) => labels.severity === "critical");
+
+  test.each(paging)("does so once for a cluster: $alert: $expr", ({ expr }) => {
+    const isOfOneNode = /max by \([^)]*\bnode\b/.test(expr);
+    expect(expr).toMatch(isOfOneNode ? /unless on \([^)]*\)\s+nodens:many_nodes/ : /^absent\(|nodens:many_nodes/);
   });
 });
 
@@ -280,7 +295,7 @@ describeWith(["prometheus"], "a Prometheus that scrapes nodens", () => {
   async function healthOfRules(): Promise<string[]> {
     const { groups } = (await prometheus.get("/api/v1/rules")) as { groups: { rules: { health: string }[] }[] };
     const health = groups.flatMap((group) => group.rules.map((rule) => rule.health));
-    return health.length === alerts.length ? health : ["unknown"];
+    return health.length === allRules.length ? health : ["unknown"];
   }
 });
 
@@ -303,9 +318,9 @@ const dependingOnMachine: ReadonlySet<string> = new Set([
   "NodensEventLoopDelay",
 ]);
 
-/** Whether a selector is for what kube-state-metrics exports. */
+/** Whether a selector is for what kube-state-metrics exports, or for what rules record, most of which is there in trouble only. */
 function isOfOthers(selector: string): boolean {
-  return selector.startsWith("kube_");
+  return selector.startsWith("kube_") || selector.startsWith("nodens:");
 }
 
 /** An expression as Grafana sends it when everything is chosen. */
