@@ -156,6 +156,8 @@ describe("the first scrape", () => {
     expect(series.get(`coredns_plugin_enabled{${server},name="cache"}`)).toBe(1);
     expect(series.get('nodens_life_cycle_state{state="ready"}')).toBe(1);
     expect(series.get('nodens_life_cycle_state{state="draining"}')).toBe(0);
+    expect(series.get('nodens_attach_mode{mode="link-local"}')).toBe(1);
+    expect(series.get('nodens_attach_mode{mode="intercept"}')).toBe(0);
   });
 
   test("works before a socket or an upstream exists", async () => {
