@@ -59,7 +59,7 @@ ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     NODE_COMPILE_CACHE=/usr/lib/nodens/compile-cache \
     NODE_COMPILE_CACHE_PORTABLE=1 \
     UV_THREADPOOL_SIZE=1
-# The attach modes link-local and intercept run as root, with all capabilities but two dropped; everything else as this user.
+# What changes the node's network runs as root, with all capabilities but two dropped; everything else as this user.
 USER 65532:65532
 STOPSIGNAL SIGTERM
 # The flags stand here and not in NODE_OPTIONS, which Node.js ignores when its file has capabilities that it does not expect.

@@ -4,8 +4,10 @@
 import { randomBytes, randomInt } from "node:crypto";
 import { type Attachment, attach } from "../attach/attachment.ts";
 import { isTrackingInUse } from "../attach/conntrack-use.ts";
+import { attachModes } from "../attach/modes.ts";
 import { nftSessionsOn } from "../attach/nft-session.ts";
 import { runProgram } from "../attach/run-program.ts";
+import { attachUntracked } from "../attach/untracked-listeners.ts";
 import { createAccessList } from "../listen/access-list.ts";
 import type { Front } from "../listen/answer-query.ts";
 import { createHealthQuestion } from "../listen/health-question.ts";
@@ -99,18 +101,18 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
     await upstream.close();
     throw error;
   });
-  const attachment = await attach({
-    ...settings.attach,
-    virtualAddresses: virtualAddressesOf(settings),
-    clock,
-    log,
-    run: runProgram,
-    openSession: nftSessionsOn(clock),
-    isTrackingInUse,
-    listen: sockets.open,
-    answers: sockets.answers,
-    mayIntercept: () => lifeCycle.state() === "ready" && !loopGuard.isLooping(),
-  });
+  const onNode = { clock, log, run: runProgram, isTrackingInUse, notrack: settings.attach.notrack };
+  const attachment = attachModes[settings.attach.mode].untracksListeners
+    ? await attachUntracked({ ...onNode, addresses: settings.listen.addresses })
+    : await attach({
+        ...settings.attach,
+        ...onNode,
+        virtualAddresses: virtualAddressesOf(settings),
+        openSession: nftSessionsOn(clock),
+        listen: sockets.open,
+        answers: sockets.answers,
+        mayIntercept: () => lifeCycle.state() === "ready" && !loopGuard.isLooping(),
+      });
   const parts = { clock, log, lifeCycle, upstream, chain, sockets, attachment, reload };
   const isOver = () => lifeCycle.state() !== "ready";
   const shown = () => learnUntilShown(zone, knowledge, chain.askOwn, clock, isOver);

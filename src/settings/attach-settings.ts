@@ -6,7 +6,7 @@ export const attach = group("How pods reach nodens on this node, apart from `lis
   mode: oneOf(["host-ip", "link-local", "intercept", "none"], {
     default: "none",
     effect: "restart",
-    help: "How pods reach nodens. `host-ip`: they ask the node's own address; list it in `listen.addresses`. `link-local`: nodens puts `attach.addresses` on `lo`, answers there on port 53 and keeps that traffic out of connection tracking. `intercept`: in addition, nodens redirects to itself what pods send to the kube-dns Service, as long as it answers; pods need no change. `none`: nodens touches nothing on the node, and pods reach it by other means, such as a Service. `link-local` and `intercept` need root, NET_ADMIN and the programs `ip` and `nft`.",
+    help: "How pods reach nodens. `host-ip`: they ask the node's own address; list it in `listen.addresses`, with port 53, which nodens keeps out of connection tracking where it has NET_ADMIN. `link-local`: nodens puts `attach.addresses` on `lo`, answers there on port 53 and keeps that traffic out of connection tracking. `intercept`: in addition, nodens redirects to itself what pods send to the kube-dns Service, as long as it answers; pods need no change. `none`: nodens touches nothing on the node, and pods reach it by other means, such as a Service. `link-local` and `intercept` need root, NET_ADMIN and the programs `ip` and `nft`.",
   }),
   addresses: ipAddresses({
     default: ["169.254.20.10"],

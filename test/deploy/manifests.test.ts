@@ -57,8 +57,7 @@ describeWith(renderers, "every variant", () => {
     },
   );
 
-  test.each(variants)("$name: is locked up apart from what its mode needs", ({ kustomize, mode }) => {
-    const isRoot = mode === "link-local" || mode === "intercept";
+  test.each(variants)("$name: is locked up apart from what its mode needs", ({ kustomize, isNetworkAdmin: isRoot }) => {
     expect(podOf(kustomize())["securityContext"]).toEqual({ seccompProfile: { type: "RuntimeDefault" } });
     expect(containerOf(kustomize()).securityContext).toEqual({
       runAsNonRoot: !isRoot,

@@ -30,16 +30,15 @@ describeWith(["root", "capsh", "setcap", "unshare", "nft", "ip", ...renderers], 
 
   test.each(variants)(
     "$name: starts, opens port 53, and changes the network only where its mode does",
-    ({ kustomize, mode }) => {
+    ({ kustomize, isNetworkAdmin }) => {
       const context = containerOf(kustomize()).securityContext;
-      const isAttached = mode === "link-local" || mode === "intercept";
       expect(execute(context)).toEqual({
         uid: context.runAsUser,
         noNewPrivileges: true,
         effective: maskOf(context.capabilities.add),
         udp: "open",
         tcp: "open",
-        nft: isAttached ? "done" : "refused",
+        nft: isNetworkAdmin ? "done" : "refused",
       });
     },
   );

@@ -40,6 +40,16 @@ describeWith(tools, "on a node with kube-dns at 10.96.0.10", () => {
   );
 });
 
+describeWith(tools, "host-ip", () => {
+  test("keeps port 53 of the node's address out of connection tracking", timeLimit, async () => {
+    const folder = ownFolder();
+    const probe = until(commandOf(containerOf(variantOf("host-ip").kustomize()).readinessProbe, folder));
+    const listing = "nft list chain inet nodens prerouting | grep -c notrack";
+    const stdout = await onOwnNode(variantOf("host-ip").kustomize(), folder, "kube-dns", [probe, listing]);
+    expect(stdout).toBe("2\n");
+  });
+});
+
 describeWith(tools, "on a node without kube-dns", () => {
   test.each([["host-ip"], ["link-local"], ["service"]])(
     "%s: the probes find it alive but not ready, so that it waits for kube-dns and is not restarted",

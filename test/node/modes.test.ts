@@ -30,6 +30,8 @@ interface Row {
   readonly mode: AttachMode;
   readonly proxy: "iptables" | "nftables";
   readonly notrack?: boolean;
+  /** Capabilities that nodens must do without. */
+  readonly without?: readonly string[];
   /** Instead of addresses of our own on lo. */
   readonly addresses?: readonly string[];
   /** The addresses that pods ask. */
@@ -38,6 +40,7 @@ interface Row {
 
 const rows: readonly Row[] = [
   { mode: "host-ip", proxy: "iptables", asked: [bedAddress.node] },
+  { mode: "host-ip", proxy: "nftables", without: ["net_admin"], asked: [bedAddress.node] },
   { mode: "link-local", proxy: "iptables", asked: [bedAddress.own, bedAddress.own6] },
   { mode: "link-local", proxy: "nftables", addresses: [bedAddress.node], asked: [bedAddress.node] },
   ...(["iptables", "nftables"] as const).map((proxy): Row => ({
@@ -55,10 +58,11 @@ const rows: readonly Row[] = [
 
 const ownAddresses = [bedAddress.own, bedAddress.own6];
 
-for (const { mode, proxy, notrack = true, addresses = ownAddresses, asked } of rows) {
+for (const { mode, proxy, notrack = true, without = [], addresses = ownAddresses, asked } of rows) {
   const name = [
     `attach.mode ${mode}`,
     ...(notrack ? [] : ["attach.notrack false"]),
+    ...without.map((capability) => `without ${capability}`),
     ...(addresses === ownAddresses ? [] : [`attach.addresses ${addresses.join(", ")}`]),
     `kube-proxy with ${proxy}`,
   ].join(", ");
@@ -71,6 +75,7 @@ for (const { mode, proxy, notrack = true, addresses = ownAddresses, asked } of r
       bed = await createNodeBed({ proxy, podCount: 2 });
       nodens = await startNodensOnNode(bed, {
         mode,
+        without,
         settings: {
           attach: { mode, notrack, addresses },
           upstream: { servers: [bedAddress.service, bedAddress.service6] },
@@ -131,7 +136,7 @@ for (const { mode, proxy, notrack = true, addresses = ownAddresses, asked } of r
       });
     }
 
-    if (mode !== "host-ip" && notrack) {
+    if (without.length === 0 && notrack) {
       test("no conntrack entry is made for what pods and nodens say to each other", async () => {
         for (const address of asked) {
           for (const transport of ["+notcp", "+tcp"]) {
@@ -141,7 +146,7 @@ for (const { mode, proxy, notrack = true, addresses = ownAddresses, asked } of r
         expect(await trackedFlowsOfPods()).toEqual([]);
       });
     } else {
-      test(`what pods ask is tracked (${mode === "host-ip" ? "nobody may keep it out" : "as wanted"}), but nothing of it is translated`, async () => {
+      test(`what pods ask is tracked (${notrack ? "nodens may not keep it out" : "as wanted"}), but nothing of it is translated`, async () => {
         const { stdout: before } = await pod(0).run("dig", ["+tries=1", "+time=3", `@${asked[0]}`, web]);
         expect(before).toContain("NOERROR");
         const flows = await trackedFlowsOfPods();

@@ -1,7 +1,7 @@
 /*
  * Every way in which the manifests are meant to be put together, by kustomize and by helm alike.
  */
-import type { AttachMode } from "../../../src/attach/modes.ts";
+import { type AttachMode, attachModes } from "../../../src/attach/modes.ts";
 import { buildFolder, buildWith, renderChart, type KubernetesObject } from "./manifests.ts";
 
 /** One of them. */
@@ -9,6 +9,8 @@ export interface Variant {
   readonly name: string;
   /** How pods reach nodens: the chart's `mode`. */
   readonly mode: Exclude<AttachMode, "none"> | "service" | "cilium-local-redirect";
+  /** Whether nodens may change the node's network. */
+  readonly isNetworkAdmin: boolean;
   kustomize(): KubernetesObject[];
   helm(): KubernetesObject[];
 }
@@ -23,6 +25,7 @@ export const variants: readonly Variant[] = [
   overlay("link-local", "link-local", {}),
   overlay("intercept", "intercept", {}),
   overlay("managed-cluster", "link-local", { ...inject, ...eksAddress }),
+  variant("the base alone", "host-ip", () => buildFolder("base"), { hostIP: { networkAdmin: false } }, false),
   combination("service", ["service"], {}),
   combination("cilium-local-redirect", ["cilium-local-redirect"], {}),
   combination("intercept", ["intercept", "monitoring"], monitoring),
@@ -46,8 +49,14 @@ function combination(mode: Variant["mode"], components: readonly string[], value
 }
 
 /** Each is rendered once: many tests look at it. */
-function variant(name: string, mode: Variant["mode"], build: () => KubernetesObject[], values: object): Variant {
-  return { name, mode, kustomize: once(build), helm: once(() => renderChart({ mode, ...values })) };
+function variant(
+  name: string,
+  mode: Variant["mode"],
+  build: () => KubernetesObject[],
+  values: object,
+  isNetworkAdmin = mode in attachModes,
+): Variant {
+  return { name, mode, isNetworkAdmin, kustomize: once(build), helm: once(() => renderChart({ mode, ...values })) };
 }
 
 function once<Value>(make: () => Value): () => Value {

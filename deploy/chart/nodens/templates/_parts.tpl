@@ -10,9 +10,14 @@ k8s-app: nodens
 {{- if not (has .Values.mode (list "service" "cilium-local-redirect")) }}true{{ end }}
 {{- end }}
 
+{{/* "true" where nodens has addresses of its own, else "". */}}
+{{- define "nodens.hasOwnAddress" -}}
+{{- if has .Values.mode (list "link-local" "intercept") }}true{{ end }}
+{{- end }}
+
 {{/* "true" where nodens changes the node's network, else "". */}}
 {{- define "nodens.networkAdmin" -}}
-{{- if has .Values.mode (list "link-local" "intercept") }}true{{ end }}
+{{- if or (include "nodens.hasOwnAddress" .) (and (eq .Values.mode "host-ip") .Values.hostIP.networkAdmin) }}true{{ end }}
 {{- end }}
 
 {{- define "nodens.image" -}}
@@ -85,7 +90,7 @@ alone, and nobody but the user knows a free IPv6 address.
 {{- define "nodens.injectedNameservers" -}}
 {{- if .Values.inject.nameservers }}
 {{- .Values.inject.nameservers }}
-{{- else if include "nodens.networkAdmin" . }}
+{{- else if include "nodens.hasOwnAddress" . }}
 {{- include "nodens.ownAddress" . }}
 {{- else if and (eq .Values.mode "service") .Values.service.clusterIP }}
 {{- .Values.service.clusterIP }}
