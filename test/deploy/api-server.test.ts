@@ -99,6 +99,11 @@ describeWith(["go", ...renderers], "a Kubernetes 1.36 API server", () => {
       ["a pod in the node's network that asks for the cluster's DNS", hostPod("ClusterFirstWithHostNet")],
       ["an ordinary pod that asks for ClusterFirstWithHostNet", pod({ dnsPolicy: "ClusterFirstWithHostNet" })],
       ["a pod that says it is for Linux", pod({ os: { name: "linux" } })],
+      ["a pod that selects Linux nodes", pod({ nodeSelector: { "kubernetes.io/os": "linux", type: "gpu" } })],
+      ["a pod that needs a Linux node", pod(needing("kubernetes.io/os", "In", ["linux"]))],
+      ["a pod that needs no Windows node", pod(needing("kubernetes.io/os", "NotIn", ["windows"]))],
+      ["a pod that needs a node with a label", pod(needing("kubernetes.io/os", "Exists"))],
+      ["a pod that tolerates everything", pod({ tolerations: [{ operator: "Exists" }] })],
       ["a pod whose label says nothing against it", pod({}, { labels: { "node-local-dns-injection": "enabled" } })],
     ])("into %s", (_, request) => {
       expect(dnsOf(request)).toMatchObject({ dnsPolicy: "None", dnsConfig: { nameservers: ["169.254.20.10"] } });
@@ -110,6 +115,16 @@ describeWith(["go", ...renderers], "a Kubernetes 1.36 API server", () => {
       ["a pod with a DNS configuration of its own", pod({ dnsConfig: { options: [{ name: "ndots", value: "2" }] } })],
       ["a pod with a DNS of its own", pod({ dnsPolicy: "None", dnsConfig: { nameservers: ["192.0.2.1"] } })],
       ["a pod for Windows", pod({ os: { name: "windows" } })],
+      ["a pod that selects Windows nodes", pod({ nodeSelector: { "kubernetes.io/os": "windows" } })],
+      ["a pod that selects Windows nodes as of old", pod({ nodeSelector: { "beta.kubernetes.io/os": "windows" } })],
+      ["a pod that needs a Windows node", pod(needing("kubernetes.io/os", "In", ["windows"]))],
+      ["a pod that needs a node without Linux", pod(needing("kubernetes.io/os", "NotIn", ["linux"]))],
+      ["a pod that selects virtual nodes", pod({ nodeSelector: { type: "virtual-kubelet" } })],
+      ["a pod that needs a virtual node", pod(needing("type", "In", ["virtual-kubelet"]))],
+      [
+        "a pod that tolerates virtual nodes",
+        pod({ tolerations: [{ key: "virtual-kubelet.io/provider", operator: "Exists" }] }),
+      ],
       ["a pod that is labelled to be left alone", pod({}, { labels: { "node-local-dns-injection": "disabled" } })],
       ["a pod of a namespace without the label", pod({}, { namespace: "shop", namespaceLabels: {} })],
       [
@@ -196,6 +211,14 @@ function pod(spec: object, { labels = {}, namespace = "shop", namespaceLabels }:
       spec: { containers: [{ name: "web", image: "web" }], ...spec },
     },
   };
+}
+
+/** What a pod's spec has to say to need nodes with such a label, beside others that do not matter. */
+function needing(key: string, operator: string, values?: string[]): object {
+  const other = { matchExpressions: [{ key: "zone", operator: "In", values: ["a"] }] };
+  const wanted = { matchExpressions: [{ key, operator, values }] };
+  const nodeSelectorTerms = [other, wanted];
+  return { affinity: { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms } } } };
 }
 
 function hostPod(dnsPolicy: string): PodRequest {
