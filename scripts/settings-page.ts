@@ -8,8 +8,9 @@ const lead = `# Settings
 
 This page is generated from the table of settings in \`src/settings/\` (\`npm run docs\`).
 
-nodens reads one YAML file, named with \`--config FILE\`. Every setting has a default, so the file may be empty or absent.
-Command-line flags override the file, and the file overrides the defaults.
+nodens reads one YAML file, named with \`--config FILE\`. Every setting has a default, but the servers to ask:
+\`upstream.servers\`, or \`upstream.embedded\` for trying nodens. Command-line flags override the file, and the file overrides the
+defaults.
 
 - **Variables.** \`\${NAME}\` in a value is replaced by the environment variable of that name; \`\${NAME:-default}\` gives a
   default for a variable that is unset or empty; \`$\${\` stands for a plain \`\${\`. An unset variable without a default is an error.
@@ -18,7 +19,8 @@ Command-line flags override the file, and the file overrides the defaults.
 - **Errors.** All errors of a file are reported at once, each as \`file:line:column\`, with what is wrong and what is allowed.
   Unknown keys are errors. nodens then exits with 78. \`nodens check FILE\` only checks, and prints the effective settings.
 - **Reload.** On SIGHUP, and when the file changes (also as part of a ConfigMap), settings marked _live_ take effect at once.
-  Those marked _restart_ keep their old value until nodens is restarted. A file with errors changes nothing.
+  Those marked _restart_ keep their old value until nodens is restarted. A file with errors changes nothing, nor
+  does an empty one, or one that ends in the middle of a line of the settings in force.
 - **Editors.** [settings.schema.json](settings.schema.json) is the JSON Schema of the file.
 
 ## Example

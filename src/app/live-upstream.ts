@@ -61,9 +61,14 @@ export async function createLiveUpstream(
   let choose = routeChooser(upstream.routes);
   let { deadlineMs } = settings.upstream;
 
-  /** The servers as configured or, if there are none, the embedded cluster DNS, which is started if it does not run yet. */
+  /**
+   * The servers as configured or, if there are none and the settings ask for it, the embedded cluster DNS, which is started if it does
+   * not run yet.
+   */
   async function createUpstreamOf(wanted: Settings): Promise<Upstream> {
-    const { servers } = wanted.upstream;
+    const { servers, embedded } = wanted.upstream;
+    if (servers.length === 0 && !embedded)
+      throw new Error("upstream.servers is empty, and upstream.embedded is not set");
     const clusterServers = servers.length > 0 ? servers : [await embeddedServer(wanted)];
     return createUpstream({
       ...upstreamOptionsOf(wanted, clusterServers),

@@ -78,10 +78,17 @@ export function createReload(atStart: Settings, parts: ReloadParts): Reload {
   async function applyNow(loaded: LoadedSettings, trigger: string): Promise<void> {
     if ("problems" in loaded) {
       const problems = loaded.problems.map(formatProblem);
-      fail({ trigger, problems }, "new settings refused; the old ones stay in force");
+      fail({ trigger, problems }, refusal);
       return;
     }
     const next = withRestartSettingsOf(atStart, loaded.settings);
+    if (hasServers(inForce) && !hasServers(next)) {
+      const problems = [
+        "upstream.servers is empty: the embedded cluster DNS takes no server's place while nodens runs",
+      ];
+      fail({ trigger, problems }, refusal);
+      return;
+    }
     try {
       // First, because this alone can fail.
       if (!isDeepStrictEqual(upstreamOf(inForce), upstreamOf(next))) await replaceUpstream(next);
@@ -105,6 +112,12 @@ export function createReload(atStart: Settings, parts: ReloadParts): Reload {
       return applied;
     },
   };
+}
+
+const refusal = "new settings refused; the old ones stay in force";
+
+function hasServers({ upstream }: Settings): boolean {
+  return upstream.servers.length > 0;
 }
 
 /** The settings that the upstream depends on. */

@@ -155,7 +155,7 @@ function addServe(program: Command, actions: CommandActions, finish: Finish): vo
     .addHelpText(
       "after",
       examples(
-        "nodens serve",
+        "nodens serve --embedded",
         "nodens serve --listen 127.0.0.1:5353 --listen [::1]:5353 --upstream 10.96.0.10:53",
         "nodens serve --config /etc/nodens/nodens.yaml",
       ),
@@ -163,8 +163,11 @@ function addServe(program: Command, actions: CommandActions, finish: Finish): vo
 }
 
 function optionOf({ flag, default: written }: SettingNotes): Option {
-  const { name = "", value = "", help = "" } = flag ?? {};
-  const option = new Option(`${name} <${value}>`, Array.isArray(written) ? `${help}; repeatable` : help);
+  const { name = "", value, help = "" } = flag ?? {};
+  const option = new Option(
+    value === undefined ? name : `${name} <${value}>`,
+    Array.isArray(written) ? `${help}; repeatable` : help,
+  );
   if (!Array.isArray(written)) return option;
   return option.argParser((text: string, earlier?: readonly string[]) => [...(earlier ?? []), text]);
 }

@@ -3,6 +3,7 @@ import { detach as detachFromNode } from "../attach/detach.ts";
 import type { RunProgram } from "../attach/run-program.ts";
 import type { Environment } from "../settings/expand-variables.ts";
 import { loadSettings } from "../settings/load-settings.ts";
+import { defaultSettings } from "../settings/settings-table.ts";
 import { formatProblem } from "../settings/problem.ts";
 import { ExitCode } from "./exit-code.ts";
 
@@ -23,7 +24,8 @@ export async function detach(
   filePath: string | undefined,
   { env, run, write, writeError }: DetachOptions,
 ): Promise<number> {
-  const loaded = loadSettings({ filePath, env });
+  // Without a file there is nobody to ask, and nobody is asked.
+  const loaded = filePath === undefined ? { settings: defaultSettings() } : loadSettings({ filePath, env });
   if ("problems" in loaded) {
     for (const problem of loaded.problems) writeError(`${formatProblem(problem)}\n`);
     return ExitCode.configuration;

@@ -83,15 +83,15 @@ function take(source: MigrationSource, env: MigrateOptions["env"], gathered: Gat
  */
 function settle(gathered: GatheredSettings, migration: Migration, file: string): string {
   for (;;) {
+    // Without a server nodens would not start.
+    if (migration.valueOf("upstream.servers") === undefined) {
+      migration.set("upstream.servers", [kubeDnsVariable], undefined);
+    }
     const text = gathered.toYaml(titleOf(gathered.toYaml(""), file));
     const env = anyValues(text, migration.valueOf("attach.addresses"));
     const loaded = loadSettings({ filePath: file, env, readFile: () => text });
     if (!("problems" in loaded)) return text;
     dropRefused(loaded.problems, text, gathered);
-    // Without a server, nodens would start its embedded cluster DNS, which is only for trying nodens out.
-    if (migration.valueOf("upstream.servers") === undefined) {
-      migration.set("upstream.servers", [kubeDnsVariable], undefined);
-    }
   }
 }
 

@@ -1,6 +1,7 @@
 /*
  * `nodens serve`: from flags and a settings file to a running nodens, through reloads, to its end.
  */
+import { readFileSync } from "node:fs";
 import { describeApp } from "../app/describe-app.ts";
 import { type App, startApp } from "../app/start-app.ts";
 import { ListenError } from "../listen/open-listeners.ts";
@@ -30,7 +31,8 @@ export interface ServeOptions {
  */
 export async function serve(options: ServeOptions): Promise<number> {
   const { clock, env } = options;
-  const loaded = load(options);
+  const load = createLoader(options);
+  const loaded = load();
   if ("problems" in loaded) {
     for (const problem of loaded.problems) options.writeError(`${formatProblem(problem)}\n`);
     return ExitCode.configuration;
@@ -42,7 +44,7 @@ export async function serve(options: ServeOptions): Promise<number> {
     const build = readBuild(env);
     const app = await startApp({ settings, clock, log, build });
     options.write(`${describeApp(app, build.version)}\n`);
-    await untilEnded(app, options);
+    await untilEnded(app, load, options);
     return ExitCode.ok;
   } catch (error) {
     if (!(error instanceof ListenError)) throw error;
@@ -52,10 +54,9 @@ export async function serve(options: ServeOptions): Promise<number> {
 }
 
 /** Reloads when the file changes or SIGHUP arrives, and resolves once a signal has ended nodens. */
-function untilEnded(app: App, options: ServeOptions): Promise<void> {
-  const { filePath, clock } = options;
+function untilEnded(app: App, load: LoadAgain, { filePath, clock }: ServeOptions): Promise<void> {
   return new Promise((resolve) => {
-    const onChange = (text: string | undefined) => void app.reload.apply(load(options, text), "changed file");
+    const onChange = (text: string | undefined) => void app.reload.apply(load(text), "changed file");
     const watcher = filePath === undefined ? undefined : watchSettings(filePath, { clock, onChange });
 
     async function end(lameDuckMs?: number): Promise<void> {
@@ -72,14 +73,23 @@ function untilEnded(app: App, options: ServeOptions): Promise<void> {
           watcher?.close();
           void app.close().then(resolve);
         },
-        reload: () => void app.reload.apply(load(options), "SIGHUP"),
+        reload: () => void app.reload.apply(load(), "SIGHUP"),
       },
       clock,
     );
   });
 }
 
-/** Loads the settings from the file, or from `text` where the file has been read already. */
-function load({ filePath, flags: overrides, env }: ServeOptions, text?: string): LoadedSettings {
-  return loadSettings({ filePath, overrides, env, ...(text === undefined ? {} : { readFile: () => text }) });
+/** Loads the settings: from the file, or from `text` where that was read already. */
+type LoadAgain = (text?: string) => LoadedSettings;
+
+function createLoader({ filePath, flags: overrides, env }: ServeOptions): LoadAgain {
+  let earlierText = "";
+  return (known) => {
+    let text = "";
+    const readFile = (path: string) => (text = known ?? readFileSync(path, "utf8"));
+    const loaded = loadSettings({ filePath, overrides, env, earlierText, readFile });
+    if ("settings" in loaded) earlierText = text;
+    return loaded;
+  };
 }

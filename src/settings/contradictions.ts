@@ -19,6 +19,7 @@ export interface Contradiction {
 export function findContradictions(settings: Settings): Contradiction[] {
   return [
     ...nowhere(settings),
+    ...nobodyToAsk(settings),
     ...attachAddresses(settings),
     ...repeatedAddresses(settings),
     ...loops(settings),
@@ -94,6 +95,18 @@ function nowhere(settings: Settings): Contradiction[] {
   return [{ paths, wrong: "is empty, and attach.mode adds no address: nodens would listen nowhere" }];
 }
 
+/** The example zone of the embedded cluster DNS is never taken for the cluster's: it answers only where that was asked for. */
+function nobodyToAsk({ upstream }: Settings): Contradiction[] {
+  if (upstream.servers.length > 0 || upstream.embedded) return [];
+  const paths = [
+    ["upstream", "servers"],
+    ["upstream", "embedded"],
+  ];
+  const wrong =
+    "is empty: nodens would have nobody to ask; name the cluster's DNS Service, or, to try nodens without a cluster, set upstream.embedded (without a settings file: --embedded)";
+  return [{ paths, wrong }];
+}
+
 /** What cannot be set up on the node about `attach.addresses` and the Service addresses. */
 function attachAddresses({ attach, upstream }: Settings): Contradiction[] {
   if (!usesOwnAddresses(attach.mode)) return [];
@@ -112,7 +125,7 @@ function attachAddresses({ attach, upstream }: Settings): Contradiction[] {
       ["attach", "virtualAddresses"],
       ["upstream", "servers"],
     ];
-    const wrong = "is empty, and so is upstream.servers: intercept needs the address of the kube-dns Service";
+    const wrong = "is empty, and upstream.servers names none: intercept needs the address of the kube-dns Service";
     findings.push({ paths, wrong });
   }
   for (const [position, address] of virtual.entries()) {

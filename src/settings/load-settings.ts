@@ -12,12 +12,13 @@ import { settingsSchema, type Settings } from "./settings-table.ts";
 import { tableEntries, type TableEntry } from "./table-entries.ts";
 import { readYaml, type ValuePath, type YamlFile } from "./yaml-file.ts";
 
-/** Values of the flags, as text. One that is undefined, or an empty list, overrides nothing. */
+/** Values of the flags: text, or true. One that is undefined, or an empty list, overrides nothing. */
 export interface FlagValues {
   readonly listen?: readonly string[] | undefined;
   readonly upstream?: readonly string[] | undefined;
   readonly admin?: string | undefined;
   readonly clusterDomain?: string | undefined;
+  readonly embedded?: boolean | undefined;
 }
 
 /** What to load. Without `filePath`: defaults and flags alone. `readFile` may throw; its text is UTF-8. */
@@ -26,6 +27,8 @@ export interface SettingsSource {
   readonly overrides?: FlagValues | undefined;
   readonly env: Environment;
   readonly readFile?: ((filePath: string) => string) | undefined;
+  /** What the file said when it was last loaded: then a file that has been cut off since is a problem. */
+  readonly earlierText?: string | undefined;
 }
 
 /** Settings to run with and what is doubtful about them, or every problem. Both lists are in reading order. */
@@ -42,14 +45,28 @@ export function loadSettings(source: SettingsSource): LoadedSettings {
   } catch (error) {
     return { problems: [{ place: { file: filePath }, setting: "", wrong: `cannot be read: ${reasonOf(error)}` }] };
   }
+  if (isCutOff(text, source.earlierText ?? "")) return { problems: [cutOffProblem(text, filePath)] };
   const file = readYaml(text, filePath, env);
   if (file.tree === undefined) return { problems: inReadingOrder(file.problems) };
-  return checkTree(file, filePath, overrides);
+  return checkTree(file, source.filePath, overrides);
 }
 
-function checkTree(file: YamlFile, filePath: string, overrides: FlagValues): LoadedSettings {
+/** Whether a text is the beginning of an earlier one and ends inside a line: what is left of a number or an address may be another one. */
+function isCutOff(text: string, earlier: string): boolean {
+  return earlier.startsWith(text) && text !== "" && !text.endsWith("\n") && earlier.slice(text.length).trim() !== "";
+}
+
+function cutOffProblem(text: string, file: string): Problem {
+  const lines = text.split("\n");
+  const place = { file, line: lines.length, column: (lines.at(-1) ?? "").length + 1 };
+  const wrong = "looks cut off: it ends where the text in force goes on; if it is complete, end it with a line end";
+  return { place, setting: "", wrong };
+}
+
+function checkTree(file: YamlFile, filePath: string | undefined, overrides: FlagValues): LoadedSettings {
   const tree = withoutEmptyGroups(file.tree, "");
-  const places = { file, filePath, flags: applyFlags(tree, overrides) };
+  const flags = applyFlags(tree, overrides, filePath !== undefined);
+  const places = { file, filePath: filePath ?? "", flags };
   const parsed = settingsSchema.safeParse(tree);
   const issues = parsed.error?.issues ?? [];
   if (file.problems.length === 0 && parsed.success) {
@@ -97,17 +114,17 @@ function withoutEmptyGroups(value: unknown, prefix: string): unknown {
  * Writes the flags into the tree; a group that is not a map stays, and is reported. Returns which settings came from which
  * flag.
  */
-function applyFlags(tree: unknown, overrides: FlagValues): Map<string, string> {
+function applyFlags(tree: unknown, overrides: FlagValues, hasFile: boolean): Map<string, string> {
   const applied = new Map<string, string>();
   for (const { path, notes } of tableEntries.values()) {
-    if (notes?.flag === undefined) continue;
+    if (notes?.flag === undefined || (hasFile && notes.flag.isOnlyWithoutFile === true)) continue;
     const name = notes.flag.name.slice(2).replace(/-(\w)/g, (_dash, letter: string) => letter.toUpperCase());
     const value = overrides[name as keyof FlagValues];
     const [groupName = "", settingName = ""] = path.split(".");
-    if (value === undefined || (typeof value !== "string" && value.length === 0) || !isTree(tree)) continue;
+    if (value === undefined || (Array.isArray(value) && value.length === 0) || !isTree(tree)) continue;
     const members = (tree[groupName] ??= {});
     if (!isTree(members)) continue;
-    members[settingName] = typeof value === "string" ? value : [...value];
+    members[settingName] = Array.isArray(value) ? [...(value as readonly string[])] : value;
     applied.set(path, notes.flag.name);
   }
   return applied;
@@ -170,6 +187,8 @@ function faultyEntries(issues: readonly z.core.$ZodIssue[], fileProblems: readon
 
 /** Checks between settings although some are faulty: with defaults for those, and without findings that touch them. */
 function contradictionsOfSoundPart(tree: unknown, faulty: ReadonlySet<string>): Contradiction[] {
+  // Nothing is left of a file that is not a map of settings.
+  if (faulty.has("")) return [];
   const parsed = settingsSchema.safeParse(soundPart(tree, "", faulty));
   if (!parsed.success) return [];
   const isSound = (path: ValuePath): boolean => !faulty.has(entryOf(formatPath(path))?.path ?? "");

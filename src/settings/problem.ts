@@ -2,7 +2,7 @@
  * What is wrong with the settings, as a value: its place, the setting, what is wrong, what is allowed.
  */
 
-/** Where a value was written: a place in a file (line and column from 1, where known), or a command-line flag. */
+/** Where a value was written: a place in a file (line and column from 1, where known; "" for no file), or a command-line flag. */
 export type Place =
   | { readonly file: string; readonly line?: number; readonly column?: number }
   | { readonly flag: string };
@@ -48,6 +48,8 @@ export function showValue(value: unknown): string {
 
 function formatPlace(place: Place): string {
   if ("flag" in place) return place.flag;
+  // Settings without a file: nobody wrote what is wrong.
+  if (place.file === "") return "nodens";
   return [place.file, place.line, place.column].filter((part) => part !== undefined).join(":");
 }
 

@@ -26,9 +26,11 @@ export interface AddressRange {
 export interface Flag {
   /** With its dashes. */
   readonly name: string;
-  /** What stands for its value in the help. */
-  readonly value: string;
+  /** What stands for its value in the help. A flag without one sets `true`. */
+  readonly value?: string;
   readonly help: string;
+  /** Whether a settings file, where there is one, decides alone: the flag must not say what a file has lost. */
+  readonly isOnlyWithoutFile?: boolean;
 }
 
 /** What the table says of a setting besides its schema, for documents and messages. */

@@ -1,5 +1,5 @@
 /* Settings of `upstream`: which servers nodens asks, and over how many flows. */
-import { group, oneOf, serversByZone, upstreamServers, wholeNumber } from "./setting-kinds.ts";
+import { group, oneOf, serversByZone, upstreamServers, wholeNumber, yesOrNo } from "./setting-kinds.ts";
 
 /** The group `upstream`. */
 export const upstream = group("Which servers nodens asks what the cache does not know, and over how many flows.", {
@@ -7,12 +7,22 @@ export const upstream = group("Which servers nodens asks what the cache does not
     default: [],
     effect: "live",
     flag: { name: "--upstream", value: "ADDR:PORT", help: "server to forward to" },
-    help: "Servers for cluster names: the cluster's DNS Service. Empty starts the embedded cluster DNS, for trying nodens without a cluster.",
+    help: "Servers for cluster names: the cluster's DNS Service. Without any nodens does not start, unless `upstream.embedded` is `true`.",
   }),
   outsideServers: upstreamServers({
     default: [],
     effect: "live",
     help: "Servers for all other names. Empty means `upstream.servers`.",
+  }),
+  embedded: yesOrNo({
+    default: false,
+    effect: "restart",
+    flag: {
+      name: "--embedded",
+      help: "without --upstream and --config, answer from an embedded cluster DNS, for trying nodens without a cluster",
+      isOnlyWithoutFile: true,
+    },
+    help: "Whether nodens, where `upstream.servers` is empty, starts with an embedded cluster DNS that knows an example zone: for trying nodens without a cluster. Where there is a settings file, only the file can ask for it. A reload never exchanges servers for it.",
   }),
   embeddedOutside: oneOf(["auto", "built-in"], {
     default: "auto",

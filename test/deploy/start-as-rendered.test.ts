@@ -128,7 +128,7 @@ function kubeDnsSettings({ kubeDns }: NodeAddresses): string {
   return JSON.stringify({
     listen: { addresses: [formatServerAddress({ host: kubeDns, port: 53 })] },
     admin: { address: formatServerAddress({ host: kubeDns, port: 9253 }) },
-    upstream: { embeddedOutside: "built-in" },
+    upstream: { embedded: true, embeddedOutside: "built-in" },
   });
 }
 

@@ -44,7 +44,7 @@ describe("nodens does not start, and says why in one line,", () => {
     ["over UDP", "udp"],
   ])("when another program has its address %s", async (_name, protocol) => {
     const address = `127.0.0.1:${await occupiedPort(protocol)}`;
-    const ended = await runToEnd(["serve", "--listen", address, "--admin", "127.0.0.1:0"]);
+    const ended = await runToEnd(["serve", "--embedded", "--listen", address, "--admin", "127.0.0.1:0"]);
     expectOneLine(ended, 69);
     expect(ended.stderr).toBe(
       `nodens: cannot listen on ${address} (${protocol}): the address is in use by another program\n`,
@@ -54,7 +54,7 @@ describe("nodens does not start, and says why in one line,", () => {
   test("when another program has its second address", async () => {
     const [free, occupied] = [await findFreePort(), await occupiedPort("tcp")];
     const listen = [free, occupied].flatMap((port) => ["--listen", `127.0.0.1:${port}`]);
-    const ended = await runToEnd(["serve", ...listen, "--admin", "127.0.0.1:0"]);
+    const ended = await runToEnd(["serve", "--embedded", ...listen, "--admin", "127.0.0.1:0"]);
     expectOneLine(ended, 69);
     expect(ended.stderr).toContain(`:${occupied} (tcp)`);
     // Nothing stays open: the first address can be had again.
@@ -65,13 +65,13 @@ describe("nodens does not start, and says why in one line,", () => {
 
   test("when another program has the address for operators", async () => {
     const address = `127.0.0.1:${await occupiedPort("tcp")}`;
-    const ended = await runToEnd(["serve", "--listen", "127.0.0.1:0", "--admin", address]);
+    const ended = await runToEnd(["serve", "--embedded", "--listen", "127.0.0.1:0", "--admin", address]);
     expectOneLine(ended, 69);
     expect(ended.stderr).toContain(address);
   });
 
   test("when the machine has no such address", async () => {
-    const ended = await runToEnd(["serve", "--listen", "192.0.2.1:5353", "--admin", "127.0.0.1:0"]);
+    const ended = await runToEnd(["serve", "--embedded", "--listen", "192.0.2.1:5353", "--admin", "127.0.0.1:0"]);
     expectOneLine(ended, 71);
     expect(ended.stderr).toContain("this machine has no such address");
   });
@@ -99,6 +99,26 @@ describe("nodens does not start, and says why in one line,", () => {
     ]);
   });
 
+  test.each([
+    ["is empty", ""],
+    ["was truncated before its servers", "listen:\n  addresses: [127.0.0.1:0]\n"],
+    ["has no servers", "upstream: { servers: [] }\n"],
+  ])("when its settings file %s, however nodens is started", async (_name, text) => {
+    const path = join(temporaryFolder(), "nodens.yaml");
+    writeFileSync(path, text);
+    for (const flags of [[], ["--embedded"]]) {
+      const ended = await runToEnd(["serve", "--config", path, "--admin", "127.0.0.1:0", ...flags]);
+      expectOneLine(ended, 78);
+      expect(ended.stderr).toContain("upstream.servers is empty: nodens would have nobody to ask; ");
+    }
+  });
+
+  test("without a server and without a word about the embedded cluster DNS", async () => {
+    const ended = await runToEnd(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    expectOneLine(ended, 78);
+    expect(ended.stderr).toMatch(/^nodens: upstream\.servers is empty: .*--embedded/);
+  });
+
   test("when Node.js is too old", async () => {
     const older = findOlderNode();
     const ended = await (older === undefined ? runPretendingNode20() : runWith(older));
@@ -112,7 +132,7 @@ const needsOwnNetwork = Number(readFileSync("/proc/sys/net/ipv4/ip_unprivileged_
 describeWith(["root", "setpriv", ...(needsOwnNetwork ? ["unshare", "ip"] : [])], "without permission", () => {
   test("for port 53 nodens does not start, and says what is missing", async () => {
     const nodens = [process.execPath, join(projectFolder, "src", "nodens.mjs"), "serve"];
-    const flags = ["--listen", "127.0.0.1:53", "--admin", "127.0.0.1:0"];
+    const flags = ["--embedded", "--listen", "127.0.0.1:53", "--admin", "127.0.0.1:0"];
     const command = ["setpriv", "--bounding-set=-net_bind_service", ...nodens, ...flags];
     const inNetwork = ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh", ...command];
     const [program = "", ...args] = needsOwnNetwork ? inNetwork : command;
@@ -219,6 +239,29 @@ describe("the end", () => {
 });
 
 describe("new settings", () => {
+  test.each([
+    ["empty", ""],
+    ["blank", " \n\n"],
+    ["of comments", "# nothing\n"],
+    ["without servers", "upstream: { servers: [] }\n"],
+    ["for trying nodens", "upstream: { embedded: true }\n"],
+  ])(
+    "of a file that is now %s are refused: names keep coming from the servers that there were",
+    async (_name, text) => {
+      const pair = await startPair();
+      const { nodens } = pair;
+      const name = pair.name(answerWith("192.0.2.7"), "default.svc.cluster.local");
+      writeFileSync(nodens.settingsFile, text);
+      await until("they are refused", () => refusals(nodens).length > 0);
+      expect(refusals(nodens)[0]).toMatchObject({
+        problems: [expect.stringContaining("upstream.servers is empty")],
+      });
+      expect((await ask("udp", nodens.port, name)).answers).toHaveLength(1);
+      expect((await nodens.metric("nodens_config_last_reload_successful")).get("")).toBe(0);
+      expect(pair.asked(name)).toHaveLength(1);
+    },
+  );
+
   test("are taken over at SIGHUP when they are good, and not when they are bad", async () => {
     // Whatever is still open of the old upstream must not keep nodens from ending for as long.
     const pair = await startPair({ upstream: { deadlineMs: 30_000 } });
@@ -229,7 +272,7 @@ describe("new settings", () => {
     const good = readFileSync(nodens.settingsFile, "utf8");
     expect(await lastOctet(nodens, name)).toBe(1);
 
-    writeFileSync(nodens.settingsFile, "upstream:\n  maxSends: 9\n");
+    writeFileSync(nodens.settingsFile, "upstream:\n  maxSends: 9\n  servers: [192.0.2.1]\n");
     nodens.process.kill("SIGHUP");
     await until("the bad ones are refused", () => refusals(nodens).some(({ trigger }) => trigger === "SIGHUP"));
     const problem = `${nodens.settingsFile}:2:13: upstream.maxSends is 9`;
@@ -288,14 +331,14 @@ describe("new settings", () => {
 describe("commands", () => {
   test("check prints the settings that a good file leads to, and refuses a bad one", async () => {
     const path = join(temporaryFolder(), "nodens.yaml");
-    writeFileSync(path, "cache:\n  staleSeconds: 7\n");
+    writeFileSync(path, "cache:\n  staleSeconds: 7\nupstream:\n  servers: [192.0.2.1]\n");
     const good = await runToEnd(["check", path]);
     expect([good.code, good.stderr]).toEqual([0, ""]);
     expect(good.stdout).toMatch(/staleSeconds: 7\b/);
     // What it prints is a settings file.
     writeFileSync(path, good.stdout);
     expect(await runToEnd(["check", path])).toEqual(good);
-    writeFileSync(path, "cache:\n  staleSeconds: soon\n");
+    writeFileSync(path, "cache:\n  staleSeconds: soon\nupstream:\n  servers: [192.0.2.1]\n");
     const bad = await runToEnd(["check", path]);
     expectOneLine(bad, 78);
     expect(bad.stderr).toContain(`${path}:2:17: cache.staleSeconds`);

@@ -144,7 +144,7 @@ function withTestDefaults(settings: Record<string, unknown>): Record<string, unk
     admin: { address: "127.0.0.1:0", ...group("admin") },
     // What this machine is set to must not matter, and nobody outside it is asked.
     search: { resolvConf: "", ...group("search") },
-    upstream: { embeddedOutside: "built-in", ...group("upstream") },
+    upstream: { embedded: true, embeddedOutside: "built-in", ...group("upstream") },
     shutdown: { drainMs: 0, ...group("shutdown") },
   };
 }

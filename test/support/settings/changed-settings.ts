@@ -19,6 +19,7 @@ upstream:
   stubDomains: { Corp.Example: ["[fd00::b]:54"], 1.2.in-addr.arpa: [192.0.2.3] }
   clusterTransport: udp
   outsideTransport: tcp
+  embedded: true
   embeddedOutside: built-in
   maxSends: 2
   deadlineMs: 4000

@@ -99,10 +99,24 @@ test("settings whose upstream cannot be created change nothing, and are tried ag
 
 test("of two reloads at once, the later one wins", async () => {
   const running = run();
-  const slow = running.reload.apply({ settings: defaultsBut("upstream.servers"), warnings: [] }, "first");
+  const slow = running.reload.apply({ settings: defaultsBut("upstream.maxSends"), warnings: [] }, "first");
   await Promise.all([slow, running.reload.apply({ settings: defaultSettings(), warnings: [] }, "second")]);
   expect(running.reload.inForce()).toEqual(defaultSettings());
   expect(await running.observe()).toEqual(await run().observe());
+});
+
+test("servers are never exchanged for the embedded cluster DNS, whatever the settings ask for", async () => {
+  const running = run();
+  await running.reload.apply({ settings: defaultsBut("upstream.servers"), warnings: [] }, "test");
+  const before = await running.observe();
+  for (const settings of [defaultSettings(), defaultsBut("upstream.embedded")])
+    await running.reload.apply({ settings, warnings: [] }, "test");
+  expect(await running.observe()).toEqual(before);
+  expect(running.reload.counters).toEqual({ succeeded: 1, failed: 2, wasLastSuccessful: false });
+  expect(running.lines().at(-1)).toMatchObject({
+    msg: "new settings refused; the old ones stay in force",
+    problems: [expect.stringContaining("upstream.servers is empty")],
+  });
 });
 
 /** A nodens on the defaults, as far as a reload can reach it. */

@@ -36,6 +36,7 @@ describe("what runs", () => {
     ["detach", ["detach", undefined]],
     ["detach --config n.yaml", ["detach", "n.yaml"]],
     ["serve", ["serve", {}]],
+    ["serve --embedded --config n.yaml", ["serve", { embedded: true, config: "n.yaml" }]],
     ["--listen 127.0.0.1:53", ["serve", { listen: ["127.0.0.1:53"] }]],
     ["--listen 127.0.0.1:53 --listen [::1]:53", ["serve", { listen: ["127.0.0.1:53", "[::1]:53"] }]],
     ["serve --upstream 10.0.0.1:53 --upstream=10.0.0.2:53", ["serve", { upstream: ["10.0.0.1:53", "10.0.0.2:53"] }]],

@@ -14,7 +14,7 @@ test("the sample for these tests changes every setting", () => {
 });
 
 test.each([
-  ["the defaults", ""],
+  ["the defaults", "upstream: { servers: [192.0.2.1] }"],
   ["changed settings", everythingChanged],
 ])("%s are printed as a file that gives the same settings", (_name, text) => {
   const settings = settingsOfText(text);

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { loadSettings, type FlagValues } from "../../../src/settings/load-settings.ts";
 import { formatProblem } from "../../../src/settings/problem.ts";
 import { settingsSchema, type Settings } from "../../../src/settings/settings-table.ts";
@@ -7,8 +7,17 @@ import { tableEntries } from "../../../src/settings/table-entries.ts";
 
 const environment = { HOST_IP: "10.1.2.3", FLOWS: "2", LEVEL: "debug", SWITCH: "false" };
 
+/** A server that nodens cannot do without, for texts that are about something else. */
+const server = { host: "192.0.2.53", port: 53 };
+
 function load(text: string, overrides: FlagValues = {}) {
-  return loadSettings({ filePath: "n.yaml", env: environment, readFile: () => text, overrides });
+  const needed = /servers|intercept/.test(text) ? {} : { upstream: [server.host] };
+  return loadSettings({
+    filePath: "n.yaml",
+    env: environment,
+    readFile: () => text,
+    overrides: { ...needed, ...overrides },
+  });
 }
 
 function settingsOf(text: string, overrides: FlagValues = {}): Settings {
@@ -28,20 +37,79 @@ function warningsOf(text: string): string[] {
 }
 
 const defaults = settingsSchema.parse({});
+const defaultsWithServer = settingsSchema.parse({ upstream: { servers: [server.host] } });
+const emptyTexts = ["", "# nothing\n", "---\n", "listen:\nupstream:\n  tcp:\n", "{}"];
 
-test.each(["", "# nothing\n", "---\n", "listen:\nupstream:\n  tcp:\n", "{}"])("%j gives the defaults", (text) => {
-  expect(settingsOf(text)).toEqual(defaults);
+test.each(emptyTexts)("%j gives the defaults", (text) => {
+  expect(settingsOf(text)).toEqual(defaultsWithServer);
 });
 
 test("without a file the defaults count, and no file is read", () => {
   const readFile = (): string => {
     throw new Error("read");
   };
-  expect(loadSettings({ env: {}, readFile })).toEqual({ settings: defaults, warnings: [] });
+  const overrides = { upstream: [server.host] };
+  expect(loadSettings({ env: {}, readFile, overrides })).toEqual({ settings: defaultsWithServer, warnings: [] });
 });
 
 test("the defaults neither contradict each other nor raise doubts", () => {
-  expect(load("")).toEqual({ settings: defaults, warnings: [] });
+  expect(load("")).toEqual({ settings: defaultsWithServer, warnings: [] });
+});
+
+describe("without a server", () => {
+  const withoutServer = [...emptyTexts, "null", "upstream: { servers: [] }", "upstream:\n  embedded: false\n"];
+  const nobody = /upstream\.servers is empty: nodens would have nobody to ask; .*upstream\.embedded.*--embedded/;
+
+  test.each(withoutServer)("the file %j is refused, also where a flag asks for the embedded cluster DNS", (text) => {
+    for (const embedded of [undefined, true])
+      expect(problemsOf(text, { upstream: [], embedded })).toEqual([expect.stringMatching(nobody)]);
+  });
+
+  test("a file that asks for the embedded cluster DNS is taken", () => {
+    expect(settingsOf("upstream: { servers: [], embedded: true }").upstream.embedded).toBe(true);
+  });
+
+  test("and without a file the flag decides", () => {
+    const embedded = loadSettings({ env: {}, overrides: { embedded: true } });
+    expect("settings" in embedded && embedded.settings.upstream.embedded).toBe(true);
+    const loaded = loadSettings({ env: {} });
+    expect("problems" in loaded ? loaded.problems.map(formatProblem) : []).toEqual([
+      expect.stringMatching(/^nodens: upstream\.servers is empty: /),
+    ]);
+  });
+});
+
+describe("a file that is read again", () => {
+  const earlier = "upstream:\n  servers:\n    - 192.0.2.1:5353\n    - 192.0.2.20\n";
+  const again = (text: string) =>
+    loadSettings({ filePath: "n.yaml", env: {}, readFile: () => text, earlierText: earlier });
+  const servers = (text: string) => {
+    const loaded = again(text);
+    return "settings" in loaded ? loaded.settings.upstream.servers : undefined;
+  };
+
+  test("gives, wherever it was cut off, the servers that were written or none", () => {
+    const written = new Set(["192.0.2.1:5353", "192.0.2.20:53"]);
+    for (let end = 0; end < earlier.length - 1; end += 1) {
+      for (const { host, port } of servers(earlier.slice(0, end)) ?? [])
+        expect(written, String(end)).toContain(`${host}:${port}`);
+    }
+  });
+
+  test("says where it was cut off", () => {
+    const loaded = again(earlier.slice(0, 38));
+    expect("problems" in loaded ? loaded.problems.map(formatProblem) : []).toEqual([
+      expect.stringMatching(/^n\.yaml:3:18: looks cut off: .* end it with a line end$/),
+    ]);
+  });
+
+  test.each([
+    ["lost its last line", earlier.slice(0, earlier.lastIndexOf("    - ")), 1],
+    ["lost its last line end", earlier.trimEnd(), 2],
+    ["got a shorter number", `${earlier.slice(0, 38)}\n`, 1],
+  ])("and %s is taken", (_name, text, count) => {
+    expect(servers(text)).toHaveLength(count);
+  });
 });
 
 test("every default is what the contract of the settings says", () => {
@@ -118,7 +186,8 @@ test("a flag overrides the file, also where the file is wrong", () => {
 
 test("flags that were not given override nothing", () => {
   const overrides = { listen: [], upstream: undefined, admin: undefined };
-  expect(settingsOf("listen: { addresses: ['127.0.0.2:53'] }", overrides).listen.addresses).toHaveLength(1);
+  const text = "listen: { addresses: ['127.0.0.2:53'] }\nupstream: { servers: [192.0.2.1] }";
+  expect(settingsOf(text, overrides).listen.addresses).toHaveLength(1);
 });
 
 test("an empty flag is a problem, not an absent flag", () => {
@@ -218,17 +287,20 @@ test.each([
   ],
   ["attach: { mode: link-local, addresses: [] }\nlisten: { addresses: [] }", /listen\.addresses is empty/],
   ["attach: { mode: link-local, addresses: [10.0.0.1, 10.0.0.2] }", /attach\.addresses\[1\] is a second IPv4 address/],
-  ["attach: { mode: intercept }", /attach\.mode|attach\.virtualAddresses is empty, and so is upstream\.servers/],
+  [
+    "attach: { mode: intercept }\nupstream: { servers: [192.0.2.1:5353] }",
+    /attach\.virtualAddresses is empty, and upstream\.servers names none/,
+  ],
   [
     "attach: { mode: intercept }\nupstream: { servers: ['fd00::a'] }",
     /\(fd00::a\) needs an IPv6 address in attach\.addresses/,
   ],
   [
-    "attach: { mode: intercept, virtualAddresses: [169.254.20.10] }",
+    "attach: { mode: intercept, virtualAddresses: [169.254.20.10] }\nupstream: { servers: [192.0.2.1] }",
     /attach\.virtualAddresses\[0\] \(169\.254\.20\.10\) is in attach\.addresses too/,
   ],
   [
-    "attach: { mode: intercept, virtualAddresses: [10.96.0.10, 10.96.0.10] }",
+    "attach: { mode: intercept, virtualAddresses: [10.96.0.10, 10.96.0.10] }\nupstream: { servers: [192.0.2.1] }",
     /attach\.virtualAddresses\[1\] has 10\.96\.0\.10 a second time/,
   ],
   [

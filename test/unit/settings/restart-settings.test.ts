@@ -9,8 +9,8 @@ const defaults = defaultSettings();
 test("equal settings need no restart, however they were written", () => {
   expect(
     settingsThatNeedRestart(
-      settingsOfText("cache: { answersBytes: 32MiB }"),
-      settingsOfText("cache: { answersBytes: 33554432 }"),
+      settingsOfText("cache: { answersBytes: 32MiB }\nupstream: { servers: [192.0.2.1] }"),
+      settingsOfText("cache: { answersBytes: 33554432 }\nupstream: { servers: ['192.0.2.1:53'] }"),
     ),
   ).toEqual([]);
 });
@@ -18,9 +18,8 @@ test("equal settings need no restart, however they were written", () => {
 test("exactly the changed settings that are marked so need a restart", () => {
   const marked = [...tableEntries.values()].filter(({ notes }) => notes?.effect === "restart").map(({ path }) => path);
   expect(settingsThatNeedRestart(defaults, settingsOfText(everythingChanged))).toEqual(marked);
-  expect(
-    settingsThatNeedRestart(defaults, settingsOfText("log: { level: debug }\nadmin: { address: '127.0.0.1:1' }")),
-  ).toEqual(["admin.address"]);
+  const changed = "log: { level: debug }\nadmin: { address: '127.0.0.1:1' }\nupstream: { servers: [192.0.2.1] }";
+  expect(settingsThatNeedRestart(defaults, settingsOfText(changed))).toEqual(["admin.address"]);
 });
 
 test("until then the settings of the start stay in force, and the live ones are the new ones", () => {
