@@ -1,6 +1,7 @@
 /*
  * Stops a running nodens, in the reverse order of its start: pods first, then what waits, then everything else.
  */
+import { closingMs } from "../settings/operator-settings.ts";
 import type { Admin } from "./open-admin.ts";
 import type { AppParts } from "./start-app.ts";
 
@@ -31,13 +32,16 @@ export function createStop(parts: AppParts & { readonly admin?: Admin }): Stop {
 
   return {
     async stop(lameDuckMs = reload.inForce().shutdown.drainMs) {
+      const startedAtMs = clock.nowMs();
+      const { shutdown, upstream: asking } = reload.inForce();
       log.info({ lameDuckMs }, "ending");
       lifeCycle.drain();
       admin?.endProbes();
       await attachment.release();
-      await clock.pause(lameDuckMs);
+      await clock.pause(Math.max(0, startedAtMs + lameDuckMs - clock.nowMs()));
       await sockets.leave();
-      const giveUpAtMs = clock.nowMs() + reload.inForce().upstream.deadlineMs;
+      const closeAtMs = startedAtMs + shutdown.gracePeriodSeconds * 1000 - closingMs / 2;
+      const giveUpAtMs = Math.min(clock.nowMs() + asking.deadlineMs, closeAtMs);
       while (chain.shared.waiterCount() > 0 && clock.nowMs() < giveUpAtMs) await clock.pause(drainPollMs);
       await close();
     },

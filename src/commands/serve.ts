@@ -23,6 +23,8 @@ export interface ServeOptions {
   /** Both take whole lines meant for people, line endings included. Logs go straight to standard error. */
   write(text: string): void;
   writeError(text: string): void;
+  /** Ends the process at once. */
+  exit(code: number): void;
 }
 
 /**
@@ -31,6 +33,8 @@ export interface ServeOptions {
  */
 export async function serve(options: ServeOptions): Promise<number> {
   const { clock, env } = options;
+  // First of all: a nodens that is starting must end too, and the first process of a container ends only by signals that it handles.
+  const signals = followSignals(options);
   const load = createLoader(options);
   const loaded = load();
   if ("problems" in loaded) {
@@ -44,7 +48,7 @@ export async function serve(options: ServeOptions): Promise<number> {
     const build = readBuild(env);
     const app = await startApp({ settings, clock, log, build });
     options.write(`${describeApp(app, build.version)}\n`);
-    await untilEnded(app, load, options);
+    await signals.untilEnded(app, load);
     return ExitCode.ok;
   } catch (error) {
     if (!(error instanceof ListenError)) throw error;
@@ -53,31 +57,53 @@ export async function serve(options: ServeOptions): Promise<number> {
   }
 }
 
-/** Reloads when the file changes or SIGHUP arrives, and resolves once a signal has ended nodens. */
-function untilEnded(app: App, load: LoadAgain, { filePath, clock }: ServeOptions): Promise<void> {
-  return new Promise((resolve) => {
-    const onChange = (text: string | undefined) => void app.reload.apply(load(text), "changed file");
-    const watcher = filePath === undefined ? undefined : watchSettings(filePath, { clock, onChange });
+/** The part of the grace period that is kept for the exit of the process itself. */
+const exitMs = 500;
 
-    async function end(lameDuckMs?: number): Promise<void> {
-      watcher?.close();
-      await app.stop(lameDuckMs);
-      resolve();
-    }
+/**
+ * Handles signals from now on. While nodens is starting, SIGTERM and SIGINT end the process: nobody relies on it yet, and what the start
+ * waits for may hang. `untilEnded` reloads when the file changes or SIGHUP arrives, and resolves once a signal has ended `app`.
+ */
+function followSignals({ filePath, clock, exit }: ServeOptions) {
+  let isReloadDue = false;
+  let reload = () => void (isReloadDue = true);
+  let end = (_lameDuckMs?: number) => exit(ExitCode.ok);
+  let endAtOnce = () => exit(ExitCode.ok);
 
-    // Handled to the very end: a signal that arrives twice, from a terminal and from npm, must not kill a clean shutdown.
-    handleSignals(
-      {
-        stop: (signal) => void (signal === "SIGTERM" ? end() : end(0)),
-        stopAtOnce() {
-          watcher?.close();
-          void app.close().then(resolve);
-        },
-        reload: () => void app.reload.apply(load(), "SIGHUP"),
-      },
-      clock,
-    );
-  });
+  // Handled to the very end: a signal that arrives twice, from a terminal and from npm, must not kill a clean shutdown.
+  handleSignals(
+    {
+      stop: (signal) => (signal === "SIGTERM" ? end() : end(0)),
+      stopAtOnce: () => endAtOnce(),
+      reload: () => reload(),
+    },
+    clock,
+  );
+
+  return {
+    untilEnded(app: App, load: LoadAgain): Promise<void> {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const onChange = (text: string | undefined) => void app.reload.apply(load(text), "changed file");
+      const watcher = filePath === undefined ? undefined : watchSettings(filePath, { clock, onChange });
+
+      /** Whatever hangs, nodens exits by itself before it would be killed. */
+      function finish(ending: Promise<void>): void {
+        watcher?.close();
+        void ending.then(resolve);
+        const { gracePeriodSeconds } = app.reload.inForce().shutdown;
+        clock.after(gracePeriodSeconds * 1000 - exitMs, () => {
+          app.log.warn({ gracePeriodSeconds }, "shutting down took too long; giving up what is left");
+          exit(ExitCode.ok);
+        });
+      }
+
+      reload = () => void app.reload.apply(load(), "SIGHUP");
+      end = (lameDuckMs) => finish(app.stop(lameDuckMs));
+      endAtOnce = () => finish(app.close());
+      if (isReloadDue) reload();
+      return promise;
+    },
+  };
 }
 
 /** Loads the settings: from the file, or from `text` where that was read already. */

@@ -2,7 +2,9 @@
  * The lines of a Corefile's blocks apart from `forward` and `bind`: what becomes of each plugin.
  */
 import { isIP, isIPv6 } from "node:net";
-import { notesOf } from "../settings/table-entries.ts";
+import { closingMs } from "../settings/operator-settings.ts";
+import { defaultSettings } from "../settings/settings-table.ts";
+import { limitsOf, notesOf } from "../settings/table-entries.ts";
 import type { Directive } from "./corefile.ts";
 import { harmlessPlugins, lostPlugins } from "./corefile-plugins.ts";
 import { migrateCache, secondsOf, wholeNumber } from "./cache-lines.ts";
@@ -72,9 +74,20 @@ function migratePrometheus({ arguments: [address], line }: Directive, migration:
 function migrateHealth({ arguments: [address], block, line }: Directive, migration: Migration): void {
   const lameDuck = block.find(({ name }) => name === "lameduck");
   const seconds = lameDuck === undefined ? undefined : secondsOf(lameDuck.arguments[0] ?? "");
-  if (seconds !== undefined) migration.set("shutdown.drainMs", seconds * 1000, lameDuck?.line);
+  if (seconds !== undefined) migrateLameDuck(seconds, migration, lameDuck?.line);
   const at = address === undefined ? "" : `, not at ${address}`;
   migration.note(line, "health", `/healthz is at admin.address${at}; exec probes read the files in probes.directory`);
+}
+
+/** The pod has to wait as long. */
+function migrateLameDuck(seconds: number, migration: Migration, line: number | undefined): void {
+  migration.set("shutdown.drainMs", seconds * 1000, line);
+  const drainSeconds = Math.min(seconds, limitsOf("shutdown.drainMs").max / 1000);
+  if (drainSeconds * 1000 + closingMs <= defaultSettings().shutdown.gracePeriodSeconds * 1000) return;
+  const gracePeriodSeconds = Math.ceil(drainSeconds) + 10;
+  migration.set("shutdown.gracePeriodSeconds", gracePeriodSeconds, line);
+  const message = `set the pod's terminationGracePeriodSeconds to ${gracePeriodSeconds}, as shutdown.gracePeriodSeconds`;
+  migration.note(line, "health", message);
 }
 
 /** nodens always logs failures; logging everything is expensive, so only a line that asks for everything turns it on. */

@@ -2,6 +2,7 @@
  * The log: one JSON object a line on standard error, so that standard output stays free for what a command is asked to print.
  */
 import { type Level, type Logger, pino, stdTimeFunctions } from "pino";
+import { toPrintable } from "../runtime/printable.ts";
 import { createLineWriter, type LineWriter } from "./line-writer.ts";
 
 /** Writes lines: `logger.info({ server }, "is back")`. */
@@ -20,9 +21,11 @@ export interface LogOptions {
 const standardErrorDescriptor = 2;
 
 /**
- * Creates a logger whose lines begin with `level` (its name) and `time` (ISO 8601, UTC); an error goes under the key `err`.
+ * Creates a logger whose lines begin with `level` (its name) and `time` (ISO 8601, UTC); an error goes under the key `err`. Nothing in
+ * a line is obeyed by a terminal: JSON alone would let some control characters through.
  */
 export function createLogger({ level, destination = createLineWriter(standardErrorDescriptor) }: LogOptions): Logger {
+  const printable = { write: (line: string) => destination.write(toPrintable(line)) };
   return pino(
     {
       level,
@@ -31,7 +34,7 @@ export function createLogger({ level, destination = createLineWriter(standardErr
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (name) => ({ level: name }) },
     },
-    destination,
+    printable,
   );
 }
 

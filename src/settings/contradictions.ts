@@ -4,6 +4,7 @@
  */
 import { isIP, isIPv4, SocketAddress } from "node:net";
 import { formatServerAddress, type ServerAddress } from "../runtime/server-address.ts";
+import { closingMs } from "./operator-settings.ts";
 import type { Settings } from "./settings-table.ts";
 import { virtualAddressesOf } from "./virtual-addresses.ts";
 
@@ -26,6 +27,7 @@ export function findContradictions(settings: Settings): Contradiction[] {
     ...adminCollisions(settings),
     ...stubDomainCollisions(settings),
     ...swappedBounds(settings),
+    ...longDrain(settings),
   ];
 }
 
@@ -233,6 +235,17 @@ function swappedBounds({ upstream, cache, limits }: Settings): Contradiction[] {
     paths: [path.split("."), boundPath.split(".")],
     wrong: `(${low}) is ${relation} ${boundPath} (${bound})`,
   }));
+}
+
+/** nodens would be killed while it still answers. */
+function longDrain({ shutdown: { drainMs, gracePeriodSeconds } }: Settings): Contradiction[] {
+  if (drainMs + closingMs <= gracePeriodSeconds * 1000) return [];
+  const paths = [
+    ["shutdown", "drainMs"],
+    ["shutdown", "gracePeriodSeconds"],
+  ];
+  const wrong = `(${drainMs}) leaves less than ${closingMs} ms of shutdown.gracePeriodSeconds (${gracePeriodSeconds}), which is to be the pod's terminationGracePeriodSeconds`;
+  return [{ paths, wrong }];
 }
 
 /** Whether a packet to `server` arrives at a socket bound to `own`. Of a wildcard's addresses only loopback is known here. */

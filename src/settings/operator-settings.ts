@@ -46,12 +46,21 @@ export const metrics = group("What `/metrics` shows.", {
   }),
 });
 
+/** What the end takes beside `shutdown.drainMs`: half of it to answer what the kernel has queued, half to close everything. */
+export const closingMs = 2000;
+
 /** The group `shutdown`. */
 export const shutdown = group("What happens at the end.", {
   drainMs: wholeNumber("ms", {
     default: 5000,
     between: [0, 60_000],
     effect: "live",
-    help: "How long nodens keeps answering after SIGTERM, so that pods have time to find another server. Keep it below the pod's `terminationGracePeriodSeconds`.",
+    help: "How long nodens keeps answering after SIGTERM, so that pods have time to find another server. It has to be 2 s shorter than `shutdown.gracePeriodSeconds`.",
+  }),
+  gracePeriodSeconds: wholeNumber("s", {
+    default: 15,
+    between: [2, 3600],
+    effect: "live",
+    help: "When whoever sends SIGTERM loses patience: the `terminationGracePeriodSeconds` of the pod. nodens has ended by itself before, whatever it still waits for.",
   }),
 });

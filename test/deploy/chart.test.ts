@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { parse } from "yaml";
+import { defaultSettings } from "../../src/settings/settings-table.ts";
 import { tableEntries } from "../../src/settings/table-entries.ts";
 import { renderers, runTool } from "../support/manifests/manifests-tools.ts";
 import { variants } from "../support/manifests/manifests-variants.ts";
@@ -107,6 +108,23 @@ describeWith(renderers, "the chart", () => {
     const settings = { attach: { addresses: ["169.254.20.10", "fd00:20::10"] } };
     const objects = renderChart({ mode, clusterDNS, settings, inject: { enabled: true } });
     expect(dataOf(objects, "nodens-inject")["nameservers"]).toBe("fd00:20::10");
+  });
+
+  test.each([
+    ["as by default", {}, 15],
+    ["which a long drain lengthens", { shutdown: { drainMs: 30_000 } }, 39],
+    ["which patience with upstream lengthens", { upstream: { deadlineMs: 20_000 } }, 30],
+    ["as the settings name it", { shutdown: { gracePeriodSeconds: 60 } }, 60],
+  ])("gives pod and program the same time to end, %s", (_name, settings, seconds) => {
+    const objects = renderChart({ mode: "link-local", settings });
+    const written = parse(dataOf(objects, "nodens")["nodens.yaml"] ?? "") as { shutdown?: Record<string, unknown> };
+    expect(podOf(objects).terminationGracePeriodSeconds).toBe(seconds);
+    expect(written.shutdown?.["gracePeriodSeconds"] ?? defaultSettings().shutdown.gracePeriodSeconds).toBe(seconds);
+  });
+
+  test("refuses a drain that is longer than the time to end", () => {
+    const settings = { shutdown: { drainMs: 14_000, gracePeriodSeconds: 15 } };
+    expect(() => renderChart({ mode: "link-local", settings })).toThrow(/drainMs \(14000\) leaves less than 2000 ms/);
   });
 
   test("puts everything where the release is", () => {

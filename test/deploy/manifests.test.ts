@@ -225,8 +225,9 @@ describeWith(renderers, "the settings in the ConfigMap", () => {
 
   test.each(variants)("$name: leave the time between SIGTERM and the end that they need", ({ kustomize }) => {
     const { shutdown, upstream } = settingsOf(kustomize());
-    const neededMs = shutdown.drainMs + upstream.deadlineMs;
-    expect(podOf(kustomize()).terminationGracePeriodSeconds * 1000).toBeGreaterThan(neededMs);
+    const { terminationGracePeriodSeconds } = podOf(kustomize());
+    expect(shutdown.gracePeriodSeconds).toBe(terminationGracePeriodSeconds);
+    expect(terminationGracePeriodSeconds * 1000).toBeGreaterThan(shutdown.drainMs + upstream.deadlineMs);
   });
 
   test.each(variants)("$name: are the file that the program is given", ({ kustomize }) => {

@@ -4,6 +4,7 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import {
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -171,6 +172,43 @@ describe("the end", () => {
     await expectNothingOpen(nodens);
   });
 
+  test.each([["SIGTERM"], ["SIGINT"]] as const)(
+    "%s ends a nodens with 0 that still waits for the first thing it needs",
+    async (signal) => {
+      const child = await startHanging([]);
+      const ended = once(child, "exit");
+      child.kill(signal);
+      expect(await ended).toEqual([0, null]);
+    },
+  );
+
+  describeWith(["root", "unshare"], "as the first process of a container", () => {
+    test("SIGTERM ends what is starting too", async () => {
+      const child = await startHanging(["unshare", "--pid", "--fork", "--kill-child"]);
+      const [first] = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, "utf8").split(" ");
+      const ended = once(child, "exit");
+      process.kill(Number(first), "SIGTERM");
+      expect(await ended).toEqual([0, null]);
+    });
+  });
+
+  test("SIGHUP while nodens starts does not end it", async () => {
+    const child = await startHanging([]);
+    child.kill("SIGHUP");
+    await delay(200);
+    expect(child.exitCode ?? child.signalCode).toBeNull();
+  });
+
+  test("what hangs at the end does not keep nodens beyond the time that the pod is given", async () => {
+    const pair = await startPair({ shutdown: { gracePeriodSeconds: 3 }, upstream: { deadlineMs: 30_000 } });
+    const name = pair.name(() => new Promise<never>(() => {}));
+    void ask("udp", pair.nodens.port, name).catch(() => {});
+    await until("it was asked", () => pair.asked(name).length > 0);
+    const startedAt = performance.now();
+    expect(await endOf(pair.nodens, "SIGTERM")).toBe(0);
+    expect(performance.now() - startedAt).toBeLessThan(3000);
+  });
+
   describeWith(["npm"], "through npm start", () => {
     test.each([
       ["SIGTERM to npm", "SIGTERM", false],
@@ -204,7 +242,7 @@ describe("the end", () => {
   });
 
   test("after SIGTERM nodens is not ready but goes on answering; a second signal ends it at once", async () => {
-    const pair = await startPair({ shutdown: { drainMs: 60_000 } });
+    const pair = await startPair({ shutdown: { drainMs: 60_000, gracePeriodSeconds: 120 } });
     const { nodens } = pair;
     nodens.process.kill("SIGTERM");
     await until("it is not ready", async () => /draining/.test(await readiness(nodens)));
@@ -381,6 +419,26 @@ async function startPair(settings: Record<string, unknown> = {}) {
   const pair = await startNodensAndUpstream({ settings });
   onTestFinished(() => pair.stop());
   return pair;
+}
+
+/** A nodens whose start hangs, in the first program of the node that it runs. `wrapper` is a command that runs another one. */
+async function startHanging(wrapper: readonly string[]): Promise<ChildProcess> {
+  const folder = temporaryFolder();
+  const ip = join(folder, "ip");
+  writeFileSync(ip, `#!/bin/sh\necho $$ >${folder}/asked\nexec sleep 60\n`, { mode: 0o755 });
+  writeFileSync(join(folder, "nodens.yaml"), "attach: { mode: link-local }\nupstream: { servers: [192.0.2.1] }\n");
+  const flags = ["--config", join(folder, "nodens.yaml"), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+  const nodens = [process.execPath, join(projectFolder, "src", "nodens.mjs"), "serve", ...flags];
+  const [program = "", ...args] = [...wrapper, ...nodens];
+  const child = spawn(program, args, {
+    stdio: "ignore",
+    detached: true,
+    env: { ...process.env, NODE_OPTIONS: "", PATH: `${folder}:${process.env["PATH"]}` },
+  });
+  // With what it started, which outlives it.
+  onTestFinished(() => killGroup(child));
+  await until("it has asked for the node's addresses", () => existsSync(join(folder, "asked")));
+  return child;
 }
 
 /** The exit code that a signal leads to. */

@@ -48,7 +48,7 @@ cache:
 limits: { maxInFlight: 1, maxWaiters: 5, maxWaitersPerClient: 4 }
 log: { level: debug, queries: true }
 metrics: { compat: "off" }
-shutdown: { drainMs: 0 }
+shutdown: { drainMs: 0, gracePeriodSeconds: 14 }
 `;
 
 /** The settings of a file's text. Throws when it has problems. */

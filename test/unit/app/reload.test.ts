@@ -146,22 +146,23 @@ function run() {
   const parts = { log, clock, front, queryLog: () => {}, limits, chain: { failures: { relax: () => {} } }, upstream };
   const reload = createReload(atStart, { ...parts, onUpstreamReplaced() {} } as unknown as ReloadParts);
 
-  /** How long nodens would go on answering if it were ended now. */
-  async function drainMs(): Promise<number | undefined> {
-    const pausesMs: number[] = [];
+  /** How long nodens would go on answering if it were ended now, and how long the end would take if upstream never answered. */
+  async function timesOfEnd(): Promise<{ drainMs: number; allMs: number }> {
+    let [nowMs, drainMs] = [0, 0];
     const done = () => Promise.resolve();
+    const pause = (ms: number) => done().then(() => void (nowMs += ms));
     const stopping = {
       log: createLogger({ level: "silent" }),
-      clock: { ...clock, pause: (ms: number) => done().then(() => void pausesMs.push(ms)) },
+      clock: { ...clock, nowMs: () => nowMs, pause },
       lifeCycle: createLifeCycle(),
       attachment: { release: done, close: done },
-      sockets: { leave: done, close: done },
-      chain: { shared: { waiterCount: () => 0 } },
+      sockets: { leave: () => done().then(() => void (drainMs = nowMs)), close: done },
+      chain: { shared: { waiterCount: () => 1 } },
       upstream,
-      reload,
+      reload: { inForce: () => ({ ...reload.inForce(), upstream: { deadlineMs: 30_000 } }) },
     };
     await createStop(stopping as unknown as AppParts).stop();
-    return pausesMs[0];
+    return { drainMs, allMs: nowMs };
   }
 
   return {
@@ -180,7 +181,7 @@ function run() {
       maxUdpReplySizeBytes: front.maxUdpReplySizeBytes,
       hasQueryLog: front.queryLog !== undefined,
       upstreamOptions,
-      drainMs: await drainMs(),
+      timesOfEnd: await timesOfEnd(),
     }),
   };
 }

@@ -315,7 +315,9 @@ describe("other plugins", () => {
     ["log . {\n class error\n }", { log: { queries: false } }],
     ["bufsize 1400", { listen: { maxUdpReplyBytes: 1400 } }],
     ["bufsize 9000", { listen: { maxUdpReplyBytes: 4096 } }],
-    ["health {\n lameduck 12s\n }", { shutdown: { drainMs: 12_000 } }],
+    ["health {\n lameduck 12s\n }", { shutdown: { drainMs: 12_000, gracePeriodSeconds: 15 } }],
+    ["health {\n lameduck 20s\n }", { shutdown: { drainMs: 20_000, gracePeriodSeconds: 30 } }],
+    ["health {\n lameduck 1h\n }", { shutdown: { drainMs: 60_000, gracePeriodSeconds: 70 } }],
   ])("%s", (line, expected) => {
     expect(settingsWith(line)).toMatchObject(expected);
   });

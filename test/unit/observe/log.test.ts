@@ -25,6 +25,14 @@ test("text that a client chose stays inside its JSON string", () => {
   expect(JSON.parse(lines[0] ?? "")).toMatchObject({ level: "info", name: 'a"}\n{"level":"fatal' });
 });
 
+test("nothing in a line is obeyed by a terminal, and a reader of JSON finds it all", () => {
+  const { logger, lines } = collect("info");
+  const name = "\u001b[31m\u009b31m\u007f\u202e\u2028end";
+  logger.info({ name, err: new Error(name) }, `query ${name}`);
+  expect(lines.join("")).toMatch(/^[ -~]+\n$/);
+  expect(JSON.parse(lines.join(""))).toMatchObject({ name, msg: `query ${name}`, err: { message: name } });
+});
+
 test("an error is logged with its message and cause", () => {
   const { logger, lines } = collect("info");
   logger.error({ err: new Error("cannot read settings", { cause: new Error("no such file") }) }, "reload failed");

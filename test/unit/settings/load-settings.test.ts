@@ -343,6 +343,11 @@ test.each([
     "cache: { maxFailureTtlSeconds: 1, failureTtlSeconds: 2 }",
     /^n\.yaml:1:54: cache\.failureTtlSeconds \(2\) is above/,
   ],
+  [
+    "shutdown: { drainMs: 14000 }",
+    /^n\.yaml:1:22: shutdown\.drainMs \(14000\) leaves less than 2000 ms of shutdown\.gracePeriodSeconds \(15\)/,
+  ],
+  ["shutdown: { gracePeriodSeconds: 6 }", /^n\.yaml:1:33: shutdown\.drainMs \(5000\) leaves less than 2000 ms/],
   ["limits: { maxWaiters: 1000 }", /limits\.maxWaitersPerClient \(4096\) is above limits\.maxWaiters \(1000\)$/],
 ])("%j contradicts itself", (text, expected) => {
   expect(problemsOf(text)).toEqual([expect.stringMatching(expected)]);

@@ -40,7 +40,12 @@ k8s-app: nodens
 {{- end }}
 {{- $text := .Files.Get (printf "files/%s/nodens.yaml" $folder) }}
 {{- if .Values.settings }}
-{{- mergeOverwrite (fromYaml $text) (deepCopy .Values.settings) | toYaml }}
+{{- $settings := mergeOverwrite (fromYaml $text) (deepCopy .Values.settings) }}
+{{- $seconds := include "nodens.gracePeriodSeconds" . | int }}
+{{- if ne $seconds 15 }}
+{{- $_ := set $settings "shutdown" (merge (dict "gracePeriodSeconds" $seconds) ($settings.shutdown | default dict)) }}
+{{- end }}
+{{- $settings | toYaml }}
 {{- else }}
 {{- $text | trim }}
 {{- end }}
@@ -84,6 +89,20 @@ alone, and nobody but the user knows a free IPv6 address.
 {{- fail (printf "settings.attach.addresses needs an address of the family of clusterDNS.serviceIP (%s); for IPv6 choose a ULA such as fd00:20::10" .Values.clusterDNS.serviceIP) }}
 {{- end }}
 {{- $own }}
+{{- end }}
+
+{{/*
+The time that the pod has to end, as the settings name it, or else enough for shutdown.drainMs and for what is still being asked. Refuses
+what nodens would refuse.
+*/}}
+{{- define "nodens.gracePeriodSeconds" -}}
+{{- $drainMs := dig "shutdown" "drainMs" 5000 .Values.settings | int }}
+{{- $deadlineMs := dig "upstream" "deadlineMs" 4500 .Values.settings | int }}
+{{- $seconds := dig "shutdown" "gracePeriodSeconds" 0 .Values.settings | int }}
+{{- if and $seconds (gt (add $drainMs 2000) (mul $seconds 1000)) }}
+{{- fail (printf "settings.shutdown.drainMs (%d) leaves less than 2000 ms of settings.shutdown.gracePeriodSeconds (%d); leave that out, and it fits" $drainMs $seconds) }}
+{{- end }}
+{{- $seconds | default (max 15 (add 5 (div (add $drainMs $deadlineMs) 1000))) }}
 {{- end }}
 
 {{/* What the policy writes into pods; refuses to guess, because a wrong address would leave them without DNS. */}}
