@@ -12,6 +12,7 @@ import type { ZoneKnowledge } from "../search/zone-knowledge.ts";
 import type { Upstream } from "../upstream/upstream.ts";
 import { describeServers, type LiveUpstream } from "./live-upstream.ts";
 import type { OwnSockets } from "./own-sockets.ts";
+import type { OwnEvidence } from "./watch-own-sockets.ts";
 
 /** What has to work before nodens is ready. */
 export interface ReadinessParts {
@@ -83,9 +84,15 @@ export function warnOfServer(log: Log, route: string, server: ServerAddress): vo
   log.warn({ route, server: formatServerAddress(server) }, "upstream server does not answer");
 }
 
-/** Not ready until everything has worked once, while shutting down, and while the upstream leads back to nodens. */
-export function readinessOf(lifeCycle: LifeCycle, loopGuard: LoopGuard): Readiness {
+/**
+ * Not ready until everything has worked once, while shutting down, while the upstream leads back to nodens, and while something speaks
+ * against pods being answered.
+ */
+export function readinessOf(lifeCycle: LifeCycle, loopGuard: LoopGuard, evidence: OwnEvidence): Readiness {
   const reasons = lifeCycle.reasons();
   if (loopGuard.isLooping() && !reasons.includes(leadsBack)) reasons.push(leadsBack);
+  const trouble = evidence.trouble();
+  // While starting, the same is among what is still missing.
+  if (trouble !== undefined && lifeCycle.state() === "ready") reasons.push(trouble);
   return { ready: reasons.length === 0, reasons };
 }

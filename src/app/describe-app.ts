@@ -9,6 +9,7 @@ export function describeApp({ sockets, upstream, attachment, admin, reload }: Ap
   const { attach, cluster } = reload.inForce();
   const addresses = sockets.listeners.filter(({ protocol }) => protocol === "udp").map(({ address }) => address);
   const [first = { host: "127.0.0.1", port: 53 }] = addresses;
+  const listening = admin.address();
   const embedded = upstream.clusterDnsAddress() === undefined ? "" : ", the embedded cluster DNS";
   const routes = upstream
     .routes()
@@ -19,7 +20,7 @@ export function describeApp({ sockets, upstream, attachment, admin, reload }: Ap
     `  listening   ${addresses.map(formatServerAddress).join(", ")} (UDP and TCP)`,
     ...(attach.mode === "none" ? [] : [attached]),
     `  forwarding  ${routes.join("; ")}${embedded}`,
-    `  metrics     http://${formatServerAddress(admin.address)}/metrics`,
+    `  metrics     ${listening === undefined ? "not yet, the log says why" : `http://${formatServerAddress(listening)}/metrics`}`,
     `  try         dig @${first.host} -p ${first.port} kubernetes.default.svc.${cluster.domain}`,
   ].join("\n");
 }

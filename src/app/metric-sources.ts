@@ -16,9 +16,10 @@ import type { AppParts } from "./start-app.ts";
 
 /** Joins the parts to the metrics. `close` stops the watch on the event loop. */
 export function metricSourcesOf(
-  { sockets, upstream, chain, lifeCycle, attachment, reload, clock }: AppParts,
+  { sockets, upstream, chain, lifeCycle, attachment, reload, readiness, clock }: AppParts,
   build: BuildInfo,
   settingsHash: () => string,
+  adminProblemCount: () => number,
 ): { readonly sources: MetricSources; close(): void } {
   const eventLoop = watchEventLoopDelay(clock);
   const counters = () => sockets.listeners.map((listener) => listener.counters);
@@ -50,9 +51,10 @@ export function metricSourcesOf(
     sharedQuestions: () => chain.shared,
     isLooping: chain.loopGuard.isLooping,
     lifeCycleState: lifeCycle.state,
+    isReady: () => readiness().ready,
     reloads: () => reload.counters,
     settingsHash,
-    setupErrors: () => ({ ...attachment.problemCounts(), config: reload.counters.failed }),
+    setupErrors: () => ({ ...attachment.problemCounts(), admin: adminProblemCount(), config: reload.counters.failed }),
     attachMode: () => reload.inForce().attach.mode,
     isAttached: attachment.isComplete,
     isFailOpen: attachment.isFailOpen,

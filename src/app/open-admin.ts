@@ -1,5 +1,5 @@
 /*
- * What operators and the kubelet look at: the admin server with its metrics and explanations, and the probe files.
+ * What operators look at: the admin server with its metrics and explanations.
  */
 import { createHash } from "node:crypto";
 import { explainPage } from "../explain/explain-page.ts";
@@ -7,38 +7,57 @@ import { ListenError } from "../listen/open-listeners.ts";
 import { type AdminServer, startAdminServer } from "../observe/admin-server.ts";
 import type { BuildInfo } from "../observe/metric-sources.ts";
 import { createMetrics } from "../observe/metrics.ts";
-import { keepProbeFiles } from "../observe/probe-files.ts";
 import { forEachInferringRule } from "../search/rules.ts";
+import type { ServerAddress } from "../runtime/server-address.ts";
 import { printEffectiveSettings } from "../settings/effective-settings.ts";
 import type { Settings } from "../settings/settings-table.ts";
-import { readinessOf } from "./become-ready.ts";
 import { metricSourcesOf } from "./metric-sources.ts";
 import type { AppParts } from "./start-app.ts";
 
-/** The admin server together with the probe files. `close` ends both. */
-export interface Admin extends AdminServer {
-  /** Removes the files that tell probes that nodens is ready. */
-  endProbes(): void;
+/** The admin server. */
+export interface Admin {
+  /** Where it listens; undefined while the address cannot be opened. */
+  address(): ServerAddress | undefined;
+  /** Closes it, or gives up opening it. */
+  close(): Promise<void>;
 }
 
-/** Opens the admin server of these settings. Rejects with a ListenError when its address cannot be opened. */
+const retryMs = 5000;
+
+/**
+ * Opens the admin server of these settings. DNS does not depend on it: if its address cannot be opened, that is logged, counted and tried
+ * again. Resolves after the first try, and never rejects.
+ */
 export async function openAdmin(parts: AppParts, settings: Settings, build: BuildInfo): Promise<Admin> {
-  const { clock, chain, lifeCycle, reload, sockets, log } = parts;
-  const metrics = metricSourcesOf(parts, build, () => hashOf(reload.latest()));
-  const isReady = () => readinessOf(lifeCycle, chain.loopGuard);
-  const server = await startAdminServer({
-    address: settings.admin.address,
-    registry: createMetrics(metrics.sources, { compat: settings.metrics.compat }),
-    build,
-    isReady,
-    explain: (parameters) => explainPage(parameters, explainState()),
-    clock,
-  }).catch((error: NodeJS.ErrnoException) => {
-    metrics.close();
-    throw new ListenError(settings.admin.address, "tcp", error);
-  });
-  const { directory } = settings.probes;
-  const endProbes = keepProbeFilesIn(directory);
+  const { clock, chain, reload, log, readiness } = parts;
+  const { address } = settings.admin;
+  let server: AdminServer | undefined;
+  let problem: string | undefined;
+  let problemCount = 0;
+  let isClosed = false;
+  let cancelRetry = () => {};
+  const hash = () => hashOf(reload.latest());
+  const metrics = metricSourcesOf(parts, build, hash, () => problemCount);
+  const registry = createMetrics(metrics.sources, { compat: settings.metrics.compat });
+  const explain = (parameters: URLSearchParams) => explainPage(parameters, explainState());
+  await open();
+
+  async function open(): Promise<void> {
+    try {
+      server = await startAdminServer({ address, registry, build, isReady: readiness, explain, clock });
+      if (problem !== undefined) log.info({}, `no longer: ${problem}`);
+      problem = undefined;
+      if (isClosed) await server.close();
+    } catch (error) {
+      const { message } = new ListenError(address, "tcp", error as NodeJS.ErrnoException);
+      if (message !== problem) {
+        problemCount += 1;
+        log.warn({ kind: "admin" }, `${message}; nodens serves without metrics, and tries again`);
+      }
+      problem = message;
+      if (!isClosed) cancelRetry = clock.after(retryMs, () => void open());
+    }
+  }
 
   /** What this nodens would do with a lookup at this moment. */
   function explainState() {
@@ -47,24 +66,13 @@ export async function openAdmin(parts: AppParts, settings: Settings, build: Buil
     return { clusterDomain: settings.cluster.domain, source: "running", rules, foresee: chain.foresee } as const;
   }
 
-  function keepProbeFilesIn(folder: string): () => void {
-    if (folder === "") return () => {};
-    return keepProbeFiles({
-      directory: folder,
-      isReady: () => isReady().ready,
-      answers: sockets.firstAnswers,
-      clock,
-      onError: (error) => log.warn({ directory: folder, err: error }, "cannot write the probe files"),
-    });
-  }
-
   return {
-    address: server.address,
-    endProbes,
+    address: () => server?.address,
     async close() {
-      endProbes();
+      isClosed = true;
+      cancelRetry();
       metrics.close();
-      await server.close();
+      await server?.close();
     },
   };
 }

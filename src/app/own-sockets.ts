@@ -20,9 +20,9 @@ export interface OwnSockets {
   open(address: ServerAddress): Promise<void>;
   /** Whether nodens's own question to this address is answered, by this process or by another that shares the address. */
   answers(address: ServerAddress, protocol: "udp" | "tcp"): Promise<boolean>;
-  /** Whether the first listener answers over UDP. False if there is none. */
-  firstAnswers(): Promise<boolean>;
-  /** Why pods that ask the first listener over UDP might get no answer, as a message for people; undefined if nothing is wrong. */
+  /** Whether one question to one of the addresses that pods ask is answered: to the next one at each call. False if there is none. */
+  nextAnswers(): Promise<boolean>;
+  /** Why pods that ask over UDP might get no answer, after a close look, as a message for people; undefined if nothing is wrong. */
   findSilence(): Promise<string | undefined>;
   /** Accepts nothing new, and answers what the kernel had queued, for a second at most. */
   leave(): Promise<void>;
@@ -40,7 +40,9 @@ const emptyQueuesMs = 1000;
 /** Opens the addresses in the settings. If one cannot be opened, rejects with a ListenError and leaves nothing open. */
 export async function openOwnSockets(settings: Settings, front: Front, clock: Clock, log: Log): Promise<OwnSockets> {
   const listeners: Listener[] = [];
+  let lookCount = 0;
   await openAll(ownAddresses(settings));
+  const atStart = listeners.length;
 
   async function openAll(addresses: readonly ServerAddress[]): Promise<void> {
     const opened = await openListeners(addresses, front, settings.listen.tcp);
@@ -60,6 +62,17 @@ export async function openOwnSockets(settings: Settings, front: Front, clock: Cl
     return (await ask(address, protocol)) !== undefined;
   }
 
+  /** The addresses that pods ask. Those that take intercepted packets are closed to questions that were not intercepted. */
+  function askedAddresses(): ServerAddress[] {
+    return listeners
+      .filter(({ protocol, address }, position) => protocol === "udp" && (position < atStart || address.port === 53))
+      .map(({ address }) => address);
+  }
+
+  async function lookAt(address: ServerAddress): Promise<(Answerer | undefined)[]> {
+    return Promise.all(Array.from({ length: questionsPerLook }, () => ask(address, "udp")));
+  }
+
   /** Waits until the kernel's queues yield nothing more. */
   async function emptyQueues(): Promise<void> {
     const giveUpAtMs = clock.nowMs() + emptyQueuesMs;
@@ -75,15 +88,16 @@ export async function openOwnSockets(settings: Settings, front: Front, clock: Cl
       if (!listeners.some((listener) => isSameAddress(listener.address, address))) await openAll([address]);
     },
     answers,
-    async firstAnswers() {
-      const [first] = listeners;
-      return first !== undefined && (await answers(first.address, "udp"));
+    async nextAnswers() {
+      const addresses = askedAddresses();
+      const address = addresses[lookCount % addresses.length];
+      lookCount += 1;
+      return address !== undefined && (await answers(address, "udp"));
     },
     async findSilence() {
-      const [first] = listeners;
-      if (first === undefined) return "no address is open";
-      const looks = Array.from({ length: questionsPerLook }, () => ask(first.address, "udp"));
-      return whatSilenceSays(await Promise.all(looks));
+      const addresses = askedAddresses();
+      if (addresses.length === 0) return "no address is open";
+      return whatSilenceSays(await Promise.all(addresses.map(lookAt)));
     },
     async leave() {
       for (const listener of listeners) listener.leave();
@@ -96,14 +110,20 @@ export async function openOwnSockets(settings: Settings, front: Front, clock: Cl
   };
 }
 
-/** What is wrong according to the outcomes of one look, as a message for people; undefined if nothing is. */
-export function whatSilenceSays(answerers: readonly (Answerer | undefined)[]): string | undefined {
-  const silent = answerers.filter((answerer) => answerer === undefined).length;
-  if (silent === answerers.length) return "a query to nodens's own socket was not answered";
-  if (silent > 0)
-    return `${silent} of ${answerers.length} queries to nodens's own address were not answered; is another nodens hanging there?`;
+/**
+ * What is wrong according to who answered each question of one look, address by address, as a message for people; undefined if nothing
+ * is. An address that is silent as a whole does not count beside others: it may be gone from the machine, or its family switched off.
+ */
+export function whatSilenceSays(looks: readonly (readonly (Answerer | undefined)[])[]): string | undefined {
+  const heard = looks.filter((answerers) => answerers.some((answerer) => answerer !== undefined));
+  if (heard.length === 0) return "a query to nodens's own socket was not answered";
+  for (const answerers of heard) {
+    const silent = answerers.filter((answerer) => answerer === undefined).length;
+    if (silent > 0)
+      return `${silent} of ${answerers.length} queries to nodens's own address were not answered; is another nodens hanging there?`;
+  }
   // Another process may answer all of them by chance, or because this one cannot be reached.
-  return answerers.includes("self")
+  return heard.some((answerers) => answerers.includes("self"))
     ? undefined
     : "queries to nodens's own socket were answered only by another process";
 }

@@ -28,7 +28,8 @@ import { virtualAddressesOf } from "../settings/virtual-addresses.ts";
 import { rcodeName, typeName } from "../wire/codes.ts";
 import { Flag } from "../wire/header.ts";
 import { nameFromText, nameToText, wireName } from "../wire/name-text.ts";
-import { becomeReady, warnOfServer } from "./become-ready.ts";
+import { becomeReady, type Readiness, readinessOf, warnOfServer } from "./become-ready.ts";
+import { keepProbes } from "./keep-probes.ts";
 import { createLiveUpstream, type LiveUpstream } from "./live-upstream.ts";
 import { type Admin, openAdmin } from "./open-admin.ts";
 import { type OwnSockets, openOwnSockets } from "./own-sockets.ts";
@@ -36,6 +37,7 @@ import { mutableLimitsOf, rangesOf } from "./parts-of-settings.ts";
 import { createReload, type Reload } from "./reload.ts";
 import { createStop, type Stop } from "./stop-app.ts";
 import { createLoopWatch } from "./watch-for-loops.ts";
+import { watchOwnSockets } from "./watch-own-sockets.ts";
 
 /** What the application needs from outside. */
 export interface AppOptions {
@@ -55,6 +57,12 @@ export interface AppParts {
   readonly sockets: OwnSockets;
   readonly attachment: Attachment;
   readonly reload: Reload;
+  /** Whether nodens wants queries, and if not, why. */
+  readiness(): Readiness;
+  /** Removes what tells probes that nodens is ready. */
+  endProbes(): void;
+  /** Ends the watch over nodens's own sockets. */
+  endWatch(): void;
 }
 
 /** A running nodens, and how to stop it. */
@@ -101,6 +109,10 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
     await upstream.close();
     throw error;
   });
+  const evidence = watchOwnSockets(sockets, clock, log);
+  const readiness = () => readinessOf(lifeCycle, loopGuard, evidence);
+  // Before what may take long.
+  const endProbes = keepProbes(settings, readiness, clock, log);
   const onNode = { clock, log, run: runProgram, isTrackingInUse, notrack: settings.attach.notrack };
   const attachment = attachModes[settings.attach.mode].untracksListeners
     ? await attachUntracked({ ...onNode, addresses: settings.listen.addresses })
@@ -113,15 +125,24 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
         answers: sockets.answers,
         mayIntercept: () => lifeCycle.state() === "ready" && !loopGuard.isLooping(),
       });
-  const parts = { clock, log, lifeCycle, upstream, chain, sockets, attachment, reload };
+  const parts = {
+    clock,
+    log,
+    lifeCycle,
+    upstream,
+    chain,
+    sockets,
+    attachment,
+    reload,
+    readiness,
+    endProbes,
+    endWatch: evidence.close,
+  };
   const isOver = () => lifeCycle.state() !== "ready";
   const shown = () => learnUntilShown(zone, knowledge, chain.askOwn, clock, isOver);
   void watchForLoops();
   void becomeReady({ ...parts, loopGuard, knowledge, learn, learnUntilShown: shown });
-  const admin = await openAdmin(parts, settings, build).catch(async (error: unknown) => {
-    await createStop(parts).close();
-    throw error;
-  });
+  const admin = await openAdmin(parts, settings, build);
   return { ...parts, admin, ...createStop({ ...parts, admin }) };
 
   function createLiveChain(): Chain {

@@ -18,16 +18,18 @@ export interface Stop {
 
 const drainPollMs = 20;
 
-/** Creates the way to stop these parts. `admin` is left out if it has not been opened yet. */
-export function createStop(parts: AppParts & { readonly admin?: Admin }): Stop {
+/** Creates the way to stop these parts. */
+export function createStop(parts: AppParts & { readonly admin: Admin }): Stop {
   const { log, clock, lifeCycle, upstream, chain, sockets, attachment, reload, admin } = parts;
 
   async function close(): Promise<void> {
     lifeCycle.end();
+    parts.endWatch();
     await attachment.close();
     await sockets.close();
     await upstream.close();
-    await admin?.close();
+    parts.endProbes();
+    await admin.close();
   }
 
   return {
@@ -36,7 +38,7 @@ export function createStop(parts: AppParts & { readonly admin?: Admin }): Stop {
       const { shutdown, upstream: asking } = reload.inForce();
       log.info({ lameDuckMs }, "ending");
       lifeCycle.drain();
-      admin?.endProbes();
+      parts.endProbes();
       await attachment.release();
       await clock.pause(Math.max(0, startedAtMs + lameDuckMs - clock.nowMs()));
       await sockets.leave();

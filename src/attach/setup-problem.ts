@@ -4,7 +4,16 @@
 import { notStarted, type ProgramResult } from "./run-program.ts";
 
 /** The kinds of problem, as metrics count them. */
-export const setupProblemKinds = ["nft", "nft_owner", "permission", "address", "listen", "path", "config"] as const;
+export const setupProblemKinds = [
+  "nft",
+  "nft_owner",
+  "permission",
+  "address",
+  "listen",
+  "path",
+  "admin",
+  "config",
+] as const;
 
 /** One of these kinds: see the help of `nodens_setup_errors_total`. */
 export type SetupProblemKind = (typeof setupProblemKinds)[number];

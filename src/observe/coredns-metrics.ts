@@ -177,6 +177,7 @@ const errorTypes: Readonly<Record<SetupProblemKind, string>> = {
   address: "interface_add",
   listen: "interface_check",
   path: "interface_check",
+  admin: "interface_check",
   config: "configmap",
 };
 

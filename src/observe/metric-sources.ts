@@ -45,6 +45,8 @@ export interface MetricSources {
   sharedQuestions(): Pick<SharedQuestions, "inFlightCount" | "waiterCount">;
   isLooping(): boolean;
   lifeCycleState(): LifeState;
+  /** Whether nodens wants queries: what /readyz says. */
+  isReady(): boolean;
   reloads(): ReloadCounters;
   /** SHA-256 of the settings in force, in hexadecimal digits. */
   settingsHash(): string;

@@ -30,6 +30,9 @@ export const nodensMetrics: readonly Metric[] = [
       for (const state of lifeStates) add({ state }, Number(state === sources.lifeCycleState()));
     },
   ),
+  gauge("nodens_ready", [], "1 while nodens wants queries: while /readyz is 200.", (sources, add) =>
+    add({}, Number(sources.isReady())),
+  ),
 
   distribution(
     "nodens_answer_duration_seconds",
@@ -286,7 +289,7 @@ export const nodensMetrics: readonly Metric[] = [
   counter(
     "nodens_setup_errors_total",
     ["kind"],
-    "Problems with setting up the node, each counted when it appears: nft (missing, or rules refused), nft_owner (no tables with an owner), permission (no NET_ADMIN), address, listen (address taken), path (packets do not arrive), config.",
+    "Problems with setting up the node, each counted when it appears: nft (missing, or rules refused), nft_owner (no tables with an owner), permission (no NET_ADMIN), address, listen (address taken), path (packets do not arrive), admin (address for operators taken), config.",
     (sources, add) => {
       for (const [kind, count] of Object.entries(sources.setupErrors())) add({ kind }, count);
     },

@@ -1,6 +1,7 @@
 /*
- * Two files for the probes of a pod, which a shell can check at almost no cost: `ready` exists while nodens is ready, `alive`
- * was last changed in the last second in which nodens answered through its own socket.
+ * Two files for the probes of a pod, which a shell can check at almost no cost: `ready` exists while nodens is ready, `alive` was last
+ * changed in the last second in which the event loop ran. Nothing else ends up in `alive`: a restart cures only a loop that hangs, while
+ * missing sockets, a busy node and a silent upstream get better by themselves or not at all.
  */
 import { mkdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -10,8 +11,6 @@ import { type Clock, wallTime } from "../runtime/clock.ts";
 export interface ProbeFileOptions {
   readonly directory: string;
   isReady(): boolean;
-  /** Whether nodens answers at this moment. */
-  answers(): Promise<boolean>;
   readonly clock: Clock;
   /** Called once when the files cannot be written, and again only after a write has succeeded. */
   onError(error: Error): void;
@@ -20,25 +19,22 @@ export interface ProbeFileOptions {
 const intervalMs = 1000;
 
 /** Keeps the files up to date until the returned function is called, which removes `ready`. */
-export function keepProbeFiles({ directory, isReady, answers, clock, onError }: ProbeFileOptions): () => void {
+export function keepProbeFiles({ directory, isReady, clock, onError }: ProbeFileOptions): () => void {
   const ready = join(directory, "ready");
   const alive = join(directory, "alive");
   let isBroken = false;
-  let isOver = false;
-  let cancel = clock.after(0, () => void update());
+  let cancel = clock.after(0, update);
   // Left by an earlier process in the same place.
   attempt(() => rmSync(ready, { force: true }));
 
-  async function update(): Promise<void> {
-    const isAnswering = await answers().catch(() => false);
-    if (isOver) return;
+  function update(): void {
     attempt(() => {
       mkdirSync(directory, { recursive: true });
-      if (isAnswering) touch(alive);
+      touch(alive);
       if (isReady()) touch(ready);
       else rmSync(ready, { force: true });
     });
-    cancel = clock.after(intervalMs, () => void update());
+    cancel = clock.after(intervalMs, update);
   }
 
   function attempt(write: () => void): void {
@@ -52,7 +48,6 @@ export function keepProbeFiles({ directory, isReady, answers, clock, onError }: 
   }
 
   return () => {
-    isOver = true;
     cancel();
     attempt(() => rmSync(ready, { force: true }));
   };

@@ -8,7 +8,7 @@ export const probes = group(
     directory: filePath({
       default: "",
       effect: "restart",
-      help: "A folder for the files `ready`, which exists while nodens is ready, and `alive`, which is touched in every second in which nodens answers through its own socket.",
+      help: "A folder for the files `ready`, which exists while nodens is ready, and `alive`, which is touched in every second in which the event loop runs. A nodens that waits for its sockets, for the node or for upstream is alive and not ready.",
     }),
   },
 );

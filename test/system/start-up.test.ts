@@ -64,13 +64,6 @@ describe("nodens does not start, and says why in one line,", () => {
     server.close();
   });
 
-  test("when another program has the address for operators", async () => {
-    const address = `127.0.0.1:${await occupiedPort("tcp")}`;
-    const ended = await runToEnd(["serve", "--embedded", "--listen", "127.0.0.1:0", "--admin", address]);
-    expectOneLine(ended, 69);
-    expect(ended.stderr).toContain(address);
-  });
-
   test("when the machine has no such address", async () => {
     const ended = await runToEnd(["serve", "--embedded", "--listen", "192.0.2.1:5353", "--admin", "127.0.0.1:0"]);
     expectOneLine(ended, 71);
@@ -163,6 +156,27 @@ test("with an upstream that cannot be reached nodens serves, says so in one line
   onTestFinished(() => upstream.close());
   await until("nodens is ready", async () => (await fetch(`${nodens.adminUrl}/readyz`)).ok, 20_000);
   await until("the question is asked", async () => (await ask("udp", nodens.port, "early.example")).rcode === 0);
+});
+
+test("with an address for operators that another program has, nodens serves, says so, and opens it when it can", async () => {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => void server.close());
+  const { port } = server.address() as { port: number };
+  const address = `127.0.0.1:${port}`;
+  const nodens = await runNodens({ settings: { admin: { address } }, waitUntilReady: false });
+  onTestFinished(async () => void (await nodens.stop()));
+  expect(nodens.stdout()).toContain("metrics     not yet, the log says why");
+  expect((await ask("udp", nodens.port, "kubernetes.default.svc.cluster.local")).answers).toHaveLength(1);
+  await until("it is in the log", () => nodens.logs().some(({ kind }) => kind === "admin"));
+  expect(nodens.logs().filter(({ kind }) => kind === "admin")).toMatchObject([
+    { level: "warn", msg: expect.stringContaining(`cannot listen on ${address} (tcp): the address is in use`) },
+  ]);
+  server.close();
+  const isOk = ({ ok }: Response) => ok;
+  await until("it is open", () => fetch(`http://${address}/readyz`).then(isOk, () => false), 20_000);
+  const metrics = await (await fetch(`http://${address}/metrics`)).text();
+  expect(metrics).toMatch(/^nodens_setup_errors_total\{kind="admin"\} 1$/m);
 });
 
 describe("the end", () => {

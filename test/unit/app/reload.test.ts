@@ -5,7 +5,6 @@
 import { expect, test } from "vitest";
 import { mutableLimitsOf, rangesOf, upstreamOptionsOf } from "../../../src/app/parts-of-settings.ts";
 import { createReload, type ReloadParts } from "../../../src/app/reload.ts";
-import type { AppParts } from "../../../src/app/start-app.ts";
 import { createStop } from "../../../src/app/stop-app.ts";
 import { createAccessList } from "../../../src/listen/access-list.ts";
 import type { Front } from "../../../src/listen/answer-query.ts";
@@ -160,8 +159,11 @@ function run() {
       chain: { shared: { waiterCount: () => 1 } },
       upstream,
       reload: { inForce: () => ({ ...reload.inForce(), upstream: { deadlineMs: 30_000 } }) },
+      admin: { close: done },
+      endProbes() {},
+      endWatch() {},
     };
-    await createStop(stopping as unknown as AppParts).stop();
+    await createStop(stopping as unknown as Parameters<typeof createStop>[0]).stop();
     return { drainMs, allMs: nowMs };
   }
 

@@ -80,6 +80,7 @@ nodens_cache_bytes                            gauge
 nodens_answer_duration_seconds                time       source
 nodens_eventloop_delay_seconds                time
 nodens_udp_rx_dropped_total                   counter
+nodens_ready                                  gauge
 nodens_loop_detected                          gauge
 nodens_setup_errors_total                     counter    kind
 nodens_config_last_reload_successful          gauge
