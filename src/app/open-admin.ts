@@ -2,12 +2,14 @@
  * What operators look at: the admin server with its metrics and explanations.
  */
 import { createHash } from "node:crypto";
+import { join } from "node:path";
 import { explainPage } from "../explain/explain-page.ts";
 import { ListenError } from "../listen/open-listeners.ts";
-import { type AdminServer, startAdminServer } from "../observe/admin-server.ts";
+import { type AdminServer, type AdminServerOptions, startAdminServer } from "../observe/admin-server.ts";
 import type { BuildInfo } from "../observe/metric-sources.ts";
 import { createMetrics } from "../observe/metrics.ts";
 import { forEachInferringRule } from "../search/rules.ts";
+import type { Log } from "../runtime/log.ts";
 import type { ServerAddress } from "../runtime/server-address.ts";
 import { printEffectiveSettings } from "../settings/effective-settings.ts";
 import type { Settings } from "../settings/settings-table.ts";
@@ -25,39 +27,29 @@ export interface Admin {
 const retryMs = 5000;
 
 /**
- * Opens the admin server of these settings. DNS does not depend on it: if its address cannot be opened, that is logged, counted and tried
- * again. Resolves after the first try, and never rejects.
+ * Opens the admin server of these settings, at its address and as a Unix socket beside the probe files. DNS does not depend on it: what
+ * cannot be opened is logged, counted and tried again. Resolves after the first try, and never rejects.
  */
 export async function openAdmin(parts: AppParts, settings: Settings, build: BuildInfo): Promise<Admin> {
-  const { clock, chain, reload, log, readiness } = parts;
-  const { address } = settings.admin;
-  let server: AdminServer | undefined;
-  let problem: string | undefined;
+  const { clock, chain, reload, readiness, adminAccess } = parts;
   let problemCount = 0;
-  let isClosed = false;
-  let cancelRetry = () => {};
   const hash = () => hashOf(reload.latest());
   const metrics = metricSourcesOf(parts, build, hash, () => problemCount);
-  const registry = createMetrics(metrics.sources, { compat: settings.metrics.compat });
-  const explain = (parameters: URLSearchParams) => explainPage(parameters, explainState());
-  await open();
-
-  async function open(): Promise<void> {
-    try {
-      server = await startAdminServer({ address, registry, build, isReady: readiness, explain, clock });
-      if (problem !== undefined) log.info({}, `no longer: ${problem}`);
-      problem = undefined;
-      if (isClosed) await server.close();
-    } catch (error) {
-      const { message } = new ListenError(address, "tcp", error as NodeJS.ErrnoException);
-      if (message !== problem) {
-        problemCount += 1;
-        log.warn({ kind: "admin" }, `${message}; nodens serves without metrics, and tries again`);
-      }
-      problem = message;
-      if (!isClosed) cancelRetry = clock.after(retryMs, () => void open());
-    }
-  }
+  const pages = {
+    registry: createMetrics(metrics.sources, { compat: settings.metrics.compat }),
+    build,
+    isReady: readiness,
+    explain: (parameters: URLSearchParams) => explainPage(parameters, explainState()),
+    isAllowed: (client: string) => adminAccess.isAllowed(client),
+    clock,
+  };
+  const { directory } = settings.probes;
+  const socket = directory === "" ? undefined : { path: join(directory, "admin.sock") };
+  const onProblem = () => void (problemCount += 1);
+  const doors = [settings.admin.address, ...(socket === undefined ? [] : [socket])].map((place) =>
+    keepOpen({ ...pages, place }, parts.log, onProblem),
+  );
+  await Promise.all(doors.map(({ tried }) => tried));
 
   /** What this nodens would do with a lookup at this moment. */
   function explainState() {
@@ -67,14 +59,63 @@ export async function openAdmin(parts: AppParts, settings: Settings, build: Buil
   }
 
   return {
-    address: () => server?.address,
+    address() {
+      const place = doors[0]?.server()?.place;
+      return place === undefined || "path" in place ? undefined : place;
+    },
+    async close() {
+      metrics.close();
+      await Promise.all(doors.map((door) => door.close()));
+    },
+  };
+}
+
+/** A place where the admin server listens, or will. */
+interface Door {
+  /** Resolves after the first try. */
+  readonly tried: Promise<void>;
+  server(): AdminServer | undefined;
+  close(): Promise<void>;
+}
+
+/** Opens the server, and tries again until that succeeds. `onProblem` is called for each new reason why it does not. */
+function keepOpen(options: AdminServerOptions, log: Log, onProblem: () => void): Door {
+  const { place, clock } = options;
+  let server: AdminServer | undefined;
+  let problem: string | undefined;
+  let isClosed = false;
+  let cancelRetry = () => {};
+
+  async function open(): Promise<void> {
+    try {
+      server = await startAdminServer(options);
+      if (problem !== undefined) log.info({ kind: "admin" }, `no longer: ${problem}`);
+      if (isClosed) await server.close();
+    } catch (error) {
+      const { message } = describe(place, error as NodeJS.ErrnoException);
+      if (message !== problem) {
+        onProblem();
+        log.warn({ kind: "admin" }, `${message}; nodens goes on without, and tries again`);
+      }
+      problem = message;
+      if (!isClosed) cancelRetry = clock.after(retryMs, () => void open());
+    }
+  }
+
+  return {
+    tried: open(),
+    server: () => server,
     async close() {
       isClosed = true;
       cancelRetry();
-      metrics.close();
       await server?.close();
     },
   };
+}
+
+function describe(place: AdminServerOptions["place"], error: NodeJS.ErrnoException): Error {
+  if ("path" in place) return new Error(`cannot listen on ${place.path}: ${error.message}`);
+  return new ListenError(place, "tcp", error);
 }
 
 function hashOf(settings: Settings): string {

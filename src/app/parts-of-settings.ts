@@ -84,6 +84,13 @@ export function rangesOf({ listen, attach: { mode, addresses } }: Settings): All
   return [...listen.allow, ...own];
 }
 
+/** Who may see more of the admin server than whether nodens runs: the configured ranges, and whoever asks from its very address. */
+export function adminRangesOf({ admin, listen }: Settings): AllowedRange[] {
+  const { host } = admin.address;
+  const own = { address: host, prefixLength: host.includes(":") ? 128 : 32 };
+  return [...(admin.allow.length > 0 ? admin.allow : listen.allow), own];
+}
+
 /** The addresses to listen on from the start: all but those that the attachment has to place on the node first. */
 export function ownAddresses({ listen, attach: { mode, addresses } }: Settings): ServerAddress[] {
   const attached = attachModes[mode].placesAddresses ? addresses.map((host) => ({ host, port: 53 })) : [];

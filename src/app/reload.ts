@@ -2,7 +2,7 @@
  * New settings while nodens runs: which parts a changed setting reaches, and what is logged about it.
  */
 import { isDeepStrictEqual } from "node:util";
-import { createAccessList } from "../listen/access-list.ts";
+import { type AccessList, createAccessList } from "../listen/access-list.ts";
 import type { Front, QueryLog } from "../listen/answer-query.ts";
 import { type Logger, setLevel } from "../observe/log.ts";
 import type { ReloadCounters } from "../observe/metric-sources.ts";
@@ -13,13 +13,15 @@ import type { LoadedSettings } from "../settings/load-settings.ts";
 import { formatProblem } from "../settings/problem.ts";
 import type { Settings } from "../settings/settings-table.ts";
 import type { LiveUpstream } from "./live-upstream.ts";
-import { mutableLimitsOf, rangesOf } from "./parts-of-settings.ts";
+import { adminRangesOf, mutableLimitsOf, rangesOf } from "./parts-of-settings.ts";
 
 /** The parts that new settings reach. */
 export interface ReloadParts {
   readonly log: Logger;
   readonly clock: Clock;
   readonly front: Front;
+  /** Who may see more of the admin server than whether nodens runs. */
+  readonly adminAccess: { isAllowed: AccessList };
   /** Used if the settings say that queries are logged. */
   readonly queryLog: QueryLog;
   readonly limits: ChainLimits;
@@ -58,6 +60,7 @@ export function createReload(atStart: Settings, parts: ReloadParts): Reload {
     const fresh = mutableLimitsOf(next);
     for (const [name, limit] of Object.entries(limits)) Object.assign(limit, fresh[name as keyof ChainLimits]);
     front.accessList = createAccessList(rangesOf(next));
+    parts.adminAccess.isAllowed = createAccessList(adminRangesOf(next));
     front.maxUdpReplySizeBytes = next.listen.maxUdpReplyBytes;
     front.queryLog = next.log.queries ? parts.queryLog : undefined;
   }

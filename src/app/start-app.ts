@@ -8,7 +8,7 @@ import { attachModes } from "../attach/modes.ts";
 import { nftSessionsOn } from "../attach/nft-session.ts";
 import { runProgram } from "../attach/run-program.ts";
 import { attachUntracked } from "../attach/untracked-listeners.ts";
-import { createAccessList } from "../listen/access-list.ts";
+import { type AccessList, createAccessList } from "../listen/access-list.ts";
 import type { Front } from "../listen/answer-query.ts";
 import { createHealthQuestion } from "../listen/health-question.ts";
 import { replySourceNames } from "../listen/listen-counters.ts";
@@ -33,7 +33,7 @@ import { keepProbes } from "./keep-probes.ts";
 import { createLiveUpstream, type LiveUpstream } from "./live-upstream.ts";
 import { type Admin, openAdmin } from "./open-admin.ts";
 import { type OwnSockets, openOwnSockets } from "./own-sockets.ts";
-import { mutableLimitsOf, rangesOf } from "./parts-of-settings.ts";
+import { adminRangesOf, mutableLimitsOf, rangesOf } from "./parts-of-settings.ts";
 import { createReload, type Reload } from "./reload.ts";
 import { createStop, type Stop } from "./stop-app.ts";
 import { createLoopWatch } from "./watch-for-loops.ts";
@@ -59,6 +59,8 @@ export interface AppParts {
   readonly reload: Reload;
   /** Whether nodens wants queries, and if not, why. */
   readiness(): Readiness;
+  /** Who may see more of the admin server than whether nodens runs; a reload exchanges it. */
+  readonly adminAccess: { readonly isAllowed: AccessList };
   /** Removes what tells probes that nodens is ready. */
   endProbes(): void;
   /** Ends the watch over nodens's own sockets. */
@@ -89,6 +91,7 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
   const learn = () => learnZone(zone, knowledge, chain.askOwn, clock);
   const watchForLoops = createLoopWatch({ upstream, loopGuard, lifeCycle, zone, clock, log });
   const accessList = createAccessList(rangesOf(settings));
+  const adminAccess = { isAllowed: createAccessList(adminRangesOf(settings)) };
   const maxUdpReplySizeBytes = settings.listen.maxUdpReplyBytes;
   const health = createHealthQuestion(zone, randomBytes(16).toString("hex"));
   const front: Front = { accessList, maxUdpReplySizeBytes, queryLog: undefined, resolver, health, clock, hashSeed };
@@ -96,6 +99,7 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
     log,
     clock,
     front,
+    adminAccess,
     queryLog: createQueryLog(log, queryLogWords),
     limits,
     chain,
@@ -135,6 +139,7 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
     attachment,
     reload,
     readiness,
+    adminAccess,
     endProbes,
     endWatch: evidence.close,
   };

@@ -214,7 +214,7 @@ function addExplain(program: Command, actions: CommandActions, finish: Finish): 
     )
     .option("--cluster-domain <NAME>", `zone of the cluster (default: that of --resolv-conf, else ${cluster.domain})`)
     .option(
-      "--against <ADDR:PORT>",
+      "--against <ADDR:PORT|PATH>",
       "admin address of a running nodens whose state is used; without it, the rules alone are",
     )
     .option("--json", "print the explanation as JSON")

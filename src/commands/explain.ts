@@ -3,7 +3,12 @@
  */
 import { readFileSync } from "node:fs";
 import { mutableLimitsOf } from "../app/parts-of-settings.ts";
-import { formatServerAddress, parseServerAddress } from "../runtime/server-address.ts";
+import {
+  formatServerAddress,
+  parseServerAddress,
+  type ServerAddress,
+  type UnixSocketPath,
+} from "../runtime/server-address.ts";
 import { formatProblem } from "../settings/problem.ts";
 import { defaultSettings } from "../settings/settings-table.ts";
 import { parseResolvConf } from "../settings/resolv-conf.ts";
@@ -21,7 +26,7 @@ export interface ExplainFlags {
   readonly resolvConf?: string | undefined;
   readonly namespace: string;
   readonly clusterDomain?: string | undefined;
-  /** "ADDR:PORT", or an address alone, which means the default port. */
+  /** "ADDR:PORT", an address alone, which means the default port, or the path of a Unix socket. */
   readonly against?: string | undefined;
   readonly json?: boolean | undefined;
   readonly color: boolean;
@@ -94,17 +99,24 @@ async function explainAgainst(
   { name, path }: ExplainRequest,
   namespace: string | undefined,
 ): Promise<{ readonly explanation: Explanation } | Failure> {
-  const address = parseServerAddress(against, admin.address.port);
-  if (address === undefined || address.port === 0)
+  const place = placeFrom(against);
+  if (place === undefined)
     return usage(
-      `'${against}' is not an admin address: it must be an IP address and a port, as in ${formatServerAddress(admin.address)}`,
+      `'${against}' is not an admin address: it must be an IP address and a port, as in ${formatServerAddress(admin.address)}, or the path of the Unix socket admin.sock`,
     );
   const parameters = new URLSearchParams({ name, ndots: String(path.ndots) });
   if (namespace === undefined) parameters.set("search", path.suffixes.join(" "));
   else parameters.set("namespace", namespace);
-  const asked = await askExplanation(address, parameters, timeoutMs);
+  const asked = await askExplanation(place, parameters, timeoutMs);
   if ("explanation" in asked) return asked;
   return { failure: asked.failure, exitCode: asked.isRefused ? ExitCode.usage : ExitCode.unavailable };
+}
+
+/** A path has a slash; nothing else that can be meant has one. */
+function placeFrom(against: string): ServerAddress | UnixSocketPath | undefined {
+  if (against.includes("/")) return { path: against };
+  const address = parseServerAddress(against, admin.address.port);
+  return address === undefined || address.port === 0 ? undefined : address;
 }
 
 function usage(failure: string): Failure {

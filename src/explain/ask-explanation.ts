@@ -1,10 +1,12 @@
 /*
  * Asks a running nodens, at its admin address, what it would do with a lookup.
  */
+import { once } from "node:events";
+import { type IncomingMessage, request } from "node:http";
 import * as z from "zod";
 import type { Foresight, RouteTaken } from "../resolve/step.ts";
 import { forEachInferringRule, inferringRules } from "../search/rules.ts";
-import { formatServerAddress, type ServerAddress } from "../runtime/server-address.ts";
+import { formatServerAddress, type ServerAddress, type UnixSocketPath } from "../runtime/server-address.ts";
 import { askedTypes, clientLibraries } from "./lookup-plan.ts";
 import type { Explanation } from "./explain-lookup.ts";
 
@@ -56,24 +58,20 @@ const explanationSchema = z.object({
 }) satisfies z.ZodType<Explanation>;
 
 /**
- * Asks the admin server at `address`, for `timeoutMs` at most. Never rejects: a reply that is not an explanation is a failure too. The
+ * Asks the admin server at `place`, for `timeoutMs` at most. Never rejects: a reply that is not an explanation is a failure too. The
  * failure does not begin with the program's name.
  */
 export async function askExplanation(
-  address: ServerAddress,
+  place: ServerAddress | UnixSocketPath,
   parameters: URLSearchParams,
   timeoutMs: number,
 ): Promise<AskedExplanation> {
-  const where = formatServerAddress(address);
+  const where = "path" in place ? place.path : formatServerAddress(place);
   try {
-    const response = await fetch(`http://${where}/explain?${parameters.toString()}`, {
-      signal: AbortSignal.timeout(timeoutMs),
-      redirect: "manual",
-    });
-    const body = await readBody(response);
-    if (response.status === 400) return { failure: `nodens at ${where} says: ${firstLine(body)}`, isRefused: true };
-    if (response.status !== 200)
-      return fail(`${where} answered ${response.status} to /explain: is it the admin address of a nodens?`);
+    const { status, body } = await get(place, `/explain?${parameters.toString()}`, timeoutMs);
+    if (status === 400 || status === 403)
+      return { failure: `nodens at ${where} says: ${firstLine(body)}`, isRefused: true };
+    if (status !== 200) return fail(`${where} answered ${status} to /explain: is it the admin address of a nodens?`);
     const explanation = explanationSchema.safeParse(JSON.parse(body));
     return explanation.success
       ? { explanation: explanation.data }
@@ -84,20 +82,27 @@ export async function askExplanation(
   }
 }
 
-function fail(failure: string): AskedExplanation {
-  return { failure, isRefused: false };
-}
-
-/** Reads the body. Throws when it is larger than any explanation, whatever it is that answers. */
-async function readBody(response: Response): Promise<string> {
-  const chunks: Uint8Array[] = [];
+/** Follows no redirects. Rejects when nobody answers, not in time, with more than any explanation is, or not in HTTP. */
+async function get(
+  place: ServerAddress | UnixSocketPath,
+  path: string,
+  timeoutMs: number,
+): Promise<{ readonly status: number; readonly body: string }> {
+  const target = "path" in place ? { socketPath: place.path } : place;
+  const asking = request({ ...target, path, agent: false, signal: AbortSignal.timeout(timeoutMs) }).end();
+  const [response] = (await once(asking, "response")) as [IncomingMessage];
+  const chunks: Buffer[] = [];
   let sizeBytes = 0;
-  for await (const chunk of response.body ?? []) {
+  for await (const chunk of response as AsyncIterable<Buffer>) {
     sizeBytes += chunk.length;
     if (sizeBytes > maxReplySizeBytes) throw new Error(`its answer is over ${maxReplySizeBytes} octets`);
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks).toString("utf8");
+  return { status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString("utf8") };
+}
+
+function fail(failure: string): AskedExplanation {
+  return { failure, isRefused: false };
 }
 
 function firstLine(body: string): string {
@@ -106,8 +111,6 @@ function firstLine(body: string): string {
 
 function describe(error: unknown, timeoutMs: number): string {
   if (!(error instanceof Error)) return String(error);
-  if (error.name === "TimeoutError") return `nothing within ${timeoutMs} ms`;
-  // fetch only says that it failed; the system's error is the cause.
-  const { cause } = error as { cause?: { code?: string } };
-  return cause?.code ?? error.message;
+  if (error.name === "AbortError") return `nothing within ${timeoutMs} ms`;
+  return (error as NodeJS.ErrnoException).code ?? error.message;
 }

@@ -1,39 +1,28 @@
 /*
  * HTTP for operators and kubelet: metrics and health, read only. Pods can reach it on a node's address, so it must cost little
- * whatever they do: one request per connection, a connection lives for seconds, few are open, and the page of metrics is
- * rendered ten times a second at most.
+ * whatever they do: one request per connection, a connection lives for seconds, and few are open.
  */
 import { once } from "node:events";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { mkdirSync, rmSync } from "node:fs";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { isIPv6, type Socket } from "node:net";
-import type { Registry } from "prom-client";
-import type { Clock } from "../runtime/clock.ts";
-import { bindSharedSocket } from "../runtime/shared-socket.ts";
-import type { ServerAddress } from "../runtime/server-address.ts";
-import type { BuildInfo } from "./metric-sources.ts";
+import { dirname } from "node:path";
+import { bindSharedSocket, type SharedSocket } from "../runtime/shared-socket.ts";
+import type { ServerAddress, UnixSocketPath } from "../runtime/server-address.ts";
+import { type AdminPageOptions, choosePage, type Client, createPages, type Pages } from "./admin-pages.ts";
 
-/** What the server shows, and where. */
-export interface AdminServerOptions {
-  /** Port 0 takes any free port. */
-  readonly address: ServerAddress;
-  readonly registry: Pick<Registry, "metrics" | "contentType">;
-  readonly build: BuildInfo;
-  isReady(): Readiness;
-  /** Explains a lookup: what to show as JSON, or one line that says what is wrong with the parameters. Asks nobody. */
-  explain(parameters: URLSearchParams): { readonly explanation: object } | { readonly wrong: string };
-  readonly clock: Clock;
-}
-
-/** Whether nodens wants queries, and if not, why: one reason per line. */
-interface Readiness {
-  readonly ready: boolean;
-  readonly reasons: readonly string[];
+/** What the server shows, where, and to whom. */
+export interface AdminServerOptions extends AdminPageOptions {
+  /** An address, of which port 0 takes any free port, or the path of a Unix socket that only this user and root may open. */
+  readonly place: ServerAddress | UnixSocketPath;
+  /** Whether a client (an IP literal, as sockets report it) may see more than whether nodens runs. Asked at every request. */
+  isAllowed(client: string): boolean;
 }
 
 /** A server that listens. */
 export interface AdminServer {
-  /** With the port that was actually bound. */
-  readonly address: ServerAddress;
+  /** Where, with the port that was actually bound. */
+  readonly place: ServerAddress | UnixSocketPath;
   /** Takes no new connections, lets requests finish, ends the rest. Resolves within about a second. */
   close(): Promise<void>;
 }
@@ -44,9 +33,6 @@ export const maxConnections = 64;
 /** How long a connection lives, whatever its client sends or reads: as long as Prometheus waits for a scrape. */
 export const connectionLifeMs = 10_000;
 
-/** How long a rendered page of metrics is reused. */
-const metricsLifeMs = 100;
-
 /** How long requests may take to finish once the server closes. */
 const closeGraceMs = 1000;
 
@@ -54,7 +40,7 @@ const maxHeaderSizeBytes = 8192;
 
 /** Listens. Rejects with the system's error when the address cannot be opened. */
 export async function startAdminServer(options: AdminServerOptions): Promise<AdminServer> {
-  const { address, clock } = options;
+  const { place, clock } = options;
   const pages = createPages(options);
   // Oldest first.
   const idle = new Set<Socket>();
@@ -62,7 +48,7 @@ export async function startAdminServer(options: AdminServerOptions): Promise<Adm
   const server = createServer({ maxHeaderSize: maxHeaderSizeBytes }, (request, response) => {
     const { socket } = request;
     if (idle.delete(socket)) answering.add(socket);
-    void respond(request, response, pages);
+    void respond(request, response, pages, clientOf(socket, options));
   });
   // One request each, even for clients that ask to keep the connection.
   server.maxRequestsPerSocket = 1;
@@ -83,16 +69,13 @@ export async function startAdminServer(options: AdminServerOptions): Promise<Adm
     oldest.destroy();
   }
 
-  const { host, port } = address;
-  // Shared, so that a second nodens can start beside this one.
-  const shared = port === 0 ? undefined : bindSharedSocket("tcp", address);
-  server.listen(shared === undefined ? { host, port, ipv6Only: isIPv6(host), exclusive: true } : { fd: shared.fd });
+  const shared = listen(server, place);
   await once(server, "listening");
   // Without free descriptors, say: the connection is lost, the server is not.
   server.on("error", () => {});
   const bound = server.address();
   return {
-    address: { host, port: typeof bound === "object" && bound !== null ? bound.port : port },
+    place: "path" in place || typeof bound !== "object" || bound === null ? place : { ...place, port: bound.port },
     close() {
       shared?.leave();
       return new Promise((resolve) => {
@@ -107,68 +90,42 @@ export async function startAdminServer(options: AdminServerOptions): Promise<Adm
   };
 }
 
-interface Page {
-  readonly status: number;
-  readonly contentType: string;
-  readonly body: string;
-}
-
-type Pages = ReadonlyMap<string, (parameters: URLSearchParams) => Page | Promise<Page>>;
-
-const plainText = "text/plain; charset=utf-8";
-const json = "application/json";
-
-function createPages(options: AdminServerOptions): Pages {
-  const { registry, build, clock } = options;
-  let rendering: Promise<string> | undefined;
-  let renderedAtMs = 0;
-
-  function renderMetrics(): Promise<string> {
-    if (rendering === undefined || clock.nowMs() - renderedAtMs >= metricsLifeMs) {
-      renderedAtMs = clock.nowMs();
-      rendering = registry.metrics();
-    }
-    return rendering;
+/** Returns the socket that is shared with other processes, if it is. */
+function listen(server: Server, place: ServerAddress | UnixSocketPath): SharedSocket | undefined {
+  if ("path" in place) {
+    mkdirSync(dirname(place.path), { recursive: true });
+    // Left by an earlier process in the same place.
+    rmSync(place.path, { force: true });
+    server.listen({ path: place.path, readableAll: false, writableAll: false });
+    return undefined;
   }
-
-  return new Map<string, (parameters: URLSearchParams) => Page | Promise<Page>>([
-    ["/", () => ({ status: 200, contentType: "text/html; charset=utf-8", body: indexPage })],
-    ["/metrics", async () => ({ status: 200, contentType: registry.contentType, body: await renderMetrics() })],
-    ["/healthz", () => ({ status: 200, contentType: plainText, body: "ok\n" })],
-    [
-      "/readyz",
-      () => {
-        const { ready, reasons } = options.isReady();
-        const lines = ready ? ["ok"] : reasons;
-        return { status: ready ? 200 : 503, contentType: plainText, body: `${lines.join("\n")}\n` };
-      },
-    ],
-    ["/version", () => ({ status: 200, contentType: json, body: `${JSON.stringify(build)}\n` })],
-    ["/explain", (parameters) => showExplanation(options.explain(parameters))],
-  ]);
+  const { host, port } = place;
+  // Shared, so that a second nodens can start beside this one.
+  const shared = port === 0 ? undefined : bindSharedSocket("tcp", place);
+  server.listen(shared === undefined ? { host, port, ipv6Only: isIPv6(host), exclusive: true } : { fd: shared.fd });
+  return shared;
 }
 
-function showExplanation(outcome: ReturnType<AdminServerOptions["explain"]>): Page {
-  if ("wrong" in outcome) return { status: 400, contentType: plainText, body: `${outcome.wrong}\n` };
-  return { status: 200, contentType: json, body: `${JSON.stringify(outcome.explanation)}\n` };
+/** On loopback both ends are: a node's other addresses can be reached from elsewhere, and forged. */
+function clientOf(socket: Socket, { place, isAllowed }: AdminServerOptions): Client {
+  const { remoteAddress = "", localAddress = "" } = socket;
+  if ("path" in place || (isLoopback(remoteAddress) && isLoopback(localAddress))) {
+    return { isLocal: true, isAllowed: "path" in place || isAllowed(remoteAddress) };
+  }
+  return { isLocal: false, isAllowed: isAllowed(remoteAddress) };
 }
 
-const indexPage = `<!doctype html>
-<html lang="en">
-<title>nodens</title>
-<h1>nodens</h1>
-<ul>
-  <li><a href="/metrics">/metrics</a>: numbers for Prometheus</li>
-  <li><a href="/healthz">/healthz</a>: whether the process runs</li>
-  <li><a href="/readyz">/readyz</a>: whether it wants queries, and if not, why</li>
-  <li><a href="/version">/version</a>: what is running</li>
-  <li><a href="/explain?name=www.example.com">/explain?name=www.example.com</a>: what happens to a lookup</li>
-</ul>
-</html>
-`;
+function isLoopback(address: string): boolean {
+  return address === "::1" || address.startsWith("127.");
+}
 
-async function respond(request: IncomingMessage, response: ServerResponse, pages: Pages): Promise<void> {
-  const { status, contentType, body } = await choosePage(request, pages);
+async function respond(
+  { method, url }: IncomingMessage,
+  response: ServerResponse,
+  pages: Pages,
+  client: Client,
+): Promise<void> {
+  const { status, contentType, body } = await choosePage(pages, client, method ?? "", url ?? "/");
   if (status === 405) response.setHeader("Allow", "GET, HEAD");
   response.writeHead(status, {
     "Content-Type": contentType,
@@ -178,21 +135,5 @@ async function respond(request: IncomingMessage, response: ServerResponse, pages
     "X-Content-Type-Options": "nosniff",
     Connection: "close",
   });
-  response.end(request.method === "HEAD" ? undefined : body);
-}
-
-async function choosePage({ method, url }: IncomingMessage, pages: Pages): Promise<Page> {
-  const target = url ?? "/";
-  const queryStart = target.indexOf("?");
-  const path = queryStart === -1 ? target : target.slice(0, queryStart);
-  const page = pages.get(path);
-  if (page === undefined) return { status: 404, contentType: plainText, body: "no such page; see /\n" };
-  if (method !== "GET" && method !== "HEAD") {
-    return { status: 405, contentType: plainText, body: "only GET and HEAD\n" };
-  }
-  try {
-    return await page(new URLSearchParams(queryStart === -1 ? "" : target.slice(queryStart + 1)));
-  } catch (error) {
-    return { status: 500, contentType: plainText, body: `the page failed: ${String(error)}\n` };
-  }
+  response.end(method === "HEAD" ? undefined : body);
 }

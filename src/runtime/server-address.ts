@@ -9,6 +9,11 @@ export interface ServerAddress {
   readonly port: number;
 }
 
+/** Where a Unix socket is, in the file system. */
+export interface UnixSocketPath {
+  readonly path: string;
+}
+
 /**
  * Reads "ADDR:PORT", "[ADDR6]:PORT" or, if `defaultPort` is given, a bare address. Returns undefined for anything else,
  * including host names: a DNS server cannot be found by name before DNS works.

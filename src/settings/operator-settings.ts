@@ -1,5 +1,5 @@
 /* Settings for operators: probes, admin server, log, metrics, shutdown. */
-import { filePath, group, listenAddress, oneOf, wholeNumber, yesOrNo } from "./setting-kinds.ts";
+import { addressRanges, filePath, group, listenAddress, oneOf, wholeNumber, yesOrNo } from "./setting-kinds.ts";
 
 /** The group `probes`. */
 export const probes = group(
@@ -8,7 +8,7 @@ export const probes = group(
     directory: filePath({
       default: "",
       effect: "restart",
-      help: "A folder for the files `ready`, which exists while nodens is ready, and `alive`, which is touched in every second in which the event loop runs. A nodens that waits for its sockets, for the node or for upstream is alive and not ready.",
+      help: "A folder for the files `ready`, which exists while nodens is ready, and `alive`, which is touched in every second in which the event loop runs. A nodens that waits for its sockets, for the node or for upstream is alive and not ready. The admin server is there too, as the Unix socket `admin.sock`, for this user and root.",
     }),
   },
 );
@@ -19,7 +19,12 @@ export const admin = group("The HTTP server for operators: `/metrics`, `/healthz
     default: "127.0.0.1:9253",
     effect: "restart",
     flag: { name: "--admin", value: "ADDR:PORT", help: "address for metrics and health over HTTP" },
-    help: "Where it listens. It has no authentication: keep it on loopback or on the node's own network.",
+    help: "Where it listens. It has no passwords: keep it on loopback or on the node's own network.",
+  }),
+  allow: addressRanges({
+    default: [],
+    effect: "live",
+    help: "Clients that it answers. Empty means those of `listen.allow`. Everybody may see `/healthz` and `/readyz`, which tell no more than that: the kubelet may come from any address. `/explain` tells what pods ask, and only to clients on loopback and on the Unix socket in `probes.directory`.",
   }),
 });
 

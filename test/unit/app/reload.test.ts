@@ -3,7 +3,7 @@
  * a reload, a restart one changes none and is named in the log until nodens is started again.
  */
 import { expect, test } from "vitest";
-import { mutableLimitsOf, rangesOf, upstreamOptionsOf } from "../../../src/app/parts-of-settings.ts";
+import { adminRangesOf, mutableLimitsOf, rangesOf, upstreamOptionsOf } from "../../../src/app/parts-of-settings.ts";
 import { createReload, type ReloadParts } from "../../../src/app/reload.ts";
 import { createStop } from "../../../src/app/stop-app.ts";
 import { createAccessList } from "../../../src/listen/access-list.ts";
@@ -71,6 +71,16 @@ test("nodens may ask itself where it listens, whatever a reload says about addre
   expect(running.isAllowed("127.0.0.3")).toBe(false);
 });
 
+test("whoever may ask for names may see metrics, unless there is a list of its own", async () => {
+  const running = run();
+  expect(["10.0.0.1", "192.0.2.1", "127.0.0.1"].map(running.mayAskAdmin)).toEqual([true, false, true]);
+  await running.reload.apply({ settings: defaultsBut("listen.allow"), warnings: [] }, "test");
+  // The last is the address itself, at which nodens listens.
+  expect(["10.0.0.1", "192.0.2.1", "127.0.0.1"].map(running.mayAskAdmin)).toEqual([false, true, true]);
+  await running.reload.apply({ settings: defaultsBut("listen.allow", "admin.allow"), warnings: [] }, "test");
+  expect(["192.0.2.1", "192.0.2.2", "127.0.0.1"].map(running.mayAskAdmin)).toEqual([false, true, true]);
+});
+
 test("settings with problems change nothing", async () => {
   const running = run();
   const before = await running.observe();
@@ -130,6 +140,7 @@ function run() {
     maxUdpReplySizeBytes: atStart.listen.maxUdpReplyBytes,
     queryLog: undefined,
   } as unknown as Front;
+  const adminAccess = { isAllowed: createAccessList(adminRangesOf(atStart)) };
   let upstreamOptions = describeUpstream(atStart);
   let replacements = 0;
   let failsReplacing = false;
@@ -142,7 +153,16 @@ function run() {
     },
     close: () => Promise.resolve(),
   };
-  const parts = { log, clock, front, queryLog: () => {}, limits, chain: { failures: { relax: () => {} } }, upstream };
+  const parts = {
+    log,
+    clock,
+    front,
+    adminAccess,
+    queryLog: () => {},
+    limits,
+    chain: { failures: { relax: () => {} } },
+    upstream,
+  };
   const reload = createReload(atStart, { ...parts, onUpstreamReplaced() {} } as unknown as ReloadParts);
 
   /** How long nodens would go on answering if it were ended now, and how long the end would take if upstream never answered. */
@@ -170,6 +190,7 @@ function run() {
   return {
     reload,
     isAllowed: (client: string) => front.accessList(client),
+    mayAskAdmin: (client: string) => adminAccess.isAllowed(client),
     lines: () => lines.map((line) => JSON.parse(line) as Record<string, unknown>),
     replacements: () => replacements,
     failReplacing: (fails: boolean) => void (failsReplacing = fails),
@@ -180,6 +201,7 @@ function run() {
       isAllowed: ["10.0.0.1", "fd00::1", "192.0.2.1", "192.0.2.2", "127.0.0.2"].map((client) =>
         front.accessList(client),
       ),
+      mayAskAdmin: ["10.0.0.1", "192.0.2.2"].map((client) => adminAccess.isAllowed(client)),
       maxUdpReplySizeBytes: front.maxUdpReplySizeBytes,
       hasQueryLog: front.queryLog !== undefined,
       upstreamOptions,

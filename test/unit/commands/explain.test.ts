@@ -1,9 +1,13 @@
 import { createServer } from "node:http";
 import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { explain, type ExplainFlags } from "../../../src/commands/explain.ts";
 import { explainPage } from "../../../src/explain/explain-page.ts";
-import { startAdminServer } from "../../../src/observe/admin-server.ts";
+import { type AdminServerOptions, startAdminServer } from "../../../src/observe/admin-server.ts";
+import { formatServerAddress } from "../../../src/runtime/server-address.ts";
 import type { Foresight } from "../../../src/resolve/step.ts";
 import { createFakeClock } from "../../support/program/fake-clock.ts";
 
@@ -205,7 +209,7 @@ test.each([
   [
     "web",
     { against: "localhost:9253" },
-    "'localhost:9253' is not an admin address: it must be an IP address and a port, as in 127.0.0.1:9253",
+    "'localhost:9253' is not an admin address: it must be an IP address and a port, as in 127.0.0.1:9253, or the path of the Unix socket admin.sock",
   ],
 ])("unusable: %j %j, one line and exit code 64", async (name, flags, error) => {
   expect(await run(name, flags)).toEqual({ exitCode: 64, output: "", errors: `nodens: ${error}\n` });
@@ -213,7 +217,10 @@ test.each([
 
 describe("against a running nodens", () => {
   /** An admin server whose nodens has the zone k8s.test, knows www.example.com, and nothing else. */
-  async function startAdmin(rules = { absentParent: true, absentBySchema: true }): Promise<string> {
+  async function startAdmin(
+    rules = { absentParent: true, absentBySchema: true },
+    more: Partial<AdminServerOptions> = {},
+  ): Promise<string> {
     const clock = createFakeClock();
     const foresee = (name: Uint8Array, types: readonly number[]): Foresight[] =>
       types.map(() => {
@@ -222,15 +229,17 @@ describe("against a running nodens", () => {
       });
     const state = { clusterDomain: "k8s.test", source: "running", rules, foresee } as const;
     const server = await startAdminServer({
-      address: { host: "127.0.0.1", port: 0 },
+      place: { host: "127.0.0.1", port: 0 },
+      isAllowed: () => true,
       registry: { contentType: "text/plain; version=0.0.4; charset=utf-8", metrics: async () => "" },
       build: { version: "0", revision: "0", nodeVersion: "0" },
       isReady: () => ({ ready: true, reasons: [] }),
       explain: (parameters) => explainPage(parameters, state),
       clock,
+      ...more,
     });
     onTestFinished(() => server.close());
-    return `127.0.0.1:${server.address.port}`;
+    return "path" in server.place ? server.place.path : formatServerAddress(server.place);
   }
 
   /** Something else that answers HTTP. */
@@ -241,6 +250,25 @@ describe("against a running nodens", () => {
     onTestFinished(() => void server.close());
     return `127.0.0.1:${(server.address() as { port: number }).port}`;
   }
+
+  test("asks over its Unix socket as well", async () => {
+    const path = join(mkdtempSync(join(tmpdir(), "nodens-explain-")), "admin.sock");
+    onTestFinished(() => rmSync(dirname(path), { recursive: true, force: true }));
+    const flags = { against: await startAdmin(undefined, { place: { path } }), json: true };
+    const { exitCode, output } = await run("www.example.com", flags);
+    expect([exitCode, JSON.parse(output)]).toMatchObject([0, { clusterDomain: "k8s.test" }]);
+    expect(await run("web", { against: `${path}.missing` })).toMatchObject({
+      exitCode: 69,
+      errors: `nodens: nothing at ${path}.missing answers /explain: ENOENT\n`,
+    });
+  });
+
+  test("says why it is not told anything", async () => {
+    const against = await startAdmin(undefined, { isAllowed: () => false });
+    const { exitCode, errors } = await run("web", { against });
+    expect(exitCode).toBe(64);
+    expect(errors).toMatch(/^nodens: nodens at 127\.0\.0\.1:\d+ says: this client is not among those of admin\.allow/);
+  });
 
   test("shows its state, with its own zone", async () => {
     const { exitCode, output } = await run("www.example.com", { against: await startAdmin() });

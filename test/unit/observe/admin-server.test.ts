@@ -1,8 +1,13 @@
 import { once } from "node:events";
+import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { type IncomingMessage, request } from "node:http";
 import { connect, createServer, type Socket } from "node:net";
+import { networkInterfaces, tmpdir } from "node:os";
+import { join } from "node:path";
 import { Registry } from "prom-client";
 import { describe, expect, onTestFinished, test } from "vitest";
 import {
+  type AdminServer,
   type AdminServerOptions,
   connectionLifeMs,
   maxConnections,
@@ -17,7 +22,8 @@ const build = { version: "0.1.0", revision: "abc", nodeVersion: "v26.10.0" };
 async function start(overrides: Partial<AdminServerOptions> = {}) {
   const clock = createFakeClock();
   const server = await startAdminServer({
-    address: { host: "127.0.0.1", port: 0 },
+    place: { host: "127.0.0.1", port: 0 },
+    isAllowed: () => true,
     registry,
     build,
     isReady: () => ({ ready: true, reasons: [] }),
@@ -30,7 +36,22 @@ async function start(overrides: Partial<AdminServerOptions> = {}) {
     await clock.advance(connectionLifeMs);
     await ending;
   });
-  return { server, clock, url: `http://127.0.0.1:${server.address.port}` };
+  return { server, clock, url: `http://127.0.0.1:${portOf(server)}` };
+}
+
+/** An address of this machine that is not loopback. */
+const ownAddress = Object.values(networkInterfaces())
+  .flatMap((addresses) => addresses ?? [])
+  .find(({ family, internal }) => family === "IPv4" && !internal)?.address;
+
+function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), "nodens-admin-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+function portOf({ place }: AdminServer): number {
+  return "port" in place ? place.port : 0;
 }
 
 /** Opens a connection and collects what comes. `closed` resolves with it when the server has closed. */
@@ -125,7 +146,7 @@ describe("pages", () => {
 describe("requests", () => {
   test("HEAD gets the head of GET, and no body", async () => {
     const { server } = await start();
-    const received = await ask(server.address.port, "HEAD /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    const received = await ask(portOf(server), "HEAD /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
     expect(received).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
     expect(received).toContain("\r\nContent-Length: 3\r\n");
     expect(received).toMatch(/\r\n\r\n$/);
@@ -139,7 +160,7 @@ describe("requests", () => {
     ["BREW", "/", 400],
   ])("%s %s gets %i", async (method, path, status) => {
     const { server } = await start();
-    const received = await ask(server.address.port, `${method} ${path} HTTP/1.1\r\nHost: x\r\n\r\n`);
+    const received = await ask(portOf(server), `${method} ${path} HTTP/1.1\r\nHost: x\r\n\r\n`);
     expect(received).toContain(`HTTP/1.1 ${status} `);
     // Only a 405 says what is allowed instead (RFC 9110 §15.5.6).
     expect(received.includes("\r\nAllow: GET, HEAD\r\n")).toBe(status === 405);
@@ -155,12 +176,12 @@ describe("requests", () => {
     ],
   ])("%s is refused, and the connection closed", async (_what, text, refusal) => {
     const { server } = await start();
-    expect(await ask(server.address.port, text)).toMatch(refusal);
+    expect(await ask(portOf(server), text)).toMatch(refusal);
   });
 
   test("of many requests on one connection only the first is answered", async () => {
     const { server } = await start();
-    const received = await ask(server.address.port, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1000));
+    const received = await ask(portOf(server), "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1000));
     expect(received.match(/HTTP\/1\.1 /g)).toHaveLength(1);
   });
 });
@@ -168,7 +189,7 @@ describe("requests", () => {
 describe("connections", () => {
   test("one that sends an octet now and then is closed all the same", async () => {
     const { server, clock } = await start();
-    const { socket, closed } = await open(server.address.port);
+    const { socket, closed } = await open(portOf(server));
     socket.write("GET /healthz HTTP/1.1\r\n");
     await expect.poll(() => clock.pendingTimers()).toBe(1);
     for (let seconds = 1; seconds < connectionLifeMs / 1000; seconds += 1) {
@@ -183,7 +204,7 @@ describe("connections", () => {
   test("one that never reads its reply is closed all the same", async () => {
     const large = "x".repeat(32 * 1024 * 1024);
     const { server, clock } = await start({ registry: { ...registry, metrics: async () => large } });
-    const { socket, closed } = await open(server.address.port);
+    const { socket, closed } = await open(portOf(server));
     socket.pause();
     socket.write("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
     await expect.poll(() => socket.readableLength).toBeGreaterThan(0);
@@ -194,7 +215,7 @@ describe("connections", () => {
 
   test("with all places taken the one that has been idle longest gives way, and requests are answered", async () => {
     const { server, clock, url } = await start();
-    const idle = await Promise.all(Array.from({ length: maxConnections }, () => open(server.address.port)));
+    const idle = await Promise.all(Array.from({ length: maxConnections }, () => open(portOf(server))));
     await expect.poll(() => clock.pendingTimers()).toBe(maxConnections);
     expect((await fetch(`${url}/healthz`)).status).toBe(200);
     await Promise.race(idle.map(({ closed }) => closed));
@@ -204,7 +225,7 @@ describe("connections", () => {
   test("a thousand that do nothing leave no more open than there are places", async () => {
     const { server, clock, url } = await start();
     const idle: Awaited<ReturnType<typeof open>>[] = [];
-    for (let count = 0; count < 1000; count += 1) idle.push(await open(server.address.port));
+    for (let count = 0; count < 1000; count += 1) idle.push(await open(portOf(server)));
     expect((await fetch(`${url}/healthz`)).status).toBe(200);
     await expect.poll(() => clock.pendingTimers()).toBeLessThanOrEqual(maxConnections);
     await expect.poll(() => idle.filter(({ socket }) => !socket.closed).length).toBeLessThanOrEqual(maxConnections);
@@ -217,6 +238,59 @@ describe("connections", () => {
   });
 });
 
+describe("who may see what", () => {
+  const paths = ["/", "/metrics", "/version", "/explain?name=a", "/healthz", "/readyz"];
+
+  /** The status of each page for a client that asks from and at these addresses of this machine. */
+  async function statuses(overrides: Partial<AdminServerOptions>, localAddress?: string, host = "127.0.0.1") {
+    const { server } = await start(overrides);
+    return Promise.all(
+      paths.map(async (path) => {
+        const socketPath = "path" in server.place ? { socketPath: server.place.path } : { host, port: portOf(server) };
+        const asking = request({ ...socketPath, path, agent: false, localAddress }).end();
+        const [response] = (await once(asking, "response")) as [IncomingMessage];
+        response.resume();
+        return response.statusCode;
+      }),
+    );
+  }
+
+  test("a client on the list that asks over loopback sees everything", async () => {
+    const asked: string[] = [];
+    const isAllowed = (client: string) => asked.push(client) > 0;
+    expect(await statuses({ isAllowed }, "127.0.0.2")).toEqual([200, 200, 200, 200, 200, 200]);
+    expect(new Set(asked)).toEqual(new Set(["127.0.0.2"]));
+  });
+
+  test("one that is not on the list sees whether nodens runs and is ready", async () => {
+    expect(await statuses({ isAllowed: () => false })).toEqual([403, 403, 403, 403, 200, 200]);
+  });
+
+  test.skipIf(ownAddress === undefined)(
+    "one on the list that asks elsewhere than on loopback is told no names",
+    async () => {
+      const place = { host: "0.0.0.0", port: 0 };
+      expect(await statuses({ place }, ownAddress, ownAddress)).toEqual([200, 200, 200, 403, 200, 200]);
+      // Not even where it says that it comes from loopback.
+      expect(await statuses({ place }, "127.0.0.1", ownAddress)).toEqual([200, 200, 200, 403, 200, 200]);
+    },
+  );
+
+  test("whoever may open the Unix socket sees everything", async () => {
+    const path = join(temporaryFolder(), "below", "admin.sock");
+    expect(await statuses({ place: { path }, isAllowed: () => false })).toEqual([200, 200, 200, 200, 200, 200]);
+  });
+
+  test("only this user may open the Unix socket, and one of an earlier process is no obstacle", async () => {
+    const path = join(temporaryFolder(), "admin.sock");
+    writeFileSync(path, "");
+    const { server } = await start({ place: { path } });
+    expect(statSync(path).mode & 0o022).toBe(0);
+    await server.close();
+    expect(existsSync(path)).toBe(false);
+  });
+});
+
 describe("start and end", () => {
   test("an address in use is the system's error", async () => {
     const taken = createServer();
@@ -224,21 +298,21 @@ describe("start and end", () => {
     await once(taken, "listening");
     onTestFinished(() => void taken.close());
     const { port } = taken.address() as { port: number };
-    await expect(start({ address: { host: "127.0.0.1", port } })).rejects.toMatchObject({ code: "EADDRINUSE" });
+    await expect(start({ place: { host: "127.0.0.1", port } })).rejects.toMatchObject({ code: "EADDRINUSE" });
   });
 
   test("an address of another machine is the system's error", async () => {
-    await expect(start({ address: { host: "192.0.2.1", port: 0 } })).rejects.toMatchObject({ code: "EADDRNOTAVAIL" });
+    await expect(start({ place: { host: "192.0.2.1", port: 0 } })).rejects.toMatchObject({ code: "EADDRNOTAVAIL" });
   });
 
   test("listens on IPv6", async () => {
-    const { server } = await start({ address: { host: "::1", port: 0 } });
-    expect((await fetch(`http://[::1]:${server.address.port}/healthz`)).status).toBe(200);
+    const { server } = await start({ place: { host: "::1", port: 0 } });
+    expect((await fetch(`http://[::1]:${portOf(server)}/healthz`)).status).toBe(200);
   });
 
   test("close ends idle connections at once, and a second close does nothing", async () => {
     const { server, clock } = await start();
-    const { closed } = await open(server.address.port);
+    const { closed } = await open(portOf(server));
     await expect.poll(() => clock.pendingTimers()).toBe(1);
     await server.close();
     expect(await closed).toBe("");
@@ -247,10 +321,10 @@ describe("start and end", () => {
 
   test("close gives a request that is being answered a second, no more", async () => {
     const { server, clock } = await start({ registry: { ...registry, metrics: () => new Promise<string>(() => {}) } });
-    const { socket, closed } = await open(server.address.port);
+    const { socket, closed } = await open(portOf(server));
     socket.write("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
     await expect.poll(() => clock.pendingTimers()).toBe(1);
-    await ask(server.address.port, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    await ask(portOf(server), "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
     const ending = server.close();
     await clock.advance(900);
     expect(socket.closed).toBe(false);
@@ -261,9 +335,9 @@ describe("start and end", () => {
 });
 
 test("a second one starts beside the first on the same port, and goes on when the first ends", async () => {
-  const address = { host: "127.0.0.1", port: await findFreePort() };
-  const first = await start({ address });
-  const second = await start({ address });
+  const place = { host: "127.0.0.1", port: await findFreePort() };
+  const first = await start({ place });
+  const second = await start({ place });
   const ending = first.server.close();
   await first.clock.advance(connectionLifeMs);
   await ending;

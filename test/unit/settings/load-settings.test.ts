@@ -209,7 +209,7 @@ test.each([
   ["upstream:\n  maxSends:", "n.yaml:2:3: upstream.maxSends is empty; allowed: a whole number from 1 to 3"],
   ["cache: { prefetch: yes }", 'n.yaml:1:20: cache.prefetch is "yes"; allowed: true or false'],
   ["metrics: { compat: no }", 'n.yaml:1:20: metrics.compat is "no"; allowed: one of coredns, off'],
-  ["admin: 5", "n.yaml:1:8: admin is 5; allowed: a map with the keys address"],
+  ["admin: 5", "n.yaml:1:8: admin is 5; allowed: a map with the keys address, allow"],
   ["log: []", "n.yaml:1:6: log is an empty list; allowed: a map with the keys level, queries"],
   ["- a", /^n\.yaml:1:1: holds a list; allowed: a map with the keys listen, attach, admin, /],
   ["text", /^n\.yaml:1:1: holds "text"; allowed: a map with the keys listen, /],
