@@ -51,7 +51,7 @@ describe("nodens migrate", () => {
   });
 
   test("shows in its help what becomes of the rest", async () => {
-    expect((await runToEnd(["help", "migrate"])).stdout).toMatch(/LOST[^]*exit code 65[^]*kubectl/);
+    expect((await runToEnd(["help", "migrate"])).stdout).toMatch(/LOST[^]*exit code is then 65[^]*kubectl/);
   });
 });
 
