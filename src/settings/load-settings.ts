@@ -45,11 +45,17 @@ export function loadSettings(source: SettingsSource): LoadedSettings {
   } catch (error) {
     return { problems: [{ place: { file: filePath }, setting: "", wrong: `cannot be read: ${reasonOf(error)}` }] };
   }
-  if (isCutOff(text, source.earlierText ?? "")) return { problems: [cutOffProblem(text, filePath)] };
+  const { earlierText = "" } = source;
+  if (isCutOff(text, earlierText)) return { problems: [cutOffProblem(text, filePath)] };
   const file = readYaml(text, filePath, env);
   if (file.tree === undefined) return { problems: inReadingOrder(file.problems) };
+  // Nobody empties a file on purpose: what was in it would be lost, though flags may say enough to go on.
+  if (file.tree === null && (readYaml(earlierText, "", env).tree ?? null) !== null)
+    return { problems: [{ place: { file: filePath }, setting: "", wrong: emptied }] };
   return checkTree(file, source.filePath, overrides);
 }
+
+const emptied = "holds no settings any more; if that is meant, write {}";
 
 /** Whether a text is the beginning of an earlier one and ends inside a line: what is left of a number or an address may be another one. */
 function isCutOff(text: string, earlier: string): boolean {

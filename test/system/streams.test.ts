@@ -68,22 +68,13 @@ describe("what a verb is told", () => {
     ["check", file],
     ["check", join(folder, `missing${escapes}`)],
     ["migrate", join(folder, `missing${escapes}`)],
-    ["migrate", file],
     ["serve", "--config", file],
-    ["serve", "--listen", escapes],
     [escapes],
     [`--${escapes}`],
-    ["help", escapes],
     ["query", escapes],
-    ["query", "a.example", escapes],
-    ["query", "a.example", "--server", escapes],
-    ["query", "a.example", "--timeout-ms", escapes],
     ["explain", escapes],
-    ["explain", "a", "--namespace", escapes],
-    ["explain", "a", "--cluster-domain", escapes],
     ["explain", "a", "--against", escapes],
     ["explain", "a", "--resolv-conf", file],
-    ["detach", "--config", file],
   ])("%s %s: comes back without what a terminal would obey", (...args) => {
     const { stdout, stderr } = runInBash('"$0" "$@"', args);
     expect(stdout + stderr).not.toBe("");

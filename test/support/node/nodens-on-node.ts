@@ -4,7 +4,7 @@
 import type { AttachMode as AnyMode } from "../../../src/attach/modes.ts";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { bedAddress, type NodeBed, patienceMs } from "./node-bed.ts";
@@ -19,6 +19,8 @@ export interface NodensOnNode {
   /** The value of a metric without labels, or the first series of it that has `label` in it. */
   metric(name: string, label?: string): Promise<number | undefined>;
   isReady(): boolean;
+  /** How long ago it last showed its probes that it is alive, in milliseconds; undefined where it never did. */
+  aliveAgeMs(): number | undefined;
   /** Ends it with SIGTERM and resolves with its exit code. */
   stop(): Promise<number | null>;
 }
@@ -60,6 +62,7 @@ export async function startNodensOnNode(bed: NodeBed, options: NodensOnNodeOptio
   });
   const page = `http://127.0.0.1:${options.adminPort ?? defaultAdminPort}/metrics`;
   const readyFile = join(folder, "probes", "ready");
+  const aliveFile = join(folder, "probes", "alive");
 
   async function metric(name: string, label = ""): Promise<number | undefined> {
     const { stdout } = await bed.node.run("curl", ["-sf", "--max-time", "2", page]);
@@ -74,6 +77,7 @@ export async function startNodensOnNode(bed: NodeBed, options: NodensOnNodeOptio
     output: () => output,
     metric,
     isReady: () => existsSync(readyFile),
+    aliveAgeMs: () => (existsSync(aliveFile) ? Date.now() - statSync(aliveFile).mtimeMs : undefined),
     stop() {
       if (child.exitCode === null && child.signalCode === null) child.kill("SIGTERM");
       return exited;

@@ -96,6 +96,39 @@ describe("a file that is read again", () => {
     }
   });
 
+  test.each(["", " \n", "# nothing\n", "---\n", "null\n", "\0".repeat(64), "\ufeff"])(
+    "is refused when it is %j, also where flags say who is asked",
+    (text) => {
+      const overrides = { upstream: ["192.0.2.53"] };
+      const loaded = loadSettings({
+        filePath: "n.yaml",
+        env: {},
+        readFile: () => text,
+        earlierText: earlier,
+        overrides,
+      });
+      expect("problems" in loaded && loaded.problems.length).toBe(1);
+    },
+  );
+
+  test("may stay without settings", () => {
+    const overrides = { upstream: ["192.0.2.53"] };
+    const source = {
+      filePath: "n.yaml",
+      env: {},
+      readFile: () => "# flags\n",
+      earlierText: "# only flags\n",
+      overrides,
+    };
+    expect(loadSettings(source)).toEqual({ settings: defaultsWithServer, warnings: [] });
+  });
+
+  test("may be without settings on purpose", () => {
+    const overrides = { upstream: ["192.0.2.53"] };
+    const source = { filePath: "n.yaml", env: {}, readFile: () => "{}\n", earlierText: earlier, overrides };
+    expect(loadSettings(source)).toEqual({ settings: defaultsWithServer, warnings: [] });
+  });
+
   test("says where it was cut off", () => {
     const loaded = again(earlier.slice(0, 38));
     expect("problems" in loaded ? loaded.problems.map(formatProblem) : []).toEqual([
