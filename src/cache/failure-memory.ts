@@ -44,7 +44,8 @@ const minTtlMs = 1000;
 
 /** Creates an empty memory. A later change of `limits` holds from the next failure on. */
 export function createFailureMemory(limits: FailureLimits): FailureMemory {
-  const failures = new LRUCache<string, Failure>({ max: maxFailures });
+  // By size, not by `max`: that would take the room of all of them at once.
+  const failures = new LRUCache<string, Failure>({ maxSize: maxFailures, sizeCalculation: () => 1 });
   let relaxedAtMs = -Infinity;
 
   function ifHolding(failure: Failure | undefined, nowMs: number): Failure | undefined {

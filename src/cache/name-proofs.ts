@@ -26,7 +26,8 @@ const maxUnkept = 4096;
 /** Creates the proofs. `peek` looks into the stores: it returns the entry with this key, whatever its age. */
 export function createNameProofs(peek: (key: number) => CacheEntry | undefined): NameProofs {
   // By name and type. A clash costs a question, never a wrong answer.
-  const unkept = new LRUCache<number, true>({ max: maxUnkept });
+  // By size, not by `max`: that would take the room of all of them at once.
+  const unkept = new LRUCache<number, true>({ maxSize: maxUnkept, sizeCalculation: () => 1 });
   return {
     contradict(entry) {
       if (entry.type !== addressTypes) return false;
