@@ -1,6 +1,7 @@
 /*
  * One node of the fleet: the real upstream/ and resolve/ as the program joins them, on a simulated network, and the pods that ask it.
  */
+import { createUpstreamFollower } from "../../src/app/follow-upstream.ts";
 import { mutableLimitsOf, upstreamOptionsOf } from "../../src/app/parts-of-settings.ts";
 import { createChain } from "../../src/resolve/create-chain.ts";
 import { learnZone } from "../../src/resolve/learn-zone.ts";
@@ -84,11 +85,7 @@ function createNodens(parts: NodeParts, sockets: ReturnType<typeof createNodeSoc
     sockets,
     countersFor: () => counters,
     onAllDown() {},
-    onHealthChange(_route, _server, isUp) {
-      if (!isUp) return;
-      chain.failures.relax(clock.nowMs());
-      void learn();
-    },
+    onHealthChange: (_route, _server, isUp) => follow(isUp),
   });
   const choose = routeChooser(upstream.routes);
   const chain = createChain({
@@ -109,6 +106,8 @@ function createNodens(parts: NodeParts, sockets: ReturnType<typeof createNodeSoc
   });
   const { resolver, cache } = chain;
   const learn = () => learnZone(zone, chain.knowledge, chain.askOwn, clock);
+  // A look for loops is a few questions when a server goes down, which meet nobody.
+  const follow = createUpstreamFollower({ failures: chain.failures, clock, learn, watchForLoops: async () => {} });
   void learn();
   void upstream.probeAll();
 

@@ -120,7 +120,7 @@ function simulateOne(job: Job, mostMb: number): Promise<Omit<Outcome, "situation
   progress(`${job.name}: ${job.nodes} nodes for ${endsAt} s`);
   return new Promise((resolve, reject) => {
     const child = fork(new URL("run-situation.ts", import.meta.url), [JSON.stringify(job)], {
-      execArgv: [`--max-old-space-size=${Math.ceil(2 * mostMb)}`],
+      execArgv: [`--max-old-space-size=${Math.ceil(2 * mostMb)}`, "--max-semi-space-size=32"],
     });
     // The process that is interrupted takes its own with it.
     process.once("exit", () => child.kill());

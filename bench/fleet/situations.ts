@@ -31,9 +31,9 @@ export interface Situation {
 }
 
 /** When all nodens have started and their caches are as they will be. */
-export const settledAt = 60;
+export const settledAt = 40;
 
-const beginsAt = 90;
+const beginsAt = 60;
 const outageSeconds = 60;
 const rolloutSeconds = 60;
 
@@ -48,25 +48,25 @@ const updateSpreadMs = 10_000;
 /** Every situation, by its name on the command line. */
 export const situations = {
   quiet: {
-    title: "a quiet day, in two minutes",
+    title: "a quiet day, in a minute and a half",
     beginsAt,
     overAt: beginsAt,
-    endsAt: beginsAt + 120,
-    activity: (second) => 1 + 0.5 * Math.sin((2 * Math.PI * Math.max(0, second - beginsAt)) / 120),
+    endsAt: beginsAt + 90,
+    activity: (second) => 1 + 0.5 * Math.sin((2 * Math.PI * Math.max(0, second - beginsAt)) / 90),
     begin() {},
   },
   rollout: {
     title: "a rollout of kube-dns",
     beginsAt,
     overAt: beginsAt,
-    endsAt: beginsAt + rolloutSeconds + 40,
+    endsAt: beginsAt + rolloutSeconds + 30,
     begin: rollOut,
   },
   outage: {
     title: "kube-dns away for a minute",
     beginsAt,
     overAt: beginsAt + outageSeconds,
-    endsAt: beginsAt + outageSeconds + 70,
+    endsAt: beginsAt + outageSeconds + 65,
     begin({ clock, pods }) {
       for (const pod of pods) pod.isSilent = true;
       clock.after(outageSeconds * 1000, () => {
@@ -78,7 +78,7 @@ export const situations = {
     title: "kube-dns without a pod for a minute",
     beginsAt,
     overAt: beginsAt + outageSeconds,
-    endsAt: beginsAt + outageSeconds + 70,
+    endsAt: beginsAt + outageSeconds + 65,
     begin({ clock, pods, service, createPod }) {
       for (const pod of pods) vanish(pod);
       service.setEndpoints([]);
@@ -89,7 +89,7 @@ export const situations = {
     title: "an update of nodens",
     beginsAt,
     overAt: beginsAt,
-    endsAt: beginsAt + 150,
+    endsAt: beginsAt + 130,
     begin: update,
   },
 } as const satisfies Readonly<Record<string, Situation>>;

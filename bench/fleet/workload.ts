@@ -36,9 +36,9 @@ export interface NodeName extends LookedUpName {
 
 /** The default: a small node. Twice the names are twice the questions. */
 export const defaultWorkload: WorkloadLimits = {
-  lookupsPerSecond: 6,
-  services: 6,
-  outsideNames: 2,
+  lookupsPerSecond: 12,
+  services: 14,
+  outsideNames: 4,
   absentNames: 2,
 };
 

@@ -29,6 +29,7 @@ import { rcodeName, typeName } from "../wire/codes.ts";
 import { Flag } from "../wire/header.ts";
 import { nameFromText, nameToText, wireName } from "../wire/name-text.ts";
 import { becomeReady, type Readiness, readinessOf, warnOfServer } from "./become-ready.ts";
+import { createUpstreamFollower } from "./follow-upstream.ts";
 import { keepProbes } from "./keep-probes.ts";
 import { createLiveUpstream, type LiveUpstream } from "./live-upstream.ts";
 import { type Admin, openAdmin } from "./open-admin.ts";
@@ -82,14 +83,13 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
     if (isUp) log.info({ route, server: formatServerAddress(server) }, "upstream server is back");
     // While starting, servers that are down are reported once and together.
     else if (lifeCycle.state() !== "starting") warnOfServer(log, route, server);
-    // What failed while the server was away is worth asking again. A loop that closes late looks like a server that went silent.
-    if (isUp) chain.failures.relax(clock.nowMs());
-    void (isUp ? learn() : watchForLoops());
+    follow(isUp);
   });
   const chain = createLiveChain();
   const { resolver, loopGuard, knowledge } = chain;
   const learn = () => learnZone(zone, knowledge, chain.askOwn, clock);
   const watchForLoops = createLoopWatch({ upstream, loopGuard, lifeCycle, zone, clock, log });
+  const follow = createUpstreamFollower({ failures: chain.failures, clock, learn, watchForLoops });
   const accessList = createAccessList(rangesOf(settings));
   const adminAccess = { isAllowed: createAccessList(adminRangesOf(settings)) };
   const maxUdpReplySizeBytes = settings.listen.maxUdpReplyBytes;

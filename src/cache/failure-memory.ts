@@ -26,6 +26,8 @@ export interface FailureMemory {
   find(key: string, nowMs: number): Failure | undefined;
   /** Like `find`, for onlookers: the failure keeps its place in the order. */
   peek(key: string, nowMs: number): Failure | undefined;
+  /** Whether the question was not answered when it was last asked, even if it may be asked again by now. Keeps its place. */
+  hasFailed(key: string): boolean;
   /** Remembers one more failure, for at least `minTtlSeconds`. Returns what is remembered. */
   remember(key: string, rcode: number, minTtlSeconds: number, nowMs: number): Failure;
   /** The question was answered: the next failure is the first again. */
@@ -56,6 +58,7 @@ export function createFailureMemory(limits: FailureLimits): FailureMemory {
 
   return {
     find: (key, nowMs) => ifHolding(failures.get(key), nowMs),
+    hasFailed: (key) => failures.peek(key) !== undefined,
     peek: (key, nowMs) => ifHolding(failures.peek(key), nowMs),
     remember(key, rcode, minTtlSeconds, nowMs) {
       const count = (failures.get(key)?.count ?? 0) + 1;

@@ -121,6 +121,12 @@ export const nodensMetrics: readonly Metric[] = [
   counter("nodens_cached_failures_total", [], "Queries answered from the memory of recent failures.", (sources, add) =>
     add({}, sources.resolver().cachedFailures),
   ),
+  counter(
+    "nodens_delayed_rechecks_total",
+    [],
+    "Queries given a stale answer without asking, because enough names that had failed were being asked again.",
+    (sources, add) => add({}, sources.resolver().delayedRechecks),
+  ),
   counter("nodens_unkept_replies_total", [], "Upstream replies that were relayed but not cached.", (sources, add) =>
     add({}, sources.resolver().unkeptReplies),
   ),

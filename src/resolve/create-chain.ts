@@ -25,6 +25,7 @@ import { createJoinStep } from "./join-in-flight.ts";
 import { createReplyKeeper, type KeepLimits } from "./keep-reply.ts";
 import { createLoopGuard, type LoopGuard } from "./loop-guard.ts";
 import { createQuestionFlights } from "./question-flights.ts";
+import { createRecheckBudget } from "./recheck-budget.ts";
 import { createFailureStep } from "./repeat-failure.ts";
 import {
   createResolver,
@@ -142,11 +143,22 @@ function createSteps(options: ChainOptions, parts: Parts, counters: Resolver["co
   const { cache, shared, failures, loopGuard } = parts;
   const scope = createSearchScope([zone, ...suffixes]);
   const stale = createStaleAnswers(cache, clock, limits.resolver);
-  const keeper = createReplyKeeper({ ...parts, scope, stale, zone, clock, limits: limits.resolver, counters });
+  const rechecks = createRecheckBudget();
+  const keeper = createReplyKeeper({
+    ...parts,
+    scope,
+    stale,
+    rechecks,
+    zone,
+    clock,
+    limits: limits.resolver,
+    counters,
+  });
   const flights = createQuestionFlights({ ...parts, stale, keeper, clock, counters, routeOf });
   const outsideNames = createOutsideNames(limits.resolver, loopGuard);
   const checks = { ...parts, clock, ask: parts.askOwn, keep: keeper.keep, onRuleOff: options.onRuleOff };
   const deny = createDenyStep({ ...parts, clock, outsideNames, checks, counters, learnZone: options.learnZone });
+  const isOnItsWay = (key: string) => shared.find(key) !== undefined;
   const known = createKnown(cache, deny);
   const shares = { ...parts, flights, known, clock, outsideNames };
   return {
@@ -154,7 +166,7 @@ function createSteps(options: ChainOptions, parts: Parts, counters: Resolver["co
     deny,
     localhost: createLocalhostStep(clock.nowMs),
     loop: createLoopStep(loopGuard, stale),
-    failure: createFailureStep(failures, stale, clock, counters),
+    failure: createFailureStep({ failures, stale, rechecks, clock, counters, isOnItsWay }),
     join: createJoinStep(shared, flights, stale, counters, routeOf),
     outsideName: createOutsideNameStep({
       ...shares,

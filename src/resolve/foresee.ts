@@ -38,6 +38,7 @@ const nobody = "";
 function assumeFlights(shared: SharedQuestions): AssumedFlights {
   const assumed = new Set<string>();
   const onRoute = new Map<string, AssumedPlaces>();
+  let rechecks = 0;
   const placesOn = (route: string) => onRoute.get(route) ?? noPlaces;
   return {
     has: (key) => assumed.has(key) || shared.find(key) !== undefined,
@@ -47,6 +48,8 @@ function assumeFlights(shared: SharedQuestions): AssumedFlights {
       onRoute.set(route, { ...places, [place]: places[place] + 1 });
     },
     placesOn,
+    addRecheck: () => void (rechecks += 1),
+    recheckCount: () => rechecks,
   };
 }
 

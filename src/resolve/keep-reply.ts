@@ -18,6 +18,7 @@ import { type Question, questionKey } from "../wire/question.ts";
 import { aliasesFirst, withoutProofs } from "../wire/rebuild-reply.ts";
 import type { Reply } from "../wire/reply.ts";
 import type { Answer } from "./answer.ts";
+import type { RecheckBudget } from "./recheck-budget.ts";
 import type { AskResult } from "./schedule-questions.ts";
 import { type StaleAnswers, staleTtlSeconds } from "./stale-answers.ts";
 
@@ -42,6 +43,7 @@ export interface KeepParts {
   readonly knowledge: ZoneKnowledge;
   readonly scope: SearchScope;
   readonly stale: StaleAnswers;
+  readonly rechecks: RecheckBudget;
   /** The cluster zone (folded, wire form). */
   readonly zone: Uint8Array;
   readonly clock: Clock;
@@ -63,6 +65,7 @@ export function createReplyKeeper(parts: KeepParts): ReplyKeeper {
 
   function keepResult(question: Question, result: AskResult): Answer {
     if ("shed" in result) return { kind: "dropped", reason: result.shed };
+    parts.rechecks.noteResult("reply" in result && failureRcode(result.reply) === undefined, clock.nowMs());
     if ("failure" in result) {
       const isSilent = result.failure === "timeout";
       return fail(question, Rcode.SERVFAIL, isSilent ? ExtendedError.noReachableAuthority : ExtendedError.networkError);

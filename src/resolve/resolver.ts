@@ -25,6 +25,8 @@ export interface ResolverCounters {
   staleAgeSeconds: number;
   /** Questions that were answered with a remembered failure. */
   cachedFailures: number;
+  /** Stale answers that were given because the budget for asking again had no room. */
+  delayedRechecks: number;
   /** Replies that were passed on but not stored. */
   unkeptReplies: number;
   /** Suffix queries that were answered with the outside name. */
@@ -136,6 +138,7 @@ export function createResolverCounters(): ResolverCounters {
     staleAnswers: 0,
     staleAgeSeconds: 0,
     cachedFailures: 0,
+    delayedRechecks: 0,
     unkeptReplies: 0,
     outsideAnswers: 0,
     denials: createDenialCounters(),

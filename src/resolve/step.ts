@@ -73,6 +73,9 @@ export interface AssumedFlights {
   takePlaceOn(route: string, place: keyof AssumedPlaces): void;
   /** The places that the client is assumed to have on a route. */
   placesOn(route: string): AssumedPlaces;
+  /** Questions that are assumed to have come out of the budget for asking again. */
+  addRecheck(): void;
+  recheckCount(): number;
 }
 
 /** How many places on a route the client is assumed to have that it does not really have. */

@@ -331,6 +331,46 @@ describe("C13: a name with addresses of one family", () => {
   });
 });
 
+describe("C13: many old answers at once", () => {
+  const names = Array.from({ length: 50 }, (_, nth) => `web${nth}.default.svc.cluster.local`);
+
+  /** A world whose names have all failed once since they expired, and whose upstream has come back. */
+  async function returnedWorld(): Promise<World> {
+    const world = createWorld();
+    for (const each of names) await learn(world, each, "A", { answers: [a(each, "10.96.0.7", 5)] });
+    await world.passes(6);
+    for (const each of names) await world.asks(each, "A");
+    while (world.upstream.openCount() > 0) await world.upstream.settlesAll("timeout");
+    await world.passes(6);
+    world.upstream.recovers();
+    return world;
+  }
+
+  test("are not all asked for again in the second in which upstream comes back: the others are given meanwhile", async () => {
+    const world = await returnedWorld();
+    const before = world.asked.length;
+    for (let ms = 0; ms < 1000; ms += 100) {
+      for (const each of names) await world.asks(each, "A");
+      await world.upstream.settlesAll((text) => ({ answers: [a(text.split(" ")[0] ?? "", "10.96.0.8", 5)] }));
+      await world.passes(0.1);
+    }
+    expect(world.asked.length - before).toBeLessThan(names.length / 4);
+    expect((await world.asks(names.at(-1) ?? "", "A")).reply()).toMatchObject({ answers: [{ ttl: 30 }] });
+    expect(world.resolver.counters.delayedRechecks).toBeGreaterThan(100);
+  });
+
+  test("while nothing is answered, one of them is asked for every five seconds", async () => {
+    const world = await returnedWorld();
+    const before = world.asked.length;
+    for (let second = 0; second < 20; second += 1) {
+      for (const each of names) await world.asks(each, "A");
+      await world.upstream.settlesAll("timeout");
+      await world.passes(1);
+    }
+    expect(world.asked.length - before).toBe(4);
+  });
+});
+
 describe("C13: what a refresh brings", () => {
   test("NXDOMAIN takes the old answer's place: it is not given any more, even when upstream fails later", async () => {
     const world = await worldWithStale();
