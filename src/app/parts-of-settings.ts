@@ -1,6 +1,7 @@
 /*
  * What each part takes from the settings.
  */
+import type { InterceptedSources } from "../attach/intercept-table.ts";
 import { attachModes } from "../attach/modes.ts";
 import type { CacheLimits } from "../cache/answer-cache.ts";
 import type { AllowedRange } from "../listen/access-list.ts";
@@ -89,6 +90,11 @@ export function adminRangesOf({ admin, listen }: Settings): AllowedRange[] {
   const { host } = admin.address;
   const own = { address: host, prefixLength: host.includes(":") ? 128 : 32 };
   return [...(admin.allow.length > 0 ? admin.allow : listen.allow), own];
+}
+
+/** Whose questions may be intercepted: of those that may ask, all but the exceptions. */
+export function interceptedSourcesOf(settings: Settings): InterceptedSources {
+  return { allowed: settings.listen.allow, excepted: settings.attach.except };
 }
 
 /** The addresses to listen on from the start: all but those that the attachment has to place on the node first. */

@@ -3,7 +3,7 @@
  */
 import { randomBytes, randomInt } from "node:crypto";
 import { type Attachment, attach } from "../attach/attachment.ts";
-import { isTrackingInUse } from "../attach/conntrack-use.ts";
+import { hasIpv6, isTrackingInUse } from "../attach/kernel-features.ts";
 import { attachModes } from "../attach/modes.ts";
 import { nftSessionsOn } from "../attach/nft-session.ts";
 import { runProgram } from "../attach/run-program.ts";
@@ -29,12 +29,13 @@ import { rcodeName, typeName } from "../wire/codes.ts";
 import { Flag } from "../wire/header.ts";
 import { nameFromText, nameToText, wireName } from "../wire/name-text.ts";
 import { becomeReady, type Readiness, readinessOf, warnOfServer } from "./become-ready.ts";
+import { findsAsMuch } from "./fit-for-pods.ts";
 import { createUpstreamFollower } from "./follow-upstream.ts";
 import { keepProbes } from "./keep-probes.ts";
 import { createLiveUpstream, type LiveUpstream } from "./live-upstream.ts";
 import { type Admin, openAdmin } from "./open-admin.ts";
 import { type OwnSockets, openOwnSockets } from "./own-sockets.ts";
-import { adminRangesOf, mutableLimitsOf, rangesOf } from "./parts-of-settings.ts";
+import { adminRangesOf, interceptedSourcesOf, mutableLimitsOf, rangesOf } from "./parts-of-settings.ts";
 import { createReload, type Reload } from "./reload.ts";
 import { createStop, type Stop } from "./stop-app.ts";
 import { createLoopWatch } from "./watch-for-loops.ts";
@@ -117,17 +118,20 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
   const readiness = () => readinessOf(lifeCycle, loopGuard, evidence);
   // Before what may take long.
   const endProbes = keepProbes(settings, readiness, clock, log);
-  const onNode = { clock, log, run: runProgram, isTrackingInUse, notrack: settings.attach.notrack };
+  const onNode = { clock, log, run: runProgram, isTrackingInUse };
   const attachment = attachModes[settings.attach.mode].untracksListeners
-    ? await attachUntracked({ ...onNode, addresses: settings.listen.addresses })
+    ? await attachUntracked({ ...onNode, notrack: settings.attach.notrack !== false, addresses: settings.listen.addresses })
     : await attach({
         ...settings.attach,
         ...onNode,
         virtualAddresses: virtualAddressesOf(settings),
         openSession: nftSessionsOn(clock),
+        hasIpv6,
         listen: sockets.open,
         answers: sockets.answers,
-        mayIntercept: () => lifeCycle.state() === "ready" && !loopGuard.isLooping(),
+        sources: () => interceptedSourcesOf(reload.inForce()),
+        isFit: () => lifeCycle.state() === "ready" && !loopGuard.isLooping(),
+        mayIntercept: (virtualAddress) => findsAsMuch(upstream.routes(), virtualAddress),
       });
   const parts = {
     clock,

@@ -6,10 +6,11 @@ import { isIP } from "node:net";
 import type { Clock } from "../runtime/clock.ts";
 import { formatServerAddress, type ServerAddress } from "../runtime/server-address.ts";
 import { type Interception, startInterception } from "./interception.ts";
-import type { InterceptTarget } from "./intercept-table.ts";
+import type { InterceptedSources, InterceptTarget } from "./intercept-table.ts";
 import { ensureAddresses } from "./local-addresses.ts";
 import { type AttachMode, attachModes } from "./modes.ts";
 import type { OpenNftSession } from "./nft-session.ts";
+import type { Tracking } from "./pod-switches.ts";
 import type { RunProgram } from "./run-program.ts";
 import { type SetupProblem, type SetupProblemKind, setupProblemKinds, trackedProblem } from "./setup-problem.ts";
 import { keepUntrackedTable } from "./untracked-table.ts";
@@ -20,7 +21,10 @@ export interface AttachmentOptions {
   readonly addresses: readonly string[];
   readonly virtualAddresses: readonly string[];
   readonly interceptPort: number;
-  readonly notrack: boolean;
+  /** Whether pods' packets are kept out of connection tracking; `auto` where their replies leave all the same. */
+  readonly notrack: boolean | "auto";
+  /** Whose questions are intercepted, as the settings say now. */
+  sources(): InterceptedSources;
   readonly clock: Clock;
   readonly run: RunProgram;
   readonly openSession: OpenNftSession;
@@ -30,19 +34,23 @@ export interface AttachmentOptions {
   };
   /** Whether this node tracks connections at all. */
   isTrackingInUse(): boolean;
+  /** Whether this node has IPv6. */
+  hasIpv6(): boolean;
   /** Opens UDP and TCP on the address, unless it is open already. Rejects with a message for people. */
   listen(address: ServerAddress): Promise<void>;
   /** Whether a question of our own to this address was answered. */
   answers(address: ServerAddress, protocol: "udp" | "tcp"): Promise<boolean>;
   /** Whether nodens is fit for pods at all: ready, and not in a loop. */
-  mayIntercept(): boolean;
+  isFit(): boolean;
+  /** Whether pods that ask this Service address would find no more there than nodens does. */
+  mayIntercept(virtualAddress: string): boolean;
 }
 
 /** What nodens has put on the node, and keeps there. */
 export interface Attachment {
   /** Whether everything the mode asks for is in place. Always true for a mode that puts nothing on the node. */
   isComplete(): boolean;
-  /** Whether all sockets on the addresses are open. */
+  /** Whether the sockets that pods need are open. */
   areSocketsOpen(): boolean;
   /** Whether pods ask kube-dns directly although they should be intercepted. */
   isFailOpen(): boolean;
@@ -61,12 +69,17 @@ const retryMs = 5000;
 
 /** Puts in place whatever it can, and keeps it there. Resolves after the first try, whether or not that succeeded. */
 export async function attach(options: AttachmentOptions): Promise<Attachment> {
-  const { mode, addresses, notrack, clock, run, log } = options;
+  const { mode, notrack, clock, run, log } = options;
   const { placesAddresses, intercepts } = attachModes[mode];
+  // Where the node has no IPv6, no pod of it can need that.
+  const addresses = options.addresses.filter((address) => isIP(address) === 4 || options.hasIpv6());
   const counts = Object.fromEntries(setupProblemKinds.map((kind) => [kind, 0])) as Record<SetupProblemKind, number>;
-  const targets = intercepts ? targetsOf(options) : [];
+  const targets = intercepts ? targetsOf({ ...options, addresses }) : [];
   const countsTracked = options.isTrackingInUse();
-  const table = keepUntrackedTable(addresses, run, notrack, countsTracked);
+  const table = keepUntrackedTable(addresses, run, notrack !== false, countsTracked);
+  const openSockets = new Set<string>();
+  /** What pods of this node ask: with an interception the Service, whose questions have ports of their own. */
+  const needed = intercepts ? targets : addresses.map((host) => ({ host, port: 53 }));
   let nodeProblems: readonly SetupProblem[] = [];
   let interceptProblems: readonly SetupProblem[] = [];
   let interception: Interception | undefined;
@@ -99,13 +112,15 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
     const { wasChanged, problem } = await table.verify();
     if (wasChanged) log.warn({}, "somebody changed or removed the nftables table of nodens; it has been put back");
     if (problem !== undefined) problems.push(problem);
-    const sockets = [...addresses.map((host) => ({ host, port: 53 })), ...targets];
-    for (const { host, port } of sockets) {
+    for (const { host, port } of [...addresses.map((host) => ({ host, port: 53 })), ...targets]) {
       // A socket opened while nodens is ending would never be closed.
       if (isReleased) return problems;
-      await options.listen({ host, port }).catch((error: Error) => {
-        problems.push({ kind: "listen", message: error.message });
-      });
+      try {
+        await options.listen({ host, port });
+        openSockets.add(formatServerAddress({ host, port }));
+      } catch (error) {
+        problems.push({ kind: "listen", message: (error as Error).message });
+      }
     }
     if (problems.length === 0) problems.push(...(await findSilence()));
     return problems;
@@ -113,7 +128,7 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
 
   /** The only proof that an address works is an answer from it. */
   async function findSilence(): Promise<SetupProblem[]> {
-    if (!options.mayIntercept()) return [];
+    if (!options.isFit()) return [];
     isSeenToWork = true;
     const problems: SetupProblem[] = [];
     for (const host of addresses) {
@@ -131,23 +146,23 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
   function intercept(): Interception {
     return startInterception({
       targets,
-      probePort: options.interceptPort - 1,
-      notrack,
+      sources: options.sources,
+      tracking: trackingOf(notrack, countsTracked),
       countsTracked,
       clock,
       run,
       openSession: options.openSession,
       answers: options.answers,
-      mayIntercept: () => isPlacedForInterception() && options.mayIntercept(),
+      mayIntercept: (target) => isPlacedFor(target) && options.isFit() && options.mayIntercept(target.virtualAddress),
       report(problems) {
         interceptProblems = compare(interceptProblems, problems);
       },
     });
   }
 
-  /** Without its sockets an interception would only lose packets. */
-  function isPlacedForInterception(): boolean {
-    return !nodeProblems.some(({ kind }) => kind === "listen" || kind === "address");
+  /** Without its socket an interception would only lose packets. */
+  function isPlacedFor(target: InterceptTarget): boolean {
+    return openSockets.has(formatServerAddress(target));
   }
 
   /** Counts and logs what is new, and logs what is over. */
@@ -167,7 +182,7 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
 
   return {
     isComplete: () => isPlaced && (interception === undefined || interception.isInForce()),
-    areSocketsOpen: () => !nodeProblems.some(({ kind }) => kind === "listen"),
+    areSocketsOpen: () => !placesAddresses || needed.every((address) => openSockets.has(formatServerAddress(address))),
     isFailOpen: () => interception !== undefined && !interception.isInForce(),
     problems: () => [...nodeProblems, ...interceptProblems],
     problemCounts: () => counts,
@@ -184,7 +199,10 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
   };
 }
 
-/** Each Service address with its port on our address of the same family: `interceptPort` for the first, then the next ones up. */
+/**
+ * Each Service address with its ports on our address of the same family: `interceptPort` for the first, then the next ones up, and for
+ * test packets the one below, then the next ones down.
+ */
 export function targetsOf({
   virtualAddresses,
   addresses,
@@ -194,6 +212,13 @@ export function targetsOf({
     const family = isIP(virtualAddress);
     const host = addresses.find((address) => isIP(address) === family);
     const earlier = virtualAddresses.slice(0, position).filter((address) => isIP(address) === family).length;
-    return host === undefined ? [] : [{ virtualAddress, host, port: interceptPort + earlier }];
+    if (host === undefined) return [];
+    return [{ virtualAddress, host, port: interceptPort + earlier, probePort: interceptPort - 1 - earlier }];
   });
+}
+
+/** On a node that tracks nothing, no rule can ask for a known connection. */
+function trackingOf(notrack: boolean | "auto", isInUse: boolean): Tracking {
+  if (notrack === false) return "always";
+  return notrack === "auto" && isInUse ? "auto" : "never";
 }

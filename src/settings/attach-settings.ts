@@ -1,5 +1,5 @@
 /* Settings of `attach`: how pods reach nodens on its node. */
-import { group, ipAddresses, oneOf, wholeNumber, yesOrNo } from "./setting-kinds.ts";
+import { addressRanges, group, ipAddresses, oneOf, wholeNumber, yesNoOrAuto } from "./setting-kinds.ts";
 
 /** The group `attach`. */
 export const attach = group("How pods reach nodens on this node, apart from `listen.addresses`.", {
@@ -22,11 +22,16 @@ export const attach = group("How pods reach nodens on this node, apart from `lis
     default: 10_053,
     between: [1024, 65_000],
     effect: "restart",
-    help: "Where intercepted packets arrive on `attach.addresses`; each further Service address takes the next port, and the port below is for nodens's own test packets. The port tells queries to the Service from queries to the address itself, and is closed to direct packets.",
+    help: "Where intercepted packets arrive on `attach.addresses`; each further Service address takes the next port, and as many ports below are for nodens's own test packets. The port tells queries to the Service from queries to the address itself, and is closed to direct packets.",
   }),
-  notrack: yesOrNo({
-    default: true,
+  except: addressRanges({
+    default: [],
+    effect: "live",
+    help: "Pods, or ranges of them, that are not intercepted: they ask kube-dns as if nodens were not there. What `listen.allow` leaves out is not intercepted either. For `intercept`.",
+  }),
+  notrack: yesNoOrAuto({
+    default: "auto",
     effect: "restart",
-    help: "Whether traffic to `attach.addresses` and intercepted traffic is kept out of connection tracking. `false` for network policies that need it (Calico with egress-only policies): then each socket that a pod asks from takes one conntrack entry, still without address translation.",
+    help: "Whether traffic to `attach.addresses` and intercepted traffic is kept out of connection tracking. `auto`: yes, but the intercepted packets of a pod whose replies are dropped without it (by network policies or a firewall that let out only what belongs to a known connection) are tracked for half an hour at a time. `false` for network policies that need it everywhere (Calico with egress-only policies): then each socket that a pod asks from takes one conntrack entry, still without address translation.",
   }),
 });

@@ -85,6 +85,11 @@ export function yesOrNo(declaration: Declaration<boolean>) {
   return declare(z.boolean(), "", "`true` or `false`", declaration);
 }
 
+/** true, false, or for nodens to find out. */
+export function yesNoOrAuto(declaration: Declaration<boolean | "auto">) {
+  return declare(z.union([z.boolean(), z.literal("auto")]), "", "`true`, `false` or `auto`", declaration);
+}
+
 /** The path of a file, or "" for none. */
 export function filePath(declaration: Declaration<string>) {
   return declare(z.string(), "", 'a path, or `""` for none', declaration);

@@ -6,7 +6,8 @@ import { accessSync, constants, existsSync, mkdirSync, rmdirSync, writeFileSync 
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, test, type TestContext } from "vitest";
 import { type CompiledClient, compileClient } from "../support/program/compile-client.ts";
-import { bedAddress, createNodeBed, type NodeBed } from "../support/node/node-bed.ts";
+import { type BedHost, bedAddress, createNodeBed, type NodeBed, startKubeDns } from "../support/node/node-bed.ts";
+import { blackhole } from "../support/node/kube-dns-faults.ts";
 import type { ProxyStyle } from "../support/node/node-bed-proxy.ts";
 import { interceptingTables, interceptTables, startNodensOnNode } from "../support/node/nodens-on-node.ts";
 import { childrenOf } from "../support/program/process-children.ts";
@@ -131,6 +132,31 @@ describeWith(tools, "attach.mode intercept", () => {
       expectNoHole(seen);
       // Until it is put back, which its own look at the node does.
       expect((await straightFlows(bed)).length).toBeGreaterThan(0);
+    },
+  );
+
+  test.concurrent(
+    "with servers of its own that fall silent, pods ask the Service, and come back with the servers",
+    { timeout },
+    async ({ expect, onTestFinished }) => {
+      const bed = await createNodeBed({ proxy: "iptables", podCount: 2 });
+      onTestFinished(() => bed.close());
+      const [dns] = bed.kubeDns as [BedHost];
+      const other = { address: "10.245.1.77", address6: "fd45:1::77" };
+      await dns.run("ip", ["addr", "add", `${other.address}/24`, "dev", "eth0"]);
+      await dns.run("ip", ["addr", "add", `${other.address6}/64`, "dev", "eth0", "nodad"]);
+      await startKubeDns(dns, other);
+      const attach = { mode: "intercept", virtualAddresses: [bedAddress.service] };
+      const settings = { attach, upstream: { servers: [other.address] } };
+      const nodens = await startNodensOnNode(bed, { mode: "intercept", settings });
+      // Somebody has to ask for it to be noticed.
+      await during(bed, () => blackhole(bed, dns, other.address));
+      await until("it gives way", async () => (await interceptingTables(bed)) === 0);
+      expectNoHole(await during(bed, () => {}));
+      expect(await nodens.metric("nodens_failopen")).toBe(1);
+      for (const host of [dns, bed.node]) await host.run("nft", ["flush", "ruleset"]);
+      await bed.restoreProxy();
+      await until("it intercepts again", async () => (await interceptingTables(bed)) === 1, 30_000);
     },
   );
 

@@ -5,16 +5,22 @@ import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
-import { type InterceptTarget, interceptTableText, renewText, withdrawText } from "../../src/attach/intercept-table.ts";
+import {
+  type InterceptTarget,
+  interceptTableText,
+  sourcesText,
+  withdrawText,
+} from "../../src/attach/intercept-table.ts";
 import { untrackedTableText } from "../../src/attach/untracked-table.ts";
 import { describeWith } from "../support/program/requirements.ts";
 import { projectFolder } from "../support/program/run-nodens.ts";
 
 const run = promisify(execFile);
 
-const four: InterceptTarget = { virtualAddress: "10.96.0.10", host: "169.254.20.10", port: 10_053 };
-const second: InterceptTarget = { virtualAddress: "10.96.0.11", host: "169.254.20.10", port: 10_054 };
-const six: InterceptTarget = { virtualAddress: "fd96::a", host: "fd00:20::10", port: 10_053 };
+const four: InterceptTarget = { virtualAddress: "10.96.0.10", host: "169.254.20.10", port: 10_053, probePort: 10_052 };
+const second: InterceptTarget = { ...four, virtualAddress: "10.96.0.11", port: 10_054, probePort: 10_051 };
+const six: InterceptTarget = { ...four, virtualAddress: "fd96::a", host: "fd00:20::10" };
+const allowed = ["10.0.0.0", "fd00::"].map((address) => ({ address, prefixLength: 8 }));
 
 describeWith(["root", "nft", "unshare"], "a real nft", () => {
   /** Runs a shell script in a namespace of its own. */
@@ -24,33 +30,27 @@ describeWith(["root", "nft", "unshare"], "a real nft", () => {
   }
 
   test.each([
-    ["IPv4", [four], true],
-    ["IPv6", [six], true],
-    ["both, and two Services", [four, second, six], true],
-    ["both, with tracking", [four, six], false],
-  ])("takes the table for %s, its renewal and its withdrawal", async (_, interceptions, notrack) => {
-    const table = interceptTableText({
-      table: "nodens_1",
-      interceptions,
-      probePort: 10_052,
-      notrack,
-      countsTracked: true,
-    });
-    const vips = interceptions.map(({ virtualAddress }) => virtualAddress);
+    ["IPv4", [four], "never"],
+    ["IPv6", [six], "never"],
+    ["both, and two Services", [four, second, six], "auto"],
+    ["both, with tracking", [four, six], "always"],
+  ] as const)("takes the table for %s, its sources and its withdrawal", async (_, targets, tracking) => {
+    const sources = sourcesText("nodens_1", { allowed, excepted: [{ address: "10.9.0.9", prefixLength: 32 }] });
     // On one standard input, as the session has it: the table belongs to that nft.
     const lines = [
-      table,
-      renewText("nodens_1", vips),
-      renewText("nodens_1", vips),
+      interceptTableText({ table: "nodens_1", targets, tracking, countsTracked: true }),
+      sources,
+      sources,
       "list table inet nodens_1",
       withdrawText("nodens_1"),
     ];
-    const stdout = await inNamespace(`nft -i <<'LINES'\n${lines.join("\n")}\nlist sets inet\nLINES\nnft list tables`);
+    const stdout = await inNamespace(`nft -i <<'LINES'\n${lines.join("\n")}\nLINES\nnft list tables`);
     expect(stdout).toContain("flags owner");
-    for (const vip of vips) expect(stdout).toContain(`${vip} timeout 2s`);
-    expect(stdout.includes("notrack accept")).toBe(true);
-    // Withdrawn, and gone with its process.
-    expect(stdout.slice(stdout.lastIndexOf("set alive4"))).not.toContain("elements");
+    expect(stdout).toMatch(
+      /elements = \{ 10\.0\.0\.0\/8 \}[^]*elements = \{ 10\.9\.0\.9 \}[^]*elements = \{ fd00::\/8 \}/,
+    );
+    for (const { virtualAddress } of targets) expect(stdout).toContain(`saddr set ${virtualAddress} update @alive`);
+    // Gone with its process.
     expect(stdout.trimEnd().endsWith("}")).toBe(true);
   });
 

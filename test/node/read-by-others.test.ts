@@ -8,7 +8,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type InterceptTarget, interceptTableText, renewText } from "../../src/attach/intercept-table.ts";
+import { type InterceptTarget, interceptTableText, sourcesText } from "../../src/attach/intercept-table.ts";
+import type { Tracking } from "../../src/attach/pod-switches.ts";
 import { untrackedTableText } from "../../src/attach/untracked-table.ts";
 import { describeWith } from "../support/program/requirements.ts";
 import { projectFolder } from "../support/program/run-nodens.ts";
@@ -20,9 +21,9 @@ const downloadTimeoutMs = 300_000;
 const releases = ["bookworm", "trixie"] as const;
 const pairs = releases.flatMap((maker) => releases.map((reader) => [maker, reader] as const));
 
-const interceptions: readonly InterceptTarget[] = [
-  { virtualAddress: "10.96.0.10", host: "169.254.20.10", port: 10_053 },
-  { virtualAddress: "fd96::a", host: "fd00:20::10", port: 10_053 },
+const targets: readonly InterceptTarget[] = [
+  { virtualAddress: "10.96.0.10", host: "169.254.20.10", port: 10_053, probePort: 10_052 },
+  { virtualAddress: "fd96::a", host: "fd00:20::10", port: 10_053, probePort: 10_052 },
 ];
 
 describeWith(["CI=true", "root", "apt-get", "dpkg-deb", "unshare"], "tables of nodens", () => {
@@ -44,22 +45,27 @@ describeWith(["CI=true", "root", "apt-get", "dpkg-deb", "unshare"], "tables of n
   }
 
   test.each(pairs)("the interception: made by nft of %s, listed by nft of %s", async (maker, reader) => {
-    const text = (notrack: boolean, table: string) =>
-      interceptTableText({ table, interceptions, probePort: 10_052, notrack, countsTracked: true });
-    const vips = interceptions.map(({ virtualAddress }) => virtualAddress);
+    const allowed = ["10.0.0.0", "fd00::"].map((address) => ({ address, prefixLength: 8 }));
+    const text = (tracking: Tracking) =>
+      interceptTableText({ table: `nodens_${tracking}`, targets, tracking, countsTracked: true });
+    const pods = ["few4", "known4", "waiting4", "tracked4", "fallen4"];
     // An interactive nft owns what it makes, so it has to run while the other one reads.
     const lines = [
-      text(true, "nodens_1"),
-      renewText("nodens_1", vips),
-      text(false, "nodens_2"),
+      text("never"),
+      text("always"),
+      text("auto"),
+      sourcesText("nodens_auto", { allowed, excepted: [] }),
+      "add element inet nodens_auto alive4 { 10.96.0.10 }; add element inet nodens_auto alive6 { fd96::a }",
+      ...pods.map((set) => `add element inet nodens_auto ${set} { 10.244.1.10 }`),
       "add table inet whole",
     ];
     const script = `
       exec 3> >(exec ${nft(maker)} -i >/dev/null); cat >&3
       until ${nft(maker)} list tables | grep -q whole; do kill -0 $!; sleep 0.02; done`;
     const stdout = await listedAfter(script, `${lines.join("\n")}\n`, reader);
-    expect(stdout).toContain("table inet nodens_1");
-    for (const vip of vips) expect(stdout).toContain(vip);
+    for (const tracking of ["never", "always", "auto"]) expect(stdout).toContain(`table inet nodens_${tracking}`);
+    expect(stdout).toContain("10.0.0.0/8");
+    expect(stdout).toContain("10.244.1.10");
   });
 
   test.each(pairs)("the untracked table: made by nft of %s, listed by nft of %s", async (maker, reader) => {

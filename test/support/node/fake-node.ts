@@ -1,6 +1,7 @@
 /*
  * A node as far as the attachment sees it: what `ip` and `nft` say, and what becomes of it. Anything can be made to fail.
  */
+import type { InterceptCounter } from "../../../src/attach/intercept-table.ts";
 import type { NftSession, OpenNftSession } from "../../../src/attach/nft-session.ts";
 import type { ProgramResult, RunProgram } from "../../../src/attach/run-program.ts";
 
@@ -32,7 +33,9 @@ export interface FakeNode {
   /** "program first-argument …" of every run. */
   readonly runs: string[];
   /** What the counters of the interception say. */
-  counters: { intercepted: number; delivered: number; tracked: number };
+  counters: Record<InterceptCounter, number>;
+  /** How many pods are in a set. */
+  pods: { fallen4: number; tracked4: number };
   /** Answers instead of the program whose command line begins so. */
   failures: Map<string, Partial<ProgramResult>>;
   /** The complaint of sessions about their next lines; undefined is success. */
@@ -53,7 +56,8 @@ export function createFakeNode(): FakeNode {
     untracked: undefined,
     sessions: [],
     runs: [],
-    counters: { intercepted: 0, delivered: 0, tracked: 0 },
+    counters: { intercepted: 0, answered: 0, fell_back: 0, unserved: 0, turned_tracked: 0, tracked: 0 },
+    pods: { fallen4: 0, tracked4: 0 },
     failures: new Map(),
     complaint: undefined,
     endsBecause: undefined,
@@ -100,6 +104,10 @@ export function createFakeNode(): FakeNode {
     if (args.includes("counters")) {
       const counters = Object.entries(node.counters).map(([name, packets]) => ({ counter: { name, packets } }));
       return ok(JSON.stringify({ nftables: [{ metainfo: {} }, ...counters] }));
+    }
+    if (args[1] === "list" && args[2] === "set") {
+      const count = node.pods[args.at(-1) as keyof FakeNode["pods"]] ?? 0;
+      return ok(JSON.stringify({ nftables: [{ metainfo: {} }, { set: { elem: Array.from({ length: count }) } }] }));
     }
     if (args[0] === "delete") {
       const wasThere = node.untracked !== undefined;

@@ -9,7 +9,7 @@ listen:
   allow: ["fd00::/8", 192.0.2.1]
   maxUdpReplyBytes: 512
   tcp: { maxConnections: 1, maxConnectionsPerClient: 2, idleTimeoutMs: 101, maxPipelined: 2, maxWriteBufferBytes: 65537 }
-attach: { mode: intercept, addresses: [169.254.20.11, "fd00:20::10"], virtualAddresses: ["10.96.0.10"], interceptPort: 2000, notrack: false }
+attach: { mode: intercept, addresses: [169.254.20.11, "fd00:20::10"], virtualAddresses: ["10.96.0.10"], interceptPort: 2000, except: [10.9.0.0/16], notrack: false }
 admin: { address: "[::1]:80", allow: [192.0.2.2] }
 probes: { directory: /run/nodens }
 cluster: { domain: Other.Example., reverseZones: [] }

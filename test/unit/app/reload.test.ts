@@ -3,7 +3,13 @@
  * a reload, a restart one changes none and is named in the log until nodens is started again.
  */
 import { expect, test } from "vitest";
-import { adminRangesOf, mutableLimitsOf, rangesOf, upstreamOptionsOf } from "../../../src/app/parts-of-settings.ts";
+import {
+  adminRangesOf,
+  interceptedSourcesOf,
+  mutableLimitsOf,
+  rangesOf,
+  upstreamOptionsOf,
+} from "../../../src/app/parts-of-settings.ts";
 import { createReload, type ReloadParts } from "../../../src/app/reload.ts";
 import { createStop } from "../../../src/app/stop-app.ts";
 import { createAccessList } from "../../../src/listen/access-list.ts";
@@ -206,6 +212,7 @@ function run() {
       hasQueryLog: front.queryLog !== undefined,
       upstreamOptions,
       timesOfEnd: await timesOfEnd(),
+      intercepted: interceptedSourcesOf(reload.inForce()),
     }),
   };
 }

@@ -28,6 +28,8 @@ async function start(
     run: node.run,
     openSession: node.openSession,
     isTrackingInUse: () => true,
+    hasIpv6: () => true,
+    sources: () => ({ allowed: [{ address: "10.0.0.0", prefixLength: 8 }], excepted: [] }),
     log: { info: note, warn: note },
     listen({ host, port }) {
       if (state.taken.has(`${host}:${port}`)) return Promise.reject(new Error(`cannot listen on ${host}:${port}`));
@@ -38,7 +40,8 @@ async function start(
       asked.push(`${protocol} ${host}:${port}`);
       return Promise.resolve(state.answers);
     },
-    mayIntercept: () => state.mayIntercept,
+    isFit: () => state.mayIntercept,
+    mayIntercept: () => true,
     ...overrides,
   });
   onTestFinished(() => attachment.close());
@@ -143,7 +146,7 @@ describe("mode link-local", () => {
 
   test("does not ask itself before it is ready, when nothing could be answered, and does within five seconds of that", async () => {
     const ready = { now: false };
-    const { asked, clock } = await start({ mayIntercept: () => ready.now });
+    const { asked, clock } = await start({ isFit: () => ready.now });
     await clock.advance(30_000);
     expect(asked).toEqual([]);
     ready.now = true;
@@ -291,14 +294,56 @@ describe("mode intercept", () => {
     expect([attachment.isComplete(), attachment.isFailOpen()]).toEqual([true, false]);
   });
 
-  test("does not come into force while one of its sockets is not open", async () => {
-    const { attachment, clock, node } = await start({
+  test("needs its own sockets only: port 53 of the address may be somebody else's", async () => {
+    const { attachment, clock } = await start({
       mode: "intercept",
-      listen: ({ port }) => (port === 53 ? Promise.resolve() : Promise.reject(new Error("in use"))),
+      listen: ({ port }) => (port === 53 ? Promise.reject(new Error("in use")) : Promise.resolve()),
     });
     await clock.advance(4000);
+    expect([attachment.isFailOpen(), attachment.areSocketsOpen(), attachment.isComplete()]).toEqual([
+      false,
+      true,
+      false,
+    ]);
+  });
+
+  test("leaves to kube-dns the family whose socket is not open, and no other", async () => {
+    const { attachment, clock, asked } = await start({
+      mode: "intercept",
+      addresses: [own, "fd00:20::10"],
+      virtualAddresses: ["10.96.0.10", "fd96::a"],
+      listen: ({ host }) => (host === own ? Promise.resolve() : Promise.reject(new Error("in use"))),
+    });
+    await clock.advance(4000);
+    expect([attachment.isFailOpen(), attachment.areSocketsOpen()]).toEqual([true, false]);
+    expect(asked).toContain(`udp ${own}:10052`);
+    expect(asked).not.toContain("udp fd00:20::10:10052");
+  });
+
+  test("on a node without IPv6 does without it, and is complete", async () => {
+    const { attachment, clock, node } = await start({
+      mode: "intercept",
+      addresses: [own, "fd00:20::10"],
+      virtualAddresses: ["10.96.0.10", "fd96::a"],
+      hasIpv6: () => false,
+    });
+    await clock.advance(4000);
+    expect([attachment.isFailOpen(), attachment.areSocketsOpen(), attachment.isComplete()]).toEqual([
+      false,
+      true,
+      true,
+    ]);
+    expect(node.addresses.map(({ local }) => local)).not.toContain("fd00:20::10");
+  });
+
+  test("leaves to kube-dns a Service where pods would find more than here", async () => {
+    const kubeDns = { hasMore: true };
+    const { attachment, clock } = await start({ mode: "intercept", mayIntercept: () => !kubeDns.hasMore });
+    await clock.advance(4000);
     expect(attachment.isFailOpen()).toBe(true);
-    expect(node.sessions).toEqual([]);
+    kubeDns.hasMore = false;
+    await clock.advance(1000);
+    expect(attachment.isFailOpen()).toBe(false);
   });
 
   test("released, it takes the Service out of the set and renews it no more; closed, it ends nft", async () => {
@@ -353,23 +398,9 @@ describe("an interception that is refused", () => {
     await clock.advance(60_000);
     expect(attachment.problems()).toEqual([]);
     expect(log.at(-1)).toMatch(/^no longer: cannot intercept/);
-    node.complaint = "Error: x";
-    await clock.advance(1000);
+    node.sessions.at(-1)?.kill();
     expect(attachment.problemCounts().nft).toBe(2);
   });
-});
-
-test("two Services of one family that lose packets are told apart from a table that is missing", async () => {
-  const { attachment, clock, node } = await start({
-    mode: "intercept",
-    virtualAddresses: ["10.96.0.10", "10.96.0.11"],
-  });
-  await clock.advance(1000);
-  Object.assign(node.counters, { intercepted: 100, delivered: 0 });
-  await clock.advance(3000);
-  expect(attachment.problems()).toEqual([
-    { kind: "path", message: expect.stringContaining(`${own} port 10053, ${own} port 10054`) },
-  ]);
 });
 
 test("an exception in any part is a problem of the kind that says so, and ends nothing", async () => {
@@ -415,7 +446,7 @@ test("released while it looks, it opens no socket: nobody would close that", asy
 test("targets take ports upwards within a family, and only where an own address of the family is", () => {
   const options = { addresses: [own], interceptPort: 2000, virtualAddresses: ["10.96.0.10", "fd96::a", "10.96.0.11"] };
   expect(targetsOf(options)).toEqual([
-    { virtualAddress: "10.96.0.10", host: own, port: 2000 },
-    { virtualAddress: "10.96.0.11", host: own, port: 2001 },
+    { virtualAddress: "10.96.0.10", host: own, port: 2000, probePort: 1999 },
+    { virtualAddress: "10.96.0.11", host: own, port: 2001, probePort: 1998 },
   ]);
 });

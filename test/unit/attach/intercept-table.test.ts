@@ -2,21 +2,23 @@ import { describe, expect, test } from "vitest";
 import {
   type InterceptTarget,
   interceptTableText,
-  probeTargets,
-  renewText,
+  sourcesText,
   withdrawText,
 } from "../../../src/attach/intercept-table.ts";
+import type { Tracking } from "../../../src/attach/pod-switches.ts";
 
-const four: InterceptTarget = { virtualAddress: "10.96.0.10", host: "169.254.20.10", port: 10_053 };
-const second: InterceptTarget = { virtualAddress: "10.96.0.11", host: "169.254.20.10", port: 10_054 };
-const six: InterceptTarget = { virtualAddress: "fd96::a", host: "fd00:20::10", port: 10_053 };
+const four: InterceptTarget = { virtualAddress: "10.96.0.10", host: "169.254.20.10", port: 10_053, probePort: 10_052 };
+const second: InterceptTarget = { ...four, virtualAddress: "10.96.0.11", port: 10_054, probePort: 10_051 };
+const six: InterceptTarget = { ...four, virtualAddress: "fd96::a", host: "fd00:20::10" };
 
-const options = { table: "t", probePort: 10_052, notrack: true, countsTracked: false };
+function textOf(targets: readonly InterceptTarget[], tracking: Tracking = "never", countsTracked = false): string {
+  return interceptTableText({ table: "t", targets, tracking, countsTracked });
+}
 
 /** The rules of one chain, in order. */
-function rulesOf(chain: string, interceptions: readonly InterceptTarget[], notrack = true): string[] {
+function rulesOf(chain: string, targets: readonly InterceptTarget[], tracking?: Tracking): string[] {
   const start = `add rule inet t ${chain} `;
-  return interceptTableText({ ...options, interceptions, notrack })
+  return textOf(targets, tracking)
     .split("; ")
     .filter((command) => command.startsWith(start))
     .map((command) => command.slice(start.length));
@@ -24,15 +26,14 @@ function rulesOf(chain: string, interceptions: readonly InterceptTarget[], notra
 
 describe("the table", () => {
   test("is one line: one transaction of nft", () => {
-    const text = interceptTableText({ ...options, interceptions: [four, six] });
-    expect(text).not.toContain("\n");
-    expect(text).toMatch(/^add table inet t \{ flags owner; /);
+    expect(textOf([four, six])).not.toContain("\n");
+    expect(textOf([four, six])).toMatch(/^add table inet t \{ flags owner; /);
   });
 
-  test("rewrites a Service address only while it is in the set of its family", () => {
-    const questions = rulesOf("questions", [four, six]).filter((rule) => !rule.startsWith("iif lo"));
-    expect(questions).toHaveLength(4);
-    for (const rule of questions) expect(rule).toMatch(/ip daddr @alive4|ip6 daddr @alive6/);
+  test("declares every set with typeof: other people's nft may be old", () => {
+    const sets = textOf([four, six]).match(/add set [^}]*}/g) ?? [];
+    expect(sets.length).toBeGreaterThan(20);
+    for (const set of sets) expect(set).toMatch(/\{ typeof /);
   });
 
   test("gives each Service its port, and each port its Service back", () => {
@@ -41,50 +42,86 @@ describe("the table", () => {
     for (const { virtualAddress, host, port } of [four, second]) {
       for (const transport of ["udp", "tcp"]) {
         expect(questions).toContain(
-          `iif != lo ip daddr ${virtualAddress} ${transport} dport 53 ip daddr @alive4 counter name intercepted ` +
-            `${transport} dport set ${port} ip daddr set ${host} notrack accept`,
+          `ip daddr ${virtualAddress} ${transport} dport 53 counter name intercepted ${transport} dport set ${port} ip daddr set ${host} accept`,
         );
         expect(replies).toContain(
-          `ip saddr ${host} ${transport} sport ${port} ${transport} sport set 53 ip saddr set ${virtualAddress} notrack accept`,
+          `ip saddr ${host} ${transport} sport ${port} ${transport} sport set 53 ip saddr set ${virtualAddress} accept`,
         );
       }
     }
   });
 
-  test("sends back test packets before the rules for pods could take their replies", () => {
-    const replies = rulesOf("replies", [four, second, six]);
-    const last = replies.findLastIndex((rule) => rule.includes("sport set 10052"));
-    expect(last).toBe(3);
-    expect(replies.slice(last + 1).every((rule) => rule.includes("sport set 53"))).toBe(true);
+  test("asks each question's pod before it redirects, in the order: Service, source, pod", () => {
+    const questions = rulesOf("questions", [four]);
+    expect(questions.findIndex((rule) => rule.endsWith("jump pod4"))).toBeLessThan(
+      questions.findIndex((rule) => rule.includes("counter name intercepted")),
+    );
+    const [service, source, excepted] = rulesOf("pod4", [four]);
+    expect(service).toBe("ip daddr != @alive4 goto leave4");
+    expect(source).toBe("ip saddr != @allowed4 counter name unserved goto leave4");
+    expect(excepted).toBe("ip saddr @excepted4 goto leave4");
+  });
+
+  test("renews each Service by the reply to its own test packet, behind every other rule that the reply meets", () => {
+    expect(textOf([four])).toContain("add chain inet t leaving { type filter hook postrouting priority srcnat + 90;");
+    const renewals = rulesOf("leaving", [four, second, six]).filter((rule) => rule.includes("@alive"));
+    expect(renewals).toHaveLength(3);
+    expect(renewals[1]).toBe(
+      "ip saddr 169.254.20.10 ip daddr 169.254.20.10 udp sport 10054 ip saddr set 10.96.0.11 update @alive4 { ip saddr } ip saddr set 169.254.20.10 accept",
+    );
+  });
+
+  test("sends test packets of each Service back to their own port", () => {
+    const replies = rulesOf("replies", [four, second, six]).filter((rule) =>
+      /daddr \S+ (udp|tcp) sport set/.test(rule),
+    );
+    expect(replies.map((rule) => rule.match(/sport set (\d+)/)?.[1])).toEqual([
+      ...["10052", "10052", "10051", "10051", "10052", "10052"],
+    ]);
   });
 
   test("drops what is sent to a port of a Service itself, before any rewriting", () => {
-    const text = interceptTableText({ ...options, interceptions: [four, six] });
-    expect(text).toContain("add chain inet t closed { type filter hook prerouting priority raw - 20;");
-    expect(text).toContain("add chain inet t questions { type filter hook prerouting priority raw - 10;");
-    expect(rulesOf("closed", [four, six])).toHaveLength(4);
-    for (const rule of rulesOf("closed", [four, six])) expect(rule).toMatch(/dport 10053 drop$/);
+    expect(textOf([four, six])).toContain("closed { type filter hook prerouting priority raw - 20;");
+    expect(rulesOf("closed", [four, second, six])).toEqual([
+      "ip daddr 169.254.20.10 meta l4proto { tcp, udp } th dport { 10053, 10054 } drop",
+      "ip6 daddr fd00:20::10 meta l4proto { tcp, udp } th dport { 10053 } drop",
+    ]);
   });
 
-  test("with tracking keeps only test packets out of it, and changes replies behind NAT", () => {
-    const tracked = rulesOf("questions", [four], false).filter((rule) => !rule.startsWith("iif lo"));
-    expect([...tracked, ...rulesOf("replies", [four], false)].join()).not.toContain("notrack");
-    expect(rulesOf("probes", [four], false).every((rule) => rule.endsWith("notrack"))).toBe(true);
-    expect(interceptTableText({ ...options, interceptions: [four], notrack: false })).toContain(
-      "replies { type filter hook postrouting priority srcnat + 100;",
+  test("with tracking keeps only test packets out of it", () => {
+    const questions = rulesOf("questions", [four], "always").filter((rule) => !rule.startsWith("iif lo"));
+    expect(questions.join()).not.toContain("notrack");
+    for (const rule of rulesOf("untracked", [four], "always"))
+      expect(rule).toMatch(/saddr (\S+) ip daddr \1 .*notrack$/);
+  });
+
+  test("with auto leaves out of tracking whoever is not among those that need it", () => {
+    const untracked = [...rulesOf("questions", [four], "auto"), ...rulesOf("untracked", [four], "auto")].filter(
+      (rule) => rule.endsWith("notrack") && !rule.includes("ip saddr 169.254.20.10 ip daddr 169.254.20.10"),
     );
+    expect(untracked).toHaveLength(2);
+    for (const rule of untracked) expect(rule).toMatch(/ip [sd]addr != @tracked4 notrack$/);
+  });
+
+  test("looks at the state of packets only where connection tracking is in use", () => {
+    expect(textOf([four], "never", false)).not.toContain("ct state");
+    expect(textOf([four], "never", true)).toContain("ct state != untracked counter name tracked");
   });
 });
 
-test("test packets go to each own address once", () => {
-  expect(probeTargets([four, second, six])).toEqual([four, six]);
-});
-
-test("the renewal names each address in the set of its family", () => {
-  const commands = renewText("t", ["10.96.0.10", "fd96::a"]).split("; ");
-  expect(commands.filter((command) => command.includes("inet t alive4 { 10.96.0.10"))).toHaveLength(3);
-  expect(commands.filter((command) => command.includes("inet t alive6 { fd96::a"))).toHaveLength(3);
-  expect(renewText("t", ["10.96.0.10", "fd96::a"])).not.toContain("\n");
+test("sources are put in place of those that were there", () => {
+  const sources = {
+    allowed: [{ address: "10.0.0.0", prefixLength: 8 }],
+    excepted: [{ address: "fd00::", prefixLength: 16 }],
+  };
+  expect(sourcesText("t", sources).split("; ")).toEqual([
+    "flush set inet t allowed4",
+    "add element inet t allowed4 { 10.0.0.0/8 }",
+    "flush set inet t excepted4",
+    "flush set inet t allowed6",
+    "flush set inet t excepted6",
+    "add element inet t excepted6 { fd00::/16 }",
+  ]);
 });
 
 test("the withdrawal empties both sets", () => {

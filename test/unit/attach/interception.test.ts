@@ -1,25 +1,33 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import { type InterceptionOptions, startInterception } from "../../../src/attach/interception.ts";
+import type { InterceptedSources } from "../../../src/attach/intercept-table.ts";
 import type { SetupProblem } from "../../../src/attach/setup-problem.ts";
 import { createFakeClock } from "../../support/program/fake-clock.ts";
 import { createFakeNode } from "../../support/node/fake-node.ts";
 
-const target = { virtualAddress: "10.96.0.10", host: "169.254.20.10", port: 10_053 };
+const target = { virtualAddress: "10.96.0.10", host: "169.254.20.10", port: 10_053, probePort: 10_052 };
 
 function start(overrides: Partial<InterceptionOptions> = {}) {
   const node = createFakeNode();
   const clock = createFakeClock();
   const asked: string[] = [];
-  const state: { udp: boolean | "hangs"; tcp: boolean; may: boolean; problems: readonly SetupProblem[] } = {
+  const state: {
+    udp: boolean | "hangs";
+    tcp: boolean;
+    may: boolean;
+    problems: readonly SetupProblem[];
+    sources: InterceptedSources;
+  } = {
     udp: true,
     tcp: true,
     may: true,
     problems: [],
+    sources: { allowed: [{ address: "10.0.0.0", prefixLength: 8 }], excepted: [] },
   };
   const interception = startInterception({
     targets: [target],
-    probePort: 10_052,
-    notrack: true,
+    sources: () => state.sources,
+    tracking: "auto",
     countsTracked: true,
     clock,
     run: node.run,
@@ -34,43 +42,40 @@ function start(overrides: Partial<InterceptionOptions> = {}) {
     ...overrides,
   });
   onTestFinished(() => interception.close());
-  const renewals = () =>
-    node.sessions.flatMap(({ lines }) => lines).filter((line) => line.startsWith("add element")).length;
-  return { interception, node, clock, asked, state, renewals };
+  const beats = () => asked.filter((line) => line.startsWith("udp")).length;
+  return { interception, node, clock, asked, state, beats };
 }
 
 describe("the heartbeat", () => {
-  test("makes the table, then renews the Service every half second, each time after an answer by the pods' way", async () => {
-    const { interception, node, clock, asked, renewals } = start();
+  test("makes the table and says who may ask, then only asks, every half second", async () => {
+    const { interception, node, clock, asked, beats } = start();
     await clock.advance(0);
     expect(node.sessions[0]?.lines[0]).toMatch(/^add table inet nodens_[0-9a-f]{8} \{ flags owner; /);
+    expect(node.sessions[0]?.lines[1]).toMatch(/add element inet nodens_[0-9a-f]{8} allowed4 \{ 10\.0\.0\.0\/8 \}/);
     expect(asked).toEqual(["udp 169.254.20.10:10052"]);
     expect(interception.isInForce()).toBe(true);
     await clock.advance(2000);
-    expect(renewals()).toBe(5);
-    expect(asked.filter((line) => line.startsWith("udp"))).toHaveLength(5);
+    expect(beats()).toBe(5);
+    expect(node.sessions[0]?.lines).toHaveLength(2);
+    expect(node.runs).toEqual([]);
   });
 
-  test("renews in one transaction that works whether the element is there or not", async () => {
-    const { node, clock } = start();
-    await clock.advance(0);
-    const [table] = /nodens_[0-9a-f]{8}/.exec(node.sessions[0]?.lines[0] ?? "") ?? [];
-    expect(node.sessions[0]?.lines[1]).toBe(
-      [
-        `add element inet ${table} alive4 { 10.96.0.10 timeout 2s }`,
-        `delete element inet ${table} alive4 { 10.96.0.10 }`,
-        `add element inet ${table} alive4 { 10.96.0.10 timeout 2s }`,
-      ].join("; "),
-    );
+  test("tells nft when other sources may ask", async () => {
+    const { node, clock, state } = start();
+    await clock.advance(1000);
+    state.sources = { allowed: state.sources.allowed, excepted: [{ address: "10.9.0.1", prefixLength: 32 }] };
+    await clock.advance(1000);
+    expect(node.sessions[0]?.lines).toHaveLength(3);
+    expect(node.sessions[0]?.lines[2]).toContain("excepted4 { 10.9.0.1/32 }");
   });
 
   test("stops with the first question that hangs, and two seconds later it is no longer in force", async () => {
-    const { interception, clock, state, renewals } = start();
+    const { interception, clock, state, beats } = start();
     await clock.advance(1000);
-    const before = renewals();
+    const before = beats();
     state.udp = "hangs";
     await clock.advance(1400);
-    expect(renewals()).toBe(before);
+    expect(beats()).toBe(before + 1);
     expect(interception.isInForce()).toBe(true);
     await clock.advance(700);
     expect(interception.isInForce()).toBe(false);
@@ -114,48 +119,71 @@ describe("the heartbeat", () => {
 });
 
 describe("two families and two Services", () => {
-  const six = { virtualAddress: "fd96::a", host: "fd00:20::10", port: 10_053 };
-  const second = { virtualAddress: "10.96.0.11", host: "169.254.20.10", port: 10_054 };
+  const six = { virtualAddress: "fd96::a", host: "fd00:20::10", port: 10_053, probePort: 10_052 };
+  const second = { ...target, virtualAddress: "10.96.0.11", port: 10_054, probePort: 10_051 };
 
-  test("each own address is asked once, and every Service is renewed in one transaction", async () => {
-    const { node, clock, asked } = start({ targets: [target, second, six] });
+  test("each has test packets of its own", async () => {
+    const { clock, asked } = start({ targets: [target, second, six] });
     await clock.advance(0);
-    expect(asked).toEqual(["udp 169.254.20.10:10052", "udp fd00:20::10:10052"]);
-    const [, renewal = ""] = node.sessions[0]?.lines ?? [];
-    for (const element of ["alive4 { 10.96.0.10 ", "alive4 { 10.96.0.11 ", "alive6 { fd96::a "]) {
-      expect(renewal.split(element)).toHaveLength(4);
-    }
+    expect(asked).toEqual(["udp 169.254.20.10:10052", "udp 169.254.20.10:10051", "udp fd00:20::10:10052"]);
   });
 
-  test("the silence of one family is the silence of both", async () => {
-    const { clock, interception } = start({
+  test("one that is silent is not in force, delays no other, and is named", async () => {
+    const { clock, interception, state, asked } = start({
       targets: [target, six],
-      answers: ({ host }) => Promise.resolve(host === target.host),
+      answers({ host, port }, protocol) {
+        asked.push(`${protocol} ${host}:${port}`);
+        return host === target.host ? Promise.resolve(true) : clock.pause(1000).then(() => false);
+      },
     });
     await clock.advance(5000);
     expect(interception.isInForce()).toBe(false);
+    expect(asked.filter((line) => line.startsWith(`udp ${target.host}`))).toHaveLength(11);
+    expect(state.problems).toEqual([
+      { kind: "path", message: expect.stringContaining("to fd96::a (fd00:20::10 port") },
+    ]);
+  });
+
+  test("one that may not be intercepted is let run out, and the others stay", async () => {
+    const allowed = new Set(["10.96.0.10", "fd96::a"]);
+    const { node, clock, asked } = start({
+      targets: [target, six],
+      mayIntercept: ({ virtualAddress }) => allowed.has(virtualAddress),
+    });
+    await clock.advance(1000);
+    allowed.delete("fd96::a");
+    const before = asked.length;
+    await clock.advance(2000);
+    expect(asked.slice(before).every((line) => line.includes(target.host))).toBe(true);
+    expect(node.sessions[0]?.lines.filter((line) => line.startsWith("flush set") && line.includes("alive4"))).toEqual(
+      [],
+    );
   });
 });
 
 describe("the end", () => {
-  test("withdrawal waits for the question under way, and renews nothing after it", async () => {
+  test("withdrawal waits for the question under way, whose reply renews the set, and asks nothing after it", async () => {
     let answer = (_isAnswered: boolean) => {};
-    const { interception, node, clock, renewals } = start({
-      answers: () => new Promise((resolve) => (answer = resolve)),
+    const { interception, node, clock, asked } = start({
+      answers: () => {
+        asked.push("udp");
+        return new Promise((resolve) => (answer = resolve));
+      },
     });
     await clock.advance(0);
     answer(true);
     await clock.advance(0);
     await clock.advance(500);
-    expect([renewals(), interception.isInForce()]).toEqual([1, true]);
+    expect([asked.length, interception.isInForce()]).toEqual([2, true]);
     const withdrawn = interception.withdraw();
+    await clock.advance(0);
+    expect(node.sessions[0]?.lines.at(-1)).not.toMatch(/^flush set inet \S+ alive4/);
     answer(true);
     await withdrawn;
-    expect(renewals()).toBe(1);
-    expect(node.sessions[0]?.lines.at(-1)).toMatch(/^flush set/);
+    expect(node.sessions[0]?.lines.at(-1)).toMatch(/^flush set inet \S+ alive4/);
     expect(interception.isInForce()).toBe(false);
     await clock.advance(60_000);
-    expect(renewals()).toBe(1);
+    expect(asked).toHaveLength(2);
   });
 
   test("withdrawal keeps the table, for the replies under way; closing ends it", async () => {
@@ -267,29 +295,6 @@ describe("a table that is lost", () => {
   });
 });
 
-describe("a session that has heard much", () => {
-  test("gives way to another, without a moment in which nothing is in force", async () => {
-    const { node, clock, interception, renewals } = start();
-    await clock.advance(4_999_500);
-    expect([node.sessions.length, renewals()]).toEqual([1, 10_000]);
-    await clock.advance(500);
-    expect(interception.isInForce()).toBe(true);
-    expect(node.sessions.map(({ isClosed }) => isClosed)).toEqual([false, false]);
-    await clock.advance(2000);
-    expect(node.sessions.map(({ isClosed }) => isClosed)).toEqual([true, false]);
-    const names = node.sessions.map(({ lines }) => /nodens_[0-9a-f]{8}/.exec(lines[0] ?? "")?.[0]);
-    expect(new Set(names).size).toBe(2);
-    expect(node.sessions[1]?.lines.slice(1).every((line) => line.includes(names[1] ?? "?"))).toBe(true);
-  });
-
-  test("is closed with the other when nodens ends in between", async () => {
-    const { node, clock, interception } = start();
-    await clock.advance(5_000_000);
-    await interception.close();
-    expect(node.sessions.map(({ isClosed }) => isClosed)).toEqual([true, true]);
-  });
-});
-
 test("what is missed is forgotten while nodens does not want to intercept", async () => {
   const { clock, state } = start();
   state.udp = false;
@@ -310,49 +315,55 @@ describe("the look at pods' packets", () => {
   });
 
   test("suspends the interception when TCP does not take the way that UDP takes", async () => {
-    const { clock, state, interception, node } = start();
+    const { clock, state, interception, beats } = start();
     state.tcp = false;
     await clock.advance(3100);
     expect(interception.isInForce()).toBe(false);
-    expect(node.sessions[0]?.lines.at(-1)).toMatch(/^flush set/);
+    const before = beats();
+    await clock.advance(3000);
+    expect(beats()).toBe(before);
     expect(state.problems).toEqual([{ kind: "path", message: expect.stringContaining("over UDP but not over TCP") }]);
   });
 
-  test("suspends it when packets were rewritten and did not arrive, and says how many", async () => {
-    const { clock, state, interception, node } = start();
-    await clock.advance(1000);
-    Object.assign(node.counters, { intercepted: 100, delivered: 50 });
-    await interception.verify();
-    expect(interception.isInForce()).toBe(false);
-    expect(state.problems[0]?.message).toMatch(/^50 of 100 packets from pods were lost/);
-  });
-
-  test.each([
-    ["three packets that may be on their way", { intercepted: 3, delivered: 0 }],
-    ["few packets of which some arrived", { intercepted: 19, delivered: 10 }],
-    ["few losses", { intercepted: 1000, delivered: 900 }],
-    ["nothing", { intercepted: 0, delivered: 0 }],
-  ])("makes nothing of %s", async (_, counters) => {
-    const { clock, interception, node } = start();
-    await clock.advance(1000);
-    Object.assign(node.counters, counters);
-    await interception.verify();
-    expect(interception.isInForce()).toBe(true);
-  });
-
-  test("on a quiet node needs four packets only, if none arrived, however long they take to come together", async () => {
+  test("says when no replies leave for some pods, and when that is over", async () => {
     const { clock, interception, node, state } = start();
     await clock.advance(1000);
-    Object.assign(node.counters, { intercepted: 2, delivered: 0 });
+    node.counters.fell_back = 10;
+    node.pods.fallen4 = 2;
     await interception.verify();
     expect(interception.isInForce()).toBe(true);
-    Object.assign(node.counters, { intercepted: 4, delivered: 0 });
+    expect(interception.podCounts()).toMatchObject({ fallenPods: 2, trackedPods: 0 });
+    expect(state.problems).toEqual([
+      { kind: "path", message: expect.stringContaining("no replies leave for some pods") },
+    ]);
     await interception.verify();
-    expect(interception.isInForce()).toBe(false);
-    expect(state.problems[0]?.message).toMatch(/^4 of 4 packets/);
+    expect(state.problems).toEqual([]);
   });
 
-  test("says when rewritten packets are tracked all the same, and goes on intercepting", async () => {
+  test("says when packets of some pods have to be tracked, as long as they are", async () => {
+    const { clock, interception, node, state } = start();
+    await clock.advance(1000);
+    node.counters.turned_tracked = 1;
+    node.pods.tracked4 = 1;
+    await interception.verify();
+    await interception.verify();
+    expect(interception.podCounts()).toMatchObject({ fallenPods: 0, trackedPods: 1 });
+    expect(state.problems).toEqual([
+      { kind: "path", message: expect.stringContaining("untracked replies do not leave") },
+    ]);
+    node.pods.tracked4 = 0;
+    await interception.verify();
+    expect(state.problems).toEqual([]);
+  });
+
+  test("asks nft one thing where nothing has changed", async () => {
+    const { clock, interception, node } = start();
+    await clock.advance(1000);
+    await interception.verify();
+    expect(node.runs.map((line) => line.split(" ").slice(0, 4).join(" "))).toEqual(["nft --json list counters"]);
+  });
+
+  test("says when redirected packets are tracked all the same, and goes on intercepting", async () => {
     const { clock, interception, node, state } = start();
     await clock.advance(1000);
     node.counters.tracked = 1;
@@ -361,16 +372,6 @@ describe("the look at pods' packets", () => {
     expect(state.problems).toEqual([{ kind: "path", message: expect.stringContaining("are tracked in spite") }]);
     await interception.verify();
     expect(state.problems).toEqual([]);
-  });
-
-  test("counts from look to look", async () => {
-    const { clock, interception, node } = start();
-    await clock.advance(1000);
-    Object.assign(node.counters, { intercepted: 10_000, delivered: 10_000 });
-    await interception.verify();
-    Object.assign(node.counters, { intercepted: 10_100, delivered: 10_000 });
-    await interception.verify();
-    expect(interception.isInForce()).toBe(false);
   });
 
   test("tries again after a minute, then after two", async () => {
@@ -389,24 +390,6 @@ describe("the look at pods' packets", () => {
     await clock.advance(10_000);
     expect(interception.isInForce()).toBe(true);
     expect(state.problems).toEqual([]);
-  });
-
-  test("that suspends is not undone by a question that was under way", async () => {
-    const answers: ((isAnswered: boolean) => void)[] = [];
-    const { clock, interception, node, renewals } = start({
-      answers: (_, protocol) =>
-        protocol === "tcp" ? Promise.resolve(false) : new Promise((resolve) => answers.push(resolve)),
-    });
-    await clock.advance(0);
-    answers.pop()?.(true);
-    await clock.advance(0);
-    await clock.advance(500);
-    await interception.verify();
-    answers.pop()?.(true);
-    await clock.advance(0);
-    expect(interception.isInForce()).toBe(false);
-    expect(renewals()).toBe(1);
-    expect(node.sessions[0]?.lines.at(-1)).toMatch(/^flush set/);
   });
 
   test("survives output that is no JSON", async () => {
