@@ -38,6 +38,7 @@ import { type OwnSockets, openOwnSockets } from "./own-sockets.ts";
 import { adminRangesOf, interceptedSourcesOf, mutableLimitsOf, rangesOf } from "./parts-of-settings.ts";
 import { createReload, type Reload } from "./reload.ts";
 import { createStop, type Stop } from "./stop-app.ts";
+import { watchForRefusals } from "./watch-for-refusals.ts";
 import { createLoopWatch } from "./watch-for-loops.ts";
 import { watchOwnSockets } from "./watch-own-sockets.ts";
 
@@ -120,7 +121,11 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
   const endProbes = keepProbes(settings, readiness, clock, log);
   const onNode = { clock, log, run: runProgram, isTrackingInUse };
   const attachment = attachModes[settings.attach.mode].untracksListeners
-    ? await attachUntracked({ ...onNode, notrack: settings.attach.notrack !== false, addresses: settings.listen.addresses })
+    ? await attachUntracked({
+        ...onNode,
+        notrack: settings.attach.notrack !== false,
+        addresses: settings.listen.addresses,
+      })
     : await attach({
         ...settings.attach,
         ...onNode,
@@ -150,6 +155,8 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
   const isOver = () => lifeCycle.state() !== "ready";
   const shown = () => learnUntilShown(zone, knowledge, chain.askOwn, clock, isOver);
   void watchForLoops();
+  const counters = () => sockets.listeners.map((listener) => listener.counters);
+  void watchForRefusals({ clock, log, counters, isOver: () => lifeCycle.state() === "gone" });
   void becomeReady({ ...parts, loopGuard, knowledge, learn, learnUntilShown: shown });
   const admin = await openAdmin(parts, settings, build);
   return { ...parts, admin, ...createStop({ ...parts, admin }) };

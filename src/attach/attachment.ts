@@ -10,6 +10,7 @@ import type { InterceptedSources, InterceptTarget } from "./intercept-table.ts";
 import { ensureAddresses } from "./local-addresses.ts";
 import { type AttachMode, attachModes } from "./modes.ts";
 import type { OpenNftSession } from "./nft-session.ts";
+import type { PodCounts } from "./pod-counts.ts";
 import type { Tracking } from "./pod-switches.ts";
 import type { RunProgram } from "./run-program.ts";
 import { type SetupProblem, type SetupProblemKind, setupProblemKinds, trackedProblem } from "./setup-problem.ts";
@@ -54,6 +55,8 @@ export interface Attachment {
   areSocketsOpen(): boolean;
   /** Whether pods ask kube-dns directly although they should be intercepted. */
   isFailOpen(): boolean;
+  /** How many Service addresses are intercepted now, and what was seen of pods at the last look. */
+  intercepted(): { readonly addresses: number; readonly pods: PodCounts | undefined };
   /** What is wrong now. */
   problems(): readonly SetupProblem[];
   /** How many problems have appeared since the start, by kind. */
@@ -96,7 +99,7 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
 
   async function check(): Promise<void> {
     nodeProblems = compare(nodeProblems, await place().catch(unexpected));
-    isPlaced = nodeProblems.length === 0;
+    isPlaced = nodeProblems.every(({ isMinor }) => isMinor);
     await interception?.verify();
     if (!isReleased) cancelCheck = clock.after(isPlaced && isSeenToWork ? checkMs : retryMs, () => void check());
   }
@@ -119,10 +122,12 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
         await options.listen({ host, port });
         openSockets.add(formatServerAddress({ host, port }));
       } catch (error) {
-        problems.push({ kind: "listen", message: (error as Error).message });
+        // With an interception, port 53 is for pods that were pointed here in another mode.
+        const isMinor = intercepts && port === 53 ? ({ isMinor: true } as const) : {};
+        problems.push({ kind: "listen", message: (error as Error).message, ...isMinor });
       }
     }
-    if (problems.length === 0) problems.push(...(await findSilence()));
+    if (problems.every(({ isMinor }) => isMinor)) problems.push(...(await findSilence()));
     return problems;
   }
 
@@ -132,8 +137,9 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
     isSeenToWork = true;
     const problems: SetupProblem[] = [];
     for (const host of addresses) {
+      const address = { host, port: 53 };
+      if (!openSockets.has(formatServerAddress(address))) continue;
       for (const protocol of ["udp", "tcp"] as const) {
-        const address = { host, port: 53 };
         if (await options.answers(address, protocol)) continue;
         const message = `a question to ${formatServerAddress(address)} over ${protocol.toUpperCase()} was not answered; is there a firewall rule?`;
         problems.push({ kind: "path", message });
@@ -184,6 +190,7 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
     isComplete: () => isPlaced && (interception === undefined || interception.isInForce()),
     areSocketsOpen: () => !placesAddresses || needed.every((address) => openSockets.has(formatServerAddress(address))),
     isFailOpen: () => interception !== undefined && !interception.isInForce(),
+    intercepted: () => ({ addresses: interception?.inForceCount() ?? 0, pods: interception?.podCounts() }),
     problems: () => [...nodeProblems, ...interceptProblems],
     problemCounts: () => counts,
     async release() {

@@ -18,7 +18,7 @@ import {
 } from "./intercept-table.ts";
 import type { NftSession, OpenNftSession } from "./nft-session.ts";
 import { aliveSeconds, type Tracking } from "./pod-switches.ts";
-import { countPods, type PodCounts, podProblems } from "./pod-counts.ts";
+import { countPods, inAnotherTable, type PodCounts, podProblems } from "./pod-counts.ts";
 import type { RunProgram } from "./run-program.ts";
 import { isNotPermitted, notPermitted, type SetupProblem } from "./setup-problem.ts";
 
@@ -44,7 +44,9 @@ export interface InterceptionOptions {
 export interface Interception {
   /** Whether the kernel redirects what pods ask each of the addresses at this moment. */
   isInForce(): boolean;
-  /** What was seen of pods at the last look; undefined before the first. */
+  /** How many of the addresses are redirected. */
+  inForceCount(): number;
+  /** What was seen of pods at the last look, packets since the start; undefined before the first. */
   podCounts(): PodCounts | undefined;
   /** Asks over TCP, and looks at what the kernel counted. Call it every minute or so. */
   verify(): Promise<void>;
@@ -160,7 +162,7 @@ export function startInterception(options: InterceptionOptions): Interception {
     const lost = session;
     session = undefined;
     isTableMade = false;
-    counted = undefined;
+    counted = counted && inAnotherTable(counted);
     for (const heart of hearts) heart.forget();
     reopenAtMs = clock.nowMs() + reopenPauseMs;
     reopenPauseMs = Math.min(reopenPauseMs * 2, longestPauseMs);
@@ -179,7 +181,7 @@ export function startInterception(options: InterceptionOptions): Interception {
   async function verify(): Promise<void> {
     if (!isTableMade || isEnding) return;
     await Promise.all(hearts.map((heart) => heart.beatOverTcp()));
-    const now = await countPods(table, counted, options.run);
+    const now = await countPods(table, counted, options.run, clock.nowMs());
     if (isTableMade && now !== undefined) counted = now;
     report();
   }
@@ -190,12 +192,17 @@ export function startInterception(options: InterceptionOptions): Interception {
 
   function report(): void {
     if (isEnding) return;
-    const problems = [tableProblem, ...hearts.map((heart) => heart.problem()), ...podProblems(counted, table)];
+    const problems = [
+      tableProblem,
+      ...hearts.map((heart) => heart.problem()),
+      ...podProblems(counted, table, clock.nowMs()),
+    ];
     options.report(problems.filter((problem) => problem !== undefined));
   }
 
   return {
     isInForce,
+    inForceCount: () => hearts.filter((heart) => heart.isInForce()).length,
     podCounts: () => counted,
     verify: () => verify().catch(unexpected),
     async withdraw() {

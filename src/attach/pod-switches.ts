@@ -18,7 +18,7 @@ export const podSets = { fallen: ["fallen4", "fallen6"], tracked: ["tracked4", "
 /** How long a pod's questions may be without any reply before the next one is another matter: of one that had replies, and of others. */
 const patienceSeconds = { known: 2, unknown: 1 } as const;
 /** How many come here meanwhile; what is above asks kube-dns. */
-const patienceQuestions = { known: 64, unknown: 10 } as const;
+const patienceQuestions = { known: 256, unknown: 32 } as const;
 /** How often a pod without replies tries a question here, which is lost if nothing has changed: in its first minutes, and later. */
 const retryRate = { lately: "4/minute", later: "12/hour" } as const;
 /** How long a pod's packets are tracked before it is tried without. */

@@ -12,6 +12,8 @@ export const setupProblemKinds = [
   "listen",
   "path",
   "admin",
+  "pods",
+  "unseen",
   "config",
 ] as const;
 
@@ -22,6 +24,8 @@ export type SetupProblemKind = (typeof setupProblemKinds)[number];
 export interface SetupProblem {
   readonly kind: SetupProblemKind;
   readonly message: string;
+  /** True when pods of this mode do not notice: it is said and counted, but nothing is missing. */
+  readonly isMinor?: true;
 }
 
 /**

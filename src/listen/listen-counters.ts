@@ -43,6 +43,8 @@ export interface ListenCounters {
   truncated: number;
   /** Queries that got no reply, and for "denied" also connections. */
   readonly drops: Record<DropReason, number>;
+  /** Replies that the kernel did not take, over UDP: a rule of the node forbids them, or anything else. */
+  readonly unsent: Record<"forbidden" | "other", number>;
   /** From receiving a query to answering it, in seconds, by source. */
   readonly durations: readonly Histogram[];
   readonly requestSizes: Histogram;
@@ -97,6 +99,7 @@ export function createListenCounters(address: ServerAddress, protocol: "udp" | "
     dnssecOk: 0,
     truncated: 0,
     drops: { denied: 0, malformed: 0, inflight: 0, waiters: 0, client: 0, late: 0, closed: 0 },
+    unsent: { forbidden: 0, other: 0 },
     durations: replySourceNames.map(() => createHistogram(timeBoundsSeconds)),
     requestSizes: createHistogram(sizeBoundsBytes),
     replySizes: createHistogram(sizeBoundsBytes),

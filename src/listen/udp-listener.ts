@@ -41,7 +41,12 @@ export async function listenUdp(address: ServerAddress, front: Front): Promise<L
   /** Sends a copy: the socket may send later, and the next query overwrites the buffer. */
   function send(message: Uint8Array, sizeBytes: number, peer: { address: string; port: number }): void {
     if (sizeBytes === noReply || isClosed) return;
-    socket.send(Buffer.from(message.subarray(0, sizeBytes)), peer.port, peer.address, ignoreSendError);
+    socket.send(Buffer.from(message.subarray(0, sizeBytes)), peer.port, peer.address, noteSendError);
+  }
+
+  /** A client that cannot be reached any more asks again or does not; but who forbids a reply forbids the next as well. */
+  function noteSendError(error: NodeJS.ErrnoException | null): void {
+    if (error !== null) counters.unsent[error.code === "EPERM" ? "forbidden" : "other"] += 1;
   }
 
   return {
@@ -77,6 +82,3 @@ function bind(socket: Socket, address: ServerAddress, shared: SharedSocket | und
     });
   });
 }
-
-/** A client that can no longer be reached asks again, or does not. */
-function ignoreSendError(): void {}

@@ -178,6 +178,8 @@ const errorTypes: Readonly<Record<SetupProblemKind, string>> = {
   listen: "interface_check",
   path: "interface_check",
   admin: "interface_check",
+  pods: "iptables",
+  unseen: "iptables",
   config: "configmap",
 };
 

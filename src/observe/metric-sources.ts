@@ -3,6 +3,7 @@
  * where a reload may replace what is read.
  */
 import type { AttachMode } from "../attach/modes.ts";
+import type { PodCounts } from "../attach/pod-counts.ts";
 import type { SetupProblemKind } from "../attach/setup-problem.ts";
 import type { AnswerCache } from "../cache/answer-cache.ts";
 import type { ListenCounters } from "../listen/listen-counters.ts";
@@ -56,6 +57,8 @@ export interface MetricSources {
   isAttached(): boolean;
   /** Whether pods' questions should be intercepted but are not. */
   isFailOpen(): boolean;
+  /** How many Service addresses are intercepted now, and what was seen of pods; undefined where nothing looks. */
+  intercepted(): { readonly addresses: number; readonly pods: PodCounts | undefined };
   /** Uncaught exceptions that did not end the process. */
   survivedExceptions(): number;
   /** How late timers run, from watchEventLoopDelay. */

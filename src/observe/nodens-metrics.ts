@@ -295,7 +295,7 @@ export const nodensMetrics: readonly Metric[] = [
   counter(
     "nodens_setup_errors_total",
     ["kind"],
-    "Problems with setting up the node, each counted when it appears: nft (missing, or rules refused), nft_owner (no tables with an owner), permission (no NET_ADMIN), address, listen (address taken), path (packets do not arrive), admin (address for operators taken), config.",
+    "Problems with setting up the node, each counted when it appears: nft (missing, or rules refused), nft_owner (no tables with an owner), permission (no NET_ADMIN), address, listen (address taken), path (packets do not arrive), pods (no replies leave for some pods), unseen (nothing arrives to be intercepted), admin (address for operators taken), config.",
     (sources, add) => {
       for (const [kind, count] of Object.entries(sources.setupErrors())) add({ kind }, count);
     },
@@ -311,6 +311,41 @@ export const nodensMetrics: readonly Metric[] = [
     [],
     "1 while pods ask kube-dns directly although attach.mode is intercept.",
     (sources, add) => add({}, Number(sources.isFailOpen())),
+  ),
+  gauge(
+    "nodens_intercepted_addresses",
+    [],
+    "Addresses of the kube-dns Service that are intercepted now. 0 unless attach.mode is intercept.",
+    (sources, add) => add({}, sources.intercepted().addresses),
+  ),
+  counter(
+    "nodens_intercept_packets_total",
+    ["outcome"],
+    "Packets as the kernel counted them for the interception, read once a minute: questions that were redirected (intercepted), replies that left (answered), questions left to kube-dns because no replies leave for their pod (fell_back) or because nodens would not answer their source (unserved), and redirected packets that were tracked although they should not be (tracked).",
+    (sources, add) => {
+      const { pods } = sources.intercepted();
+      for (const outcome of interceptOutcomes) add({ outcome }, pods?.packets[outcome] ?? 0);
+    },
+  ),
+  gauge(
+    "nodens_intercept_pods",
+    ["state"],
+    "Pods that ask kube-dns because no replies leave for them (fallen), and whose packets are tracked because untracked replies do not leave (tracked), by their addresses; read once a minute.",
+    (sources, add) => {
+      const { pods } = sources.intercepted();
+      add({ state: "fallen" }, pods?.fallenPods ?? 0);
+      add({ state: "tracked" }, pods?.trackedPods ?? 0);
+    },
+  ),
+  counter(
+    "nodens_unsent_replies_total",
+    ["reason"],
+    "Replies over UDP that the kernel did not send: a firewall rule of the node forbids them (forbidden), or another reason (other).",
+    (sources, add) => {
+      for (const { unsent } of sources.listeners()) {
+        for (const [reason, count] of Object.entries(unsent)) add({ reason }, count);
+      }
+    },
   ),
   gauge("nodens_config_last_reload_successful", [], "1 unless the last new settings were refused.", (sources, add) =>
     add({}, Number(sources.reloads().wasLastSuccessful)),
@@ -366,3 +401,6 @@ function readShed({ resolver, routes, names }: MetricSources, add: AddNumber<"re
     }
   }
 }
+
+/** Of the counters in the kernel, those that are worth a series. */
+const interceptOutcomes = ["intercepted", "answered", "fell_back", "unserved", "tracked"] as const;

@@ -95,7 +95,7 @@ export async function startNodensOnNode(bed: NodeBed, options: NodensOnNodeOptio
     throw new Error(`${error.message}; it says:\n${output}`);
   });
   if (options.mode !== "intercept") return nodens;
-  await until("nodens intercepts", async () => (await interceptingTables(bed)) > 0, patienceMs);
+  await until("nodens intercepts", async () => (await metric("nodens_failopen")) === 0, patienceMs);
   return nodens;
 }
 

@@ -303,8 +303,9 @@ describe("mode intercept", () => {
     expect([attachment.isFailOpen(), attachment.areSocketsOpen(), attachment.isComplete()]).toEqual([
       false,
       true,
-      false,
+      true,
     ]);
+    expect(attachment.problems()).toMatchObject([{ kind: "listen" }]);
   });
 
   test("leaves to kube-dns the family whose socket is not open, and no other", async () => {

@@ -334,7 +334,7 @@ describe("the look at pods' packets", () => {
     expect(interception.isInForce()).toBe(true);
     expect(interception.podCounts()).toMatchObject({ fallenPods: 2, trackedPods: 0 });
     expect(state.problems).toEqual([
-      { kind: "path", message: expect.stringContaining("no replies leave for some pods") },
+      { kind: "pods", message: expect.stringContaining("no replies leave for some pods") },
     ]);
     await interception.verify();
     expect(state.problems).toEqual([]);
@@ -349,7 +349,7 @@ describe("the look at pods' packets", () => {
     await interception.verify();
     expect(interception.podCounts()).toMatchObject({ fallenPods: 0, trackedPods: 1 });
     expect(state.problems).toEqual([
-      { kind: "path", message: expect.stringContaining("untracked replies do not leave") },
+      { kind: "pods", message: expect.stringContaining("untracked replies do not leave") },
     ]);
     node.pods.tracked4 = 0;
     await interception.verify();
@@ -398,5 +398,34 @@ describe("the look at pods' packets", () => {
     node.failures.set("nft --json", { code: 0, stdout: "?" });
     await interception.verify();
     expect(state.problems[0]?.kind).toBe("nft");
+  });
+
+  test("says when nothing comes for ten minutes, and whether anything came before", async () => {
+    const { clock, interception, node, state } = start();
+    const quiet = () => state.problems.filter(({ kind }) => kind === "unseen").map(({ message }) => message);
+    await clock.advance(1000);
+    await interception.verify();
+    await clock.advance(590_000);
+    expect(quiet()).toEqual([]);
+    await clock.advance(20_000);
+    expect(quiet()).toEqual([expect.stringContaining("in ten minutes of intercepting")]);
+    node.counters.intercepted = 1;
+    await interception.verify();
+    expect(quiet()).toEqual([]);
+    await clock.advance(601_000);
+    expect(quiet()).toEqual([expect.stringContaining("and there were some before")]);
+    expect(interception.isInForce()).toBe(true);
+  });
+
+  test("counts on where a new table begins at nothing", async () => {
+    const { clock, interception, node } = start();
+    await clock.advance(1000);
+    node.counters.intercepted = 100;
+    await interception.verify();
+    node.sessions[0]?.kill();
+    node.counters.intercepted = 5;
+    await clock.advance(3000);
+    await interception.verify();
+    expect(interception.podCounts()?.packets.intercepted).toBe(105);
   });
 });
