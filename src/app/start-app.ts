@@ -4,10 +4,8 @@
 import { randomBytes, randomInt } from "node:crypto";
 import { type Attachment, attach } from "../attach/attachment.ts";
 import { hasIpv6, isTrackingInUse } from "../attach/kernel-features.ts";
-import { attachModes } from "../attach/modes.ts";
 import { nftSessionsOn } from "../attach/nft-session.ts";
 import { runProgram } from "../attach/run-program.ts";
-import { attachUntracked } from "../attach/untracked-listeners.ts";
 import { type AccessList, createAccessList } from "../listen/access-list.ts";
 import type { Front } from "../listen/answer-query.ts";
 import { createHealthQuestion } from "../listen/health-question.ts";
@@ -119,25 +117,22 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
   const readiness = () => readinessOf(lifeCycle, loopGuard, evidence);
   // Before what may take long.
   const endProbes = keepProbes(settings, readiness, clock, log);
-  const onNode = { clock, log, run: runProgram, isTrackingInUse };
-  const attachment = attachModes[settings.attach.mode].untracksListeners
-    ? await attachUntracked({
-        ...onNode,
-        notrack: settings.attach.notrack !== false,
-        addresses: settings.listen.addresses,
-      })
-    : await attach({
-        ...settings.attach,
-        ...onNode,
-        virtualAddresses: virtualAddressesOf(settings),
-        openSession: nftSessionsOn(clock),
-        hasIpv6,
-        listen: sockets.open,
-        answers: sockets.answers,
-        sources: () => interceptedSourcesOf(reload.inForce()),
-        isFit: () => lifeCycle.state() === "ready" && !loopGuard.isLooping(),
-        mayIntercept: (virtualAddress) => findsAsMuch(upstream.routes(), virtualAddress),
-      });
+  const attachment = await attach({
+    ...settings.attach,
+    listenAddresses: settings.listen.addresses,
+    virtualAddresses: virtualAddressesOf(settings),
+    clock,
+    log,
+    run: runProgram,
+    openSession: nftSessionsOn(clock),
+    isTrackingInUse,
+    hasIpv6,
+    listen: sockets.open,
+    answers: sockets.answers,
+    sources: () => interceptedSourcesOf(reload.inForce()),
+    isFit: () => lifeCycle.state() === "ready" && !loopGuard.isLooping(),
+    mayIntercept: (virtualAddress) => findsAsMuch(upstream.routes(), virtualAddress),
+  });
   const parts = {
     clock,
     log,

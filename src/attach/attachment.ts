@@ -7,19 +7,29 @@ import type { Clock } from "../runtime/clock.ts";
 import { formatServerAddress, type ServerAddress } from "../runtime/server-address.ts";
 import { type Interception, startInterception } from "./interception.ts";
 import type { InterceptedSources, InterceptTarget } from "./intercept-table.ts";
+import { elementsOf } from "./address-ranges.ts";
+import { type FallOpen, startFallOpen } from "./fall-open.ts";
 import { ensureAddresses } from "./local-addresses.ts";
 import { type AttachMode, attachModes } from "./modes.ts";
 import type { OpenNftSession } from "./nft-session.ts";
+import { keepOwnAddressTable, type OwnAddress } from "./own-address-table.ts";
 import type { PodCounts } from "./pod-counts.ts";
 import type { Tracking } from "./pod-switches.ts";
-import type { RunProgram } from "./run-program.ts";
-import { type SetupProblem, type SetupProblemKind, setupProblemKinds, trackedProblem } from "./setup-problem.ts";
-import { keepUntrackedTable } from "./untracked-table.ts";
+import { notStarted, type RunProgram } from "./run-program.ts";
+import {
+  isNotPermitted,
+  type SetupProblem,
+  type SetupProblemKind,
+  setupProblemKinds,
+  trackedProblem,
+} from "./setup-problem.ts";
 
 /** What to put in place (settings: attach), and the means to do so. */
 export interface AttachmentOptions {
   readonly mode: AttachMode;
   readonly addresses: readonly string[];
+  /** Where nodens listens whatever the mode (settings: listen.addresses). */
+  readonly listenAddresses: readonly ServerAddress[];
   readonly virtualAddresses: readonly string[];
   readonly interceptPort: number;
   /** Whether pods' packets are kept out of connection tracking; `auto` where their replies leave all the same. */
@@ -79,28 +89,42 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
   const counts = Object.fromEntries(setupProblemKinds.map((kind) => [kind, 0])) as Record<SetupProblemKind, number>;
   const targets = intercepts ? targetsOf({ ...options, addresses }) : [];
   const countsTracked = options.isTrackingInUse();
-  const table = keepUntrackedTable(addresses, run, notrack !== false, countsTracked);
+  const own = ownAddressesOf({ ...options, addresses });
+  const canFallOpen = own.some(({ service }) => service !== undefined);
+  const table = keepOwnAddressTable(wantedTable, run);
   const openSockets = new Set<string>();
   /** What pods of this node ask: with an interception the Service, whose questions have ports of their own. */
   const needed = intercepts ? targets : addresses.map((host) => ({ host, port: 53 }));
   let nodeProblems: readonly SetupProblem[] = [];
   let interceptProblems: readonly SetupProblem[] = [];
+  let fallOpenProblems: readonly SetupProblem[] = [];
   let interception: Interception | undefined;
-  let isPlaced = !placesAddresses;
+  let fallOpen: FallOpen | undefined;
+  const mayMakeRules = own.length > 0 && (await canMakeRules());
+  let isPlaced = own.length === 0;
   /** Whether what was put in place has been seen to work since. */
   let isSeenToWork = false;
   let isReleased = false;
   let cancelCheck = () => {};
 
-  if (placesAddresses) {
+  if (own.length > 0) {
     await check();
     if (intercepts) interception = intercept();
+    else if (canFallOpen && mayMakeRules) fallOpen = beat();
+  }
+
+  function wantedTable() {
+    if (notrack === false && !canFallOpen) return undefined;
+    const { allowed } = options.sources();
+    const sources = (["4", "6"] as const).flatMap((family) => elementsOf(allowed, family));
+    return { own, sources, notrack: notrack !== false, countsTracked };
   }
 
   async function check(): Promise<void> {
     nodeProblems = compare(nodeProblems, await place().catch(unexpected));
     isPlaced = nodeProblems.every(({ isMinor }) => isMinor);
     await interception?.verify();
+    await fallOpen?.verify();
     if (!isReleased) cancelCheck = clock.after(isPlaced && isSeenToWork ? checkMs : retryMs, () => void check());
   }
 
@@ -110,12 +134,11 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
   }
 
   async function place(): Promise<SetupProblem[]> {
-    const problems = await ensureAddresses(addresses, run).catch(unexpected);
+    const problems = placesAddresses ? await ensureAddresses(addresses, run).catch(unexpected) : [];
     // Rules first: questions that reach the socket before the rules are there would be tracked.
-    const { wasChanged, problem } = await table.verify();
-    if (wasChanged) log.warn({}, "somebody changed or removed the nftables table of nodens; it has been put back");
-    if (problem !== undefined) problems.push(problem);
-    for (const { host, port } of [...addresses.map((host) => ({ host, port: 53 })), ...targets]) {
+    if (mayMakeRules) problems.push(...(await makeRules()));
+    const placed = placesAddresses ? own.map(({ address: host }) => ({ host, port: 53 })) : [];
+    for (const { host, port } of [...placed, ...targets]) {
       // A socket opened while nodens is ending would never be closed.
       if (isReleased) return problems;
       try {
@@ -131,21 +154,41 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
     return problems;
   }
 
+  async function makeRules(): Promise<SetupProblem[]> {
+    const { wasChanged, problem } = await table.verify();
+    if (wasChanged) log.warn({}, "somebody changed or removed the nftables table of nodens; it has been put back");
+    if (problem === undefined) return [];
+    return [problem];
+  }
+
+  /** A mode that places nothing works without rules too. Then nodens says once what that costs, and leaves it at that. */
+  async function canMakeRules(): Promise<boolean> {
+    if (placesAddresses) return true;
+    const { code, stderr } = await run("nft", ["list", "tables"]);
+    if (code !== notStarted && !isNotPermitted(stderr)) return true;
+    const why = code === notStarted ? "without the program nft" : "without the capability NET_ADMIN";
+    const cost =
+      "each socket that a pod asks from takes an entry of connection tracking, and pods of this node have no DNS while nodens is away";
+    log.info({ mode }, `${why} ${cost}`);
+    return false;
+  }
+
   /** The only proof that an address works is an answer from it. */
   async function findSilence(): Promise<SetupProblem[]> {
     if (!options.isFit()) return [];
     isSeenToWork = true;
     const problems: SetupProblem[] = [];
-    for (const host of addresses) {
+    for (const { address: host } of own) {
       const address = { host, port: 53 };
-      if (!openSockets.has(formatServerAddress(address))) continue;
+      if (placesAddresses && !openSockets.has(formatServerAddress(address))) continue;
       for (const protocol of ["udp", "tcp"] as const) {
         if (await options.answers(address, protocol)) continue;
         const message = `a question to ${formatServerAddress(address)} over ${protocol.toUpperCase()} was not answered; is there a firewall rule?`;
         problems.push({ kind: "path", message });
       }
     }
-    if ((await table.countTracked()) > 0) problems.push(trackedProblem(`packets to ${addresses.join(", ")} port 53`));
+    const isTracked = mayMakeRules && (await table.countTracked()) > 0;
+    if (isTracked) problems.push(trackedProblem(`packets to ${own.map(({ address }) => address).join(", ")} port 53`));
     return problems;
   }
 
@@ -162,6 +205,18 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
       mayIntercept: (target) => isPlacedFor(target) && options.isFit() && options.mayIntercept(target.virtualAddress),
       report(problems) {
         interceptProblems = compare(interceptProblems, problems);
+      },
+    });
+  }
+
+  function beat(): FallOpen {
+    return startFallOpen({
+      own,
+      clock,
+      answers: options.answers,
+      mayAnswer: (service) => options.isFit() && options.mayIntercept(service),
+      report(problems) {
+        fallOpenProblems = compare(fallOpenProblems, problems);
       },
     });
   }
@@ -189,21 +244,39 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
   return {
     isComplete: () => isPlaced && (interception === undefined || interception.isInForce()),
     areSocketsOpen: () => !placesAddresses || needed.every((address) => openSockets.has(formatServerAddress(address))),
-    isFailOpen: () => interception !== undefined && !interception.isInForce(),
+    isFailOpen: () => interception?.isInForce() === false || fallOpen?.isAnswering() === false,
     intercepted: () => ({ addresses: interception?.inForceCount() ?? 0, pods: interception?.podCounts() }),
-    problems: () => [...nodeProblems, ...interceptProblems],
+    problems: () => [...nodeProblems, ...interceptProblems, ...fallOpenProblems],
     problemCounts: () => counts,
     async release() {
       isReleased = true;
       cancelCheck();
+      fallOpen?.close();
       await interception?.withdraw();
     },
     async close() {
       isReleased = true;
       cancelCheck();
+      fallOpen?.close();
       await interception?.close();
     },
   };
+}
+
+/** nodens's own addresses, each with the first Service address of its family where the mode falls open to that. */
+function ownAddressesOf({ mode, addresses, listenAddresses, virtualAddresses }: AttachmentOptions): OwnAddress[] {
+  const { own, fallsOpen } = attachModes[mode];
+  const listed = { "attach.addresses": addresses, "listen.addresses": listenAddresses.flatMap(askedByPods) };
+  return (own === undefined ? [] : listed[own]).map((address) => {
+    const service = virtualAddresses.find((other) => isIP(other) === isIP(address) && other !== address);
+    return { address, service: fallsOpen ? service : undefined };
+  });
+}
+
+/** Of where nodens listens, what a pod can have as its nameserver: port 53 of one address that is not the node's alone. */
+function askedByPods({ host, port }: ServerAddress): string[] {
+  const isForPods = port === 53 && !/^(?:127\.|0\.0\.0\.0$|::1?$)/.test(host);
+  return isForPods ? [host] : [];
 }
 
 /**

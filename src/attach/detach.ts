@@ -4,7 +4,7 @@
 import { removeAddresses } from "./local-addresses.ts";
 import type { RunProgram } from "./run-program.ts";
 import { problemOfProgram, type SetupProblem } from "./setup-problem.ts";
-import { untrackedTable } from "./untracked-table.ts";
+import { ownAddressTable } from "./own-address-table.ts";
 
 /** What was removed, in words, and what could not be. */
 export interface Detached {
@@ -20,10 +20,10 @@ export interface Detached {
 export async function detach(addresses: readonly string[], run: RunProgram): Promise<Detached> {
   const removed: string[] = [];
   const problems: SetupProblem[] = [];
-  const deleted = await run("nft", ["delete", "table", "inet", untrackedTable]);
-  if (deleted.code === 0) removed.push(`nftables table inet ${untrackedTable}`);
+  const deleted = await run("nft", ["delete", "table", "inet", ownAddressTable]);
+  if (deleted.code === 0) removed.push(`nftables table inet ${ownAddressTable}`);
   else if (!/No such file or directory/.test(deleted.stderr)) {
-    problems.push(problemOfProgram("nft", "nft", `delete the table ${untrackedTable}`, deleted));
+    problems.push(problemOfProgram("nft", "nft", `delete the table ${ownAddressTable}`, deleted));
   }
   const outcome = await removeAddresses(addresses, run);
   removed.push(...outcome.removed.map((address) => `address ${address} on lo`));

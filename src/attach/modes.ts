@@ -5,26 +5,41 @@
 interface ModeRow {
   /** What pods ask, in a few words. */
   readonly asked: string;
-  /** Whether `attach.addresses` are put on the node, answered on port 53 and kept out of connection tracking. */
+  /** The addresses that are kept out of connection tracking on port 53, where nodens may: by the settings that name them. */
+  readonly own: "attach.addresses" | "listen.addresses" | undefined;
+  /** Whether `attach.addresses` are put on the node, and answered on port 53. */
   readonly placesAddresses: boolean;
-  /** Whether port 53 of `listen.addresses` is kept out of connection tracking, where nodens may do that. */
-  readonly untracksListeners: boolean;
+  /** Whether the kernel sends on to the Service what pods ask these addresses while nodens does not answer. */
+  readonly fallsOpen: boolean;
   /** Whether what pods send to the kube-dns Service is redirected to nodens. */
   readonly intercepts: boolean;
 }
 
 /** Every mode, by the name that settings, overlays, the chart and the manual have for it. */
 export const attachModes = {
-  "host-ip": { asked: "the node's own address", placesAddresses: false, untracksListeners: true, intercepts: false },
-  "link-local": {
-    asked: "an address of nodens's own",
-    placesAddresses: true,
-    untracksListeners: false,
+  "host-ip": {
+    asked: "the node's own address",
+    own: "listen.addresses",
+    placesAddresses: false,
+    fallsOpen: true,
     intercepts: false,
   },
-  intercept: { asked: "the kube-dns Service", placesAddresses: true, untracksListeners: false, intercepts: true },
+  "link-local": {
+    asked: "an address of nodens's own",
+    own: "attach.addresses",
+    placesAddresses: true,
+    fallsOpen: true,
+    intercepts: false,
+  },
+  intercept: {
+    asked: "the kube-dns Service",
+    own: "attach.addresses",
+    placesAddresses: true,
+    fallsOpen: false,
+    intercepts: true,
+  },
   // Nothing on the node is touched: pods are pointed here by other means, such as a Service.
-  none: { asked: "whatever leads here", placesAddresses: false, untracksListeners: false, intercepts: false },
+  none: { asked: "whatever leads here", own: undefined, placesAddresses: false, fallsOpen: false, intercepts: false },
 } as const satisfies Record<string, ModeRow>;
 
 /** The name of a mode. */

@@ -309,7 +309,7 @@ export const nodensMetrics: readonly Metric[] = [
   gauge(
     "nodens_failopen",
     [],
-    "1 while pods ask kube-dns directly although attach.mode is intercept.",
+    "1 while pods' questions go to kube-dns directly, although attach.mode brings them here: test packets are not answered, or nodens holds back.",
     (sources, add) => add({}, Number(sources.isFailOpen())),
   ),
   gauge(

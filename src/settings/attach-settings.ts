@@ -6,17 +6,17 @@ export const attach = group("How pods reach nodens on this node, apart from `lis
   mode: oneOf(["host-ip", "link-local", "intercept", "none"], {
     default: "none",
     effect: "restart",
-    help: "How pods reach nodens. `host-ip`: they ask the node's own address; list it in `listen.addresses`, with port 53, which nodens keeps out of connection tracking where it has NET_ADMIN. `link-local`: nodens puts `attach.addresses` on `lo`, answers there on port 53 and keeps that traffic out of connection tracking. `intercept`: in addition, nodens redirects to itself what pods send to the kube-dns Service, as long as it answers; pods need no change. `none`: nodens touches nothing on the node, and pods reach it by other means, such as a Service. `link-local` and `intercept` need root, NET_ADMIN and the programs `ip` and `nft`.",
+    help: "How pods reach nodens. `host-ip`: they ask the node's own address; list it in `listen.addresses`, with port 53, which nodens keeps out of connection tracking where it has NET_ADMIN. `link-local`: nodens puts `attach.addresses` on `lo`, answers there on port 53 and keeps that traffic out of connection tracking. In both, the kernel sends pods' questions on to the kube-dns Service while nodens does not answer. `intercept`: in addition, nodens redirects to itself what pods send to the kube-dns Service, as long as it answers; pods need no change. `none`: nodens touches nothing on the node, and pods reach it by other means, such as a Service. `link-local` and `intercept` need root, NET_ADMIN and the programs `ip` and `nft`.",
   }),
   addresses: ipAddresses({
     default: ["169.254.20.10"],
     effect: "restart",
-    help: "Addresses of nodens itself, at most one IPv4 and one IPv6, put on `lo` unless the node already has them (the node's own address is allowed too). They stay when nodens ends: without them clients would wait for replies instead of being refused. `nodens detach` removes them.",
+    help: "Addresses of nodens itself, at most one IPv4 and one IPv6, put on `lo` unless the node already has them (the node's own address is allowed too). They stay when nodens ends. `nodens detach` removes them.",
   }),
   virtualAddresses: ipAddresses({
     default: [],
     effect: "restart",
-    help: "Addresses of the kube-dns Service that pods ask, for `intercept`. Each needs an address of the same family in `attach.addresses`. Empty means the addresses of `upstream.servers` on port 53.",
+    help: "Addresses of the kube-dns Service: those that pods ask, for `intercept`, each of which needs an address of the same family in `attach.addresses`; and for `link-local` and `host-ip` where questions go while nodens does not answer, the first of each family. Empty means the addresses of `upstream.servers` on port 53.",
   }),
   interceptPort: wholeNumber("port", {
     default: 10_053,

@@ -11,7 +11,7 @@ import {
   sourcesText,
   withdrawText,
 } from "../../src/attach/intercept-table.ts";
-import { untrackedTableText } from "../../src/attach/untracked-table.ts";
+import { ownAddressTableText } from "../../src/attach/own-address-table.ts";
 import { describeWith } from "../support/program/requirements.ts";
 import { projectFolder } from "../support/program/run-nodens.ts";
 
@@ -54,13 +54,22 @@ describeWith(["root", "nft", "unshare"], "a real nft", () => {
     expect(stdout.trimEnd().endsWith("}")).toBe(true);
   });
 
-  test("takes the untracked table as often as it is put, and prints the same each time", async () => {
-    const text = untrackedTableText(["169.254.20.10", "fd00:20::10"], true);
-    const put = `nft -f - <<'TEXT'\n${text}TEXT\nnft list ruleset\n`;
+  test("takes the table of own addresses as often as it is put, and prints the same each time", async () => {
+    const text = ownAddressTableText({
+      own: [
+        { address: "169.254.20.10", service: "10.96.0.10" },
+        { address: "fd00:20::10", service: "fd00:96::10" },
+      ],
+      sources: ["10.0.0.0/8", "fc00::/7"],
+      notrack: true,
+      countsTracked: true,
+    });
+    const removal = "table inet nodens\ndelete table inet nodens\n";
+    const put = `nft -f - <<'TEXT'\n${removal}${text}TEXT\nnft list ruleset\n`;
     const stdout = await inNamespace(`${put}echo again\n${put}`);
     const [first, again] = stdout.split("again\n");
     expect(first).toBe(again);
-    expect(first?.match(/notrack/g)).toHaveLength(8);
+    expect(first?.match(/notrack/g)).toHaveLength(12);
   });
 
   test("answers a session's commands one by one, and its tables end with it, however it ends", async () => {

@@ -19,7 +19,7 @@ export interface WatchedLookups {
 const settleMs = 3500;
 
 /**
- * Starts lookups of the Service, lets `happen` after a second, goes on for a while after that, and resolves with what was seen. UDP
+ * Starts lookups at the Service, or at `server`, lets `happen` after a second, goes on for a while after that, and resolves with what was seen. UDP
  * lookups are sent again every 250 ms; over TCP a new connection is tried after a second, or at once when one was cut. Neither
  * gives up before ten seconds.
  */
@@ -27,12 +27,13 @@ export async function watchLookups(
   { pods, kubeDns }: NodeBed,
   client: string,
   happen: () => unknown,
+  server: string = bedAddress.service,
 ): Promise<WatchedLookups> {
   const [first, second, dns] = [pods[0], pods[1], kubeDns[0]] as [BedHost, BedHost, BedHost];
   const cached = { name: "web.default.svc.cluster.local", perSecond: 100, waitMs: 250, attempts: 40 };
   const uncached = { name: "x%.example.com", perSecond: 50, waitMs: 1000, attempts: 10 };
-  const udp = lookUpSteadily(first, client, { ...cached, server: bedAddress.service });
-  const tcp = lookUpSteadily(second, client, { ...uncached, server: bedAddress.service, transport: "tcp" });
+  const udp = lookUpSteadily(first, client, { ...cached, server });
+  const tcp = lookUpSteadily(second, client, { ...uncached, server, transport: "tcp" });
   const control = lookUpSteadily(second, client, { ...cached, server: dns.address });
   await pause(1000);
   await happen();

@@ -21,6 +21,7 @@ async function start(
   const attachment = await attach({
     mode: "link-local",
     addresses: [own],
+    listenAddresses: [{ host: "10.0.0.7", port: 53 }],
     virtualAddresses: ["10.96.0.10"],
     interceptPort: 10_053,
     notrack: true,
@@ -56,6 +57,74 @@ describe("mode none", () => {
     await clock.advance(120_000);
     expect(node.runs).toEqual([]);
     expect(clock.pendingTimers()).toBe(0);
+  });
+});
+
+describe("mode host-ip", () => {
+  const hostIp = { mode: "host-ip", listenAddresses: [{ host: "10.0.0.7", port: 53 }] } as const;
+
+  test("keeps the node's address untracked on port 53, and adds no address", async () => {
+    const { attachment, node } = await start(hostIp);
+    expect(node.untracked).toContain("ip daddr 10.0.0.7 meta l4proto { tcp, udp } th dport 53");
+    expect(node.untracked).not.toContain(own);
+    expect(node.runs.filter((line) => line.startsWith("ip "))).toEqual([]);
+    expect(attachment.isComplete()).toBe(true);
+  });
+
+  test.each([
+    { host: "127.0.0.1", port: 53 },
+    { host: "0.0.0.0", port: 53 },
+    { host: "::", port: 53 },
+    { host: "10.0.0.7", port: 5353 },
+  ])("leaves the node alone for $host port $port, which no pod has as its nameserver", async (address) => {
+    const { node } = await start({ mode: "host-ip", listenAddresses: [address] });
+    expect(node.runs).toEqual([]);
+  });
+
+  test("without NET_ADMIN says once what that costs, is complete, and tries no more", async () => {
+    const { attachment, clock, node, log } = await start(hostIp, (fake) =>
+      fake.failures.set("nft", { code: 1, stderr: "Error: Operation not permitted (you must be root)" }),
+    );
+    const runs = node.runs.length;
+    await clock.advance(300_000);
+    expect(node.runs).toHaveLength(runs);
+    expect(log).toEqual([expect.stringMatching(/NET_ADMIN.*takes an entry.*no DNS while nodens is away/)]);
+    expect(attachment.isComplete()).toBe(true);
+    expect(attachment.isFailOpen()).toBe(false);
+  });
+});
+
+describe.each([
+  ["link-local", {}, own],
+  ["host-ip", { listenAddresses: [{ host: "10.0.0.7", port: 53 }] }, "10.0.0.7"],
+] as const)("mode %s falls open", (mode, options, address) => {
+  test("unless a test packet was answered in the last two seconds", async () => {
+    const { attachment, clock, state, asked } = await start({ mode, ...options });
+    await clock.advance(500);
+    expect(asked).toContain(`udp ${address}:53`);
+    expect(attachment.isFailOpen()).toBe(false);
+    state.answers = false;
+    await clock.advance(2500);
+    expect(attachment.isFailOpen()).toBe(true);
+    expect(attachment.problems()).toContainEqual({ kind: "path", message: expect.stringContaining("10.96.0.10") });
+    state.answers = true;
+    await clock.advance(500);
+    expect(attachment.isFailOpen()).toBe(false);
+  });
+
+  test("while nodens is not fit for pods: no test packet leaves, which would say that it is", async () => {
+    const { attachment, clock, asked } = await start({ mode, ...options, isFit: () => false });
+    await clock.advance(10_000);
+    expect(asked).toEqual([]);
+    expect(attachment.isFailOpen()).toBe(true);
+  });
+
+  test("when it ends", async () => {
+    const { attachment, clock, asked } = await start({ mode, ...options });
+    await attachment.release();
+    const before = asked.length;
+    await clock.advance(10_000);
+    expect(asked).toHaveLength(before);
   });
 });
 
@@ -95,8 +164,11 @@ describe("mode link-local", () => {
     ]);
   });
 
-  test("with notrack off has no table, and removes one of earlier", async () => {
-    const { node } = await start({ notrack: false }, (fake) => (fake.untracked = "table inet nodens { chain … }"));
+  test("with notrack off and no Service to fall back to has no table, and removes one of earlier", async () => {
+    const { node } = await start(
+      { notrack: false, virtualAddresses: [] },
+      (fake) => (fake.untracked = "table inet nodens { chain … }"),
+    );
     expect(node.untracked).toBeUndefined();
   });
 
@@ -132,7 +204,7 @@ describe("mode link-local", () => {
   });
 
   test("asks itself over UDP and TCP, and says which was not answered", async () => {
-    const { attachment, clock, asked, state, log } = await start();
+    const { attachment, clock, asked, state, log } = await start({ virtualAddresses: [] });
     expect(asked).toEqual([`udp ${own}:53`, `tcp ${own}:53`]);
     state.answers = false;
     await clock.advance(60_000);
@@ -146,7 +218,7 @@ describe("mode link-local", () => {
 
   test("does not ask itself before it is ready, when nothing could be answered, and does within five seconds of that", async () => {
     const ready = { now: false };
-    const { asked, clock } = await start({ isFit: () => ready.now });
+    const { asked, clock } = await start({ virtualAddresses: [], isFit: () => ready.now });
     await clock.advance(30_000);
     expect(asked).toEqual([]);
     ready.now = true;
@@ -233,8 +305,8 @@ describe("what a node may lack", () => {
     },
   );
 
-  test("with notrack off nft is not needed", async () => {
-    const { attachment } = await start({ notrack: false }, (node) =>
+  test("with notrack off and no Service to fall back to nft is not needed", async () => {
+    const { attachment } = await start({ notrack: false, virtualAddresses: [] }, (node) =>
       node.failures.set("nft", { code: 127, stderr: "spawn nft ENOENT" }),
     );
     expect(attachment.problems()).toEqual([]);
@@ -418,7 +490,10 @@ test("an exception in any part is a problem of the kind that says so, and ends n
 });
 
 test("a program runner that rejects is a problem, and the next look comes", async () => {
-  const { attachment, clock } = await start({ run: () => Promise.reject(new Error("spawn EAGAIN")) });
+  const { attachment, clock } = await start({
+    virtualAddresses: [],
+    run: () => Promise.reject(new Error("spawn EAGAIN")),
+  });
   expect(attachment.isComplete()).toBe(false);
   await clock.advance(60_000);
   expect(attachment.problemCounts().path).toBe(1);
@@ -429,6 +504,7 @@ test("released while it looks, it opens no socket: nobody would close that", asy
   const free = { now: false };
   let opened = 0;
   const { attachment, clock, node } = await start({
+    virtualAddresses: [],
     listen: () => {
       opened += free.now ? 1 : 0;
       return free.now ? Promise.resolve() : Promise.reject(new Error("in use"));

@@ -1,0 +1,268 @@
+/*
+ * The nftables table of nodens's own addresses, port 53, in the modes where pods ask those. It keeps questions and replies out of
+ * connection tracking: each would be one more entry in a table that is full just when DNS is busy. And it falls open: while nobody
+ * answers there, the kernel sends the questions on to the kube-dns Service. It leaves other traffic alone. It belongs to nobody and
+ * stays when nodens ends, for that is when it is needed.
+ *
+ *     prerouting   a question to us, while we are alive                                    not tracked
+ *                  one of a source that nodens would answer, while we are not              to the Service, noted in `moved`
+ *     output       the reply to our own test packet                                        alive for two seconds more
+ *                  a refusal, for nobody listens on the port                               no longer alive
+ *                  replies                                                                 not tracked
+ *     back         what the Service replies to questions that were moved, behind NAT       from our address
+ *     arrivals     behind all other rules: what was tracked although nothing should be     counted
+ *
+ * A connection keeps its side: once its SYN was moved, all of it is; one to nodens ends with nodens. The two first hooks are just
+ * before iptables' raw table: a rule there may give packets a zone, and then nothing keeps them out of tracking.
+ */
+import { createHash } from "node:crypto";
+import { isIPv6 } from "node:net";
+import { aliveSeconds, type Family, protocol } from "./pod-switches.ts";
+import { readCounters } from "./read-counters.ts";
+import { notStarted, type RunProgram } from "./run-program.ts";
+import { problemOfProgram, type SetupProblem } from "./setup-problem.ts";
+
+/** Names of the packet counters: questions that were sent on to the Service, and packets to us that were tracked all the same. */
+export const ownAddressCounters = { fellOpen: "fell_open", tracked: "tracked" } as const;
+
+/** The table's name. One table for all families; a second nodens on the node shares it. */
+export const ownAddressTable = "nodens";
+
+/** An address of nodens, and the Service address of the same family that answers in its place; undefined where there is none. */
+export interface OwnAddress {
+  readonly address: string;
+  readonly service: string | undefined;
+}
+
+/** What the table depends on. */
+export interface OwnAddressTableOptions {
+  readonly own: readonly OwnAddress[];
+  /** Whose questions the Service is asked for: those that nodens would answer. Address ranges with their prefix length. */
+  readonly sources: readonly string[];
+  /** Whether to keep the traffic out of connection tracking. */
+  readonly notrack: boolean;
+  /** Whether to count what is tracked all the same. Only where connection tracking is in use: looking would start it. */
+  readonly countsTracked: boolean;
+}
+
+/** How long a pod's port counts as moved after its last question: longer than any resolver waits for a reply. */
+const movedTimeout = { udp: "30s", tcp: "2m" } as const;
+
+/** The text of the table. Every set says `typeof`: with `type`, old releases of nft crash on what newer ones made. */
+export function ownAddressTableText(options: OwnAddressTableOptions): string {
+  const { own, notrack, countsTracked } = options;
+  const body = [
+    `counter ${ownAddressCounters.fellOpen} {\n  }`,
+    ...(countsTracked && notrack ? [`counter ${ownAddressCounters.tracked} {\n  }`] : []),
+    ...setsOf(options),
+    chain(
+      "prerouting",
+      "prerouting priority raw - 10",
+      own.flatMap((each, position) => questionRules(each, position, notrack)),
+    ),
+    chain(
+      "output",
+      "output priority raw - 10",
+      own.flatMap((each) => replyRules(each, notrack)),
+    ),
+    chain("back", "postrouting priority srcnat + 200", backRules(own)),
+    ...(countsTracked && notrack ? [chain("arrivals", "input priority filter + 300", own.flatMap(arrivalRules))] : []),
+  ].join("\n  ");
+  // What tells one nodens's table from that of another release, or of other settings.
+  const mark = createHash("sha256").update(body).digest("hex").slice(0, 12);
+  return `table inet ${ownAddressTable} {
+  comment "nodens: DNS of this node's pods, or of kube-dns while nodens is away (${mark})"
+  ${body}
+}
+`;
+}
+
+function setsOf({ own, sources }: OwnAddressTableOptions): string[] {
+  const families = (["4", "6"] as const).filter((family) => own.some(({ address }) => familyOf(address) === family));
+  return [
+    ...families.map(
+      (family) =>
+        `set alive${family} {\n    typeof ${protocol(family)} daddr\n    size 16\n    flags dynamic,timeout\n  }`,
+    ),
+    ...families.map((family) => {
+      const elements = sources.filter((range) => familyOf(range.split("/")[0] ?? "") === family);
+      const list = elements.length === 0 ? "" : `\n    elements = { ${elements.join(", ")} }`;
+      return `set served${family} {\n    typeof ${protocol(family)} saddr\n    flags interval${list}\n  }`;
+    }),
+    ...own.flatMap(({ address, service }, position) =>
+      service === undefined
+        ? []
+        : (["udp", "tcp"] as const).map(
+            (transport) =>
+              `set ${movedSet(transport, position)} {\n    typeof ${protocol(familyOf(address))} saddr . ${transport} sport\n    size 65535\n    flags dynamic,timeout\n    timeout ${movedTimeout[transport]}\n  }`,
+          ),
+    ),
+  ];
+}
+
+function questionRules({ address, service }: OwnAddress, position: number, notrack: boolean): string[] {
+  const family = familyOf(address);
+  const ip = protocol(family);
+  const untracked = notrack ? "notrack " : "";
+  const toUs = `${ip} daddr ${address} meta l4proto { tcp, udp } th dport 53`;
+  const crossingLo = [
+    `iif lo ${toUs} ${untracked}accept`,
+    `iif lo ${ip} saddr ${address} meta l4proto { tcp, udp } th sport 53 ${untracked}accept`,
+  ];
+  const stays = `${toUs} ${untracked}accept`;
+  if (service === undefined) return [...crossingLo, stays];
+  const moves = (transport: "udp" | "tcp", match: string) => {
+    const pod = `${ip} saddr . ${transport} sport`;
+    const moved = movedSet(transport, position);
+    return `${ip} daddr ${address} ${match}update @${moved} { ${pod} } counter name ${ownAddressCounters.fellOpen} ${ip} daddr set ${service} accept`;
+  };
+  const served = `${ip} saddr @served${family}`;
+  return [
+    ...crossingLo,
+    moves("tcp", `tcp dport 53 ${ip} saddr . tcp sport @${movedSet("tcp", position)} `),
+    `${toUs} ${ip} daddr @alive${family} ${untracked}accept`,
+    moves("udp", `udp dport 53 ${served} `),
+    moves("tcp", `tcp dport 53 tcp flags & (syn|ack) == syn ${served} `),
+    stays,
+  ];
+}
+
+function replyRules({ address }: OwnAddress, notrack: boolean): string[] {
+  const family = familyOf(address);
+  const ip = protocol(family);
+  const testReply = `${ip} saddr ${address} ${ip} daddr ${address} udp sport 53`;
+  const both = ["s", "d"].map(
+    (side) => `${ip} ${side}addr ${address} meta l4proto { tcp, udp } th ${side}port 53 notrack`,
+  );
+  return [
+    `${testReply} update @alive${family} { ${ip} saddr timeout ${aliveSeconds}s }`,
+    // A question met a closed port, of a nodens that has ended: the next one goes to the Service at once.
+    `${ip} saddr ${address} ${refusal[family]} delete @alive${family} { ${ip} saddr }`,
+    ...(notrack ? both : []),
+  ];
+}
+
+/** "Nobody listens there", as the kernel tells it to whoever asked. */
+const refusal = {
+  "4": "icmp type destination-unreachable icmp code port-unreachable",
+  "6": "icmpv6 type destination-unreachable icmpv6 code port-unreachable",
+} as const;
+
+/** Every packet of the node comes by: most should not meet more than two rules. */
+function backRules(own: readonly OwnAddress[]): string[] {
+  const rules = own.flatMap(({ address, service }, position) => {
+    const ip = protocol(familyOf(address));
+    return service === undefined
+      ? []
+      : (["udp", "tcp"] as const).map(
+          (transport) =>
+            `${ip} saddr ${service} ${transport} sport 53 ${ip} daddr . ${transport} dport @${movedSet(transport, position)} ${ip} saddr set ${address}`,
+        );
+  });
+  return ["meta l4proto != { tcp, udp } accept", "th sport != 53 accept", ...rules];
+}
+
+function arrivalRules({ address }: OwnAddress): string[] {
+  const ip = protocol(familyOf(address));
+  const toUs = `${ip} daddr ${address} meta l4proto { tcp, udp } th dport 53`;
+  return [`${toUs} ct state != untracked counter name ${ownAddressCounters.tracked}`];
+}
+
+function chain(name: string, hook: string, rules: readonly string[]): string {
+  return `chain ${name} {\n    type filter hook ${hook}; policy accept;\n    ${rules.join("\n    ")}\n  }`;
+}
+
+function movedSet(transport: "udp" | "tcp", position: number): string {
+  return `moved_${transport}_${position}`;
+}
+
+function familyOf(address: string): Family {
+  return isIPv6(address) ? "6" : "4";
+}
+
+/** Keeps the table as it should be. */
+export interface OwnAddressTable {
+  /**
+   * Puts the table in place if it is not as it was left. `wasChanged` says that somebody had changed or removed it, and it is back. The
+   * table of another nodens that started later, with other settings or of another release, stays: the latest one decides.
+   */
+  verify(): Promise<{ wasChanged: boolean; problem: SetupProblem | undefined }>;
+  /** How many packets to us were tracked since the last call; 0 where nothing counts them. */
+  countTracked(): Promise<number>;
+}
+
+/** Keeps the table as `wanted` says at each look; undefined makes sure that there is none. */
+export function keepOwnAddressTable(
+  wanted: () => OwnAddressTableOptions | undefined,
+  run: RunProgram,
+): OwnAddressTable {
+  // What was put, and the table as nft prints it: comparing with that is the only sure way to see a change. "" means no table.
+  let put: { readonly text: string; readonly listed: string } | undefined;
+  let counted = 0;
+
+  async function listing(): Promise<string> {
+    const { code, stdout } = await run("nft", ["--terse", "--stateless", "list", "table", "inet", ownAddressTable]);
+    return code === 0 ? stdout : "";
+  }
+
+  async function putText(text: string): Promise<SetupProblem | undefined> {
+    const result = await run("nft", ["-f", "-"], `${removalText}${text}`);
+    // Without nft there is nothing to remove either.
+    const isDone = result.code === 0 || (text === "" && result.code === notStarted);
+    if (!isDone)
+      return problemOfProgram("nft", "nft", `${text === "" ? "remove" : "add"} the table ${ownAddressTable}`, result);
+    put = { text, listed: await listing() };
+    counted = 0;
+    return undefined;
+  }
+
+  /** Whether there is nothing to do: it is as it was left, or of a nodens that came later, or was there from before. */
+  function mayStay(text: string, listed: string): boolean {
+    if (put === undefined) return text !== "" && isSameTable(text, listed);
+    if (put.text !== text) return false;
+    return listed === put.listed || (markOf(listed) !== "" && markOf(listed) !== markOf(text));
+  }
+
+  return {
+    async verify() {
+      const options = wanted();
+      const text = options === undefined ? "" : ownAddressTableText(options);
+      const listed = await listing();
+      if (mayStay(text, listed)) {
+        put ??= { text, listed };
+        return { wasChanged: false, problem: undefined };
+      }
+      const wasLeftSo = put === undefined || put.text !== text;
+      const problem = await putText(text);
+      // Reported once it is back, not at every try.
+      return { wasChanged: !wasLeftSo && problem === undefined, problem };
+    },
+    async countTracked() {
+      const options = wanted();
+      if (options?.countsTracked !== true || !options.notrack) return 0;
+      const counters = await readCounters(ownAddressTable, run);
+      const now = counters?.get(ownAddressCounters.tracked) ?? counted;
+      const more = now - counted;
+      counted = now;
+      return more;
+    },
+  };
+}
+
+/** Made anew, the table would forget whose questions are under way: one that an earlier process left is adopted. */
+function isSameTable(text: string, listed: string): boolean {
+  return markOf(listed) === markOf(text) && lineCount(listed) === lineCount(text);
+}
+
+/** Adding first makes deleting safe: a table that is not there cannot be deleted. */
+const removalText = `table inet ${ownAddressTable}\ndelete table inet ${ownAddressTable}\n`;
+
+/** What the table's comment ends with; empty where it has none of ours. */
+function markOf(text: string): string {
+  return /comment "nodens: .* \(([0-9a-f]{12})\)"/.exec(text)?.[1] ?? "";
+}
+
+/** Lines that nft prints as well: not the elements of sets, nor empty lines. */
+function lineCount(text: string): number {
+  return text.split("\n").filter((line) => line.trim() !== "" && !line.includes("elements = ")).length;
+}

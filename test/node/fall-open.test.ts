@@ -1,0 +1,110 @@
+/*
+ * What pods notice that ask nodens by an address of its own, while something happens to nodens: the kernel sends their questions on to
+ * kube-dns. Each test has a node of its own, and most of its time is waiting.
+ */
+import { setTimeout as pause } from "node:timers/promises";
+import { afterAll, beforeAll, test, type TestContext } from "vitest";
+import { type BedHost, bedAddress, createNodeBed, type NodeBed } from "../support/node/node-bed.ts";
+import { startNodensOnNode } from "../support/node/nodens-on-node.ts";
+import { expectNoHole, type WatchedLookups, watchLookups } from "../support/node/watch-lookups.ts";
+import { type CompiledClient, compileClient } from "../support/program/compile-client.ts";
+import { describeWith } from "../support/program/requirements.ts";
+import { until } from "../support/servers/scripted-upstream.ts";
+
+const tools = ["CI=true", "root", "ip", "nft", "iptables-restore", "conntrack", "curl", "gcc", "dig"];
+const timeout = 90_000;
+const name = "web.default.svc.cluster.local";
+const modes = [
+  { mode: "link-local", asked: bedAddress.own, proxy: "iptables" },
+  { mode: "link-local", asked: bedAddress.own, proxy: "nftables" },
+  { mode: "host-ip", asked: bedAddress.node, proxy: "iptables" },
+] as const;
+type Mode = (typeof modes)[number];
+
+describeWith(tools, "an address that falls open", () => {
+  let client: CompiledClient;
+
+  beforeAll(async () => {
+    client = await compileClient("steady-lookups", "gcc");
+  });
+  afterAll(() => client?.remove());
+
+  async function start({ mode, proxy }: Mode, onTestFinished: TestContext["onTestFinished"]) {
+    const bed = await createNodeBed({ proxy, podCount: 2 });
+    onTestFinished(() => bed.close());
+    const nodens = await startNodensOnNode(bed, { mode });
+    await until("pods' questions come to nodens", async () => (await nodens.metric("nodens_failopen")) === 0);
+    return { bed, nodens };
+  }
+
+  function during(bed: NodeBed, { asked }: Mode, happen: () => unknown): Promise<WatchedLookups> {
+    return watchLookups(bed, client.path, happen, asked);
+  }
+
+  test.for(modes)(
+    "$mode, kube-proxy with $proxy: killed with SIGKILL, pods ask kube-dns; started again, they ask nodens",
+    { timeout },
+    async (mode, { expect, onTestFinished }) => {
+      const { bed, nodens } = await start(mode, onTestFinished);
+      const seen = await during(bed, mode, () => nodens.process.kill("SIGKILL"));
+      expectNoHole(seen);
+      expect(seen.udp.wrongSource + seen.tcp.wrongSource).toBe(0);
+      await nodens.stop();
+      const again = await startNodensOnNode(bed, { mode: mode.mode });
+      await until("pods' questions come to nodens", async () => (await again.metric("nodens_failopen")) === 0);
+      expect(await lookUp(bed, mode)).toBe("10.96.0.7\n");
+      expect(await again.metric("coredns_dns_requests_total", 'proto="udp",family="1",type="A"')).toBeGreaterThan(0);
+    },
+  );
+
+  test.for(modes)(
+    "$mode, kube-proxy with $proxy: stopped with SIGSTOP, pods ask kube-dns; continued, they ask nodens",
+    { timeout },
+    async (mode, { expect, onTestFinished }) => {
+      const { bed, nodens } = await start(mode, onTestFinished);
+      const seen = await during(bed, mode, async () => {
+        nodens.process.kill("SIGSTOP");
+        await pause(4000);
+        expect(await lookUp(bed, mode)).toBe("10.96.0.7\n");
+        nodens.process.kill("SIGCONT");
+      });
+      expectNoHole(seen);
+      await until("pods' questions come to nodens", async () => (await nodens.metric("nodens_failopen")) === 0);
+    },
+  );
+
+  test.for(modes)(
+    "$mode, kube-proxy with $proxy: ended with SIGTERM and started again, no lookup waits",
+    { timeout },
+    async (mode, { onTestFinished }) => {
+      const { bed, nodens } = await start(mode, onTestFinished);
+      const seen = await during(bed, mode, async () => {
+        await nodens.stop();
+        await pause(1000);
+        await startNodensOnNode(bed, { mode: mode.mode });
+      });
+      expectNoHole(seen);
+    },
+  );
+
+  test(
+    "host-ip without NET_ADMIN works as before, and says what that costs",
+    { timeout },
+    async ({ expect, onTestFinished }) => {
+      const bed = await createNodeBed({ proxy: "iptables", podCount: 1 });
+      onTestFinished(() => bed.close());
+      const nodens = await startNodensOnNode(bed, { mode: "host-ip", without: ["net_admin"] });
+      const mode = modes[2];
+      expect(await lookUp(bed, mode)).toBe("10.96.0.7\n");
+      expect(nodens.output()).toContain("without the capability NET_ADMIN");
+      expect(await nodens.metric("nodens_attached")).toBe(1);
+      expect(await nodens.metric("nodens_failopen")).toBe(0);
+    },
+  );
+});
+
+async function lookUp({ pods }: NodeBed, { asked }: Mode): Promise<string> {
+  const [pod] = pods as [BedHost];
+  const { stdout } = await pod.run("dig", ["+short", "+tries=2", "+time=3", `@${asked}`, name]);
+  return stdout;
+}

@@ -1,0 +1,215 @@
+import { describe, expect, test } from "vitest";
+import {
+  keepOwnAddressTable,
+  type OwnAddressTableOptions,
+  ownAddressTableText,
+} from "../../../src/attach/own-address-table.ts";
+import { createFakeNode } from "../../support/node/fake-node.ts";
+
+const own = "169.254.20.10";
+
+const service = "10.96.0.10";
+const six = { address: "fd00:20::10", service: "fd00:96::10" };
+
+function options(changes: Partial<OwnAddressTableOptions> = {}): OwnAddressTableOptions {
+  return { own: [{ address: own, service }], sources: ["10.0.0.0/8"], notrack: true, countsTracked: false, ...changes };
+}
+
+/** The rules of a chain, in order. */
+function rulesOf(name: string, text: string): string[] {
+  const [, body = ""] =
+    new RegExp(`chain ${name} \\{\\n.*policy accept;\\n([^}]*(?:\\{[^}]*\\}[^}]*)*?)\\n  \\}\\n`).exec(text) ?? [];
+  return body.split("\n").map((line) => line.trim());
+}
+
+describe("the text", () => {
+  test("keeps questions and replies of both families out of connection tracking, before iptables' raw table", () => {
+    const text = ownAddressTableText(options({ own: [{ address: own, service }, six] }));
+    for (const [ip, address] of [
+      ["ip", own],
+      ["ip6", six.address],
+    ]) {
+      expect(text).toContain(`${ip} daddr ${address} meta l4proto { tcp, udp } th dport 53 notrack`);
+      expect(text).toContain(`${ip} saddr ${address} meta l4proto { tcp, udp } th sport 53 notrack`);
+    }
+    expect(text.match(/type filter hook (?:prerouting|output) priority raw - 10;/g)).toHaveLength(2);
+  });
+
+  test("sends on to the Service what sources that nodens would answer ask, once nothing says that nodens is alive", () => {
+    const rules = rulesOf("prerouting", ownAddressTableText(options()));
+    const alive = rules.findIndex((rule) => rule.includes("@alive4"));
+    const moved = rules.findIndex((rule) => rule.startsWith(`ip daddr ${own} udp`));
+    expect(rules[alive]).toMatch(/@alive4 notrack accept$/);
+    expect(rules[moved]).toContain("ip saddr @served4");
+    expect(rules[moved]).toMatch(new RegExp(`ip daddr set ${service} accept$`));
+    expect(alive).toBeLessThan(moved);
+  });
+
+  test("gives replies of the Service to such questions the address that was asked", () => {
+    const rules = rulesOf("back", ownAddressTableText(options()));
+    expect(rules).toContain(`ip saddr ${service} udp sport 53 ip daddr . udp dport @moved_udp_0 ip saddr set ${own}`);
+    expect(rules).toContain(`ip saddr ${service} tcp sport 53 ip daddr . tcp dport @moved_tcp_0 ip saddr set ${own}`);
+  });
+
+  test("takes replies to test packets, and nothing else, for a sign of life, and a refusal for the end of it", () => {
+    const rules = rulesOf("output", ownAddressTableText(options())).filter((rule) => rule.includes("@alive4"));
+    expect(rules).toEqual([
+      `ip saddr ${own} ip daddr ${own} udp sport 53 update @alive4 { ip saddr timeout 2s }`,
+      `ip saddr ${own} icmp type destination-unreachable icmp code port-unreachable delete @alive4 { ip saddr }`,
+    ]);
+  });
+
+  test("without a Service of the family, leaves all questions here", () => {
+    const text = ownAddressTableText(options({ own: [{ address: own, service: undefined }] }));
+    expect(text).not.toContain("addr set");
+    expect(text).not.toContain("moved");
+  });
+
+  test("with notrack off, still falls open", () => {
+    const text = ownAddressTableText(options({ notrack: false }));
+    expect(text).not.toContain("notrack");
+    expect(text).toContain(`ip daddr set ${service} accept`);
+  });
+
+  test("declares every set by `typeof`: old releases of nft crash on what newer ones make with `type`", () => {
+    const text = ownAddressTableText(options({ own: [{ address: own, service }, six] }));
+    expect(text.match(/^ {2}set /gm)).toHaveLength(8);
+    expect(text.match(/^ {4}typeof /gm)).toHaveLength(8);
+  });
+
+  test("does not look at connection tracking unless that is in use: looking would start it", () => {
+    expect(ownAddressTableText(options())).not.toMatch(/\bct\b/);
+    expect(ownAddressTableText(options({ countsTracked: true }))).toContain(
+      `ip daddr ${own} meta l4proto { tcp, udp } th dport 53 ct state != untracked counter name tracked`,
+    );
+  });
+});
+
+describe("counting what is tracked all the same", () => {
+  test("tells how many packets since the last time", async () => {
+    const node = createFakeNode();
+    const table = keepOwnAddressTable(() => options({ countsTracked: true }), node.run);
+    await table.verify();
+    const counts: number[] = [];
+    for (const tracked of [0, 5, 5, 7]) {
+      node.counters.tracked = tracked;
+      counts.push(await table.countTracked());
+    }
+    expect(counts).toEqual([0, 5, 0, 2]);
+  });
+
+  test("asks nothing where nothing is counted, and makes nothing of an nft that cannot say", async () => {
+    const node = createFakeNode();
+    expect(await keepOwnAddressTable(() => undefined, node.run).countTracked()).toBe(0);
+    expect(await keepOwnAddressTable(() => options(), node.run).countTracked()).toBe(0);
+    expect(node.runs).toEqual([]);
+    node.failures.set("nft --json", { stderr: "Error: No such file or directory" });
+    expect(await keepOwnAddressTable(() => options({ countsTracked: true }), node.run).countTracked()).toBe(0);
+  });
+});
+
+describe("keeping the table", () => {
+  test("puts it the first time whatever is there, which is no change by somebody", async () => {
+    const node = createFakeNode();
+    node.untracked = "table inet nodens { chain old }";
+    const table = keepOwnAddressTable(() => options(), node.run);
+    expect(await table.verify()).toEqual({ wasChanged: false, problem: undefined });
+    expect(node.untracked).toContain(ownAddressTableText(options()));
+  });
+
+  test("does nothing as long as nft prints the same", async () => {
+    const node = createFakeNode();
+    const table = keepOwnAddressTable(() => options(), node.run);
+    await table.verify();
+    const before = node.runs.length;
+    await table.verify();
+    expect(node.runs.slice(before)).toEqual(["nft --terse --stateless list table inet nodens"]);
+  });
+
+  test("puts it again when nft prints something else, and says so once", async () => {
+    const node = createFakeNode();
+    const table = keepOwnAddressTable(() => options(), node.run);
+    await table.verify();
+    node.untracked += "# an own rule of somebody";
+    expect((await table.verify()).wasChanged).toBe(true);
+    expect((await table.verify()).wasChanged).toBe(false);
+  });
+
+  test("tries again after a failure, which is not a change by somebody", async () => {
+    const node = createFakeNode();
+    node.failures.set("nft -f", { stderr: "Error: Could not process rule: Device or resource busy" });
+    const table = keepOwnAddressTable(() => options(), node.run);
+    expect(await table.verify()).toEqual({
+      wasChanged: false,
+      problem: { kind: "nft", message: expect.stringContaining("Device or resource busy") },
+    });
+    node.failures.clear();
+    expect(await table.verify()).toEqual({ wasChanged: false, problem: undefined });
+    expect(node.untracked).toBeDefined();
+  });
+
+  test("adopts the table that an earlier nodens left, for it knows whose questions are under way", async () => {
+    const node = createFakeNode();
+    node.untracked = ownAddressTableText(options());
+    const table = keepOwnAddressTable(() => options(), node.run);
+    expect(await table.verify()).toEqual({ wasChanged: false, problem: undefined });
+    expect(node.runs).toEqual(["nft --terse --stateless list table inet nodens"]);
+  });
+
+  test("does not adopt one that lacks a rule", async () => {
+    const node = createFakeNode();
+    node.untracked = ownAddressTableText(options()).replace(/.*dport @moved_udp_0.*\n/, "");
+    await keepOwnAddressTable(() => options(), node.run).verify();
+    expect(node.untracked).toContain(ownAddressTableText(options()));
+  });
+
+  test("leaves the table of a nodens that came later, with other settings: two would rewrite it in turns", async () => {
+    const node = createFakeNode();
+    const table = keepOwnAddressTable(() => options(), node.run);
+    await table.verify();
+    const later = ownAddressTableText(options({ sources: ["10.9.0.0/16"] }));
+    node.untracked = later;
+    expect((await table.verify()).wasChanged).toBe(false);
+    expect(node.untracked).toBe(later);
+  });
+
+  test("follows the settings: sources that are allowed by now are served by the Service too", async () => {
+    const node = createFakeNode();
+    let sources = ["10.0.0.0/8"];
+    const table = keepOwnAddressTable(() => options({ sources }), node.run);
+    await table.verify();
+    sources = ["10.9.0.0/16"];
+    expect(await table.verify()).toEqual({ wasChanged: false, problem: undefined });
+    expect(node.untracked).toContain("elements = { 10.9.0.0/16 }");
+  });
+
+  test("not wanted, removes it once and then only looks", async () => {
+    const node = createFakeNode();
+    node.untracked = "table inet nodens { chain old }";
+    const table = keepOwnAddressTable(() => undefined, node.run);
+    await table.verify();
+    expect(node.untracked).toBeUndefined();
+    const before = node.runs.length;
+    await table.verify();
+    expect(node.runs.slice(before)).toEqual(["nft --terse --stateless list table inet nodens"]);
+  });
+
+  test("not wanted, is content without nft, and says what it could not do with it", async () => {
+    const node = createFakeNode();
+    node.failures.set("nft", { code: 127, stderr: "spawn nft ENOENT" });
+    expect((await keepOwnAddressTable(() => undefined, node.run).verify()).problem).toBeUndefined();
+    node.failures.set("nft", { stderr: "Error: busy" });
+    expect((await keepOwnAddressTable(() => undefined, node.run).verify()).problem?.message).toBe(
+      "cannot remove the table nodens: nft says: Error: busy",
+    );
+  });
+
+  test("not wanted, removes one that somebody adds later", async () => {
+    const node = createFakeNode();
+    const table = keepOwnAddressTable(() => undefined, node.run);
+    await table.verify();
+    node.untracked = "table inet nodens { chain new }";
+    expect((await table.verify()).wasChanged).toBe(true);
+    expect(node.untracked).toBeUndefined();
+  });
+});
