@@ -10,8 +10,9 @@ import { explain } from "./commands/explain.ts";
 import { migrate } from "./commands/migrate.ts";
 import { query } from "./commands/query.ts";
 import { serve } from "./commands/serve.ts";
+import { untaint } from "./commands/untaint.ts";
 import { version } from "./commands/version.ts";
-import { systemClock } from "./runtime/clock.ts";
+import { pauseAwake, systemClock } from "./runtime/clock.ts";
 import { createTerminal } from "./runtime/terminal.ts";
 
 /** Runs the command that `argv` (program and script first) names. Resolves with the exit code. */
@@ -34,6 +35,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       explain(name, flags, { write: hasColours ? writeInColour : write, writeError, hasColours }),
     migrate: (filePath: string) => migrate(filePath, { env, write, writeError }),
     detach: (filePath: string | undefined) => detach(filePath, { env, run: runProgram, write, writeError }),
+    untaint: (flags: Parameters<typeof untaint>[0]) => untaint(flags, { env, pause: pauseAwake, write, writeError }),
     version: () => version({ env, write }),
   };
   const code = await createCommandLine(actions, terminal).run(argv.slice(2));

@@ -11,6 +11,7 @@ import { tableEntries } from "../settings/table-entries.ts";
 import { ExitCode } from "./exit-code.ts";
 import type { ExplainFlags } from "./explain.ts";
 import type { QueryFlags } from "./query.ts";
+import type { UntaintFlags } from "./untaint.ts";
 
 /** The flags of `serve`, as text: those that override settings, and the settings file. */
 interface ServeFlags extends FlagValues {
@@ -25,6 +26,7 @@ export interface CommandActions {
   explain(name: string, flags: ExplainFlags): Promise<number> | number;
   migrate(filePath: string): Promise<number> | number;
   detach(filePath: string | undefined): Promise<number> | number;
+  untaint(flags: UntaintFlags): Promise<number> | number;
   version(): Promise<number> | number;
 }
 
@@ -122,6 +124,14 @@ function createProgram(actions: CommandActions, { write, writeError }: Terminal,
     .option("--config <FILE>", "settings file (YAML) that names the addresses")
     .action(async ({ config }: { config?: string }) => finish(await actions.detach(config)))
     .addHelpText("after", examples("nodens detach", "nodens detach --config /etc/nodens/nodens.yaml"));
+  program
+    .command("untaint")
+    .description("wait until a node's nodens is ready, then remove a taint from the node; for a pod that may do so")
+    .requiredOption("--node <NAME>", "the node's name")
+    .requiredOption("--taint <KEY>", "the taint's key")
+    .requiredOption("--admin <ADDR[:PORT]>", "admin address of the node's nodens")
+    .action(async (flags: UntaintFlags) => finish(await actions.untaint(flags)))
+    .addHelpText("after", examples("nodens untaint --node n1 --taint example.com/nodens --admin 10.0.3.7"));
   program
     .command("version")
     .description("print the versions of nodens and Node.js, and the platform")

@@ -85,7 +85,7 @@ describeWith(renderers, "the chart", () => {
       expect(container[probe].httpGet?.port).toBe(9254);
     const portsOf = (name: string) => (objectOf(objects, "Service", name)["spec"] as { ports: object[] }).ports;
     expect(portsOf("nodens-metrics")).toMatchObject([{ port: 9254, targetPort: 9254 }]);
-    expect(JSON.stringify(objectOf(objects, "DaemonSet"))).toContain('"prometheus.io/port":"9254"');
+    expect(JSON.stringify(objectOf(objects, "DaemonSet", "nodens"))).toContain('"prometheus.io/port":"9254"');
     expect(portsOf("nodens")).toMatchObject([
       { port: 53, targetPort: 5300 },
       { port: 53, targetPort: 5300 },

@@ -51,7 +51,7 @@ describeWith(renderers, "every variant", () => {
   test.each(variants)(
     "$name: has an account to which security policies can be bound, and no token",
     ({ kustomize }) => {
-      const account = objectOf(kustomize(), "ServiceAccount");
+      const account = objectOf(kustomize(), "ServiceAccount", "nodens");
       expect(account["automountServiceAccountToken"]).toBe(false);
       expect(podOf(kustomize())["serviceAccountName"]).toBe(account.metadata.name);
     },
@@ -70,7 +70,7 @@ describeWith(renderers, "every variant", () => {
   });
 
   test.each(variants)("$name: is updated without a gap, a tenth of the nodes at a time", ({ kustomize }) => {
-    expect(objectOf(kustomize(), "DaemonSet")["spec"]).toMatchObject({
+    expect(objectOf(kustomize(), "DaemonSet", "nodens")["spec"]).toMatchObject({
       updateStrategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: "10%", maxUnavailable: 0 } },
     });
   });
@@ -87,7 +87,7 @@ describeWith(renderers, "every variant", () => {
   });
 
   test.each(variants)("$name: is found by a Prometheus that goes by annotations", ({ kustomize }) => {
-    const { spec } = objectOf(kustomize(), "DaemonSet") as unknown as {
+    const { spec } = objectOf(kustomize(), "DaemonSet", "nodens") as unknown as {
       spec: { template: { metadata: { annotations: object } } };
     };
     expect(spec.template.metadata.annotations).toEqual({
@@ -99,7 +99,7 @@ describeWith(renderers, "every variant", () => {
 
   test.each(variants)("$name: all objects have the labels, and a namespace if they can", ({ kustomize }) => {
     for (const { kind, metadata } of kustomize()) {
-      const isOfTheCluster = kind.startsWith("MutatingAdmission");
+      const isOfTheCluster = /^(?:MutatingAdmission|ClusterRole)/.test(kind);
       expect(metadata.namespace, `${kind} ${metadata.name}`).toBe(isOfTheCluster ? undefined : "kube-system");
       expect(metadata.labels, `${kind} ${metadata.name}`).toMatchObject({
         "app.kubernetes.io/name": "nodens",
@@ -109,7 +109,7 @@ describeWith(renderers, "every variant", () => {
   });
 
   test.each(variants)("$name: nothing is selected by what selects NodeLocal DNSCache", ({ kustomize }) => {
-    const { spec } = objectOf(kustomize(), "DaemonSet") as unknown as {
+    const { spec } = objectOf(kustomize(), "DaemonSet", "nodens") as unknown as {
       spec: { template: { metadata: { labels: object } } };
     };
     const all = [spec.template.metadata.labels, ...kustomize().map(({ metadata }) => metadata.labels ?? {})];
@@ -117,7 +117,7 @@ describeWith(renderers, "every variant", () => {
   });
 
   test.each(variants)("$name: the selectors of DaemonSet and Services match the pods", ({ kustomize }) => {
-    const { spec } = objectOf(kustomize(), "DaemonSet") as unknown as {
+    const { spec } = objectOf(kustomize(), "DaemonSet", "nodens") as unknown as {
       spec: { selector: { matchLabels: object }; template: { metadata: { labels: object } } };
     };
     expect(spec.template.metadata.labels).toMatchObject(spec.selector.matchLabels);

@@ -133,7 +133,7 @@ describeWith(["prometheus-with-pods", ...renderers], "a Prometheus that finds po
 
 /** A pod that the DaemonSet among the objects makes. */
 function podOf(objects: readonly KubernetesObject[], name: string, address: string): ListedPod {
-  const { spec } = objectOf(objects, "DaemonSet") as unknown as {
+  const { spec } = objectOf(objects, "DaemonSet", "nodens") as unknown as {
     spec: { template: { metadata: object; spec: object } };
   };
   const status = statusOf(address);

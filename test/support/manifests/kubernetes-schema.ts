@@ -8,6 +8,8 @@ import { ServiceMonitor } from "@kubernetes-models/prometheus-operator/monitorin
 import { MutatingAdmissionPolicy } from "kubernetes-models/admissionregistration.k8s.io/v1/MutatingAdmissionPolicy";
 import { MutatingAdmissionPolicyBinding } from "kubernetes-models/admissionregistration.k8s.io/v1/MutatingAdmissionPolicyBinding";
 import { DaemonSet } from "kubernetes-models/apps/v1/DaemonSet";
+import { ClusterRole } from "kubernetes-models/rbac.authorization.k8s.io/v1/ClusterRole";
+import { ClusterRoleBinding } from "kubernetes-models/rbac.authorization.k8s.io/v1/ClusterRoleBinding";
 import { ConfigMap } from "kubernetes-models/v1/ConfigMap";
 import { Service } from "kubernetes-models/v1/Service";
 import { ServiceAccount } from "kubernetes-models/v1/ServiceAccount";
@@ -28,6 +30,8 @@ interface Finding {
 }
 
 const models: readonly Model[] = [
+  ClusterRole,
+  ClusterRoleBinding,
   ConfigMap,
   DaemonSet,
   MutatingAdmissionPolicy,

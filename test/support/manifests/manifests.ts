@@ -118,7 +118,7 @@ export function objectOf(objects: readonly KubernetesObject[], kind: string, nam
 
 /** The DaemonSet's pods. */
 export function podOf(objects: readonly KubernetesObject[]): PodSpec {
-  const { spec } = objectOf(objects, "DaemonSet") as unknown as { spec: { template: { spec: PodSpec } } };
+  const { spec } = objectOf(objects, "DaemonSet", "nodens") as unknown as { spec: { template: { spec: PodSpec } } };
   return spec.template.spec;
 }
 

@@ -16,6 +16,7 @@ async function run(args: readonly string[], overrides: Partial<CommandActions> =
     explain: (name, flags) => note("explain", name, flags),
     migrate: (filePath) => note("migrate", filePath),
     detach: (filePath) => note("detach", filePath),
+    untaint: (flags) => note("untaint", flags),
     version: () => note("version"),
     ...overrides,
   };
@@ -35,6 +36,10 @@ describe("what runs", () => {
     ["migrate Corefile", ["migrate", "Corefile"]],
     ["detach", ["detach", undefined]],
     ["detach --config n.yaml", ["detach", "n.yaml"]],
+    [
+      "untaint --node n1 --taint example.com/nodens --admin 10.0.3.7",
+      ["untaint", { node: "n1", taint: "example.com/nodens", admin: "10.0.3.7" }],
+    ],
     ["serve", ["serve", {}]],
     ["serve --embedded --config n.yaml", ["serve", { embedded: true, config: "n.yaml" }]],
     ["--listen 127.0.0.1:53", ["serve", { listen: ["127.0.0.1:53"] }]],
@@ -93,7 +98,7 @@ describe("a command line that cannot be understood: one line, exit code 64, noth
     ["quary example.com", "unknown command 'quary' (did you mean query?)"],
     [
       "frobnicate",
-      "unknown command 'frobnicate' (there are serve, query, explain, check, migrate, detach, version, help)",
+      "unknown command 'frobnicate' (there are serve, query, explain, check, migrate, detach, untaint, version, help)",
     ],
     ["help chekc", "unknown command 'chekc' (did you mean check?)"],
     ["--listn 127.0.0.1:53", "unknown option '--listn' (did you mean --listen?)"],

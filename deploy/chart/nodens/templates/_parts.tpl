@@ -149,6 +149,18 @@ The resources that a kustomize component names in its kustomization.yaml, in the
 {{- range dig "spec" "redirectBackend" "toPorts" list $object }}
 {{- $_ := set . "port" (include "nodens.dnsPort" $root) }}
 {{- end }}
+{{- range $object.subjects }}
+{{- $_ := set . "namespace" $root.Release.Namespace }}
+{{- end }}
+{{- with dig "spec" "template" "spec" dict $object }}
+{{- range concat (.initContainers | default list) .containers }}
+{{- $_ := set . "image" (include "nodens.image" $root) }}
+{{- $_ := set . "imagePullPolicy" $root.Values.image.pullPolicy }}
+{{- end }}
+{{- if $root.Values.imagePullSecrets }}
+{{- $_ := set . "imagePullSecrets" $root.Values.imagePullSecrets }}
+{{- end }}
+{{- end }}
 {{- with dig "spec" "paramRef" dict $object }}
 {{- $_ := set . "namespace" $root.Release.Namespace }}
 {{- end }}
