@@ -26,7 +26,7 @@ export interface CacheEntry extends StoredMessage {
   /** Moments are monotonic, in milliseconds. From `expiresAtMs` on the entry is stale. */
   readonly storedAtMs: number;
   readonly expiresAtMs: number;
-  /** From this moment on a popular entry is fetched again before it expires; each try moves it. Infinity for a denial. */
+  /** From here on a popular entry is fetched again before it expires; moved on with each try, to infinity where it is in vain. */
   refreshAtMs: number;
   /** How many queries it has answered, for the choice of what is popular. */
   hits: number;

@@ -105,18 +105,21 @@ export function createReplyKeeper(parts: KeepParts): ReplyKeeper {
     const isSharedDenial = isInScope && absences.isOn("deniedName", nowMs) && isWholeNameDenied(question, reply);
     const entry = createEntry(question, reply, lifetime, maxTtlSeconds, isSharedDenial, nowMs);
     if (provesNothing(reply, lifetime) && parts.stale.has(question)) parts.counters.unkeptReplies += 1;
-    else store(entry, question, reply, lifetime.ttlSeconds > 0);
+    else store(entry, question, reply, nowMs);
     return freshAnswer(entry);
   }
 
-  function store(entry: CacheEntry, question: Question, reply: Reply, mayBeKept: boolean): void {
-    if (mayBeKept && question.recursionDesired) {
+  function store(entry: CacheEntry, question: Question, reply: Reply, nowMs: number): void {
+    const isLiving = entry.expiresAtMs > nowMs;
+    if (isLiving && question.recursionDesired) {
       cache.store(entry);
       return;
     }
     parts.counters.unkeptReplies += 1;
     const isWholeAnswer = (reply.flags & Flag.TC) === 0 && question.recursionDesired;
-    if (isWholeAnswer) cache.withdraw(entry);
+    // A cache whose TTL counts down may have nothing left of what is fresh here until its end.
+    const isHeldFresh = entry.kind === "answer" && cache.findQuestion(question, nowMs)?.kind === "answer";
+    if (isWholeAnswer && !isHeldFresh) cache.withdraw(entry);
   }
 
   /** Learns what a reply about a name under the search suffixes says about the name and the zone. */

@@ -56,12 +56,18 @@ export interface QuestionFlights {
    * not to have a place on its route yet.
    */
   foreseeSetInFlight(asked: Asked, assumed: AssumedFlights): Foresight | undefined;
-  /** Fetches a popular entry again before it expires, at most once a second. Changes the entry's `refreshAtMs`. */
+  /** Fetches a hot entry again before it expires, at most once a second, and no more once that was in vain. */
   prefetch(entry: CacheEntry): void;
 }
 
 /** How long until another prefetch is tried for a popular entry that was not renewed. */
 const prefetchRetryMs = 1000;
+
+/**
+ * What is fetched ahead must live longer than what it replaces by this share of its life. From a cache whose TTL counts down it does not:
+ * the record's next life begins when this one is over, and until then every question would bring the same end.
+ */
+const leastGain = 0.5;
 
 /** Creates the flights over these parts. */
 export function createQuestionFlights(parts: FlightParts): QuestionFlights {
@@ -156,7 +162,19 @@ export function createQuestionFlights(parts: FlightParts): QuestionFlights {
       entry.refreshAtMs = nowMs + prefetchRetryMs;
       if (shared.find(key) !== undefined || failures.find(key, nowMs) !== undefined) return;
       counters.prefetches += 1;
-      flightOf(question, key, { class: "prefetch", client: "" });
+      const fresh = askUpstream(question, key, { class: "prefetch", client: "" });
+      putInFlight(question, key, fresh);
+      void fresh.then((answer) => {
+        if (answer.kind === "message") stopWhereInVain(entry, answer.entry);
+      });
     },
   };
+}
+
+/** Neither entry is fetched ahead again when the one has brought the other too little. */
+function stopWhereInVain(entry: CacheEntry, fetched: CacheEntry): void {
+  const lifeMs = entry.expiresAtMs - entry.storedAtMs;
+  if (fetched.expiresAtMs - entry.expiresAtMs > leastGain * lifeMs) return;
+  entry.refreshAtMs = Infinity;
+  fetched.refreshAtMs = Infinity;
 }

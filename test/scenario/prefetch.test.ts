@@ -165,3 +165,42 @@ test("an answer with DO is fetched again with DO", async () => {
   for (let hit = 0; hit < 3; hit += 1) await world.asks(name, "A", details);
   expect(world.upstream.received.map(({ opts }) => opts[0]?.dnssecOk)).toEqual([true, true]);
 });
+
+describe("an upstream that is a cache itself, whose TTL counts down", () => {
+  /** A client asks every tenth of a second, for so many lives of the record at upstream. Returns how often upstream was asked. */
+  async function asksDuring(lives: number, lifeSeconds: number, round: (seconds: number) => number): Promise<number> {
+    const world = createWorld();
+    const startMs = world.clock.nowMs();
+    let expiresAtMs = startMs;
+    for (let tick = 0; tick < lives * lifeSeconds * 10; tick += 1) {
+      const asked = await world.asks(name, "A");
+      if (world.upstream.openCount() > 0) {
+        const nowMs = startMs + tick * 100;
+        if (nowMs >= expiresAtMs) expiresAtMs = nowMs + lifeSeconds * 1000;
+        const ttl = round((expiresAtMs - nowMs) / 1000);
+        await world.upstream.answers({ answers: [a(name, "192.0.2.1", ttl)] });
+      }
+      expect(asked.hasData()).toBe(true);
+      await world.passes(0.1);
+    }
+    return world.upstream.received.length;
+  }
+
+  test.each([
+    [30, "up", Math.ceil],
+    [30, "down", Math.floor],
+    [5, "up", Math.ceil],
+    [5, "down", Math.floor],
+  ])("is asked once beside its need in each life of %i s, where it rounds %s", async (lifeSeconds, _, round) => {
+    expect(await asksDuring(3, lifeSeconds, round)).toBeLessThanOrEqual(6);
+  });
+
+  test("keeps what is fresh when it says that nothing is left of it", async () => {
+    const world = await hotWorld(3);
+    await world.passes(99.5);
+    await world.asks(name, "A");
+    await world.upstream.answers({ answers: [a(name, "192.0.2.1", 0)] });
+    for (let hit = 0; hit < 10; hit += 1) expect((await world.asks(name, "A")).hasData()).toBe(true);
+    expect(refreshes(world)).toBe(1);
+  });
+});
