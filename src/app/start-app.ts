@@ -14,6 +14,7 @@ import type { Logger } from "../observe/log.ts";
 import type { BuildInfo } from "../observe/metric-sources.ts";
 import { createQueryLog } from "../observe/query-log.ts";
 import { type Chain, type ChainLimits, createChain } from "../resolve/create-chain.ts";
+import { learnNameDenials } from "../resolve/learn-name-denials.ts";
 import { learnUntilShown, learnZone } from "../resolve/learn-zone.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { createLifeCycle, type LifeCycle } from "../runtime/life-cycle.ts";
@@ -87,7 +88,8 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
   });
   const chain = createLiveChain();
   const { resolver, loopGuard, knowledge } = chain;
-  const learn = () => learnZone(zone, knowledge, chain.askOwn, clock);
+  const learning = { ...chain, clock };
+  const learn = () => learnZone(zone, learning);
   const watchForLoops = createLoopWatch({ upstream, loopGuard, lifeCycle, zone, clock, log });
   const follow = createUpstreamFollower({ failures: chain.failures, clock, learn, watchForLoops });
   const accessList = createAccessList(rangesOf(settings));
@@ -147,8 +149,9 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
     endProbes,
     endWatch: evidence.close,
   };
-  const isOver = () => lifeCycle.state() !== "ready";
-  const shown = () => learnUntilShown(zone, knowledge, chain.askOwn, clock, isOver);
+  const shown = () => learnUntilShown(zone, learning, () => lifeCycle.state() !== "ready");
+  const isOver = () => lifeCycle.state() === "draining" || lifeCycle.state() === "gone";
+  for (const suffix of suffixesOf(settings)) void learnNameDenials(suffix, learning, isOver);
   void watchForLoops();
   const counters = () => sockets.listeners.map((listener) => listener.counters);
   void watchForRefusals({ clock, log, counters, isOver: () => lifeCycle.state() === "gone" });
@@ -161,7 +164,7 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
       limits: limits satisfies ChainLimits,
       clock,
       zone,
-      suffixes: hostSuffixes(settings).flatMap((suffix) => nameFromText(suffix) ?? []),
+      suffixes: suffixesOf(settings),
       loopSecret: randomBytes(16).toString("hex"),
       hashSeed,
       isTopLevelDomain,
@@ -174,6 +177,11 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
       routeOf: upstream.routeOf,
     });
   }
+}
+
+/** Further suffixes that pods append, folded, in wire form. */
+function suffixesOf(settings: Settings): Uint8Array[] {
+  return hostSuffixes(settings).flatMap((suffix) => nameFromText(suffix) ?? []);
 }
 
 const queryLogWords = {

@@ -3,7 +3,7 @@
  * Expiry is one comparison with the caller's `nowMs`; lru-cache only keeps the order and the sizes.
  */
 import { LRUCache } from "lru-cache";
-import { isAddressType, isHostType, Rcode, RrType } from "../wire/codes.ts";
+import { isAddressType, isHostType, otherAddressType, Rcode, RrType } from "../wire/codes.ts";
 import { Flag, HeaderOffset, rcodeMask } from "../wire/header.ts";
 import { hashName } from "../wire/name.ts";
 import { readU16 } from "../wire/octets.ts";
@@ -207,7 +207,7 @@ function findNoData(answers: Store, denials: Store, question: Question, sinceMs:
   const denial = peek(denials, question);
   if (denial === undefined || (readU16(denial.octets, HeaderOffset.flags) & rcodeMask) !== Rcode.NOERROR)
     return undefined;
-  const data = peek(answers, { ...question, type: question.type === RrType.A ? RrType.AAAA : RrType.A });
+  const data = peek(answers, { ...question, type: otherAddressType(question.type) });
   return data !== undefined && data.expiresAtMs > sinceMs ? denial : undefined;
 }
 

@@ -3,7 +3,7 @@
  * that have an A record (RFC 4074 §4.2). However old such a proof is, only a newer reply for its own type takes it back.
  */
 import { LRUCache } from "lru-cache";
-import { isAddressType, RrType } from "../wire/codes.ts";
+import { isAddressType, otherAddressType } from "../wire/codes.ts";
 import { headerSizeBytes } from "../wire/header.ts";
 import { askedType, type CacheEntry, hasName, provesName } from "./entry.ts";
 import { addressTypes, cacheKey, keysOfName } from "./key.ts";
@@ -31,7 +31,7 @@ export function createNameProofs(peek: (key: number) => CacheEntry | undefined):
   return {
     contradict(entry) {
       if (entry.type !== addressTypes) return false;
-      const otherType = askedType(entry) === RrType.A ? RrType.AAAA : RrType.A;
+      const otherType = otherAddressType(askedType(entry));
       if (unkept.has(proofKey(entry, otherType))) return true;
       const name = entry.octets.subarray(headerSizeBytes, headerSizeBytes + entry.nameSizeBytes);
       return keysOfName(entry.nameHash, otherType, entry.class).some((key) => {

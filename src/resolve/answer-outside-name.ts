@@ -11,7 +11,7 @@ import { addressTypes } from "../cache/key.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Absences } from "../search/absences.ts";
 import type { InferringRule } from "../search/rules.ts";
-import { ExtendedError, isAddressType, Rcode, RrType } from "../wire/codes.ts";
+import { ExtendedError, isAddressType, otherAddressType, Rcode } from "../wire/codes.ts";
 import { composeAlias } from "../wire/alias-reply.ts";
 import { HeaderOffset, rcodeMask } from "../wire/header.ts";
 import { hashName } from "../wire/name.ts";
@@ -87,7 +87,7 @@ export function createOutsideNameStep(parts: OutsideNameParts): Step {
       if (found === undefined || flights.foreseeSetInFlight(asked, assumed) !== undefined)
         return known.foresee(asked.query, nowMs);
       const { outside } = found;
-      for (const type of [outside.type, otherTypeOf(outside)])
+      for (const type of [outside.type, otherAddressType(outside.type)])
         flights.foreseeFor(asked.client, { ...outside, type }, assumed);
       const isCached = cache.findQuestion(outside, nowMs) !== undefined;
       return { kind: "outsideName", outside: nameToText(outside.name), isCached };
@@ -132,7 +132,7 @@ async function answerWithOutside(
 ): Promise<Answer | undefined> {
   const [own, other] = await Promise.all([
     flights.answerFor(client, outside),
-    flights.answerFor(client, { ...outside, type: otherTypeOf(outside) }),
+    flights.answerFor(client, { ...outside, type: otherAddressType(outside.type) }),
   ]);
   if (!exists(own) || !exists(other) || (!hasData(own) && !hasData(other))) return undefined;
   const { entry } = own;
@@ -150,10 +150,6 @@ async function answerWithOutside(
 
 /** No cap: the TTLs were lowered when the alias was composed. */
 const maxTtlSeconds = 0xffff_ffff;
-
-function otherTypeOf({ type }: Question): number {
-  return type === RrType.A ? RrType.AAAA : RrType.A;
-}
 
 type Message = Extract<Answer, { kind: "message" }>;
 

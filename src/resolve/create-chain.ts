@@ -8,6 +8,7 @@ import type { Clock } from "../runtime/clock.ts";
 import { type AbsenceLimits, type Absences, createAbsences } from "../search/absences.ts";
 import { laterSteps } from "../search/outside-name.ts";
 import type { InferringRule } from "../search/rules.ts";
+import { createNameDenials, type NameDenials } from "../search/name-denials.ts";
 import { createSearchScope } from "../search/search-scope.ts";
 import { type CheckLimits, createZoneKnowledge, type ZoneKnowledge } from "../search/zone-knowledge.ts";
 import type { ExchangeResult } from "../upstream/exchange.ts";
@@ -95,6 +96,7 @@ export interface Chain {
   readonly shared: SharedQuestions;
   readonly schedule: QuestionSchedule;
   readonly knowledge: ZoneKnowledge;
+  readonly nameDenials: NameDenials;
   readonly loopGuard: LoopGuard;
   readonly resolver: Resolver;
   /** Asks a question of nodens's own, behind everything that clients wait for. Never rejects. */
@@ -117,6 +119,7 @@ export function createChain(options: ChainOptions): Chain {
   const parts = {
     cache,
     knowledge,
+    nameDenials: createNameDenials([zone, ...options.suffixes], knowledge, clock.nowMs),
     shared,
     schedule,
     askOwn: (question: Question) => schedule.ask(question, questionKey(question), { class: "check", client: "" }),
@@ -133,7 +136,10 @@ export function createChain(options: ChainOptions): Chain {
   };
 }
 
-type Parts = Pick<Chain, "cache" | "knowledge" | "shared" | "schedule" | "askOwn" | "failures" | "loopGuard"> & {
+type Parts = Pick<
+  Chain,
+  "cache" | "knowledge" | "nameDenials" | "shared" | "schedule" | "askOwn" | "failures" | "loopGuard"
+> & {
   readonly absences: Absences;
 };
 
@@ -174,7 +180,7 @@ function createSteps(options: ChainOptions, parts: Parts, counters: Resolver["co
       counters,
       laterSteps: (name) => laterSteps(name, zone, suffixes, isTopLevelDomain),
     }),
-    sibling: createSiblingStep({ ...shares, scope }),
+    sibling: createSiblingStep(shares),
     parent: createParentStep({ ...shares, routeOf }),
     upstream: createUpstreamStep(flights, routeOf),
   };

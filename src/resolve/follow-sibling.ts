@@ -1,10 +1,10 @@
 /*
- * Step: under a search suffix, the second of A and AAAA waits for the first, and other host types wait for either. NXDOMAIN answers them
- * all; anything else costs no more than the wait, which is short because a client needs every answer.
+ * Step: under a search suffix whose zone denies names the second of A and AAAA waits for the first, and other host types wait for
+ * either: NXDOMAIN serves all, and anything else costs no more than that wait. It is short, because a client needs all answers.
  */
 import type { Clock } from "../runtime/clock.ts";
 import type { Absences } from "../search/absences.ts";
-import type { SearchScope } from "../search/search-scope.ts";
+import type { NameDenials } from "../search/name-denials.ts";
 import { isHostType, RrType } from "../wire/codes.ts";
 import { type Question, questionKey } from "../wire/question.ts";
 import type { Known } from "./answer-from-known.ts";
@@ -18,7 +18,7 @@ export interface SiblingStepParts {
   readonly flights: QuestionFlights;
   readonly known: Known;
   readonly absences: Pick<Absences, "isOn">;
-  readonly scope: SearchScope;
+  readonly nameDenials: Pick<NameDenials, "areShownFor">;
   readonly clock: Clock;
 }
 
@@ -32,7 +32,7 @@ export function createSiblingStep(parts: SiblingStepParts): Step {
   /** The question for another address type that is already in flight, if one denial answers both. */
   function siblingOf(question: Question, isOnItsWay: (key: string) => boolean): Question | undefined {
     if (!isHostType(question.type) || !parts.absences.isOn("deniedName", clock.nowMs())) return undefined;
-    if (!parts.scope(question.name)) return undefined;
+    if (!parts.nameDenials.areShownFor(question.name)) return undefined;
     return [RrType.A, RrType.AAAA]
       .filter((type) => type !== question.type)
       .map((type) => ({ ...question, type }))

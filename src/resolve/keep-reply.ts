@@ -2,16 +2,17 @@
  * Turns what upstream said into an answer: stores it where that is allowed, learns what it shows about the zone, or remembers the failure.
  */
 import type { AnswerCache } from "../cache/answer-cache.ts";
-import { type CacheEntry, createEntry } from "../cache/entry.ts";
+import { type CacheEntry, createEntry, provesName } from "../cache/entry.ts";
 import type { FailureMemory } from "../cache/failure-memory.ts";
 import { judgeLifetime, provesNothing } from "../cache/lifetime.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Absences } from "../search/absences.ts";
+import type { NameDenials } from "../search/name-denials.ts";
 import type { SearchScope } from "../search/search-scope.ts";
 import type { ZoneKnowledge } from "../search/zone-knowledge.ts";
 import { followChain } from "../wire/answer-chain.ts";
-import { ExtendedError, isAddressType, Rcode } from "../wire/codes.ts";
-import { soaOf } from "../wire/denial.ts";
+import { ExtendedError, isAddressType, otherAddressType, Rcode } from "../wire/codes.ts";
+import { soaOf, soaOwner } from "../wire/denial.ts";
 import { Flag } from "../wire/header.ts";
 import { equalOctets, isAtOrBelow } from "../wire/name.ts";
 import { type Question, questionKey } from "../wire/question.ts";
@@ -40,6 +41,7 @@ export interface KeepParts {
   readonly cache: AnswerCache;
   readonly failures: FailureMemory;
   readonly absences: Absences;
+  readonly nameDenials: NameDenials;
   readonly knowledge: ZoneKnowledge;
   readonly scope: SearchScope;
   readonly stale: StaleAnswers;
@@ -102,7 +104,7 @@ export function createReplyKeeper(parts: KeepParts): ReplyKeeper {
     const chain = followChain(stripped, question);
     const lifetime = judgeLifetime(stripped, question, { maxTtlSeconds, maxDenialTtlSeconds }, chain);
     const reply = aliasesFirst(stripped, chain);
-    const isSharedDenial = isInScope && absences.isOn("deniedName", nowMs) && isWholeNameDenied(question, reply);
+    const isSharedDenial = isInScope && absences.isOn("deniedName", nowMs) && isSharedByTypes(question, reply);
     const entry = createEntry(question, reply, lifetime, maxTtlSeconds, isSharedDenial, nowMs);
     if (provesNothing(reply, lifetime) && parts.stale.has(question)) parts.counters.unkeptReplies += 1;
     else store(entry, question, reply, nowMs);
@@ -124,12 +126,32 @@ export function createReplyKeeper(parts: KeepParts): ReplyKeeper {
 
   /** Learns what a reply about a name under the search suffixes says about the name and the zone. */
   function learnFrom(question: Question, reply: Reply, nowMs: number): void {
-    if (isAddressType(question.type)) absences.noteVerdict(question.name, reply.rcode === Rcode.NOERROR, nowMs);
+    if (isAddressType(question.type)) {
+      absences.noteVerdict(question.name, reply.rcode === Rcode.NOERROR, nowMs);
+      learnWhatIsDenied(question, reply, nowMs);
+    }
     if (reply.rcode !== Rcode.NXDOMAIN) return;
     // Any denial by the zone carries its SOA.
     const soa = soaOf(reply);
     if (soa !== undefined && equalOctets(soa.octets.subarray(0, parts.zone.length), 0, parts.zone))
       parts.knowledge.noteSoa(soa, nowMs);
+  }
+
+  /** Whether the zone denies names or types: by NODATA, and by what is said of the other address type. */
+  function learnWhatIsDenied(question: Question, reply: Reply, nowMs: number): void {
+    const { nameDenials } = parts;
+    const hasNothing = reply.answers.length === 0;
+    const exists = reply.rcode === Rcode.NOERROR || !hasNothing;
+    const other = cache.findQuestion({ ...question, type: otherAddressType(question.type) }, nowMs);
+    if (exists && hasNothing && soaOf(reply) !== undefined) nameDenials.noteNoData(question.name);
+    if (other !== undefined && exists !== provesName(other)) nameDenials.noteContradiction(question.name);
+  }
+
+  /** NXDOMAIN of the name itself, for A or AAAA, from a zone that denies names: it holds for both. */
+  function isSharedByTypes(question: Question, reply: Reply): boolean {
+    if (reply.rcode !== Rcode.NXDOMAIN || reply.answers.length > 0 || !isAddressType(question.type)) return false;
+    const soa = soaOf(reply);
+    return parts.nameDenials.areShownBy(question.name, soa && soaOwner(soa));
   }
 
   return { keepResult, keep };
@@ -138,11 +160,6 @@ export function createReplyKeeper(parts: KeepParts): ReplyKeeper {
 /** The answer that a fresh entry gives. The entry is shared, not copied. */
 export function freshAnswer(entry: CacheEntry): Answer {
   return { kind: "message", entry, fixedTtlSeconds: 0, extendedError: ExtendedError.none, source: "upstream" };
-}
-
-/** Whether this is NXDOMAIN for the name itself, asked with A or AAAA: within the search scope it holds for both. */
-function isWholeNameDenied(question: Question, reply: Reply): boolean {
-  return reply.rcode === Rcode.NXDOMAIN && reply.answers.length === 0 && isAddressType(question.type);
 }
 
 /**

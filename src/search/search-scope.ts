@@ -1,6 +1,6 @@
 /*
- * Where search suffixes lead: under the cluster zone and the suffixes that pods append. Only there does a denial hold for A
- * and AAAA alike; elsewhere some servers wrongly deny AAAA for names that exist (RFC 4074 §4.2).
+ * Where search suffixes reach: under the cluster zone and the suffixes that pods append. Only there may a denial hold for A
+ * and AAAA alike; elsewhere there are servers that wrongly deny AAAA of names that exist (RFC 4074 §4.2).
  */
 import { isAtOrBelow } from "../wire/name.ts";
 

@@ -32,7 +32,7 @@ export const search = group("Which queries of a search list nodens answers witho
   suffixes: zones({
     default: [],
     effect: "restart",
-    help: "Suffixes that pods append besides those of the cluster zone, such as a cloud's internal zone. Under them a denied name is denied for A and AAAA alike, and nothing else. Empty means those of `search.resolvConf`.",
+    help: "Suffixes that pods append besides those of the cluster zone, such as a cloud's internal zone. Under them a denied name is denied for A and AAAA alike if their zone denies names and not types, and nothing else. Empty means those of `search.resolvConf`.",
   }),
   resolvConf: filePath({
     default: "/etc/resolv.conf",

@@ -91,6 +91,11 @@ export function isAddressType(type: number): boolean {
   return type === RrType.A || type === RrType.AAAA;
 }
 
+/** AAAA for A, and A for AAAA. */
+export function otherAddressType(type: number): number {
+  return type === RrType.A ? RrType.AAAA : RrType.A;
+}
+
 /**
  * Whether a type is one that programs ask for when they look up a host: the addresses and, beside them, CNAME (Netty), HTTPS and SVCB
  * (browsers; RFC 9460). For these a CoreDNS zone answers NXDOMAIN only where it has no such name at all.

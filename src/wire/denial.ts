@@ -38,6 +38,11 @@ export function soaOf(reply: Reply): SoaRecord | undefined {
   return { octets, ttlOffset: owner.length + 4, denialTtlSeconds: Math.min(ttlSeconds, minimumSeconds) };
 }
 
+/** The name of the zone whose SOA it is, folded. */
+export function soaOwner({ octets, ttlOffset }: SoaRecord): Uint8Array {
+  return octets.subarray(0, ttlOffset - 4);
+}
+
 /**
  * Writes NXDOMAIN for `query` into `target` and returns its size: the question in the client's spelling, the SOA with its TTL set to
  * `ttlSeconds`, and OPT if the client sent one. AA is set, as the zone itself would set it. The size is 12 + 259 + 545 + 11 octets at

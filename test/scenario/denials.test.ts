@@ -1,5 +1,6 @@
 /*
- * Who is denied what: A and AAAA share a denial inside the cluster zone, and nowhere else.
+ * Who is denied what: A and AAAA share a denial inside the cluster zone and under the suffixes, where names are denied and not types, and
+ * nowhere else.
  */
 import { describe, expect, test } from "vitest";
 import { a, aaaa, cname, soa, txt } from "../support/messages/messages.ts";
@@ -116,6 +117,58 @@ describe("inside the cluster zone", () => {
     await learn(world, inside, "A", { answers: [a(inside, "10.96.0.1", 30)] });
     await world.passes(20);
     expect(await fate(world, inside, "A")).toBe(0);
+  });
+});
+
+describe("P2: a zone that has not shown that it denies names and not types", () => {
+  test.each([
+    ["the cluster's", inside, "cluster.local"],
+    ["a suffix's", "db.corp.internal", "corp.internal"],
+  ])("%s: NXDOMAIN for AAAA, seen first, does not deny A", async (_, name, zone) => {
+    const world = createWorld({ suffixes: ["corp.internal"], showsNameDenials: false });
+    await learn(world, name, "AAAA", { rcode: nxdomain, authorities: [soa(zone, 30, 30)] });
+    const asked = await world.asks(name, "A");
+    await world.upstream.answers({ answers: [a(name, "10.1.2.3", 30)] });
+    expect(asked.hasData()).toBe(true);
+    expect(await fate(world, name, "AAAA")).toBe(nxdomain);
+  });
+
+  test("A and AAAA do not wait for each other there", async () => {
+    const world = createWorld({ showsNameDenials: false });
+    await world.asks(inside, "AAAA");
+    await world.asks(inside, "A");
+    expect(world.open()).toEqual([`${inside} AAAA`, `${inside} A`]);
+  });
+
+  test("NODATA shows it, and from then on NXDOMAIN is shared", async () => {
+    const world = createWorld({ showsNameDenials: false });
+    await learn(world, "db.default.svc.cluster.local", "AAAA", nodataInside);
+    await learn(world, inside, "AAAA", deniedInside);
+    expect(await fate(world, inside, "A")).toBe(nxdomain);
+  });
+
+  test("NODATA of nobody's does not show it", async () => {
+    const world = createWorld({ showsNameDenials: false });
+    await learn(world, "db.default.svc.cluster.local", "AAAA", {});
+    await learn(world, inside, "AAAA", deniedInside);
+    expect(await fate(world, inside, "A")).toBe("asked");
+  });
+
+  test("a name that is denied for one type and exists by the other shows the contrary", async () => {
+    const world = createWorld();
+    await learn(world, "db.default.svc.cluster.local", "A", {
+      answers: [a("db.default.svc.cluster.local", "10.1.2.3")],
+    });
+    await learn(world, "db.default.svc.cluster.local", "AAAA", deniedInside);
+    await learn(world, inside, "AAAA", deniedInside);
+    expect(await fate(world, inside, "A")).toBe("asked");
+  });
+
+  test("what lies below the zone shares nothing: it may be served by somebody else", async () => {
+    const world = createWorld();
+    const name = "db.corp.cluster.local";
+    await learn(world, name, "AAAA", { rcode: nxdomain, authorities: [soa("corp.cluster.local", 30, 30)] });
+    expect(await fate(world, name, "A")).toBe("asked");
   });
 });
 

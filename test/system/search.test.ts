@@ -314,7 +314,10 @@ describe("an upstream that shows no schema version, as the older kube-dns", () =
     const { client, nodens } = await setUp({}, { cluster });
     expect((await client.ask("default.svc.cluster.local", Type.A)).rcode).toBe(nxdomain);
     expect((await client.ask("web.default.svc.cluster.local", Type.A)).answers).toHaveLength(1);
-    expect(await countAsked(cluster, () => client.askBoth("baidu.com.cluster.local"))).toBe(1);
+    expect(await countAsked(cluster, () => client.askBoth("baidu.com.cluster.local"))).toBe(2);
+    // That a Service has no IPv6 address is not a denial of its name: from then on a denial holds for both types.
+    expect((await client.ask("web.default.svc.cluster.local", Type.AAAA)).rcode).toBe(0);
+    expect(await countAsked(cluster, () => client.askBoth("example.com.cluster.local"))).toBe(1);
     expect(await metricSum(nodens, "nodens_short_circuit_total", /rule="(?:schema|learned)"/)).toBe(0);
   });
 });

@@ -195,7 +195,7 @@ export function soa(zone: string, ttl = 30, minimum = 30): TestRecord {
 export function nameBytes(name: string): Uint8Array {
   if (name.startsWith("@")) return u16(0xc000 | Number(name.slice(1)));
   if (name === ".") return Uint8Array.of(0);
-  const labels = name.replace(/\.$/, "").split(/(?<!\\)\./);
+  const labels = name.replace(/\.+$/, "").split(/(?<!\\)\./);
   return concat([
     ...labels.map((label) => {
       const bytes = new TextEncoder().encode(label.replaceAll("\\.", "."));

@@ -105,6 +105,8 @@ export interface WorldSettings {
   readonly stubDomains?: readonly string[];
   /** Whether the zone has shown that it is a CoreDNS zone, with an SOA that lives for an hour. False if left out. */
   readonly showsSchema?: boolean;
+  /** Whether the zone and the suffixes have shown that they deny names, not types. True if left out. */
+  readonly showsNameDenials?: boolean;
 }
 
 /** The reply of an upstream: sections, flags beside QR, RD and RA, rcode. `lacksRa` takes RA away. */
@@ -126,6 +128,7 @@ export const nodata: UpstreamReply = { authorities: [soa("cluster.local", 30, 30
 export function createWorld(settings: WorldSettings = {}) {
   const clock = createFakeClock();
   const zone = nameBytes("cluster.local");
+  const suffixes = (settings.suffixes ?? []).map(nameBytes);
   const received: UpstreamQuery[] = [];
   const asked: string[] = [];
   const open: OpenQuestion[] = [];
@@ -136,7 +139,7 @@ export function createWorld(settings: WorldSettings = {}) {
     limits: mutableLimitsOf(settingsOf(settings)),
     clock,
     zone,
-    suffixes: (settings.suffixes ?? []).map(nameBytes),
+    suffixes,
     loopSecret: "5ec2e7",
     hashSeed,
     // Chance that is none: exactly every Nth denial is checked.
@@ -158,6 +161,7 @@ export function createWorld(settings: WorldSettings = {}) {
     chain.knowledge.noteSchema(true);
     chain.knowledge.noteSoa(soaOfZone(), clock.nowMs());
   }
+  if (settings.showsNameDenials !== false) for (const each of [zone, ...suffixes]) chain.nameDenials.noteNoData(each);
   const front: Front = {
     accessList: createAccessList([
       { address: "10.0.0.0", prefixLength: 8 },

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { learnUntilShown, learnZone } from "../../../src/resolve/learn-zone.ts";
+import { createNameDenials } from "../../../src/search/name-denials.ts";
 import { createZoneKnowledge } from "../../../src/search/zone-knowledge.ts";
 import type { ExchangeResult } from "../../../src/upstream/exchange.ts";
 import { nameToText } from "../../../src/wire/name-text.ts";
@@ -24,6 +25,7 @@ interface Script {
 async function learn(...scripts: Script[]) {
   const clock = createFakeClock();
   const knowledge = createZoneKnowledge({ checkOneIn: 64 });
+  const nameDenials = createNameDenials([zone], knowledge, clock.nowMs);
   const asked: Question[] = [];
   for (const script of scripts) {
     const ask = (question: Question): Promise<ExchangeResult> => {
@@ -31,9 +33,9 @@ async function learn(...scripts: Script[]) {
       const said = question.type === Type.TXT ? script.txt : script.a;
       return Promise.resolve("failure" in said ? said : { reply: replyFor(question, said) });
     };
-    await learnZone(zone, knowledge, ask, clock);
+    await learnZone(zone, { knowledge, nameDenials, askOwn: ask, clock });
   }
-  return { knowledge, asked, nowMs: clock.nowMs() };
+  return { knowledge, nameDenials, asked, nowMs: clock.nowMs() };
 }
 
 test("asks the zone for its schema version, and for something that it denies", async () => {
@@ -104,6 +106,23 @@ describe("the SOA", () => {
   });
 });
 
+describe("that the zone denies names and not types is shown by", () => {
+  test.each<[string, Script]>([
+    ["its schema", { txt: shown, a: denied }],
+    ["NODATA for an address", { txt: denied, a: {} }],
+  ])("%s", async (_, script) => {
+    expect((await learn(script)).nameDenials.areShownFor(zone)).toBe(true);
+  });
+
+  test.each<[string, Script]>([
+    ["NXDOMAIN, as the older kube-dns says", { txt: denied, a: denied }],
+    ["silence", { txt: silence, a: silence }],
+    ["an address", { txt: denied, a: { answers: [a(versionName, "10.0.0.1")] } }],
+  ])("and not by %s", async (_, script) => {
+    expect((await learn(script)).nameDenials.areShownFor(zone)).toBe(false);
+  });
+});
+
 describe("until the schema is shown", () => {
   /** Answers each question for the schema in turn; undefined is silence. Returns how often it was asked. */
   async function learnInTurn(said: (ReplySpec | undefined)[], waits: number[], isOver = () => false) {
@@ -116,7 +135,7 @@ describe("until the schema is shown", () => {
       asked += 1;
       return Promise.resolve(spec === undefined ? silence : { reply: replyFor(question, spec) });
     };
-    void learnUntilShown(zone, knowledge, ask, clock, isOver);
+    void learnUntilShown(zone, { knowledge, nameDenials: { noteNoData() {} }, askOwn: ask, clock }, isOver);
     const counts: number[] = [];
     for (const wait of [0, ...waits]) {
       await clock.advance(wait);
