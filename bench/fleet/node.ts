@@ -105,7 +105,7 @@ function createNodens(parts: NodeParts, sockets: ReturnType<typeof createNodeSoc
     },
   });
   const { resolver, cache } = chain;
-  const learn = () => learnZone(zone, chain.knowledge, chain.askOwn, clock);
+  const learn = () => learnZone(zone, { ...chain, clock });
   // A look for loops is a few questions when a server goes down, which meet nobody.
   const follow = createUpstreamFollower({ failures: chain.failures, clock, learn, watchForLoops: async () => {} });
   void learn();

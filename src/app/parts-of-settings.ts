@@ -70,7 +70,7 @@ export function mutableLimitsOf(settings: Settings) {
       maxTtlSeconds: cache.maxTtlSeconds,
       maxDenialTtlSeconds: cache.maxDenialTtlSeconds,
       maxClusterDenialTtlSeconds: cache.maxClusterDenialTtlSeconds,
-      dynamicZones: clusterReverseZones(settings).map(wireName),
+      dynamicZones: [...clusterReverseZones(settings), ...cache.dynamicZones].map(wireName),
       staleAfterMs: cache.staleAfterMs,
       prefetches: cache.prefetch,
       answersOutsideNames: search.answerOutsideName,

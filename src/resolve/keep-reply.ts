@@ -27,9 +27,9 @@ import { type StaleAnswers, staleTtlSeconds } from "./stale-answers.ts";
 export interface KeepLimits {
   readonly maxTtlSeconds: number;
   readonly maxDenialTtlSeconds: number;
-  /** In the cluster zone and its reverse zones, where people create Services and expect to find them. */
+  /** In the cluster zone and the dynamic zones, where people create Services and expect to find them. */
   readonly maxClusterDenialTtlSeconds: number;
-  /** Zones whose names come and go like the cluster's: its reverse zones. Folded, in wire form. */
+  /** Zones whose names come and go like the cluster's: its reverse zones, and those that say so. Folded, in wire form. */
   readonly dynamicZones: readonly Uint8Array[];
 }
 

@@ -1,5 +1,5 @@
 /* Settings of `cache`: what nodens remembers, and for how long. */
-import { byteSize, group, wholeNumber, yesOrNo } from "./setting-kinds.ts";
+import { byteSize, group, wholeNumber, yesOrNo, zones } from "./setting-kinds.ts";
 
 /** The group `cache`. */
 export const cache = group("What nodens remembers, and for how long.", {
@@ -32,6 +32,11 @@ export const cache = group("What nodens remembers, and for how long.", {
     between: [0, 30],
     effect: "live",
     help: "Longest life of a denial of a cluster name. Short, because people expect a new Service to resolve at once. 0 stores none.",
+  }),
+  dynamicZones: zones({
+    default: [],
+    effect: "live",
+    help: "Zones whose names come and go as the cluster's do, such as a stub domain of a service registry: their denials live no longer than `cache.maxClusterDenialTtlSeconds`. The cluster zone and its reverse zones belong to them by themselves.",
   }),
   failureTtlSeconds: wholeNumber("s", {
     default: 1,

@@ -33,7 +33,7 @@ export function findContradictions(settings: Settings): Contradiction[] {
 
 /** Settings that work but probably not as meant. */
 export function findDoubts(settings: Settings): Contradiction[] {
-  const { listen, upstream, cache } = settings;
+  const { listen, upstream, cache, cluster } = settings;
   const doubts: Contradiction[] = [];
   for (const { path, address } of serverListsOf(settings).flat()) {
     // "${IP}:53" with an IPv6 address is an address of its own.
@@ -45,6 +45,11 @@ export function findDoubts(settings: Settings): Contradiction[] {
     if (prefixLength > 0) continue;
     const wrong = `lets every ${isIPv4(address) ? "IPv4" : "IPv6"} address ask: with a public address, nodens is an open resolver`;
     doubts.push({ paths: [["listen", "allow", position]], wrong });
+  }
+  for (const zone of Object.keys(upstream.stubDomains)) {
+    if (!zone.endsWith(`.${cluster.domain}`)) continue;
+    const wrong = `lies below cluster.domain (${cluster.domain}): the search rules deny none of its names, and pods that ask kube-dns itself, as they do while nodens is away, find them only if kube-dns forwards the zone too`;
+    doubts.push({ paths: [["upstream", "stubDomains", zone]], wrong });
   }
   if (cache.staleSeconds > 0 && cache.staleAfterMs >= upstream.deadlineMs) {
     const wrong = "is not below upstream.deadlineMs: nodens gives stale answers only after the upstream has failed";

@@ -280,6 +280,33 @@ describe("reverse names of the cluster", () => {
   });
 });
 
+describe("names of a stub domain", () => {
+  const owner = "web.service.consul";
+  const stub = { stubDomains: ["consul"] };
+
+  test("that says that it is dynamic are denied for 5 s at most, data keeps its life", async () => {
+    const world = createWorld({ ...stub, dynamicZones: ["consul"] });
+    const denied = await learn(world, owner, "A", { rcode: nxdomain, authorities: [soa("consul", 300, 300)] });
+    expect(denied.authorities).toMatchObject([{ ttl: 5 }]);
+    await world.passes(5);
+    await learn(world, owner, "A", { answers: [a(owner, "192.0.2.1", 60)] });
+    await world.passes(50);
+    expect((await world.asks(owner, "A")).isCached()).toBe(true);
+  });
+
+  test("that does not are denied for as long as their zone says", async () => {
+    const world = createWorld(stub);
+    const denied = await learn(world, owner, "A", { rcode: nxdomain, authorities: [soa("consul", 300, 300)] });
+    expect(denied.authorities).toMatchObject([{ ttl: 300 }]);
+  });
+
+  test("below the cluster zone are denied as short as the cluster's", async () => {
+    const world = createWorld({ stubDomains: ["corp.cluster.local"] });
+    const spec = { rcode: nxdomain, authorities: [soa("corp.cluster.local", 300, 300)] };
+    expect((await learn(world, "db.corp.cluster.local", "A", spec)).authorities).toMatchObject([{ ttl: 5 }]);
+  });
+});
+
 describe("an answer section out of order", () => {
   const pop = a("pop.example", "192.0.2.5", 60);
   const edge = cname("edge.example", "pop.example", 60);

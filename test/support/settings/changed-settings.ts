@@ -40,6 +40,7 @@ cache:
   maxTtlSeconds: 100
   maxDenialTtlSeconds: 10
   maxClusterDenialTtlSeconds: 0
+  dynamicZones: [Consul.]
   failureTtlSeconds: 2
   maxFailureTtlSeconds: 3
   staleSeconds: 0

@@ -87,6 +87,7 @@ export interface WorldSettings {
   readonly maxTtlSeconds?: number;
   readonly maxDenialTtlSeconds?: number;
   readonly maxClusterDenialTtlSeconds?: number;
+  readonly dynamicZones?: readonly string[];
   readonly staleSeconds?: number;
   readonly staleAfterMs?: number;
   readonly prefetches?: boolean;
@@ -384,6 +385,7 @@ function settingsOf(wanted: WorldSettings): Settings {
       maxTtlSeconds: wanted.maxTtlSeconds,
       maxDenialTtlSeconds: wanted.maxDenialTtlSeconds,
       maxClusterDenialTtlSeconds: wanted.maxClusterDenialTtlSeconds,
+      dynamicZones: wanted.dynamicZones && [...wanted.dynamicZones],
       staleSeconds: wanted.staleSeconds,
       staleAfterMs: wanted.staleAfterMs,
       prefetch: wanted.prefetches,

@@ -265,7 +265,7 @@ test.each([
   ["upstream: { servers: ['[::]:53'] }", /upstream\.servers\[0\] is "\[::\]:53"/],
   [
     "upstream: { stubDomains: { a..b: [192.0.2.1] } }",
-    /^n\.yaml:1:28: upstream\.stubDomains\.a\.\.b is not a domain name/,
+    /^n\.yaml:1:\d+: upstream\.stubDomains\.a\.\.b is not a domain name/,
   ],
   [
     "upstream: { stubDomains: { a: [192.0.2.1], A.: [192.0.2.1] } }",
@@ -399,6 +399,10 @@ test("a contradiction made by a flag names the flag", () => {
 test.each([
   ["listen: { allow: [0.0.0.0/0] }", /^n\.yaml:1:19: listen\.allow\[0\] lets every IPv4 address ask/],
   ["listen: { allow: ['::/0'] }", /lets every IPv6 address ask/],
+  [
+    "upstream: { stubDomains: { corp.cluster.local: [192.0.2.1] } }",
+    /^n\.yaml:1:\d+: upstream\.stubDomains\.corp\.cluster\.local lies below cluster\.domain \(cluster\.local\): /,
+  ],
   ["cache: { staleAfterMs: 4500 }", /^n\.yaml:1:24: cache\.staleAfterMs is not below upstream\.deadlineMs/],
   [
     "upstream: { tcp: { queryTimeoutMs: 2000 } }",
