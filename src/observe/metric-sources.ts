@@ -32,7 +32,7 @@ export interface MetricSources {
    */
   serverCounters(): Iterable<{ readonly address: ServerAddress; readonly counters: ServerCounters }>;
   /** The routes in force, to tell which servers are up: the upstream's own list will do. */
-  routes(): readonly { readonly name: string; readonly servers: readonly ServerState[] }[];
+  routes(): readonly RouteState[];
   /** Questions that went upstream while no server of their route was up. */
   asksWithoutServer(): number;
   cache(): Pick<AnswerCache, "usage" | "counters">;
@@ -95,10 +95,19 @@ export interface MetricNames {
   readonly transports: readonly Transport[];
 }
 
+/** The part of a route that says how it is doing. */
+interface RouteState {
+  readonly name: string;
+  /** Over what its servers are asked first. */
+  readonly transport: Transport;
+  readonly servers: readonly ServerState[];
+}
+
 /** The part of an upstream server that says whether it is up. */
 interface ServerState {
   readonly address: ServerAddress;
   readonly health: { isUp(): boolean };
+  readonly paths: Readonly<Record<Transport, { isFailed(): boolean }>>;
 }
 
 /** What became of new settings. */

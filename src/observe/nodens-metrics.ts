@@ -6,6 +6,7 @@ import { timeBoundsSeconds } from "../runtime/histogram.ts";
 import type { LifeState } from "../runtime/life-cycle.ts";
 import { formatServerAddress } from "../runtime/server-address.ts";
 import type { ServerCounters } from "../upstream/server-counters.ts";
+import type { Transport } from "../upstream/transport.ts";
 import { type AddNumber, counter, distribution, gauge, type Metric } from "./metric.ts";
 import { wordLabel } from "./metric-labels.ts";
 import type { MetricSources } from "./metric-sources.ts";
@@ -204,6 +205,12 @@ export const nodensMetrics: readonly Metric[] = [
   ),
 
   gauge("nodens_upstream_up", ["to"], "1 while a server answers, 0 while a route considers it down.", readUpstreamUp),
+  gauge(
+    "nodens_upstream_transport_up",
+    ["to", "proto"],
+    "1 while the transport works over which a server is asked first, 0 while questions go over the other one.",
+    readTransportUp,
+  ),
   counter(
     "nodens_upstream_sends_total",
     ["to", "proto"],
@@ -385,6 +392,19 @@ function readUpstreamUp(sources: MetricSources, add: AddNumber<"to">): void {
     upByServer.set(to, (upByServer.get(to) ?? true) && health.isUp());
   }
   for (const [to, isUp] of upByServer) add({ to }, Number(isUp));
+}
+
+/** Of the transports that a server's routes want: a path that nobody wants is not tried, and may have failed long ago. */
+function readTransportUp(sources: MetricSources, add: AddNumber<"to" | "proto">): void {
+  const upByPath = new Map<string, { to: string; proto: Transport; isUp: boolean }>();
+  for (const { transport: proto, servers } of sources.routes()) {
+    for (const { address, paths } of servers) {
+      const to = formatServerAddress(address);
+      const isUp = upByPath.get(`${proto} ${to}`)?.isUp !== false && !paths[proto].isFailed();
+      upByPath.set(`${proto} ${to}`, { to, proto, isUp });
+    }
+  }
+  for (const { to, proto, isUp } of upByPath.values()) add({ to, proto }, Number(isUp));
 }
 
 /** The entries of a record whose keys are a closed set. */

@@ -21,6 +21,8 @@ export function createFakeSources() {
   const tcp = createListenCounters(listenAddress, "tcp");
   const [cluster, outside] = [createServerCounters(), createServerCounters()];
   const isUp = { cluster: true, outside: true };
+  const failed = { tcp: false, udp: false };
+  const paths = { tcp: { isFailed: () => failed.tcp }, udp: { isFailed: () => failed.udp } };
   const cacheCounters = {
     answerHits: 0,
     denialHits: 0,
@@ -54,8 +56,16 @@ export function createFakeSources() {
       isOn: () => true,
     }),
     routes: () => [
-      { name: "cluster", servers: [{ address: kubeDns, health: { isUp: () => isUp.cluster } }] },
-      { name: "outside", servers: [{ address: kubeDns, health: { isUp: () => isUp.outside } }] },
+      {
+        name: "cluster",
+        transport: "tcp",
+        servers: [{ address: kubeDns, health: { isUp: () => isUp.cluster }, paths }],
+      },
+      {
+        name: "outside",
+        transport: "udp",
+        servers: [{ address: kubeDns, health: { isUp: () => isUp.outside }, paths }],
+      },
     ],
     cache: () => ({ usage: () => ({ entries: 0, sizeBytes: 0 }), counters: cacheCounters }),
     resolver: () => resolver,
@@ -86,5 +96,5 @@ export function createFakeSources() {
     eventLoopDelays: () => createHistogram(timeBoundsSeconds),
     receiveDrops: () => 0,
   };
-  return { sources, udp, tcp, cluster, outside, isUp, cacheCounters, resolver };
+  return { sources, udp, tcp, cluster, outside, isUp, failed, cacheCounters, resolver };
 }

@@ -66,6 +66,7 @@ coredns_reload_version_info                   gauge      hash value
 coredns_nodecache_setup_errors_total          counter    errortype
 nodens_build_info                             gauge      version revision node_version
 nodens_upstream_up                            gauge      to
+nodens_upstream_transport_up                  gauge      to proto
 nodens_upstream_sends_total                   counter    to proto
 nodens_upstream_connect_errors_total          counter    to reason
 nodens_upstream_flows_left_total              counter    to proto
@@ -243,6 +244,16 @@ describe("a scrape", () => {
     expect((await scrape(sources)).get('nodens_upstream_up{to="10.96.0.10:53"}')).toBe(0);
   });
 
+  test("tells of a transport that its routes want whether it works, and of no other", async () => {
+    const { sources, failed } = createFakeSources();
+    failed.tcp = true;
+    const series = await scrape(sources);
+    expect(series.get('nodens_upstream_transport_up{to="10.96.0.10:53",proto="tcp"}')).toBe(0);
+    expect(series.get('nodens_upstream_transport_up{to="10.96.0.10:53",proto="udp"}')).toBe(1);
+    const clusterOnly = { ...sources, routes: () => sources.routes().slice(0, 1) };
+    expect([...(await scrape(clusterOnly)).keys()].filter((key) => /transport_up.*udp/.test(key))).toEqual([]);
+  });
+
   test("puts codes without a mnemonic together, however many an upstream invents", async () => {
     const { sources, cluster } = createFakeSources();
     for (let rcode = 11; rcode < 4096; rcode += 1) observe(durationsFor(cluster, rcode), 0.001);
@@ -306,7 +317,9 @@ describeWith(["promtool"], "promtool", () => {
     const { sources, udp, cluster } = createFakeSources();
     for (const histogram of udp.durations) observe(histogram, 0.02);
     observe(durationsFor(cluster, Rcode.SERVFAIL), 9);
-    const routes = [{ name: "cluster", servers: [{ address: kubeDns, health: { isUp: () => true } }] }];
+    const works = { isFailed: () => false };
+    const server = { address: kubeDns, health: { isUp: () => true }, paths: { udp: works, tcp: works } };
+    const routes = [{ name: "cluster", transport: "tcp" as const, servers: [server] }];
     const listeners = [udp, createListenCounters({ ...listenAddress, host: "fd00::10" }, "tcp")];
     const full = { ...sources, routes: () => routes, listeners: () => listeners };
     const input = await createMetrics(full, { compat: "coredns" }).metrics();
