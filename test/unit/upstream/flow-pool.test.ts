@@ -141,12 +141,13 @@ describe("flows", () => {
   });
 
   test("that are worn go on until a successor is proven", async () => {
-    const { answer, send, flowOf, clock, network } = createPool(createPod(), { maxQueries: 2 });
-    await answer(1);
+    const { answer, send, flowOf, clock, network } = createPool(createPod(), { maxQueries: 10, maxFlows: 1 });
+    await answer(7);
     const [worn] = network.flows;
-    network.faults.oneWayMs = 20;
-    // With jitter, a flow is worn after three at the latest.
-    for (let turn = 0; turn < 2; turn += 1) send();
+    expect(network.flows).toHaveLength(1);
+    network.faults.oneWayMs = 10;
+    // With jitter, a flow is worn after 12 at the latest.
+    for (let turn = 0; turn < 5; turn += 1) send();
     const during = send();
     await clock.advance(200);
     expect(flowOf(during)).toBe(worn);
