@@ -1,6 +1,6 @@
 /*
- * How many answers a flow may owe at once. A server that closes connections with questions unread is given fewer questions, until it no
- * longer does that (slow start).
+ * How many questions one flow may owe at once. A server that ends or breaks connections with questions unread is given fewer, until it
+ * no longer does (slow start).
  */
 import type { Clock } from "../runtime/clock.ts";
 import type { Flow, FlowEnd } from "../flows/flow.ts";
@@ -39,7 +39,9 @@ export function createFlowDepth(max: () => number, clock: Clock, onRoom: () => v
     },
     noteEnd(flow, { reason, answered, unanswered }) {
       settling.delete(flow);
-      if (reason === "closed" && answered > 0 && unanswered > 0) depth = Math.max(1, Math.min(depth, answered));
+      // A broken frame takes all along that stand behind it, as the server's own end does.
+      const isEarly = reason === "unusable" || (reason === "closed" && answered > 0);
+      if (isEarly && unanswered > 0) depth = Math.max(1, Math.min(depth, answered));
     },
   };
 }

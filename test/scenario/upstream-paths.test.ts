@@ -308,6 +308,35 @@ describe("what a connected flow says is an answer", () => {
   });
 });
 
+describe("a server that ends connections with questions unread", () => {
+  test.each<[string, number, boolean]>([
+    ["by a broken frame, for one name in ten", 10, false],
+    ["by a broken frame, for one name in five, once for each", 5, true],
+    ["by FIN, for one name in ten", 10, false],
+  ])("%s: no other question is lost", async (how, oneIn, onlyOnce) => {
+    const right = answersAfter(20);
+    const broken = new Set<string>();
+    const pod = createPod("10.0.0.1", (query) => {
+      const { name, transport, flow } = query;
+      const isAnswered = !name.startsWith("breaks") || transport === "udp" || (onlyOnce && broken.has(name));
+      if (isAnswered) return right(query);
+      broken.add(name);
+      if (how.includes("frame")) return [{ message: new Uint8Array(3), afterMs: 20 }];
+      flow.closeByServer();
+      return undefined;
+    });
+    const world = createUpstreamWorld({ servers: [[pod]], random: seededRandom(3) });
+    const labels = Array.from({ length: 400 }, (_, index) => `${index % oneIn === 0 ? "breaks" : "other"}${index}`);
+    const asked = await world.askSteadily(
+      labels.map((label) => `${label}.default.svc.cluster.local`),
+      5,
+    );
+    const others = asked.filter(({ name }) => name.startsWith("other"));
+    expect(broken.size).toBeGreaterThan(2);
+    expect(others.filter((each) => each.outcome() !== "10.0.0.1")).toEqual([]);
+  });
+});
+
 describe("EDNS that does not get through", () => {
   const withError = (query: SimulatedQuery, rcode: number, more: object) => replyTo(query.bytes, { rcode, ...more });
   test.each([

@@ -396,24 +396,22 @@ test.each(brokenFrames.filter(([name]) => /empty|of 11 |FIN/.test(name)))(
 );
 
 test.each([
-  ["says FIN after every answer", () => (query: ReceivedQuery) => {
+  ["says FIN after every answer", (query) => {
     const reply = rightAnswer(query) as Uint8Array;
     query.connection?.end(concat([u16(reply.length), reply]));
-    return undefined;
+    // Where connections end all the time, some questions go over UDP.
+    return query.protocol === "udp" ? reply : undefined;
   }],
-  ["now and then resets a connection inside a frame", (own: NodensAndUpstream) => (query: ReceivedQuery) => {
-    if (Number(/\d+/.exec(query.name)?.[0]) % 20 !== 0 || own.asked(query.name).length > 1) return rightAnswer(query);
+  ["now and then resets a connection inside a frame", (query) => {
+    if (Number(/\d+/.exec(query.name)?.[0]) % 20 !== 0 || pair.asked(query.name).length > 1) return rightAnswer(query);
     query.connection?.write(Uint8Array.of(0, 60, 1, 2, 3), () => query.connection?.resetAndDestroy());
     return undefined;
   }],
-] as [string, (own: NodensAndUpstream) => Script][])("U8: behind an upstream that %s no client sees more than one failure", async (_name, scriptFor) => {
-  // What the broken frames before have told of their server is no matter here.
-  const own = await startNodensAndUpstream();
-  onTestFinished(() => own.stop());
+] as [string, Script][])("U8: behind an upstream that %s no client sees more than one failure", async (_name, script) => {
   const failuresByClient = await Promise.all(Array.from({ length: 10 }, async () => {
     let failures = 0;
     for (let index = 0; index < 10; index += 1) {
-      const { rcode } = await ask("udp", own.nodens.port, own.name(scriptFor(own), "svc.cluster.local"));
+      const { rcode } = await ask("udp", port, pair.name(script, "svc.cluster.local"));
       if (rcode !== 0) failures += 1;
     }
     return failures;

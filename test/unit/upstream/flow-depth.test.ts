@@ -36,6 +36,12 @@ test("a server that ends a connection with questions unread is given as many as 
   expect([1, 2].map((load) => depth.hasRoom(flowWith(load)))).toEqual([true, false]);
 });
 
+test("so is one that breaks it, also before it answered anything", () => {
+  const depth = createDepth();
+  depth.noteEnd(flowWith(3), { reason: "unusable", answered: 0, unanswered: 3 });
+  expect([0, 1].map((load) => depth.hasRoom(flowWith(load)))).toEqual([true, false]);
+});
+
 test.each([
   ["no answer at all", { ...closed, answered: 0 }],
   ["nothing left unanswered", { ...closed, unanswered: 0 }],
