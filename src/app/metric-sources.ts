@@ -58,6 +58,7 @@ export function metricSourcesOf(
     attachMode: () => reload.inForce().attach.mode,
     isAttached: attachment.isComplete,
     isFailOpen: attachment.isFailOpen,
+    hasFallback: attachment.hasFallback,
     intercepted: attachment.intercepted,
     survivedExceptions: () => 0,
     eventLoopDelays: () => eventLoop.delays,

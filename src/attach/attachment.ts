@@ -65,6 +65,8 @@ export interface Attachment {
   areSocketsOpen(): boolean;
   /** Whether pods ask kube-dns directly although they should be intercepted. */
   isFailOpen(): boolean;
+  /** Whether others answer the pods of this node while nodens is away. */
+  hasFallback(): boolean;
   /** How many Service addresses are intercepted now, and what was seen of pods at the last look. */
   intercepted(): { readonly addresses: number; readonly pods: PodCounts | undefined };
   /** What is wrong now. */
@@ -245,6 +247,7 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
     isComplete: () => isPlaced && (interception === undefined || interception.isInForce()),
     areSocketsOpen: () => !placesAddresses || needed.every((address) => openSockets.has(formatServerAddress(address))),
     isFailOpen: () => interception?.isInForce() === false || fallOpen?.isAnswering() === false,
+    hasFallback: () => !attachModes[mode].fallsOpen || (fallOpen !== undefined && !nodeProblems.some(isOfRules)),
     intercepted: () => ({ addresses: interception?.inForceCount() ?? 0, pods: interception?.podCounts() }),
     problems: () => [...nodeProblems, ...interceptProblems, ...fallOpenProblems],
     problemCounts: () => counts,
@@ -295,6 +298,11 @@ export function targetsOf({
     if (host === undefined) return [];
     return [{ virtualAddress, host, port: interceptPort + earlier, probePort: interceptPort - 1 - earlier }];
   });
+}
+
+/** Whether a problem may mean that rules, or the addresses that they are for, are not there. */
+function isOfRules({ kind }: SetupProblem): boolean {
+  return kind === "nft" || kind === "permission" || kind === "address";
 }
 
 /** On a node that tracks nothing, no rule can ask for a known connection. */

@@ -57,6 +57,8 @@ export interface MetricSources {
   isAttached(): boolean;
   /** Whether pods' questions should be intercepted but are not. */
   isFailOpen(): boolean;
+  /** Whether others answer the pods of this node while nodens is away. */
+  hasFallback(): boolean;
   /** How many Service addresses are intercepted now, and what was seen of pods; undefined where nothing looks. */
   intercepted(): { readonly addresses: number; readonly pods: PodCounts | undefined };
   /** Uncaught exceptions that did not end the process. */

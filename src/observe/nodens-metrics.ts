@@ -320,6 +320,12 @@ export const nodensMetrics: readonly Metric[] = [
     (sources, add) => add({}, Number(sources.isFailOpen())),
   ),
   gauge(
+    "nodens_has_fallback",
+    [],
+    "1 where others answer the pods of this node while nodens is away: kube-dns, or another node's nodens. 0 where nobody does.",
+    (sources, add) => add({}, Number(sources.hasFallback())),
+  ),
+  gauge(
     "nodens_intercepted_addresses",
     [],
     "Addresses of the kube-dns Service that are intercepted now. 0 unless attach.mode is intercept.",

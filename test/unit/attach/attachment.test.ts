@@ -91,7 +91,13 @@ describe("mode host-ip", () => {
     expect(log).toEqual([expect.stringMatching(/NET_ADMIN.*takes an entry.*no DNS while nodens is away/)]);
     expect(attachment.isComplete()).toBe(true);
     expect(attachment.isFailOpen()).toBe(false);
+    expect(attachment.hasFallback()).toBe(false);
   });
+});
+
+test.each(["none", "intercept"] as const)("mode %s: others answer pods while nodens is away", async (mode) => {
+  const { attachment } = await start({ mode });
+  expect(attachment.hasFallback()).toBe(true);
 });
 
 describe.each([
@@ -110,6 +116,15 @@ describe.each([
     state.answers = true;
     await clock.advance(500);
     expect(attachment.isFailOpen()).toBe(false);
+  });
+
+  test("so that others answer pods while nodens is away, unless nft refuses the rules", async () => {
+    const { attachment } = await start({ mode, ...options });
+    expect(attachment.hasFallback()).toBe(true);
+    const refused = await start({ mode, ...options }, (fake) =>
+      fake.failures.set("nft -f", { stderr: "syntax error" }),
+    );
+    expect(refused.attachment.hasFallback()).toBe(false);
   });
 
   test("while nodens is not fit for pods: no test packet leaves, which would say that it is", async () => {

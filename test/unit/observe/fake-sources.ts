@@ -91,6 +91,7 @@ export function createFakeSources() {
     attachMode: () => "link-local",
     isAttached: () => true,
     isFailOpen: () => false,
+    hasFallback: () => true,
     intercepted: () => ({ addresses: 0, pods: undefined }),
     survivedExceptions: () => 0,
     eventLoopDelays: () => createHistogram(timeBoundsSeconds),

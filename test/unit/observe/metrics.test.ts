@@ -160,6 +160,7 @@ describe("the first scrape", () => {
     expect(series.get('nodens_life_cycle_state{state="draining"}')).toBe(0);
     expect(series.get('nodens_attach_mode{mode="link-local"}')).toBe(1);
     expect(series.get('nodens_attach_mode{mode="intercept"}')).toBe(0);
+    expect(series.get("nodens_has_fallback")).toBe(1);
   });
 
   test("works before a socket or an upstream exists", async () => {
