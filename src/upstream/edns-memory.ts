@@ -1,6 +1,7 @@
 /*
  * Whether questions to a server may carry what no client asked for: OPT and AD (RFC 6891 §7, RFC 8906). Some servers answer with an error to
- * it, and some middleboxes swallow it. Both get plain questions for a while.
+ * it, and some middleboxes swallow it. Both get plain questions until a question of nodens's own shows that they need not, so that no
+ * client waits for what may be swallowed again.
  */
 import type { Clock } from "../runtime/clock.ts";
 
@@ -14,6 +15,10 @@ export interface EdnsMemory {
   noteWorked(): void;
   /** A plain question was answered after the same question with OPT was not. */
   notePlainHelped(): void;
+  /** Whether OPT should be tried again now, by a question of nodens's own; true once, until that has failed. */
+  takeRetry(): boolean;
+  /** It was answered with an error, or not at all. */
+  noteRetryFailed(): void;
 }
 
 /**
@@ -30,28 +35,40 @@ const helpedUntilPlain = 2;
 export function createEdnsMemory(clock: Clock, onDropped: () => void): EdnsMemory {
   let hasWorked = false;
   let helped = 0;
-  let plainUntilMs = -Infinity;
+  let isPlain = false;
+  let retryAtMs = Infinity;
   let plainForMs = firstPlainMs;
 
-  const mayUse = () => clock.nowMs() >= plainUntilMs;
+  function drop(): void {
+    isPlain = true;
+    retryAtMs = clock.nowMs() + plainForMs;
+    plainForMs = Math.min(2 * plainForMs, longestPlainMs);
+    onDropped();
+  }
 
   return {
-    mayUse,
+    mayUse: () => !isPlain,
     hasWorked: () => hasWorked,
     noteWorked() {
       hasWorked = true;
+      isPlain = false;
       helped = 0;
       plainForMs = firstPlainMs;
     },
     notePlainHelped() {
       helped += 1;
-      if (!mayUse() || (hasWorked && helped < helpedUntilPlain)) return;
-      plainUntilMs = clock.nowMs() + plainForMs;
-      plainForMs = Math.min(2 * plainForMs, longestPlainMs);
+      if (isPlain || (hasWorked && helped < helpedUntilPlain)) return;
       helped = 0;
-      // Once that time is over, a single failure is enough again.
       hasWorked = false;
-      onDropped();
+      drop();
+    },
+    takeRetry() {
+      if (!isPlain || clock.nowMs() < retryAtMs) return false;
+      retryAtMs = Infinity;
+      return true;
+    },
+    noteRetryFailed() {
+      if (isPlain) drop();
     },
   };
 }

@@ -8,6 +8,7 @@ import type { Attempt, Cancel } from "../flows/attempt.ts";
 import type { EdnsMemory } from "./edns-memory.ts";
 import type { Flow } from "../flows/flow.ts";
 import { composePlainQuery } from "./plain-query.ts";
+import { isAboutForm } from "./reply-verdict.ts";
 import type { RoundTrip } from "../flows/round-trip.ts";
 import { transports } from "./transport.ts";
 
@@ -17,6 +18,38 @@ export interface ProofParts {
   readonly edns: EdnsMemory;
   readonly roundTrip: RoundTrip;
   readonly clock: Clock;
+}
+
+/**
+ * Asks with OPT on a flow that is known to work, of a server that is asked plainly: whether that may end. What is lost here counts as
+ * swallowed, which costs nobody more than a few minutes of plain questions.
+ */
+export function retryEdns(flow: Flow, { question, edns, roundTrip, clock }: ProofParts): void {
+  let isDone = false;
+
+  function finish(hasWorked: boolean): void {
+    if (isDone) return;
+    isDone = true;
+    cancelTimer();
+    if (hasWorked) edns.noteWorked();
+    else edns.noteRetryFailed();
+  }
+
+  const cancelTimer = clock.after(4 * roundTrip.patienceMs(), () => clock.afterIo(giveUp));
+  const cancel = flow.send({
+    question,
+    isOwn: true,
+    packet: composeQuery(question),
+    onSent() {},
+    onSilent() {},
+    onReply: (heard) => finish(heard.kind === "whole" && !isAboutForm(heard.reply)),
+    onLost: () => finish(false),
+  });
+
+  function giveUp(): void {
+    if (!isDone) cancel();
+    finish(false);
+  }
 }
 
 /** The last wait: a server may be slow without being dead. Other flows are tried long before this is over. */

@@ -8,9 +8,11 @@ import type { Question } from "../wire/question.ts";
 import type { Attempt, Cancel } from "../flows/attempt.ts";
 import { createEdnsMemory, type EdnsMemory } from "./edns-memory.ts";
 import type { OpeningLimits } from "./flow-opening.ts";
+import type { Flow } from "../flows/flow.ts";
 import { createFlowPool, type FlowPool, type FlowPoolLimits } from "./flow-pool.ts";
 import type { OpenSocket } from "../flows/flow-socket.ts";
 import { createRoundTrip, type RoundTrip } from "../flows/round-trip.ts";
+import { retryEdns } from "./prove-flow.ts";
 import { durationsFor, type ServerCounters } from "./server-counters.ts";
 import { type ServerHealth, watchServerHealth } from "./server-health.ts";
 import { perTransport, type Transport, transports } from "./transport.ts";
@@ -92,7 +94,7 @@ export function createServer(options: ServerOptions): Server {
       onHeard,
       onFailed: () => onFailed(transport),
     });
-    const watched = (attempt: Attempt) => watch(attempt, clock, counters, () => void (lastAnswerAtMs = clock.nowMs()));
+    const watched = (attempt: Attempt) => watch(attempt, clock, counters, (flow) => onAnswer(flow, roundTrip));
     return {
       ...pool,
       transport,
@@ -100,6 +102,12 @@ export function createServer(options: ServerOptions): Server {
       send: (attempt) => pool.send(watched(attempt)),
       sendOn: (flow, attempt) => pool.sendOn(flow, watched(attempt)),
     };
+  }
+
+  function onAnswer(flow: Flow | undefined, roundTrip: RoundTrip): void {
+    lastAnswerAtMs = clock.nowMs();
+    if (flow?.isGood() !== true || !edns.takeRetry()) return;
+    retryEdns(flow, { question: options.probeQuestion, edns, roundTrip, clock });
   }
 
   function onHeard(): void {
@@ -149,13 +157,20 @@ export function createServer(options: ServerOptions): Server {
 }
 
 /** Wraps a client's attempt, to count what becomes of it. */
-function watch(attempt: Attempt, clock: Clock, counters: ServerCounters, onAnswer: () => void): Attempt {
+function watch(
+  attempt: Attempt,
+  clock: Clock,
+  counters: ServerCounters,
+  onAnswer: (flow: Flow | undefined) => void,
+): Attempt {
   let sentAtMs = clock.nowMs();
+  let sentOn: Flow | undefined;
   return {
     question: attempt.question,
     packet: attempt.packet,
     onSent(flow) {
       sentAtMs = clock.nowMs();
+      sentOn = flow;
       attempt.onSent(flow);
     },
     onSilent() {
@@ -163,7 +178,7 @@ function watch(attempt: Attempt, clock: Clock, counters: ServerCounters, onAnswe
       attempt.onSilent();
     },
     onReply(heard) {
-      onAnswer();
+      onAnswer(sentOn);
       const rcode = heard.kind === "whole" ? heard.reply.rcode : heard.kind === "bare" ? heard.rcode : undefined;
       if (rcode !== undefined) observe(durationsFor(counters, rcode), (clock.nowMs() - sentAtMs) / 1000);
       attempt.onReply(heard);

@@ -372,7 +372,25 @@ describe("EDNS that does not get through", () => {
     expect(sendsOf(asked.slice(2))).toBeLessThanOrEqual(38);
   });
 
-  test("is tried again after a while", async () => {
+  test.each([
+    ["says FORMERR", (query: SimulatedQuery) => withError(query, 1, {})],
+    ["is silent", () => undefined],
+  ])("is tried again by nodens itself, so that no client waits while the server still %s", async (_, toEdns) => {
+    const pod = createPod("10.0.0.1", (query) => (query.hasOpt ? toEdns(query) : answersWith("10.0.0.1")(query)));
+    const world = createUpstreamWorld({ servers: [[pod]] });
+    await world.askInTurn(names(10, outside), 100);
+    expect(world.count(({ ednsDropped }) => ednsDropped)).toBe(1);
+    await world.clock.advance(61_000);
+    const before = world.network.received.length;
+    const asked = await world.askInTurn(names(600, `later.${outside}`), 100);
+    expect(slowerThan(asked, 20)).toEqual([]);
+    expect(asked.flatMap((each) => each.arrivals()).filter(({ hasOpt }) => hasOpt)).toEqual([]);
+    const own = world.network.received.slice(before).filter(({ hasOpt, name }) => hasOpt && !name.includes("later"));
+    expect(own).toHaveLength(1);
+    expect(world.count(({ ednsDropped }) => ednsDropped)).toBe(2);
+  });
+
+  test("is used again once nodens's own question with it was answered", async () => {
     let isOld = true;
     const pod = createPod("10.0.0.1", (query) =>
       query.hasOpt && isOld ? replyTo(query.bytes, { rcode: 1 }) : answersWith("10.0.0.1")(query),
@@ -381,8 +399,8 @@ describe("EDNS that does not get through", () => {
     await world.askInTurn(names(3, outside), 10);
     isOld = false;
     await world.clock.advance(700_000);
-    const [asked] = await world.askInTurn([`later.${outside}`]);
-    expect(asked?.arrivals().map(({ hasOpt }) => hasOpt)).toEqual([true]);
+    const asked = await world.askInTurn(names(3, `later.${outside}`), 10);
+    expect(asked.flatMap((each) => each.arrivals()).map(({ hasOpt }) => hasOpt)).toEqual([false, true, true]);
   });
 });
 
