@@ -44,7 +44,9 @@ export async function becomeReady(parts: ReadinessParts): Promise<void> {
   for (let isFirst = true; lifeCycle.state() === "starting"; isFirst = false) {
     const asked = upstream.inForce();
     // Servers are probed so that those that are down can be reported; a reply to a probe does not prove that cluster names are answered.
-    const [isZoneAnswered] = await Promise.all([parts.learn(), asked.probeAll()]);
+    // In a loop the probes would come back.
+    const probed = parts.loopGuard.isLooping() ? undefined : asked.probeAll();
+    const [isZoneAnswered] = await Promise.all([parts.learn(), probed]);
     if (lifeCycle.state() !== "starting") return;
     const missing = await whatIsMissing(isZoneAnswered, parts);
     if (missing === undefined) {

@@ -99,7 +99,7 @@ export interface Chain {
   readonly nameDenials: NameDenials;
   readonly loopGuard: LoopGuard;
   readonly resolver: Resolver;
-  /** Asks a question of nodens's own, behind everything that clients wait for. Never rejects. */
+  /** Asks a question of nodens's own, behind everything that clients wait for; none while upstream leads back here. Never rejects. */
   askOwn(question: Question): Promise<AskResult>;
   /** Foresees what would be done with queries, without doing it. */
   readonly foresee: Foresee;
@@ -116,15 +116,21 @@ export function createChain(options: ChainOptions): Chain {
   const counters = createResolverCounters();
   const { ask, routeOf } = options;
   const schedule = createQuestionSchedule({ limits: limits.schedule, clock, shed: counters.shed, routeOf, ask });
+  const loopGuard = createLoopGuard(options.loopSecret);
+  const askOwn = (question: Question): Promise<AskResult> => {
+    // It would come back, and count as what a client asks.
+    if (loopGuard.isLooping()) return Promise.resolve({ failure: "stopped" });
+    return schedule.ask(question, questionKey(question), { class: "check", client: "" });
+  };
   const parts = {
     cache,
     knowledge,
     nameDenials: createNameDenials([zone, ...options.suffixes], knowledge, clock.nowMs),
     shared,
     schedule,
-    askOwn: (question: Question) => schedule.ask(question, questionKey(question), { class: "check", client: "" }),
+    askOwn,
     failures: createFailureMemory(limits.failures),
-    loopGuard: createLoopGuard(options.loopSecret),
+    loopGuard,
     absences: createAbsences({ zone, limits: limits.absences, knowledge, verdicts: cache, isTopLevelDomain }),
   };
   const steps = createSteps(options, parts, counters);

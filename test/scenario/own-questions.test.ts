@@ -2,6 +2,8 @@
  * What nodens asks itself is answered whatever happens to the rest, and is no client's traffic.
  */
 import { describe, expect, test } from "vitest";
+import { ownQuestion } from "../../src/wire/question.ts";
+import { nameBytes, Type } from "../support/messages/messages.ts";
 import { createWorld, type World } from "../support/world/create-world.ts";
 
 const healthName = "nodens-health.cluster.local";
@@ -59,6 +61,15 @@ describe.each(transports)("the health question over %s", (over) => {
     const world = createWorld();
     expect((await world.asks(healthName, "A", { ...here, over })).isWaiting()).toBe(true);
   });
+});
+
+test("what nodens wants to know is not asked while upstream leads back here: it would come in as a client's query", async () => {
+  const world = createWorld();
+  world.loopGuard.startRound();
+  await world.asks(probeName, "HINFO");
+  const asked = await world.askOwn(ownQuestion(nameBytes("dns-version.cluster.local"), Type.TXT));
+  expect(asked).toEqual({ failure: "stopped" });
+  expect(world.asked).toEqual([]);
 });
 
 test("a loop probe that comes back gets no reply, and is counted nowhere", async () => {

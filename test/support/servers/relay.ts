@@ -11,8 +11,8 @@ import { findFreePort } from "./free-port.ts";
 export interface Relay {
   /** "127.0.0.1:PORT". */
   readonly address: string;
-  /** Datagrams and pieces of TCP streams that were passed on so far, both ways. */
-  count(): number;
+  /** Datagrams and pieces of TCP streams that were passed on so far, both ways; with a label, how often that begins one in them. */
+  count(label?: string): number;
   /** Passes on to another port from now on; what goes through connections that are open ends. */
   leadTo(port: number): void;
   close(): Promise<void>;
@@ -28,16 +28,16 @@ export async function startRelay(target: number): Promise<Relay> {
   const behind = new Map<number, UdpSocket>();
   const sockets = new Set<Socket>();
   let to = target;
-  let passed = 0;
+  const passed: Buffer[] = [];
 
   front.on("message", (packet, peer) => {
-    passed += 1;
+    passed.push(packet);
     let socket = behind.get(peer.port);
     if (socket === undefined) {
       socket = createSocket("udp4");
       socket.on("error", () => {});
       socket.on("message", (reply) => {
-        passed += 1;
+        passed.push(reply);
         front.send(reply, peer.port, peer.address);
       });
       behind.set(peer.port, socket);
@@ -54,7 +54,7 @@ export async function startRelay(target: number): Promise<Relay> {
     ] as const) {
       sockets.add(from);
       from.on("data", (chunk: Buffer) => {
-        passed += 1;
+        passed.push(chunk);
         into.write(chunk);
       });
       from.on("error", () => {});
@@ -73,7 +73,8 @@ export async function startRelay(target: number): Promise<Relay> {
 
   return {
     address: `127.0.0.1:${port}`,
-    count: () => passed,
+    count: (label) =>
+      label === undefined ? passed.length : Buffer.concat(passed).toString("latin1").split(label).length - 1,
     leadTo(next) {
       to = next;
       dropAll();

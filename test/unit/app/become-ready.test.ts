@@ -11,17 +11,19 @@ interface Sight {
   isZoneAnswered: boolean;
   areSocketsOpen: boolean;
   silence: string | undefined;
+  /** How often servers were probed. */
+  probes: number;
 }
 
 /** A nodens that starts, and sees everything that it needs unless `sight` says otherwise. */
 async function start(sight: Partial<Sight> = {}) {
-  const seen: Sight = { isZoneAnswered: true, areSocketsOpen: true, silence: undefined, ...sight };
+  const seen: Sight = { isZoneAnswered: true, areSocketsOpen: true, silence: undefined, probes: 0, ...sight };
   const clock = createFakeClock();
   const lifeCycle = createLifeCycle();
   const loopGuard = createLoopGuard("5ec2e7");
   const warnings: string[] = [];
   // Only what is read of the parts: the rest needs sockets.
-  const upstream = { routes: [], probeAll: () => Promise.resolve() };
+  const upstream = { routes: [], probeAll: () => Promise.resolve(void (seen.probes += 1)) };
   const parts = {
     lifeCycle,
     loopGuard,
@@ -63,6 +65,9 @@ describe("nodens is not ready, and says why, while", () => {
     loopGuard.isOwnProbe(loopGuard.probeFor(nameBytes("cluster.local")));
     await clock.advance(500);
     expect(lifeCycle.reasons()).toEqual(["the upstream leads back to nodens"]);
+    const { probes } = seen;
+    await clock.advance(60_000);
+    expect(seen.probes).toBe(probes);
     seen.isZoneAnswered = true;
     loopGuard.startRound();
     loopGuard.endRound();
