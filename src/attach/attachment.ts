@@ -23,6 +23,7 @@ import {
   setupProblemKinds,
   trackedProblem,
 } from "./setup-problem.ts";
+import { readStandingPorts, type StandingPort } from "./standing-ports.ts";
 
 /** What to put in place (settings: attach), and the means to do so. */
 export interface AttachmentOptions {
@@ -89,7 +90,7 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
   // Where the node has no IPv6, no pod of it can need that.
   const addresses = options.addresses.filter((address) => isIP(address) === 4 || options.hasIpv6());
   const counts = Object.fromEntries(setupProblemKinds.map((kind) => [kind, 0])) as Record<SetupProblemKind, number>;
-  const targets = intercepts ? targetsOf({ ...options, addresses }) : [];
+  const targets = intercepts ? targetsOf({ ...options, addresses }, await readStandingPorts(run).catch(() => [])) : [];
   const countsTracked = options.isTrackingInUse();
   const own = ownAddressesOf({ ...options, addresses });
   const canFallOpen = own.some(({ service }) => service !== undefined);
@@ -283,26 +284,37 @@ function askedByPods({ host, port }: ServerAddress): string[] {
 }
 
 /**
- * Each Service address with its ports on our address of the same family: `interceptPort` for the first, then the next ones up, and for
- * test packets the one below, then the next ones down.
+ * Each Service address with its ports on our address of the same family: the port that it has already, or the first from `interceptPort`
+ * up that no address of the family has; and for test packets one as far below. Whatever the order: another nodens may share the ports.
  */
-export function targetsOf({
-  virtualAddresses,
-  addresses,
-  interceptPort,
-}: Pick<AttachmentOptions, "virtualAddresses" | "addresses" | "interceptPort">): InterceptTarget[] {
-  return virtualAddresses.flatMap((virtualAddress, position) => {
+export function targetsOf(
+  {
+    virtualAddresses,
+    addresses,
+    interceptPort,
+  }: Pick<AttachmentOptions, "virtualAddresses" | "addresses" | "interceptPort">,
+  standing: readonly StandingPort[],
+): InterceptTarget[] {
+  const taken = [...standing];
+  return virtualAddresses.flatMap((virtualAddress) => {
     const family = isIP(virtualAddress);
     const host = addresses.find((address) => isIP(address) === family);
-    const earlier = virtualAddresses.slice(0, position).filter((address) => isIP(address) === family).length;
     if (host === undefined) return [];
-    return [{ virtualAddress, host, port: interceptPort + earlier, probePort: interceptPort - 1 - earlier }];
+    const inFamily = taken.filter((one) => isIP(one.virtualAddress) === family && one.port >= interceptPort);
+    const kept = inFamily.find((one) => one.virtualAddress === virtualAddress);
+    const port = kept?.port ?? firstFree(interceptPort, inFamily);
+    taken.push({ virtualAddress, port });
+    return [{ virtualAddress, host, port, probePort: 2 * interceptPort - 1 - port }];
   });
 }
 
 /** Whether a problem may mean that rules, or the addresses that they are for, are not there. */
 function isOfRules({ kind }: SetupProblem): boolean {
   return kind === "nft" || kind === "permission" || kind === "address";
+}
+
+function firstFree(from: number, taken: readonly StandingPort[]): number {
+  return taken.some(({ port }) => port === from) ? firstFree(from + 1, taken) : from;
 }
 
 /** On a node that tracks nothing, no rule can ask for a known connection. */

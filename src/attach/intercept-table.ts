@@ -18,6 +18,7 @@
  *                         connection): for a time their packets are tracked, still without translation.
  *     fallen              pods that ask kube-dns because no replies leave for them.
  *     direct              TCP connections of pods to kube-dns: those stay there, whatever changes while they last.
+ *     ending              Service addresses that are withdrawn on purpose: connections that are here may end here.
  *
  * Each Service address has a port of its own at nodens: from that port the reply gets the address that was asked as its source,
  * and questions to our own address, port 53, stay as they are. Each port has another one for test packets, which cross lo and meet
@@ -131,9 +132,12 @@ export function sourcesText(table: string, { allowed, excepted }: InterceptedSou
     .join("; ");
 }
 
-/** The commands that stop the interception of new questions; replies to those that came before are still rewritten. */
-export function withdrawText(table: string): string {
-  return `flush set inet ${table} alive4; flush set inet ${table} alive6`;
+/** The commands that stop the interception of new questions. Open connections and replies to earlier questions go on for a while. */
+export function withdrawText(table: string, targets: readonly InterceptTarget[]): string {
+  const ending = targets.map(
+    ({ virtualAddress }) => `add element inet ${table} ending${familyOf(virtualAddress)} { ${virtualAddress} }`,
+  );
+  return [...ending, `flush set inet ${table} alive4`, `flush set inet ${table} alive6`].join("; ");
 }
 
 function fill(table: string, set: string, elements: readonly string[]): string[] {
@@ -166,7 +170,7 @@ function questionRules(family: Family, targets: readonly InterceptTarget[], trac
   const connection = `${ip} saddr . tcp sport`;
   return [
     `${later} ${connection} @direct${family} update @direct${family} { ${connection} } accept`,
-    `${later} ${ip} daddr != @alive${family} accept`,
+    `${later} ${ip} daddr != @alive${family} ${ip} daddr != @ending${family} accept`,
     `${services} udp dport 53 jump pod${family}`,
     `${services} tcp dport 53 tcp flags & (syn|ack) == syn jump pod${family}`,
     ...(tracking === "always" ? [] : [`${services} meta l4proto { tcp, udp } th dport 53 ${untracked}`]),

@@ -96,7 +96,8 @@ export function startInterception(options: InterceptionOptions): Interception {
     // While others are wanted, it runs out by itself.
     for (const heart of hearts) if (!wanted.includes(heart)) heart.forget();
     if (wanted.length === 0) return report();
-    if (session === undefined) await openTable();
+    // A new table sees connections that begin for a moment before any is redirected: those to kube-dns stay there.
+    if (session === undefined) return openTable().then(report);
     if (!isTableMade) return report();
     await followSources();
     // None waits for another: one may be silent, which takes a second to see.
@@ -130,7 +131,7 @@ export function startInterception(options: InterceptionOptions): Interception {
     if (isEmpty) return;
     // The reply to a test packet that is under way would renew it.
     await Promise.all(hearts.map((heart) => heart.idle()));
-    await session?.run(withdrawText(table));
+    await session?.run(withdrawText(table, options.targets));
   }
 
   async function openTable(): Promise<void> {

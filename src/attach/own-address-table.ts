@@ -18,7 +18,7 @@
 import { createHash } from "node:crypto";
 import { isIPv6 } from "node:net";
 import { aliveSeconds, type Family, protocol } from "./pod-switches.ts";
-import { readCounters } from "./read-counters.ts";
+import { readTable } from "./read-table.ts";
 import { notStarted, type RunProgram } from "./run-program.ts";
 import { problemOfProgram, type SetupProblem } from "./setup-problem.ts";
 
@@ -218,7 +218,8 @@ export function keepOwnAddressTable(
 
   /** Whether there is nothing to do: it is as it was left, or of a nodens that came later, or was there from before. */
   function mayStay(text: string, listed: string): boolean {
-    if (put === undefined) return text !== "" && isSameTable(text, listed);
+    // Where no table is wanted and none is there, nft need not be able to do anything.
+    if (put === undefined) return text === "" ? listed === "" : isSameTable(text, listed);
     if (put.text !== text) return false;
     return listed === put.listed || (markOf(listed) !== "" && markOf(listed) !== markOf(text));
   }
@@ -240,8 +241,8 @@ export function keepOwnAddressTable(
     async countTracked() {
       const options = wanted();
       if (options?.countsTracked !== true || !options.notrack) return 0;
-      const counters = await readCounters(ownAddressTable, run);
-      const now = counters?.get(ownAddressCounters.tracked) ?? counted;
+      const read = await readTable(ownAddressTable, run);
+      const now = read?.packets.get(ownAddressCounters.tracked) ?? counted;
       const more = now - counted;
       counted = now;
       return more;

@@ -3,7 +3,7 @@
  */
 import { type InterceptCounter, interceptCounters } from "./intercept-table.ts";
 import { podSets } from "./pod-switches.ts";
-import { countElements, readCounters } from "./read-counters.ts";
+import { readTable } from "./read-table.ts";
 import type { RunProgram } from "./run-program.ts";
 import { type SetupProblem, trackedProblem } from "./setup-problem.ts";
 
@@ -36,22 +36,20 @@ export async function countPods(
   run: RunProgram,
   nowMs: number,
 ): Promise<PodCounts | undefined> {
-  const counters = await readCounters(table, run);
-  if (counters === undefined) return undefined;
-  const inTable = forEachCounter((name) => counters.get(name) ?? 0);
+  const read = await readTable(table, run);
+  if (read === undefined) return undefined;
+  const inTable = forEachCounter((name) => read.packets.get(name) ?? 0);
   const since = forEachCounter((name) => inTable[name] - (before?.inTable[name] ?? 0));
   const isSeen = since.intercepted + since.fell_back + since.unserved > 0;
-  // Each command reads much of what other tables there are, so only what can have changed is asked for.
-  const count = async (sets: readonly string[], canHaveChanged: boolean) =>
-    canHaveChanged ? await countElements(table, sets, run) : 0;
+  const count = (sets: readonly string[]) => sets.reduce((sum, name) => sum + (read.elements.get(name) ?? 0), 0);
   return {
     packets: forEachCounter((name) => (before?.packets[name] ?? 0) + since[name]),
     since,
     inTable,
     lastSeenMs: isSeen || before === undefined ? nowMs : before.lastSeenMs,
     wasSeen: isSeen || before?.wasSeen === true,
-    fallenPods: await count(podSets.fallen, since.fell_back > 0),
-    trackedPods: await count(podSets.tracked, since.turned_tracked > 0 || (before?.trackedPods ?? 0) > 0),
+    fallenPods: count(podSets.fallen),
+    trackedPods: count(podSets.tracked),
   };
 }
 

@@ -34,6 +34,7 @@ export function podSetsText(table: string, family: Family): string[] {
   const ranges = (name: string) => `add set inet ${table} ${name}${family} { typeof ${ip} saddr; flags interval; }`;
   return [
     dynamic("alive", `${ip} saddr`, `${aliveSeconds}s`, 64),
+    `add set inet ${table} ending${family} { typeof ${ip} daddr; flags timeout; timeout 30s; }`,
     ranges("allowed"),
     ranges("excepted"),
     pods("replied", "2s"),

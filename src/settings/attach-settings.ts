@@ -16,13 +16,13 @@ export const attach = group("How pods reach nodens on this node, apart from `lis
   virtualAddresses: ipAddresses({
     default: [],
     effect: "restart",
-    help: "Addresses of the kube-dns Service: those that pods ask, for `intercept`, each of which needs an address of the same family in `attach.addresses`; and for `link-local` and `host-ip` where questions go while nodens does not answer, the first of each family. Empty means the addresses of `upstream.servers` on port 53.",
+    help: "Addresses of the kube-dns Service: those that pods ask, for `intercept`, each of which needs an address of the same family in `attach.addresses`; and for `link-local` and `host-ip` where questions go while nodens does not answer, the first of each family. Empty means the addresses of `upstream.servers` on port 53; with `intercept` a change of those needs a restart then.",
   }),
   interceptPort: wholeNumber("port", {
     default: 10_053,
     between: [1024, 65_000],
     effect: "restart",
-    help: "Where intercepted packets arrive on `attach.addresses`; each further Service address takes the next port, and as many ports below are for nodens's own test packets. The port tells queries to the Service from queries to the address itself, and is closed to direct packets.",
+    help: "Where intercepted packets arrive on `attach.addresses`; each further Service address takes the next port that no other nodens on the node uses, and as many ports below are for nodens's own test packets. The port tells queries to the Service from queries to the address itself, and is closed to direct packets.",
   }),
   except: addressRanges({
     default: [],

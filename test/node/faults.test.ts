@@ -150,8 +150,10 @@ describeWith(tools, "attach.mode intercept", () => {
       const settings = { attach, upstream: { servers: [other.address] } };
       const nodens = await startNodensOnNode(bed, { mode: "intercept", settings });
       // Somebody has to ask for it to be noticed.
-      await during(bed, () => blackhole(bed, dns, other.address));
-      await until("it gives way", async () => (await interceptingTables(bed)) === 0);
+      await during(bed, async () => {
+        await blackhole(bed, dns, other.address);
+        await until("it gives way", async () => (await interceptingTables(bed)) === 0);
+      });
       expectNoHole(await during(bed, () => {}));
       expect(await nodens.metric("nodens_failopen")).toBe(1);
       for (const host of [dns, bed.node]) await host.run("nft", ["flush", "ruleset"]);

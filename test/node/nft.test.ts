@@ -42,7 +42,7 @@ describeWith(["root", "nft", "unshare"], "a real nft", () => {
       sources,
       sources,
       "list table inet nodens_1",
-      withdrawText("nodens_1"),
+      withdrawText("nodens_1", targets),
     ];
     const stdout = await inNamespace(`nft -i <<'LINES'\n${lines.join("\n")}\nLINES\nnft list tables`);
     expect(stdout).toContain("flags owner");

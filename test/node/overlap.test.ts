@@ -62,6 +62,24 @@ describeWith(tools, "at 1,000 lookups a second not one is lost", () => {
   );
 
   test(
+    "when a second nodens takes over that intercepts one address less: attach.mode intercept",
+    { timeout: 120_000 },
+    async ({ expect, onTestFinished }) => {
+      const bed = await createNodeBed({ proxy: "iptables", podCount: 2 });
+      onTestFinished(() => bed.close());
+      const first = await start(bed, "intercept", 9253, ["10.96.0.99", bedAddress.service]);
+      const { lost, cut } = await lookUpDuring(bed, bedAddress.service, async () => {
+        const second = await start(bed, "intercept", 9254, [bedAddress.service]);
+        await until("the second is in place", async () => (await second.metric("nodens_attached")) === 1, patienceMs);
+        await pause(1000);
+        expect(await first.stop()).toBe(0);
+      });
+      expect({ lost, cut }).toEqual({ lost: 0, cut: 0 });
+      expect(await straightFlows(bed)).toEqual([]);
+    },
+  );
+
+  test(
     "when nodens ends and starts again, and pods ask kube-dns meanwhile: attach.mode intercept",
     { timeout: 120_000 },
     async ({ expect, onTestFinished }) => {
@@ -78,9 +96,9 @@ describeWith(tools, "at 1,000 lookups a second not one is lost", () => {
     },
   );
 
-  function start(bed: NodeBed, mode: AttachMode, adminPort?: number) {
+  function start(bed: NodeBed, mode: AttachMode, adminPort?: number, virtualAddresses: readonly string[] = []) {
     const settings = {
-      attach: { mode, addresses: [bedAddress.own, bedAddress.own6] },
+      attach: { mode, addresses: [bedAddress.own, bedAddress.own6], virtualAddresses },
       upstream: { servers: [bedAddress.service, bedAddress.service6] },
       // With a lame-duck time it would have read its queue long before it leaves.
       shutdown: { drainMs: 0 },

@@ -101,13 +101,10 @@ export function createFakeNode(): FakeNode {
       node.untracked = input.includes("chain") ? input : undefined;
       return ok("");
     }
-    if (args.includes("counters")) {
+    if (args[0] === "--json") {
       const counters = Object.entries(node.counters).map(([name, packets]) => ({ counter: { name, packets } }));
-      return ok(JSON.stringify({ nftables: [{ metainfo: {} }, ...counters] }));
-    }
-    if (args[1] === "list" && args[2] === "set") {
-      const count = node.pods[args.at(-1) as keyof FakeNode["pods"]] ?? 0;
-      return ok(JSON.stringify({ nftables: [{ metainfo: {} }, { set: { elem: Array.from({ length: count }) } }] }));
+      const sets = Object.entries(node.pods).map(([name, length]) => ({ set: { name, elem: Array.from({ length }) } }));
+      return ok(JSON.stringify({ nftables: [{ metainfo: {} }, ...counters, ...sets] }));
     }
     if (args[0] === "delete") {
       const wasThere = node.untracked !== undefined;

@@ -16,6 +16,7 @@ import { createAccessList } from "../../../src/listen/access-list.ts";
 import type { Front } from "../../../src/listen/answer-query.ts";
 import { createLogger } from "../../../src/observe/log.ts";
 import { createLifeCycle } from "../../../src/runtime/life-cycle.ts";
+import { settingsThatNeedRestart, withRestartSettingsOf } from "../../../src/settings/restart-settings.ts";
 import { defaultSettings, type Settings } from "../../../src/settings/settings-table.ts";
 import { tableEntries } from "../../../src/settings/table-entries.ts";
 import { createFakeClock } from "../../support/program/fake-clock.ts";
@@ -56,6 +57,18 @@ test("what needs a restart is named at every reload until the file says what nod
     ["admin.address"],
     [],
   ]);
+});
+
+test("servers that say what is intercepted wait for a restart, with all that intercepts them", () => {
+  const start = defaultSettings();
+  const at = (servers: readonly string[], virtualAddresses: readonly string[]): Settings => ({
+    ...start,
+    attach: { ...start.attach, mode: "intercept", virtualAddresses: [...virtualAddresses] },
+    upstream: { ...start.upstream, servers: servers.map((host) => ({ host, port: 53 })) },
+  });
+  expect(settingsThatNeedRestart(at(["10.96.0.10"], []), at(["10.1.0.1"], []))).toEqual(["upstream.servers"]);
+  expect(withRestartSettingsOf(at(["10.96.0.10"], []), at(["10.1.0.1"], []))).toEqual(at(["10.96.0.10"], []));
+  expect(settingsThatNeedRestart(at(["10.96.0.10"], ["10.96.0.10"]), at(["10.1.0.1"], ["10.96.0.10"]))).toEqual([]);
 });
 
 test("the latest settings are distinguished from those in force", async () => {

@@ -438,7 +438,7 @@ describe("mode intercept", () => {
     const { attachment, clock, node } = await start({ mode: "intercept" });
     await clock.advance(1000);
     await attachment.release();
-    expect(node.sessions[0]?.lines.at(-1)).toMatch(/^flush set inet nodens_[0-9a-f]{8} alive4; flush set /);
+    expect(node.sessions[0]?.lines.at(-1)).toMatch(/; flush set inet nodens_[0-9a-f]{8} alive4; flush set /);
     const count = node.sessions[0]?.lines.length;
     await clock.advance(10_000);
     expect(node.sessions[0]?.lines).toHaveLength(count ?? 0);
@@ -535,10 +535,25 @@ test("released while it looks, it opens no socket: nobody would close that", asy
   expect(opened).toBe(0);
 });
 
-test("targets take ports upwards within a family, and only where an own address of the family is", () => {
+describe("targets", () => {
   const options = { addresses: [own], interceptPort: 2000, virtualAddresses: ["10.96.0.10", "fd96::a", "10.96.0.11"] };
-  expect(targetsOf(options)).toEqual([
-    { virtualAddress: "10.96.0.10", host: own, port: 2000, probePort: 1999 },
-    { virtualAddress: "10.96.0.11", host: own, port: 2001, probePort: 1998 },
-  ]);
+
+  test("take ports upwards within a family, and only where an own address of the family is", () => {
+    expect(targetsOf(options, [])).toEqual([
+      { virtualAddress: "10.96.0.10", host: own, port: 2000, probePort: 1999 },
+      { virtualAddress: "10.96.0.11", host: own, port: 2001, probePort: 1998 },
+    ]);
+  });
+
+  test("keep the port that another nodens on the node gives them, and take none of others", () => {
+    const standing = [
+      { virtualAddress: "10.96.0.99", port: 2000 },
+      { virtualAddress: "10.96.0.11", port: 2001 },
+      { virtualAddress: "fd96::a", port: 2002 },
+    ];
+    expect(targetsOf(options, standing).map(({ virtualAddress, port }) => [virtualAddress, port])).toEqual([
+      ["10.96.0.10", 2002],
+      ["10.96.0.11", 2001],
+    ]);
+  });
 });

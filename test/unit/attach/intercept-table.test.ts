@@ -124,6 +124,11 @@ test("sources are put in place of those that were there", () => {
   ]);
 });
 
-test("the withdrawal empties both sets", () => {
-  expect(withdrawText("t")).toBe("flush set inet t alive4; flush set inet t alive6");
+test("the withdrawal empties both sets, and lets open connections end here", () => {
+  expect(withdrawText("t", [four, six]).split("; ")).toEqual([
+    "add element inet t ending4 { 10.96.0.10 }",
+    "add element inet t ending6 { fd96::a }",
+    "flush set inet t alive4",
+    "flush set inet t alive6",
+  ]);
 });

@@ -194,11 +194,15 @@ describe("keeping the table", () => {
     expect(node.runs.slice(before)).toEqual(["nft --terse --stateless list table inet nodens"]);
   });
 
-  test("not wanted, is content without nft, and says what it could not do with it", async () => {
+  test("not wanted and not there, is content without nft; there, says what it could not do with it", async () => {
     const node = createFakeNode();
     node.failures.set("nft", { code: 127, stderr: "spawn nft ENOENT" });
     expect((await keepOwnAddressTable(() => undefined, node.run).verify()).problem).toBeUndefined();
-    node.failures.set("nft", { stderr: "Error: busy" });
+    node.failures.set("nft", { stderr: "Error: Operation not permitted" });
+    expect((await keepOwnAddressTable(() => undefined, node.run).verify()).problem).toBeUndefined();
+    node.failures.clear();
+    node.untracked = "table inet nodens { chain old }";
+    node.failures.set("nft -f", { stderr: "Error: busy" });
     expect((await keepOwnAddressTable(() => undefined, node.run).verify()).problem?.message).toBe(
       "cannot remove the table nodens: nft says: Error: busy",
     );
