@@ -4,10 +4,11 @@
 import type { Route } from "../upstream/upstream.ts";
 
 /**
- * Whether pods that ask a Service address would find no more there than nodens does. False while no server for cluster names is up,
- * unless the address is one of them: then kube-dns itself is away, and nodens has stale answers at least.
+ * Whether pods that ask a Service address would find no more there than nodens does. False while no server for cluster names, or none for
+ * outside names, is up, unless the address is one of them: then kube-dns itself is away, and nodens has stale answers at least.
  */
 export function findsAsMuch(routes: readonly Route[], virtualAddress: string): boolean {
-  const servers = routes.find(({ name }) => name === "cluster")?.servers ?? [];
-  return servers.some(({ health, address }) => health.isUp() || address.host === virtualAddress);
+  return routes
+    .filter(({ name }) => name === "cluster" || name === "outside")
+    .every(({ servers }) => servers.some(({ health, address }) => health.isUp() || address.host === virtualAddress));
 }

@@ -19,6 +19,7 @@ import { learnUntilShown, learnZone } from "../resolve/learn-zone.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { createLifeCycle, type LifeCycle } from "../runtime/life-cycle.ts";
 import { formatServerAddress } from "../runtime/server-address.ts";
+import { hasLocalAddress } from "../runtime/shared-socket.ts";
 import { searchRules } from "../search/rules.ts";
 import { isTopLevelDomain } from "../search/top-level-domains.ts";
 import { hostSuffixes } from "../settings/host-suffixes.ts";
@@ -128,6 +129,7 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
     run: runProgram,
     openSession: nftSessionsOn(clock),
     isTrackingInUse,
+    hasAddress: hasLocalAddress,
     hasIpv6,
     listen: sockets.open,
     answers: sockets.answers,

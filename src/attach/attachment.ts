@@ -46,6 +46,8 @@ export interface AttachmentOptions {
   };
   /** Whether this node tracks connections at all. */
   isTrackingInUse(): boolean;
+  /** Whether this node has the address now. Asked ten times a second. */
+  hasAddress(host: string): boolean;
   /** Whether this node has IPv6. */
   hasIpv6(): boolean;
   /** Opens UDP and TCP on the address, unless it is open already. Rejects with a message for people. */
@@ -82,6 +84,8 @@ export interface Attachment {
 
 const checkMs = 60_000;
 const retryMs = 5000;
+/** Pods without an answer notice after a second or more. */
+const watchMs = 100;
 
 /** Puts in place whatever it can, and keeps it there. Resolves after the first try, whether or not that succeeded. */
 export async function attach(options: AttachmentOptions): Promise<Attachment> {
@@ -108,10 +112,15 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
   /** Whether what was put in place has been seen to work since. */
   let isSeenToWork = false;
   let isReleased = false;
+  let isChecking = false;
   let cancelCheck = () => {};
+  let cancelWatch = () => {};
+  /** Those that were there when they were last looked for. */
+  let present: readonly string[] = [];
 
   if (own.length > 0) {
     await check();
+    if (placesAddresses) watch();
     if (intercepts) interception = intercept();
     else if (canFallOpen && mayMakeRules) fallOpen = beat();
   }
@@ -123,11 +132,28 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
     return { own, sources, notrack: notrack !== false, countsTracked };
   }
 
+  /** Looks at once when an address is taken away. One that cannot be put back is tried again with everything else. */
+  function watch(): void {
+    if (isReleased) return;
+    cancelWatch = clock.after(watchMs, watch);
+    if (isChecking) return;
+    const now = addresses.filter((address) => options.hasAddress(address));
+    const lost = present.filter((address) => !now.includes(address));
+    present = now;
+    if (lost.length === 0) return;
+    log.warn({ addresses: lost }, "somebody took an address of nodens off this node; it is put back");
+    cancelCheck();
+    void check();
+  }
+
   async function check(): Promise<void> {
+    isChecking = true;
     nodeProblems = compare(nodeProblems, await place().catch(unexpected));
     isPlaced = nodeProblems.every(({ isMinor }) => isMinor);
+    isChecking = false;
     await interception?.verify();
     await fallOpen?.verify();
+    cancelCheck();
     if (!isReleased) cancelCheck = clock.after(isPlaced && isSeenToWork ? checkMs : retryMs, () => void check());
   }
 
@@ -256,12 +282,14 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
       isReleased = true;
       cancelCheck();
       fallOpen?.close();
+      cancelWatch();
       await interception?.withdraw();
     },
     async close() {
       isReleased = true;
       cancelCheck();
       fallOpen?.close();
+      cancelWatch();
       await interception?.close();
     },
   };

@@ -49,6 +49,26 @@ function isFree(protocol: "udp" | "tcp", address: ServerAddress): boolean {
   }
 }
 
+/**
+ * Whether this machine has the address: tried by binding a socket to it, which costs microseconds. True as well where that cannot
+ * tell: without the C library, or where net.ipv4.ip_nonlocal_bind lets anything be bound.
+ */
+export function hasLocalAddress(host: string): boolean {
+  if (libc === undefined) return true;
+  try {
+    const fd = openSocket("udp", host);
+    try {
+      bind(fd, { host, port: 0 });
+      return true;
+    } finally {
+      libc.close(fd);
+    }
+  } catch (error) {
+    // Anything else, such as want of descriptors, says nothing of the address.
+    return (error as NodeJS.ErrnoException).code !== "EADDRNOTAVAIL";
+  }
+}
+
 function openSocket(protocol: "udp" | "tcp", host: string): number {
   const type = protocol === "udp" ? k.SOCK_DGRAM : k.SOCK_STREAM;
   const fd = libc?.socket(isIPv6(host) ? k.AF_INET6 : k.AF_INET, type | k.SOCK_NONBLOCK | k.SOCK_CLOEXEC, 0) ?? -1;

@@ -121,17 +121,17 @@ describeWith(tools, "attach.mode intercept", () => {
   );
 
   test.concurrent(
-    "with its address taken from lo, pods ask kube-dns",
+    "with its address taken from lo, it puts it back at once",
     { timeout },
     async ({ expect, onTestFinished }) => {
-      const { bed } = await start(onTestFinished);
+      const { bed, nodens } = await start(onTestFinished);
       const seen = await during(bed, async () => {
         const remove = ["address", "del", `${bedAddress.own}/32`, "dev", "lo"];
         expect((await bed.node.run("ip", remove)).code).toBe(0);
       });
       expectNoHole(seen);
-      // Until it is put back, which its own look at the node does.
-      expect((await straightFlows(bed)).length).toBeGreaterThan(0);
+      expect(seen.udp.longestGapMs).toBeLessThan(1000 + seen.control.longestGapMs);
+      expect(nodens.output()).toContain("took an address of nodens off this node");
     },
   );
 

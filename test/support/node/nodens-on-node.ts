@@ -102,7 +102,8 @@ export async function startNodensOnNode(bed: NodeBed, options: NodensOnNodeOptio
 /** How many tables rewrite what pods send to the Service at this moment. */
 export async function interceptingTables(bed: NodeBed): Promise<number> {
   const { stdout } = await bed.node.run("nft", ["list", "sets", "inet"]);
-  return stdout.split("elements = { " + bedAddress.service).length - 1;
+  return stdout.split(/(?=\tset )/).filter((set) => set.startsWith("\tset alive4 ") && set.includes(bedAddress.service))
+    .length;
 }
 
 /** The names of all tables that rewrite, or would if a Service were in their sets. */

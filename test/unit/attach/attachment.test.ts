@@ -29,6 +29,7 @@ async function start(
     run: node.run,
     openSession: node.openSession,
     isTrackingInUse: () => true,
+    hasAddress: (host) => node.addresses.some(({ local }) => local === host),
     hasIpv6: () => true,
     sources: () => ({ allowed: [{ address: "10.0.0.0", prefixLength: 8 }], excepted: [] }),
     log: { info: note, warn: note },
@@ -512,7 +513,8 @@ test("a program runner that rejects is a problem, and the next look comes", asyn
   expect(attachment.isComplete()).toBe(false);
   await clock.advance(60_000);
   expect(attachment.problemCounts().path).toBe(1);
-  expect(clock.pendingTimers()).toBe(1);
+  // The next look, and the watch over addresses.
+  expect(clock.pendingTimers()).toBe(2);
 });
 
 test("released while it looks, it opens no socket: nobody would close that", async () => {
@@ -526,13 +528,39 @@ test("released while it looks, it opens no socket: nobody would close that", asy
     },
   });
   free.now = true;
-  const looking = clock.advance(5000);
+  await clock.advance(4999);
+  const looking = clock.advance(1);
   await Promise.resolve();
   expect(node.runs.at(-1)).toMatch(/^ip -json/);
   await attachment.release();
   await attachment.close();
   await looking;
   expect(opened).toBe(0);
+});
+
+describe("an address that somebody takes away", () => {
+  test("is put back at once, and the log says so", async () => {
+    const { node, clock, log } = await start();
+    await clock.advance(10_000);
+    node.addresses.splice(0, node.addresses.length, ...node.addresses.filter(({ local }) => local !== own));
+    await clock.advance(100);
+    expect(node.addresses.some(({ local }) => local === own)).toBe(true);
+    expect(log).toEqual([expect.stringContaining("took an address of nodens off")]);
+  });
+
+  test("and cannot be put back, is tried again every five seconds", async () => {
+    const { node, clock, log } = await start();
+    await clock.advance(10_000);
+    node.addresses.splice(0, node.addresses.length, ...node.addresses.filter(({ local }) => local !== own));
+    node.failures.set("ip address add", { stderr: "RTNETLINK answers: No buffer space available" });
+    const tries = () => node.runs.filter((line) => line.startsWith("ip address add")).length;
+    const before = tries();
+    await clock.advance(1000);
+    expect(tries() - before).toBe(1);
+    await clock.advance(5000);
+    expect(tries() - before).toBe(2);
+    expect(log.filter((line) => line.includes("took an address"))).toHaveLength(1);
+  });
 });
 
 describe("targets", () => {
