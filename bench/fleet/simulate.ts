@@ -25,15 +25,16 @@ export interface FleetOptions extends FleetSize {
   onSecond(second: number): void;
 }
 
-/** A pod of kube-dns for so many nodes. */
+/** A pod of kube-dns for so many nodes, and so many at least. */
 const nodesPerPod = 100;
+const leastPods = 3;
 
 /** In so many seconds all nodens start, one after the other. */
 const startSeconds = 30;
 
 /** A fleet of so many nodes, with as many pods of kube-dns as they need. */
 export function fleetOf({ nodes, seed }: FleetSize): FleetOptions {
-  const pods = Math.max(2, Math.ceil(nodes / nodesPerPod));
+  const pods = Math.max(leastPods, Math.ceil(nodes / nodesPerPod));
   return { nodes, seed, pods, questionsPerSecond: 2000, workload: defaultWorkload, onSecond() {} };
 }
 
