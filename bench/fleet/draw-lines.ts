@@ -16,6 +16,8 @@ export interface Panel {
   readonly lines: readonly Line[];
   /** A value that is marked, with what it means. */
   readonly mark?: { readonly label: string; readonly value: number };
+  /** The highest value that is drawn; lines are cut off there. Left out: the highest of all lines. */
+  readonly top?: number;
 }
 
 /** The picture. Seconds are drawn from `from` to `to`; the time between `shadeFrom` and `shadeTo` is shaded. */
@@ -51,10 +53,10 @@ export function drawLines(picture: Picture): string {
 `;
 }
 
-function drawPanel(picture: Picture, { title, lines, mark }: Panel, top: number): string {
+function drawPanel(picture: Picture, { title, lines, mark, top: most }: Panel, top: number): string {
   const values = lines.flatMap(({ numbers }) => numbers.slice(picture.from, picture.to));
-  const highest = niceAbove(Math.max(1, mark?.value ?? 0, ...values));
-  const yOf = (value: number) => Math.round((top + size.panel * (1 - value / highest)) * 10) / 10;
+  const highest = niceAbove(most ?? Math.max(1, mark?.value ?? 0, ...values));
+  const yOf = (value: number) => Math.round((top + size.panel * (1 - Math.min(1, value / highest))) * 10) / 10;
   const parts = [
     `<text x="${size.left}" y="${top - 8}" font-weight="bold">${escape(title)}</text>`,
     drawShade(picture, top),
@@ -73,7 +75,7 @@ function drawPanel(picture: Picture, { title, lines, mark }: Panel, top: number)
 
 function drawShade({ shadeFrom, shadeTo, ...picture }: Picture, top: number): string {
   const x = xOf(picture, shadeFrom);
-  const width = Math.max(1, xOf(picture, shadeTo) - x);
+  const width = Math.max(1, Math.round(xOf(picture, shadeTo) - x));
   return `<rect x="${x}" y="${top}" width="${width}" height="${size.panel}" fill="#eeeeee"/>`;
 }
 

@@ -11,6 +11,7 @@ const colours = { first: "#2a6f97", second: "#2a9d8f", third: "#c8553d" };
 /** The picture of a situation of a fleet. */
 export function drawOutcome({ situation, series }: Outcome, nodes: number): string {
   const quiet = quietMean(series.questions, situation);
+  const mostInVain = Math.max(...series.vainQuestions);
   return drawLines({
     title: `${nodes} nodes: ${situation.title}`,
     from: settledAt,
@@ -23,8 +24,9 @@ export function drawOutcome({ situation, series }: Outcome, nodes: number): stri
         lines: [
           { label: "answered", colour: colours.first, numbers: series.questions },
           { label: "of nodens's own", colour: colours.second, numbers: series.ownQuestions },
-          { label: "in vain", colour: colours.third, numbers: series.vainQuestions },
+          { label: `in vain (${mostInVain} at most)`, colour: colours.third, numbers: series.vainQuestions },
         ],
+        top: (mostTimesQuiet + 0.5) * quiet,
         mark: { label: `${mostTimesQuiet} × the quiet rate`, value: mostTimesQuiet * quiet },
       },
       {
