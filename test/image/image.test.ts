@@ -170,6 +170,7 @@ describeWith(tools, "the image", () => {
       JSON.stringify({
         listen: { addresses: [] },
         attach: { mode: "link-local" },
+        upstream: { embedded: true },
         probes: { directory: "/run/nodens" },
         search: { resolvConf: "" },
         shutdown: { drainMs: 0 },
