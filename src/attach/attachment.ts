@@ -84,6 +84,8 @@ export interface Attachment {
 
 const checkMs = 60_000;
 const retryMs = 5000;
+/** How soon rules are back that somebody flushed, in the modes where pods depend on them most. */
+const rulesMs = 5000;
 /** Pods without an answer notice after a second or more. */
 const watchMs = 100;
 
@@ -114,6 +116,7 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
   let isReleased = false;
   let isChecking = false;
   let cancelCheck = () => {};
+  let cancelRulesWatch = () => {};
   let cancelWatch = () => {};
   /** Those that were there when they were last looked for. */
   let present: readonly string[] = [];
@@ -122,7 +125,19 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
     await check();
     if (placesAddresses) watch();
     if (intercepts) interception = intercept();
-    else if (canFallOpen && mayMakeRules) fallOpen = beat();
+    else if (canFallOpen && mayMakeRules) {
+      fallOpen = beat();
+      watchRules();
+    }
+  }
+
+  /** Without the rules pods have no DNS should nodens end, and are tracked. What is wrong with them is told with everything else. */
+  function watchRules(): void {
+    cancelRulesWatch = clock.after(rulesMs, () => {
+      void (isChecking ? Promise.resolve([]) : makeRules().catch(unexpected)).then(() => {
+        if (!isReleased) watchRules();
+      });
+    });
   }
 
   function wantedTable() {
@@ -281,6 +296,7 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
     async release() {
       isReleased = true;
       cancelCheck();
+      cancelRulesWatch();
       fallOpen?.close();
       cancelWatch();
       await interception?.withdraw();
@@ -288,6 +304,7 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
     async close() {
       isReleased = true;
       cancelCheck();
+      cancelRulesWatch();
       fallOpen?.close();
       cancelWatch();
       await interception?.close();

@@ -188,16 +188,19 @@ describe("mode link-local", () => {
     expect(node.untracked).toBeUndefined();
   });
 
-  test("looks every minute, and puts back what a stranger changed or removed, without a second one", async () => {
-    const { node, clock, log } = await start();
+  test.each([
+    ["five seconds, where pods depend on the rules should nodens end", ["10.96.0.10"], 5000],
+    ["a minute, where there is no Service to fall back to", [], 60_000],
+  ])("puts back within %s, what a stranger changed or removed", async (_, virtualAddresses, withinMs) => {
+    const { node, clock, log } = await start({ virtualAddresses });
     const asLeft = node.untracked;
     node.untracked = undefined;
-    await clock.advance(59_000);
+    await clock.advance(withinMs - 1000);
     expect(node.untracked).toBeUndefined();
     await clock.advance(1000);
     expect(node.untracked).toBe(asLeft);
     node.untracked = `${asLeft} # changed`;
-    await clock.advance(60_000);
+    await clock.advance(withinMs);
     expect(node.untracked).toBe(asLeft);
     expect(log.filter((line) => line.includes("changed or removed the nftables table"))).toHaveLength(2);
   });
