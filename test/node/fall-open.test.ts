@@ -41,7 +41,7 @@ describeWith(tools, "an address that falls open", () => {
     return watchLookups(bed, client.path, happen, asked);
   }
 
-  test.for(modes)(
+  test.concurrent.for(modes)(
     "$mode, kube-proxy with $proxy: killed with SIGKILL, pods ask kube-dns; started again, they ask nodens",
     { timeout },
     async (mode, { expect, onTestFinished }) => {
@@ -57,7 +57,7 @@ describeWith(tools, "an address that falls open", () => {
     },
   );
 
-  test.for(modes)(
+  test.concurrent.for(modes)(
     "$mode, kube-proxy with $proxy: stopped with SIGSTOP, pods ask kube-dns; continued, they ask nodens",
     { timeout },
     async (mode, { expect, onTestFinished }) => {
@@ -73,7 +73,84 @@ describeWith(tools, "an address that falls open", () => {
     },
   );
 
-  test.for(modes)(
+  test.concurrent.for(modes)(
+    "$mode, kube-proxy with $proxy: ended for good, at once by a second SIGTERM, pods ask kube-dns",
+    { timeout },
+    async (mode, { expect, onTestFinished }) => {
+      const { bed, nodens } = await start(mode, onTestFinished);
+      const seen = await during(bed, mode, async () => {
+        nodens.process.kill("SIGTERM");
+        nodens.process.kill("SIGTERM");
+        await nodens.stop();
+      });
+      expectNoHole(seen);
+      expect(await lookUp(bed, mode)).toBe("10.96.0.7\n");
+    },
+  );
+
+  test.concurrent.for(modes)(
+    "$mode, kube-proxy with $proxy: crashing before it is ready, again and again, pods ask kube-dns",
+    { timeout },
+    async (mode, { onTestFinished }) => {
+      const { bed, nodens } = await start(mode, onTestFinished);
+      const seen = await during(bed, mode, async () => {
+        nodens.process.kill("SIGKILL");
+        await nodens.stop();
+        for (let round = 0; round < 2; round += 1) {
+          // Without an upstream it never becomes ready.
+          const doomed = await startNodensOnNode(bed, {
+            mode: mode.mode,
+            settings: {
+              attach: { mode: mode.mode, virtualAddresses: [bedAddress.service] },
+              upstream: { servers: ["10.245.1.99"] },
+            },
+            waitUntilAttached: false,
+          });
+          await until("it listens", () => doomed.output().includes("listening"));
+          await pause(1000);
+          doomed.process.kill("SIGKILL");
+          await doomed.stop();
+        }
+      });
+      expectNoHole(seen);
+    },
+  );
+
+  test.concurrent(
+    "link-local: with its address taken from lo while it is dead, pods ask kube-dns",
+    { timeout },
+    async ({ expect, onTestFinished }) => {
+      const [mode] = modes;
+      const { bed, nodens } = await start(mode, onTestFinished);
+      const seen = await during(bed, mode, async () => {
+        nodens.process.kill("SIGKILL");
+        await nodens.stop();
+        const remove = ["address", "del", `${bedAddress.own}/32`, "dev", "lo"];
+        expect((await bed.node.run("ip", remove)).code).toBe(0);
+      });
+      expectNoHole(seen);
+    },
+  );
+
+  test.concurrent(
+    "link-local: with all rules of the node flushed, its own come back, and kube-dns answers when it dies",
+    { timeout },
+    async ({ expect, onTestFinished }) => {
+      const [mode] = modes;
+      const { bed, nodens } = await start(mode, onTestFinished);
+      expect((await bed.node.run("nft", ["flush", "ruleset"])).code).toBe(0);
+      await bed.restoreProxy();
+      await until("the table is back", async () => {
+        const { code } = await bed.node.run("nft", ["list", "table", "inet", "nodens"]);
+        return code === 0;
+      });
+      nodens.process.kill("SIGKILL");
+      await nodens.stop();
+      await until("kube-dns answers", async () => (await lookUp(bed, mode)) === "10.96.0.7\n");
+    },
+  );
+
+  test.concurrent.for(modes)(
     "$mode, kube-proxy with $proxy: ended with SIGTERM and started again, no lookup waits",
     { timeout },
     async (mode, { onTestFinished }) => {

@@ -70,7 +70,7 @@ describeWith(tools, "attach.mode intercept, rules of others", () => {
       expectNoHole(await watchLookups(bed, client.path, () => addForeign(bed, input, "udp dport 10053 drop")));
       expect(await interceptingTables(bed)).toBe(0);
       expect(await nodens.metric("nodens_failopen")).toBe(1);
-      expect(nodens.output()).toMatch(/"kind":"path".*are not answered/);
+      await until("it says why", () => /"kind":"path".*are not answered/.test(nodens.output()));
     },
   );
 
