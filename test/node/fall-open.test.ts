@@ -53,7 +53,10 @@ describeWith(tools, "an address that falls open", () => {
       const again = await startNodensOnNode(bed, { mode: mode.mode });
       await until("pods' questions come to nodens", async () => (await again.metric("nodens_failopen")) === 0);
       expect(await lookUp(bed, mode)).toBe("10.96.0.7\n");
-      expect(await again.metric("coredns_dns_requests_total", 'proto="udp",family="1",type="A"')).toBeGreaterThan(0);
+      await until("nodens answers pods", async () => {
+        await lookUp(bed, mode);
+        return ((await again.metric("coredns_dns_requests_total", 'proto="udp",family="1",type="A"')) ?? 0) > 0;
+      });
     },
   );
 
