@@ -38,8 +38,9 @@ export async function createFilledChain(lookups: readonly Lookup[]): Promise<Cha
     onRuleOff: () => {},
     routeOf: () => ({ route: "bench", transport: "udp" }),
   });
-  for (const lookup of lookups) await chain.resolver.resolve(copyQuery(readLookup(lookup.plainQuery)), "10.244.1.10");
+  // First: denials are shared between A and AAAA where the zone has shown that it denies names.
   chain.knowledge.noteSchema(true);
+  for (const lookup of lookups) await chain.resolver.resolve(copyQuery(readLookup(lookup.plainQuery)), "10.244.1.10");
   const denial = parseReply(lookups.find(({ reply }) => isDenial(reply))?.reply.slice() ?? new Uint8Array(0));
   const soa = typeof denial === "number" ? undefined : soaOf(denial);
   if (soa !== undefined) chain.knowledge.noteSoa(soa, benchNowMs);
