@@ -66,9 +66,9 @@ export interface Attachment {
   isComplete(): boolean;
   /** Whether the sockets that pods need are open. */
   areSocketsOpen(): boolean;
-  /** Whether pods ask kube-dns directly although they should be intercepted. */
+  /** Whether pods ask kube-dns directly although the mode brings them here: by test packets, and where the rules for it are in place. */
   isFailOpen(): boolean;
-  /** Whether others answer the pods of this node while nodens is away. */
+  /** Whether others answer the pods of this node while nodens is away, as far as rules are concerned. */
   hasFallback(): boolean;
   /** How many Service addresses are intercepted now, and what was seen of pods at the last look. */
   intercepted(): { readonly addresses: number; readonly pods: PodCounts | undefined };
@@ -76,7 +76,7 @@ export interface Attachment {
   problems(): readonly SetupProblem[];
   /** How many problems have appeared since the start, by kind. */
   problemCounts(): Readonly<Record<SetupProblemKind, number>>;
-  /** Lets new questions from pods go to kube-dns, where the mode can do that. The addresses and the untracked table stay. */
+  /** Lets new questions from pods go to kube-dns, where the mode can do that. The addresses and their table stay. */
   release(): Promise<void>;
   /** Stops the checks, and the interception. */
   close(): Promise<void>;
@@ -201,8 +201,7 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
   async function makeRules(): Promise<SetupProblem[]> {
     const { wasChanged, problem } = await table.verify();
     if (wasChanged) log.warn({}, "somebody changed or removed the nftables table of nodens; it has been put back");
-    if (problem === undefined) return [];
-    return [problem];
+    return problem === undefined ? [] : [problem];
   }
 
   /** A mode that places nothing works without rules too. Then nodens says once what that costs, and leaves it at that. */
@@ -270,6 +269,19 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
     return openSockets.has(formatServerAddress(target));
   }
 
+  /** Whether the rules that send pods' questions on to the Service were in place at the last look. */
+  function canReachService(): boolean {
+    return fallOpen !== undefined && !nodeProblems.some(isOfRules);
+  }
+
+  function stopLooking(): void {
+    isReleased = true;
+    cancelCheck();
+    cancelRulesWatch();
+    cancelWatch();
+    fallOpen?.close();
+  }
+
   /** Counts and logs what is new, and logs what is over. */
   function compare(before: readonly SetupProblem[], now: readonly SetupProblem[]): readonly SetupProblem[] {
     const has = (list: readonly SetupProblem[], one: SetupProblem) =>
@@ -288,25 +300,17 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
   return {
     isComplete: () => isPlaced && (interception === undefined || interception.isInForce()),
     areSocketsOpen: () => !placesAddresses || needed.every((address) => openSockets.has(formatServerAddress(address))),
-    isFailOpen: () => interception?.isInForce() === false || fallOpen?.isAnswering() === false,
-    hasFallback: () => !attachModes[mode].fallsOpen || (fallOpen !== undefined && !nodeProblems.some(isOfRules)),
+    isFailOpen: () => interception?.isInForce() === false || (canReachService() && fallOpen?.isAnswering() === false),
+    hasFallback: () => !attachModes[mode].fallsOpen || canReachService(),
     intercepted: () => ({ addresses: interception?.inForceCount() ?? 0, pods: interception?.podCounts() }),
     problems: () => [...nodeProblems, ...interceptProblems, ...fallOpenProblems],
     problemCounts: () => counts,
     async release() {
-      isReleased = true;
-      cancelCheck();
-      cancelRulesWatch();
-      fallOpen?.close();
-      cancelWatch();
+      stopLooking();
       await interception?.withdraw();
     },
     async close() {
-      isReleased = true;
-      cancelCheck();
-      cancelRulesWatch();
-      fallOpen?.close();
-      cancelWatch();
+      stopLooking();
       await interception?.close();
     },
   };

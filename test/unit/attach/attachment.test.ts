@@ -135,6 +135,16 @@ describe.each([
     expect(attachment.isFailOpen()).toBe(true);
   });
 
+  test("only where its rules are in place: without them pods ask nobody else", async () => {
+    const { attachment, clock, state } = await start({ mode, ...options }, (node) =>
+      node.failures.set("nft -f", { stderr: "Error: Could not process rule: Device or resource busy" }),
+    );
+    state.answers = false;
+    await clock.advance(2500);
+    expect(attachment.isFailOpen()).toBe(false);
+    expect(attachment.hasFallback()).toBe(false);
+  });
+
   test("when it ends", async () => {
     const { attachment, clock, asked } = await start({ mode, ...options });
     await attachment.release();
