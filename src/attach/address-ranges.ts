@@ -1,7 +1,7 @@
 /*
  * Address ranges as the elements of a set of nftables, which takes no two that overlap.
  */
-import { isIPv6 } from "node:net";
+import { type Family, familyOf } from "./address-family.ts";
 import { addressOctets } from "../runtime/server-address.ts";
 
 /** An address range, as "10.0.0.0/8" says it. */
@@ -11,10 +11,10 @@ export interface AddressRange {
 }
 
 /** Those of one family, without those that lie in another one. */
-export function elementsOf(ranges: readonly AddressRange[], family: "4" | "6"): string[] {
+export function elementsOf(ranges: readonly AddressRange[], family: Family): string[] {
   // Of two ranges that overlap, the shorter prefix holds the other whole.
   const widestFirst = ranges
-    .filter(({ address }) => isIPv6(address) === (family === "6"))
+    .filter(({ address }) => familyOf(address) === family)
     .toSorted((one, other) => one.prefixLength - other.prefixLength);
   const kept = new Map<string, AddressRange>();
   for (const range of widestFirst) {

@@ -7,6 +7,7 @@ import type { Clock } from "../runtime/clock.ts";
 import { formatServerAddress, type ServerAddress } from "../runtime/server-address.ts";
 import { type Interception, startInterception } from "./interception.ts";
 import type { InterceptedSources, InterceptTarget } from "./intercept-table.ts";
+import { families } from "./address-family.ts";
 import { elementsOf } from "./address-ranges.ts";
 import { type FallOpen, startFallOpen } from "./fall-open.ts";
 import { ensureAddresses } from "./local-addresses.ts";
@@ -143,7 +144,7 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
   function wantedTable() {
     if (notrack === false && !canFallOpen) return undefined;
     const { allowed } = options.sources();
-    const sources = (["4", "6"] as const).flatMap((family) => elementsOf(allowed, family));
+    const sources = families.flatMap((family) => elementsOf(allowed, family));
     return { own, sources, notrack: notrack !== false, countsTracked };
   }
 

@@ -24,9 +24,9 @@
  * and questions to our own address, port 53, stay as they are. Each port has another one for test packets, which cross lo and meet
  * the same hooks.
  */
-import { isIPv6 } from "node:net";
 import { type AddressRange, elementsOf } from "./address-ranges.ts";
-import { type Family, podChains, podSetsText, protocol, type Tracking } from "./pod-switches.ts";
+import { families, type Family, familyOf, protocol } from "./address-family.ts";
+import { podChains, podSetsText, type Tracking } from "./pod-switches.ts";
 
 /** A Service address and where its questions are to arrive: an address of the same family, and a port. */
 export interface InterceptTarget {
@@ -82,15 +82,15 @@ export function interceptTableText(options: InterceptTableOptions): string {
   const { table, targets, countsTracked, tracking } = options;
   // Before iptables' raw table, so that its rules see the packets that nodens gets.
   const early = "raw - 10";
-  const families = (["4", "6"] as const).map((family) => ({ family, own: targets.filter(isOf(family)) }));
-  const present = families.filter(({ own }) => own.length > 0);
+  const byFamily = families.map((family) => ({ family, own: targets.filter(isOf(family)) }));
+  const present = byFamily.filter(({ own }) => own.length > 0);
   const forEach = (rules: (family: Family, own: readonly InterceptTarget[]) => readonly string[]) =>
     present.flatMap(({ family, own }) => rules(family, own));
   const usedPorts = targets.map(({ port }) => port);
   return [
     `add table inet ${table} { flags owner; comment "nodens: questions to kube-dns are answered here"; }`,
     ...interceptCounters.map((name) => `add counter inet ${table} ${name}`),
-    ...families.flatMap(({ family }) => podSetsText(table, family)),
+    ...families.flatMap((family) => podSetsText(table, family)),
     ...present.flatMap(({ family }) => podChains(table, family, tracking)),
     // In a chain that comes before the rewriting of every table of nodens: with two of them on the node, the second must not take
     // what the first has rewritten for a direct packet.
@@ -124,7 +124,7 @@ export function interceptTableText(options: InterceptTableOptions): string {
 
 /** The commands that put these sources in place of those that are there. A new table has none, so it redirects nothing. */
 export function sourcesText(table: string, { allowed, excepted }: InterceptedSources): string {
-  return (["4", "6"] as const)
+  return families
     .flatMap((family) => [
       ...fill(table, `allowed${family}`, elementsOf(allowed, family)),
       ...fill(table, `excepted${family}`, elementsOf(excepted, family)),
@@ -247,10 +247,6 @@ function forBoth<Rules>(rule: (transport: "udp" | "tcp") => Rules): Rules[] {
 
 function isOf(family: Family): (target: InterceptTarget) => boolean {
   return ({ host }) => familyOf(host) === family;
-}
-
-function familyOf(host: string): Family {
-  return isIPv6(host) ? "6" : "4";
 }
 
 function ipOf(host: string): "ip" | "ip6" {

@@ -16,8 +16,8 @@
  * before iptables' raw table: a rule there may give packets a zone, and then nothing keeps them out of tracking.
  */
 import { createHash } from "node:crypto";
-import { isIPv6 } from "node:net";
-import { aliveSeconds, type Family, protocol } from "./pod-switches.ts";
+import { families, familyOf, protocol } from "./address-family.ts";
+import { aliveSeconds } from "./pod-switches.ts";
 import { readTable } from "./read-table.ts";
 import { notStarted, type RunProgram } from "./run-program.ts";
 import { problemOfProgram, type SetupProblem } from "./setup-problem.ts";
@@ -78,13 +78,13 @@ export function ownAddressTableText(options: OwnAddressTableOptions): string {
 }
 
 function setsOf({ own, sources }: OwnAddressTableOptions): string[] {
-  const families = (["4", "6"] as const).filter((family) => own.some(({ address }) => familyOf(address) === family));
+  const present = families.filter((family) => own.some(({ address }) => familyOf(address) === family));
   return [
-    ...families.map(
+    ...present.map(
       (family) =>
         `set alive${family} {\n    typeof ${protocol(family)} daddr\n    size 16\n    flags dynamic,timeout\n  }`,
     ),
-    ...families.map((family) => {
+    ...present.map((family) => {
       const elements = sources.filter((range) => familyOf(range.split("/")[0] ?? "") === family);
       const list = elements.length === 0 ? "" : `\n    elements = { ${elements.join(", ")} }`;
       return `set served${family} {\n    typeof ${protocol(family)} saddr\n    flags interval${list}\n  }`;
@@ -174,10 +174,6 @@ function chain(name: string, hook: string, rules: readonly string[]): string {
 
 function movedSet(transport: "udp" | "tcp", position: number): string {
   return `moved_${transport}_${position}`;
-}
-
-function familyOf(address: string): Family {
-  return isIPv6(address) ? "6" : "4";
 }
 
 /** Keeps the table as it should be. */

@@ -2,14 +2,12 @@
  * The part of the interception that stands for each pod by itself: sets in which the kernel keeps what it saw of the pod's questions
  * and of the replies that left for it, and the chains that decide by them whether its next question comes here.
  */
-
-/** "4" or "6": what the names of sets and chains end with. */
-export type Family = "4" | "6";
+import { type Family, protocol } from "./address-family.ts";
 
 /** Whether packets of pods are tracked: `auto` begins without, and tracks those of pods whose untracked replies do not leave. */
 export type Tracking = "never" | "auto" | "always";
 
-/** How long a Service address stays in the set after a test packet was answered. */
+/** How long an address stays among those that are alive after the reply to a test packet has left. */
 export const aliveSeconds = 2;
 
 /** Sets whose elements are pods in a state that people want to know of, for each family. */
@@ -124,9 +122,4 @@ export function podChains(table: string, family: Family, tracking: Tracking): st
     `add chain inet ${table} ${name}${family}`,
     ...rules.map((rule) => `add rule inet ${table} ${name}${family} ${rule}`),
   ]);
-}
-
-/** The protocol's name in rules. */
-export function protocol(family: Family): "ip" | "ip6" {
-  return family === "6" ? "ip6" : "ip";
 }
