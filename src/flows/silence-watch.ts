@@ -28,7 +28,7 @@ export interface SilenceWatch {
 }
 
 /** A timer that is later than this shows that the process stood still. */
-const lateMs = 20;
+export const stoodStillMs = 20;
 
 /** A server that is busy for a moment is not gone. Twice this, for two flows one after the other, is nothing to a client. */
 const leastQuietMs = 60;
@@ -59,7 +59,7 @@ export function watchSilence(clock: Clock, roundTrip: RoundTrip, events: Silence
     if (timer !== undefined && timer.dueMs <= dueMs) return;
     timer?.cancel();
     const cancel = clock.after(Math.max(0, dueMs - clock.nowMs()), () => {
-      const wasLate = clock.nowMs() - dueMs > lateMs;
+      const wasLate = clock.nowMs() - dueMs > stoodStillMs;
       // What is already in the socket counts before a timer that is due in the same turn.
       clock.afterIo(() => look(wasLate));
     });

@@ -24,6 +24,7 @@ import type { EarlySends } from "./early-sends.ts";
 import type { Flow } from "../flows/flow.ts";
 import type { Heard } from "../flows/heard-reply.ts";
 import type { LossReason } from "../flows/loss-reason.ts";
+import { stoodStillMs } from "../flows/silence-watch.ts";
 import { composePlainQuery } from "./plain-query.ts";
 import { isAboutForm, judgeReply } from "./reply-verdict.ts";
 import type { Path, Server } from "./server.ts";
@@ -64,9 +65,6 @@ const leastEarlyMs = 100;
 
 /** A name may take this long before the flow that it was asked on is doubted. */
 const leastDoubtMs = 600;
-
-/** A timer that is later than this shows that the process stood still. */
-const lateMs = 20;
 
 interface Sending {
   readonly server: Server;
@@ -200,7 +198,7 @@ function watch(asked: Exchange, sending: Sending, delayMs: number): void {
   const dueMs = clock.nowMs() + delayMs;
   const cancel = clock.after(delayMs, () => {
     asked.cancels.delete(cancel);
-    const wasLate = clock.nowMs() - dueMs > lateMs;
+    const wasLate = clock.nowMs() - dueMs > stoodStillMs;
     // What is already in the sockets counts before a timer that is due in the same turn.
     clock.afterIo(() => {
       if (asked.isDone || !sending.isOpen) return;
