@@ -12,6 +12,7 @@ import {
   withdrawText,
 } from "../../src/attach/intercept-table.ts";
 import { ownAddressTableText } from "../../src/attach/own-address-table.ts";
+import { fullOwnAddressOptions } from "../support/node/own-address-options.ts";
 import { describeWith } from "../support/program/requirements.ts";
 import { projectFolder } from "../support/program/run-nodens.ts";
 
@@ -55,15 +56,7 @@ describeWith(["root", "nft", "unshare"], "a real nft", () => {
   });
 
   test("takes the table of own addresses as often as it is put, and prints the same each time", async () => {
-    const text = ownAddressTableText({
-      own: [
-        { address: "169.254.20.10", service: "10.96.0.10" },
-        { address: "fd00:20::10", service: "fd00:96::10" },
-      ],
-      sources: ["10.0.0.0/8", "fc00::/7"],
-      notrack: true,
-      countsTracked: true,
-    });
+    const text = ownAddressTableText(fullOwnAddressOptions);
     const removal = "table inet nodens\ndelete table inet nodens\n";
     const put = `nft -f - <<'TEXT'\n${removal}${text}TEXT\nnft list ruleset\n`;
     const stdout = await inNamespace(`${put}echo again\n${put}`);

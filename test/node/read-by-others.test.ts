@@ -11,6 +11,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { type InterceptTarget, interceptTableText, sourcesText } from "../../src/attach/intercept-table.ts";
 import type { Tracking } from "../../src/attach/pod-switches.ts";
 import { ownAddressTableText } from "../../src/attach/own-address-table.ts";
+import { fullOwnAddressOptions } from "../support/node/own-address-options.ts";
 import { describeWith } from "../support/program/requirements.ts";
 import { projectFolder } from "../support/program/run-nodens.ts";
 
@@ -69,15 +70,7 @@ describeWith(["CI=true", "root", "apt-get", "dpkg-deb", "unshare"], "tables of n
   });
 
   test.each(pairs)("the table of own addresses: made by nft of %s, listed by nft of %s", async (maker, reader) => {
-    const text = ownAddressTableText({
-      own: [
-        { address: "169.254.20.10", service: "10.96.0.10" },
-        { address: "fd00:20::10", service: "fd00:96::10" },
-      ],
-      sources: ["10.0.0.0/8", "fc00::/7"],
-      notrack: true,
-      countsTracked: true,
-    });
+    const text = ownAddressTableText(fullOwnAddressOptions);
     const stdout = await listedAfter(`${nft(maker)} -f -`, text, reader);
     expect(stdout).toContain("table inet nodens");
   });

@@ -1,5 +1,5 @@
 /*
- * What the tests of upstream/ share: attempts that remember what became of them, and servers that end with the test.
+ * What the tests of flows/ share: attempts that remember what became of them, and servers that end with the test.
  */
 import { createServer as createTcpServer, type Socket } from "node:net";
 import { once } from "node:events";
@@ -183,4 +183,16 @@ export function openTestFlow(
   });
   onTestFinished(() => flow.close("stopped"));
   return { flow, clock, counters, ends, silenceCount: () => silences };
+}
+
+/** Answers nothing until `count` queries named `q<number>.test` are there, and then all, the last first, each with its number in the address. */
+export function answerInReverse(count: number): Script {
+  const queries: ReceivedQuery[] = [];
+  return (query) => {
+    queries.push(query);
+    if (queries.length < count) return undefined;
+    return queries
+      .toReversed()
+      .map(({ bytes, name }) => replyTo(bytes, { answers: [a(name, `10.0.0.${name.slice(1, -5)}`)] }));
+  };
 }

@@ -2,9 +2,18 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Socket } from "node:net";
 import { describe, expect, test } from "vitest";
 import type { Flow } from "../../../src/flows/flow.ts";
-import { a, concat, replyTo, u16 } from "../../support/messages/messages.ts";
+import { concat, replyTo, u16 } from "../../support/messages/messages.ts";
 import { type ReceivedQuery, type Script, until } from "../../support/servers/scripted-upstream.ts";
-import { answerAll, answerNothing, closedPort, holdQueries, openTestFlow, startServer, track } from "./flow-parts.ts";
+import {
+  answerAll,
+  answerInReverse,
+  answerNothing,
+  closedPort,
+  holdQueries,
+  openTestFlow,
+  startServer,
+  track,
+} from "./flow-parts.ts";
 
 function openFlow(port: number, limits = {}) {
   return openTestFlow("tcp", port, limits);
@@ -53,14 +62,7 @@ describe("queries on one connection", () => {
   });
 
   test("are each answered with their own answer when the answers come in reverse", async () => {
-    const queries: ReceivedQuery[] = [];
-    const server = await startServer((query) => {
-      queries.push(query);
-      if (queries.length < 20) return undefined;
-      return queries
-        .toReversed()
-        .map(({ bytes, name }) => replyTo(bytes, { answers: [a(name, `10.0.0.${name.slice(1, -5)}`)] }));
-    });
+    const server = await startServer(answerInReverse(20));
     const { flow } = openFlow(server.port);
     const tracked = sendAll(flow, names);
     await until("all are answered", () => flow.load() === 0);

@@ -6,6 +6,7 @@ import { a, buildMessage, concat, Flags, replyTo, Type, u16 } from "../../suppor
 import { type ReceivedQuery, until } from "../../support/servers/scripted-upstream.ts";
 import {
   answerAll,
+  answerInReverse,
   answerNothing,
   closedPort,
   holdQueries,
@@ -41,14 +42,7 @@ describe("queries on one socket", () => {
   });
 
   test("are each answered with their own answer when the answers come in reverse", async () => {
-    const queries: ReceivedQuery[] = [];
-    const server = await startServer((query) => {
-      queries.push(query);
-      if (queries.length < 20) return undefined;
-      return queries
-        .toReversed()
-        .map(({ bytes, name }) => replyTo(bytes, { answers: [a(name, `10.0.0.${name.slice(1, -5)}`)] }));
-    });
+    const server = await startServer(answerInReverse(20));
     const { flow, send } = openFlow(server.port);
     const tracked = Array.from({ length: 20 }, (_, index) => send(`q${index}.test`));
     await until("all are answered", () => flow.load() === 0);

@@ -1,0 +1,15 @@
+/*
+ * Own addresses of both families with everything that their table may have, for tests of the text with real releases of nft.
+ */
+import type { OwnAddressTableOptions } from "../../../src/attach/own-address-table.ts";
+
+/** An address of each family, each with a Service, and sources of both. */
+export const fullOwnAddressOptions: OwnAddressTableOptions = {
+  own: [
+    { address: "169.254.20.10", service: "10.96.0.10" },
+    { address: "fd00:20::10", service: "fd00:96::10" },
+  ],
+  sources: ["10.0.0.0/8", "fc00::/7"],
+  notrack: true,
+  countsTracked: true,
+};
