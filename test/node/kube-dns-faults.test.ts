@@ -1,6 +1,6 @@
 /*
  * What pods lose while kube-dns is in trouble, within its budget (docs/benchmarks.md). Where chance has a part in it, CoreDNS with
- * NodeLocal DNSCache's settings has the same trouble at the same time, on a node of its own: what holds both up is the machine's doing.
+ * NodeLocal DNSCache's settings has the same trouble at the same time, on a node of its own.
  */
 import { afterAll, beforeAll, test } from "vitest";
 import { buildCoredns } from "../support/node/coredns-on-node.ts";
@@ -58,7 +58,10 @@ describeWith([...tools, "go"], "kube-dns in trouble, beside CoreDNS", () => {
   });
 });
 
-/** What was no slower than the peer's keeps the budget for slowness: then the machine was. What was lost stands. */
+/**
+ * What was no slower than the peer's keeps the budget for slowness, which a busy machine does not, nor nodens itself in every round of
+ * loss (docs/benchmarks.md). What was lost stands.
+ */
 function relativeTo(peer: FaultOutcome, outcome: FaultOutcome): FaultOutcome {
   return outcome.p99Ms <= peer.p99Ms ? { ...outcome, p99Ms: 0 } : outcome;
 }
