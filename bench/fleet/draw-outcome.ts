@@ -4,7 +4,7 @@
 import { drawLines } from "./draw-lines.ts";
 import { mostTimesQuiet, quietMean } from "./judge.ts";
 import type { Outcome } from "./report.ts";
-import { settledAt } from "./situations.ts";
+import { settledAtSecond } from "./situations.ts";
 
 const colours = { first: "#2a6f97", second: "#2a9d8f", third: "#c8553d" };
 
@@ -14,10 +14,10 @@ export function drawOutcome({ situation, series }: Outcome, nodes: number): stri
   const mostInVain = Math.max(...series.vainQuestions);
   return drawLines({
     title: `${nodes} nodes: ${situation.title}`,
-    from: settledAt,
-    to: situation.endsAt,
-    shadeFrom: situation.beginsAt,
-    shadeTo: situation.overAt,
+    from: settledAtSecond,
+    to: situation.endsAtSecond,
+    shadeFrom: situation.beginsAtSecond,
+    shadeTo: situation.overAtSecond,
     panels: [
       {
         title: "questions a second",

@@ -27,7 +27,7 @@ const columns: readonly (readonly [head: string, cell: (outcome: Outcome) => str
   ["UDP", ({ series, situation }) => round(quietMean(series.openSockets, situation))],
   ["most flows", ({ series }) => round(mostFlows(series))],
   ["opened/s", ({ series }) => round(Math.max(...series.openedFlows))],
-  ["waiting", ({ series, situation }) => round(Math.max(...series.waitingLookups.slice(situation.beginsAt)))],
+  ["waiting", ({ series, situation }) => round(Math.max(...series.waitingLookups.slice(situation.beginsAtSecond)))],
   ["stale", ({ series }) => round(sum(series.staleLookups))],
   ["failed", ({ series }) => round(sum(series.failedLookups))],
   ["took", ({ tookSeconds }) => `${round(tookSeconds)} s`],
@@ -59,7 +59,7 @@ waiting       the most lookups of pods that waited for an answer at one moment
 stale         lookups that got a stale answer; failed: that got none`;
 
 function firstSecond({ questions }: Series, situation: Situation): string {
-  return ((questions[situation.overAt] ?? 0) / quietMean(questions, situation)).toFixed(2);
+  return ((questions[situation.overAtSecond] ?? 0) / quietMean(questions, situation)).toFixed(2);
 }
 
 function mostFlows({ openConnections, openSockets }: Series): number {

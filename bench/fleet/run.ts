@@ -116,8 +116,8 @@ async function simulateAll({ nodes, seed, chosen }: Flags): Promise<[SituationNa
 }
 
 function simulateOne(job: Job, mostMb: number): Promise<Omit<Outcome, "situation">> {
-  const { endsAt } = situations[job.name];
-  progress(`${job.name}: ${job.nodes} nodes for ${endsAt} s`);
+  const { endsAtSecond } = situations[job.name];
+  progress(`${job.name}: ${job.nodes} nodes for ${endsAtSecond} s`);
   return new Promise((resolve, reject) => {
     const child = fork(new URL("run-situation.ts", import.meta.url), [JSON.stringify(job)], {
       execArgv: [`--max-old-space-size=${Math.ceil(2 * mostMb)}`, "--max-semi-space-size=32"],
@@ -128,7 +128,7 @@ function simulateOne(job: Job, mostMb: number): Promise<Omit<Outcome, "situation
     child.on("exit", (code) => reject(new Error(`${job.name} ended with code ${code} before it was done`)));
     child.on("message", (message: Message) => {
       if ("outcome" in message) resolve(message.outcome);
-      else if (message.second % 30 === 0) progress(`${job.name}: ${message.second} of ${endsAt} s`);
+      else if (message.second % 30 === 0) progress(`${job.name}: ${message.second} of ${endsAtSecond} s`);
     });
   });
 }

@@ -51,7 +51,7 @@ export async function simulate(situation: Situation, options: FleetOptions): Pro
 
 async function run(situation: Situation, options: FleetOptions, chance: Chance): Promise<Series> {
   const clock = createEventClock();
-  const traffic = createTraffic(clock, situation.endsAt);
+  const traffic = createTraffic(clock, situation.endsAtSecond);
   const newPod = () => createPod(clock, options, chance);
   const pods = Array.from({ length: options.pods }, newPod);
   const service = createService(clock, pods);
@@ -61,10 +61,10 @@ async function run(situation: Situation, options: FleetOptions, chance: Chance):
     createNode({ clock, service, chance, traffic, activity, names: workload.namesOfNode() }),
   );
   for (const node of nodes) clock.after(chance() * startSeconds * 1000, () => node.startNodens());
-  clock.after(situation.beginsAt * 1000, () =>
+  clock.after(situation.beginsAtSecond * 1000, () =>
     situation.begin({ clock, chance, nodes, service, pods, createPod: newPod }),
   );
-  for (let second = 1; second <= situation.endsAt; second += 1) {
+  for (let second = 1; second <= situation.endsAtSecond; second += 1) {
     await clock.run(second * 1000);
     traffic.noteSecond();
     options.onSecond(second);

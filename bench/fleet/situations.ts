@@ -21,9 +21,9 @@ export interface Fleet {
 export interface Situation {
   readonly title: string;
   /** When it begins, and when what is over is over: the peak is looked for from a second after that on. */
-  readonly beginsAt: number;
-  readonly overAt: number;
-  readonly endsAt: number;
+  readonly beginsAtSecond: number;
+  readonly overAtSecond: number;
+  readonly endsAtSecond: number;
   /** How busy the nodes are then; 1 is the mean. Left out: always 1. */
   activity?(second: number): number;
   /** Sets going what happens. Called when it begins. */
@@ -31,9 +31,9 @@ export interface Situation {
 }
 
 /** When all nodens have started and their caches are as they will be. */
-export const settledAt = 40;
+export const settledAtSecond = 40;
 
-const beginsAt = 60;
+const beginsAtSecond = 60;
 const outageSeconds = 60;
 const rolloutSeconds = 60;
 
@@ -49,24 +49,24 @@ const updateSpreadMs = 10_000;
 export const situations = {
   quiet: {
     title: "a quiet day, in a minute and a half",
-    beginsAt,
-    overAt: beginsAt,
-    endsAt: beginsAt + 90,
-    activity: (second) => 1 + 0.5 * Math.sin((2 * Math.PI * Math.max(0, second - beginsAt)) / 90),
+    beginsAtSecond,
+    overAtSecond: beginsAtSecond,
+    endsAtSecond: beginsAtSecond + 90,
+    activity: (second) => 1 + 0.5 * Math.sin((2 * Math.PI * Math.max(0, second - beginsAtSecond)) / 90),
     begin() {},
   },
   rollout: {
     title: "a rollout of kube-dns",
-    beginsAt,
-    overAt: beginsAt,
-    endsAt: beginsAt + rolloutSeconds + 30,
+    beginsAtSecond,
+    overAtSecond: beginsAtSecond,
+    endsAtSecond: beginsAtSecond + rolloutSeconds + 30,
     begin: rollOut,
   },
   outage: {
     title: "kube-dns away for a minute",
-    beginsAt,
-    overAt: beginsAt + outageSeconds,
-    endsAt: beginsAt + outageSeconds + 65,
+    beginsAtSecond,
+    overAtSecond: beginsAtSecond + outageSeconds,
+    endsAtSecond: beginsAtSecond + outageSeconds + 65,
     begin({ clock, pods }) {
       for (const pod of pods) pod.isSilent = true;
       clock.after(outageSeconds * 1000, () => {
@@ -76,9 +76,9 @@ export const situations = {
   },
   gone: {
     title: "kube-dns without a pod for a minute",
-    beginsAt,
-    overAt: beginsAt + outageSeconds,
-    endsAt: beginsAt + outageSeconds + 65,
+    beginsAtSecond,
+    overAtSecond: beginsAtSecond + outageSeconds,
+    endsAtSecond: beginsAtSecond + outageSeconds + 65,
     begin({ clock, pods, service, createPod }) {
       for (const pod of pods) vanish(pod);
       service.setEndpoints([]);
@@ -87,9 +87,9 @@ export const situations = {
   },
   update: {
     title: "an update of nodens",
-    beginsAt,
-    overAt: beginsAt,
-    endsAt: beginsAt + 130,
+    beginsAtSecond,
+    overAtSecond: beginsAtSecond,
+    endsAtSecond: beginsAtSecond + 130,
     begin: update,
   },
 } as const satisfies Readonly<Record<string, Situation>>;

@@ -52,7 +52,7 @@ test("Math.random follows the seed until it is released", () => {
 });
 
 test("the same seed is the same run, another seed another one", async () => {
-  const short = { ...situations.quiet, endsAt: 15 };
+  const short = { ...situations.quiet, endsAtSecond: 15 };
   const [one, same, other] = [
     await simulate(short, fleetOf({ nodes: 10, seed: 1 })),
     await simulate(short, fleetOf({ nodes: 10, seed: 1 })),
