@@ -61,6 +61,8 @@ export interface AnswerCache {
    * there is such an answer for the other; never any other denial. Undefined if there is none.
    */
   findStale(question: Question, nowMs: number): CacheEntry | undefined;
+  /** NXDOMAIN of the question's name, for its type or as a whole, fresh or expired for no longer than `staleSeconds`. Or undefined. */
+  findExpiredDenial(question: Question, nowMs: number): CacheEntry | undefined;
   /**
    * Keeps an entry and drops what it contradicts: the other kind for the same question and, when it is data or NODATA for an
    * address type, the denial of the whole name. A denial of the whole name is kept only for its own type if the other address
@@ -178,6 +180,7 @@ export function createAnswerCache(limits: CacheLimits): AnswerCache {
     deniedForSeconds,
     existsForSeconds,
     findStale: (question, nowMs) => findStaleIn(answers, denials, question, nowMs - limits.staleSeconds * 1000),
+    findExpiredDenial: (question, nowMs) => findDenialIn(denials, question, nowMs - limits.staleSeconds * 1000),
     store,
     withdraw,
     usage(kind) {
@@ -199,6 +202,13 @@ type Store = LRUCache<number, CacheEntry>;
 function findStaleIn(answers: Store, denials: Store, question: Question, sinceMs: number): CacheEntry | undefined {
   const entry = peek(answers, question) ?? findNoData(answers, denials, question, sinceMs);
   return entry !== undefined && entry.expiresAtMs > sinceMs ? entry : undefined;
+}
+
+/** NXDOMAIN of the question's name, provided that it expires after `sinceMs`. */
+function findDenialIn(denials: Store, question: Question, sinceMs: number): CacheEntry | undefined {
+  const entry = peek(denials, question) ?? peek(denials, { ...question, type: addressTypes });
+  if (entry === undefined || entry.expiresAtMs <= sinceMs) return undefined;
+  return provesName(entry) ? undefined : entry;
 }
 
 /** NODATA for one address type of a name whose other type has data that may be given: musl needs both replies, and it denies nothing. */

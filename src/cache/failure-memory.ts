@@ -30,6 +30,8 @@ export interface FailureMemory {
   hasFailed(key: string): boolean;
   /** Remembers one more failure, for at least `minTtlSeconds`. Returns what is remembered. */
   remember(key: string, rcode: number, minTtlSeconds: number, nowMs: number): Failure;
+  /** The question was not even asked, because upstream answers nobody: from now on it counts as failed, but does not hold. */
+  noteUnasked(key: string, rcode: number, nowMs: number): void;
   /** The question was answered: the next failure is the first again. */
   forget(key: string): void;
   /**
@@ -67,6 +69,10 @@ export function createFailureMemory(limits: FailureLimits): FailureMemory {
       const failure = { rcode, atLeastUntilMs: nowMs + minTtlMs, untilMs, count };
       failures.set(key, failure);
       return failure;
+    },
+    noteUnasked(key, rcode, nowMs) {
+      if (failures.peek(key) === undefined)
+        failures.set(key, { rcode, atLeastUntilMs: nowMs, untilMs: nowMs, count: 0 });
     },
     forget: (key) => void failures.delete(key),
     relax: (nowMs) => void (relaxedAtMs = nowMs),

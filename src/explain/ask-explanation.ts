@@ -24,19 +24,22 @@ const seconds = z.number();
 const transports: { readonly [T in RouteTaken["transport"]]: T } = { udp: "udp", tcp: "tcp" };
 const way = { route: text, transport: z.enum(transports) };
 
+const staleVerdict = z.enum(["data", "noData", "denied"]);
+
 const foresight = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("refused") }),
   z.object({ kind: z.literal("cached"), verdict: z.enum(["data", "noData", "denied"]), ttlSeconds: seconds }),
   z.object({ kind: z.literal("ownHost"), hasData: z.boolean() }),
   z.object({ kind: z.literal("denied"), rule: z.enum(inferringRules), ttlSeconds: seconds }),
   z.object({ kind: z.literal("outsideName"), outside: text, isCached: z.boolean() }),
-  z.object({ kind: z.literal("looping"), hasStale: z.boolean() }),
-  z.object({ kind: z.literal("failed"), hasStale: z.boolean() }),
+  z.object({ kind: z.literal("looping"), stale: staleVerdict.optional() }),
+  z.object({ kind: z.literal("failed"), stale: staleVerdict.optional() }),
+  z.object({ kind: z.literal("awayUpstream"), stale: staleVerdict, again: z.boolean() }),
   z.object({ kind: z.literal("shared") }),
   z.object({ kind: z.literal("waits"), forType: z.enum(askedTypes) }),
   z.object({ kind: z.literal("asksParent"), parent: text, isOnItsWay: z.boolean(), ...way }),
   z.object({ kind: z.literal("forwarded"), ...way }),
-  z.object({ kind: z.literal("shed"), hasStale: z.boolean() }),
+  z.object({ kind: z.literal("shed"), stale: staleVerdict.optional() }),
 ]) satisfies z.ZodType<Foresight>;
 
 const explanationSchema = z.object({

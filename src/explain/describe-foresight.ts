@@ -18,6 +18,16 @@ export function describeLater(now: Foresight, later: Foresight | undefined): str
 
 const cachedThings = { data: "answer", noData: "no such records", denied: "no such name" } as const;
 
+const staleThings = {
+  data: "stale answer",
+  noData: "stale answer, no such records",
+  denied: "stale answer, no such name",
+};
+
+function staleThing(stale: keyof typeof staleThings | undefined, otherwise: string): string {
+  return stale === undefined ? otherwise : staleThings[stale];
+}
+
 const words: Words = {
   refused: () => "refused",
   cached: ({ verdict, ttlSeconds }) => `from the cache: ${cachedThings[verdict]}, ${ttlSeconds} s left`,
@@ -26,11 +36,13 @@ const words: Words = {
     `denied: ${searchRules[rule].because}${searchRules[rule].expires ? `, ${ttlSeconds} s left` : ""}`,
   outsideName: ({ outside, isCached }) =>
     `answered with ${outside}${isCached ? " from the cache" : ", which is asked"}`,
-  looping: ({ hasStale }) => `${hasStale ? "stale answer" : "SERVFAIL"}: the upstream leads back to nodens`,
-  failed: ({ hasStale }) => (hasStale ? "stale answer: it failed a moment ago" : "SERVFAIL: it failed a moment ago"),
+  looping: ({ stale }) => `${staleThing(stale, "SERVFAIL")}: the upstream leads back to nodens`,
+  failed: ({ stale }) => `${staleThing(stale, "SERVFAIL")}: it failed a moment ago`,
+  awayUpstream: ({ stale, again }) =>
+    `${staleThing(stale, "SERVFAIL")}: upstream answers nobody${again ? ", and is asked again" : ""}`,
   shared: () => "waits with others for the same question",
   waits: ({ forType }) => `waits for ${forType}: a denial serves both`,
   asksParent: ({ parent, isOnItsWay }) => (isOnItsWay ? `waits for ${parent}` : `asks ${parent} instead`),
   forwarded: ({ route, transport }) => `asked (${route}, ${transport.toUpperCase()})`,
-  shed: ({ hasStale }) => `${hasStale ? "stale answer" : "no reply"}: too many questions are under way`,
+  shed: ({ stale }) => `${staleThing(stale, "no reply")}: too many questions are under way`,
 };

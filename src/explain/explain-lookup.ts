@@ -146,11 +146,12 @@ function verdictOf(foresight: Foresight): StepVerdict | undefined {
     case "ownHost":
       return foresight.hasData ? "data" : "noData";
     case "refused":
-    case "looping":
       return "failed";
+    case "looping":
     case "failed":
+    case "awayUpstream":
     case "shed":
-      return foresight.hasStale ? "data" : "failed";
+      return foresight.stale ?? "failed";
     default:
       return undefined;
   }

@@ -156,15 +156,15 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
       return size;
     }
     if (answer.kind === "denial") {
-      const size = composeDenial(lateReply, kept, answer.soa, answer.ttlSeconds, limitFor(kept));
-      noteReply(kept, client, lateReply, size, ReplySource.rule, since);
+      const { soa, ttlSeconds, extendedError } = answer;
+      const size = composeDenial(lateReply, kept, soa, ttlSeconds, limitFor(kept), extendedError);
+      noteReply(kept, client, lateReply, size, sourceOf(answer), since);
       return size;
     }
     const { entry, fixedTtlSeconds, extendedError } = answer;
     const age = ageSecondsOf(entry, clock.nowMs());
     const size = shapeReply(lateReply, entry, kept, age, fixedTtlSeconds, extendedError, limitFor(kept));
-    const source = answer.source === "stale" ? ReplySource.stale : ReplySource.upstream;
-    noteReply(kept, client, lateReply, size, source, since);
+    noteReply(kept, client, lateReply, size, sourceOf(answer), since);
     return size;
   }
 
@@ -211,4 +211,10 @@ function answerOwn(
 ): number {
   if (health.isAsked(query, client, address.host)) return health.answer(target, query);
   return resolver.takesLoopProbe(query) ? noReply : notOwn;
+}
+
+/** Where an answer that is a message or a denial comes from. */
+function sourceOf(answer: Extract<Answer, { kind: "message" | "denial" }>): number {
+  if (answer.kind === "denial") return answer.expiredAtMs === undefined ? ReplySource.rule : ReplySource.stale;
+  return answer.source === "stale" ? ReplySource.stale : ReplySource.upstream;
 }

@@ -2,6 +2,7 @@
  * What the cache and the rules know by now: consulted again after a wait that was meant to make a question unnecessary.
  */
 import type { AnswerCache } from "../cache/answer-cache.ts";
+import { ExtendedError } from "../wire/codes.ts";
 import type { ClientQuery } from "../wire/query.ts";
 import type { Answer } from "./answer.ts";
 import { describeEntry } from "./answer-from-cache.ts";
@@ -22,7 +23,9 @@ export function createKnown(cache: AnswerCache, denyStep: DenyStep): Known {
       const entry = cache.match(query, nowMs);
       if (entry !== undefined) return freshAnswer(entry);
       const absence = denyStep.denyAfterAll(query, nowMs);
-      return absence && { kind: "denial", soa: absence.soa, ttlSeconds: absence.ttlSeconds };
+      if (absence === undefined) return undefined;
+      const { soa, ttlSeconds } = absence;
+      return { kind: "denial", soa, ttlSeconds, extendedError: ExtendedError.none, expiredAtMs: undefined };
     },
     foresee(query, nowMs) {
       const entry = cache.peek(query, nowMs);

@@ -23,8 +23,17 @@ export type Answer =
       readonly extendedError: number;
       readonly source: "upstream" | "stale";
     }
-  /** NXDOMAIN by a search rule, with the zone's SOA and the TTL that it is given. */
-  | { readonly kind: "denial"; readonly soa: SoaRecord; readonly ttlSeconds: number }
+  /**
+   * NXDOMAIN by a search rule, with the zone's SOA and the TTL that it is given. `expiredAtMs`: what the rule relies on was valid until that
+   * moment; undefined while it is valid.
+   */
+  | {
+      readonly kind: "denial";
+      readonly soa: SoaRecord;
+      readonly ttlSeconds: number;
+      readonly extendedError: number;
+      readonly expiredAtMs: number | undefined;
+    }
   /** No message, only an rcode, with an extended error (RFC 8914) or ExtendedError.none. */
   | { readonly kind: "error"; readonly rcode: number; readonly extendedError: number }
   /** No answer: over UDP, no reply at all; over TCP, SERVFAIL. */

@@ -6,6 +6,7 @@ import { type AnswerCache, type CacheLimits, createAnswerCache } from "../cache/
 import { createFailureMemory, type FailureLimits, type FailureMemory } from "../cache/failure-memory.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { type AbsenceLimits, type Absences, createAbsences } from "../search/absences.ts";
+import { laterNames } from "../search/later-names.ts";
 import { laterSteps } from "../search/outside-name.ts";
 import type { InferringRule } from "../search/rules.ts";
 import { createNameDenials, type NameDenials } from "../search/name-denials.ts";
@@ -26,7 +27,7 @@ import { createJoinStep } from "./join-in-flight.ts";
 import { createReplyKeeper, type KeepLimits } from "./keep-reply.ts";
 import { createLoopGuard, type LoopGuard } from "./loop-guard.ts";
 import { createQuestionFlights } from "./question-flights.ts";
-import { createRecheckBudget } from "./recheck-budget.ts";
+import { createRecheckBudgets } from "./recheck-budget.ts";
 import { createFailureStep } from "./repeat-failure.ts";
 import {
   createResolver,
@@ -152,15 +153,22 @@ type Parts = Pick<
 /** The steps, joined to what they share. The resolver decides their order. */
 function createSteps(options: ChainOptions, parts: Parts, counters: Resolver["counters"]): ResolverSteps {
   const { limits, clock, zone, suffixes, isTopLevelDomain, routeOf } = options;
-  const { cache, shared, failures, loopGuard } = parts;
+  const { cache, shared, loopGuard } = parts;
   const scope = createSearchScope([zone, ...suffixes]);
-  const stale = createStaleAnswers(cache, clock, limits.resolver);
-  const rechecks = createRecheckBudget();
+  const stale = createStaleAnswers({
+    ...parts,
+    clock,
+    hashSeed: options.hashSeed,
+    limits: limits.resolver,
+    laterNames: (name) => laterNames(name, zone, suffixes),
+  });
+  const rechecks = createRecheckBudgets();
+  const rechecksOf = (name: Uint8Array) => rechecks(routeOf(name).route);
   const keeper = createReplyKeeper({
     ...parts,
     scope,
     stale,
-    rechecks,
+    rechecksOf,
     zone,
     clock,
     limits: limits.resolver,
@@ -178,7 +186,7 @@ function createSteps(options: ChainOptions, parts: Parts, counters: Resolver["co
     deny,
     localhost: createLocalhostStep(clock.nowMs),
     loop: createLoopStep(loopGuard, stale),
-    failure: createFailureStep({ failures, stale, rechecks, clock, counters, isOnItsWay }),
+    failure: createFailureStep({ ...parts, stale, flights, rechecks, clock, counters, isOnItsWay, routeOf }),
     join: createJoinStep(shared, flights, stale, counters, routeOf),
     outsideName: createOutsideNameStep({
       ...shares,

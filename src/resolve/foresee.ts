@@ -38,7 +38,8 @@ const nobody = "";
 function assumeFlights(shared: SharedQuestions): AssumedFlights {
   const assumed = new Set<string>();
   const onRoute = new Map<string, AssumedPlaces>();
-  let rechecks = 0;
+  const rechecks = new Map<string, number>();
+  const recheckCount = (route: string) => rechecks.get(route) ?? 0;
   const placesOn = (route: string) => onRoute.get(route) ?? noPlaces;
   return {
     has: (key) => assumed.has(key) || shared.find(key) !== undefined,
@@ -48,8 +49,8 @@ function assumeFlights(shared: SharedQuestions): AssumedFlights {
       onRoute.set(route, { ...places, [place]: places[place] + 1 });
     },
     placesOn,
-    addRecheck: () => void (rechecks += 1),
-    recheckCount: () => rechecks,
+    addRecheck: (route) => void rechecks.set(route, recheckCount(route) + 1),
+    recheckCount,
   };
 }
 

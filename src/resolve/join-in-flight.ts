@@ -25,7 +25,7 @@ export function createJoinStep(
     foresee({ question, key, client }, assumed) {
       if (!assumed.has(key)) return undefined;
       const bound = shared.boundAgainst(client, routeOf(question.name).route);
-      if (bound !== undefined) return { kind: "shed", hasStale: stale.has(question) };
+      if (bound !== undefined) return { kind: "shed", stale: stale.verdict(question) };
       flights.foreseeHaste(question, { class: "client", client }, assumed);
       return { kind: "shared" };
     },

@@ -10,6 +10,7 @@ import type { Absences } from "../search/absences.ts";
 import type { NameDenials } from "../search/name-denials.ts";
 import type { SearchScope } from "../search/search-scope.ts";
 import type { ZoneKnowledge } from "../search/zone-knowledge.ts";
+import type { ExchangeResult } from "../upstream/exchange.ts";
 import { followChain } from "../wire/answer-chain.ts";
 import { ExtendedError, isAddressType, otherAddressType, Rcode } from "../wire/codes.ts";
 import { soaOf, soaOwner } from "../wire/denial.ts";
@@ -19,7 +20,7 @@ import { type Question, questionKey } from "../wire/question.ts";
 import { aliasesFirst, withoutProofs } from "../wire/rebuild-reply.ts";
 import type { Reply } from "../wire/reply.ts";
 import type { Answer } from "./answer.ts";
-import type { RecheckBudget } from "./recheck-budget.ts";
+import type { AskOutcome, RecheckBudget } from "./recheck-budget.ts";
 import type { AskResult } from "./schedule-questions.ts";
 import { type StaleAnswers, staleTtlSeconds } from "./stale-answers.ts";
 
@@ -45,12 +46,13 @@ export interface KeepParts {
   readonly knowledge: ZoneKnowledge;
   readonly scope: SearchScope;
   readonly stale: StaleAnswers;
-  readonly rechecks: RecheckBudget;
   /** The cluster zone (folded, wire form). */
   readonly zone: Uint8Array;
   readonly clock: Clock;
   readonly limits: KeepLimits;
   readonly counters: { unkeptReplies: number };
+  /** The budget of the route that questions for this name take. */
+  rechecksOf(name: Uint8Array): Pick<RecheckBudget, "noteResult">;
 }
 
 /** Turns what came of a question into the answer for whoever waits for it. */
@@ -67,7 +69,7 @@ export function createReplyKeeper(parts: KeepParts): ReplyKeeper {
 
   function keepResult(question: Question, result: AskResult): Answer {
     if ("shed" in result) return { kind: "dropped", reason: result.shed };
-    parts.rechecks.noteResult("reply" in result && failureRcode(result.reply) === undefined, clock.nowMs());
+    parts.rechecksOf(question.name).noteResult(outcomeOf(result), clock.nowMs());
     if ("failure" in result) {
       const isSilent = result.failure === "timeout";
       return fail(question, Rcode.SERVFAIL, isSilent ? ExtendedError.noReachableAuthority : ExtendedError.networkError);
@@ -87,7 +89,7 @@ export function createReplyKeeper(parts: KeepParts): ReplyKeeper {
 
   /** With a stale answer at hand there is no hurry to ask again (RFC 8767 §5: "failure recheck timer"), but Services move. */
   function recheckSeconds(question: Question): number {
-    if (!parts.stale.has(question)) return 0;
+    if (parts.stale.verdict(question) === undefined) return 0;
     return parts.scope(question.name) ? clusterRecheckSeconds : staleTtlSeconds;
   }
 
@@ -106,7 +108,8 @@ export function createReplyKeeper(parts: KeepParts): ReplyKeeper {
     const reply = aliasesFirst(stripped, chain);
     const isSharedDenial = isInScope && absences.isOn("deniedName", nowMs) && isSharedByTypes(question, reply);
     const entry = createEntry(question, reply, lifetime, maxTtlSeconds, isSharedDenial, nowMs);
-    if (provesNothing(reply, lifetime) && parts.stale.has(question)) parts.counters.unkeptReplies += 1;
+    if (provesNothing(reply, lifetime) && parts.stale.verdict(question) !== undefined)
+      parts.counters.unkeptReplies += 1;
     else store(entry, question, reply, nowMs);
     return freshAnswer(entry);
   }
@@ -155,6 +158,11 @@ export function createReplyKeeper(parts: KeepParts): ReplyKeeper {
   }
 
   return { keepResult, keep };
+}
+
+function outcomeOf(result: ExchangeResult): AskOutcome {
+  if ("failure" in result) return "silence";
+  return failureRcode(result.reply) === undefined ? "answer" : "failure";
 }
 
 /** The answer that a fresh entry gives. The entry is shared, not copied. */

@@ -150,7 +150,7 @@ export function createQuestionFlights(parts: FlightParts): QuestionFlights {
     foreseeSetInFlight(asked, assumed) {
       const { question, key } = asked;
       if (boundAgainst(asked, assumed.placesOn(nameOfRoute(question))) !== undefined)
-        return { kind: "shed", hasStale: stale.has(question) };
+        return { kind: "shed", stale: stale.verdict(question) };
       assumed.add(key);
       return undefined;
     },

@@ -6,12 +6,19 @@
  *     and on a busy one;
  *   - while nothing at all is answered, one every few seconds: it tells as much as many would, and whatever is on its way when kube-dns
  *     comes back is asked by all nodes at once.
+ *
+ * Each route has a budget of its own, because a stub domain without servers says nothing of kube-dns.
  */
+
+/** What came of a question: an answer, a reply that is none, such as SERVFAIL, or no reply at all. */
+export type AskOutcome = "answer" | "failure" | "silence";
 
 /** A token bucket that time fills. All moments are monotonic milliseconds. */
 export interface RecheckBudget {
-  /** A question was answered, or came to nothing. */
-  noteResult(isAnswered: boolean, nowMs: number): void;
+  /** This came of a question. */
+  noteResult(outcome: AskOutcome, nowMs: number): void;
+  /** Whether upstream says nothing at all: a few questions in a row had no reply, whichever they were. */
+  isAway(): boolean;
   /** Takes one question out of the budget, if it has room. */
   take(nowMs: number): boolean;
   /** Whether it has room, beside questions that are assumed to have been taken out. */
@@ -35,7 +42,8 @@ export function createRecheckBudget(): RecheckBudget {
   let usualPerSecond: number | undefined;
   let room = leastBurst;
   let filledAtMs: number | undefined;
-  let inRow = 0;
+  let failedInRow = 0;
+  let silentInRow = 0;
   let nextTryAtMs = -Infinity;
   let window: { readonly sinceMs: number; answered: number; failed: number } | undefined;
 
@@ -59,25 +67,37 @@ export function createRecheckBudget(): RecheckBudget {
   }
 
   function hasRoom(nowMs: number, assumed: number): boolean {
-    if (inRow >= failuresInRow) return nowMs >= nextTryAtMs && assumed === 0;
+    if (failedInRow >= failuresInRow) return nowMs >= nextTryAtMs && assumed === 0;
     fill(nowMs);
     return room >= 1 + assumed;
   }
 
   return {
     hasRoom,
-    noteResult(isAnswered, nowMs) {
-      inRow = isAnswered ? 0 : inRow + 1;
+    noteResult(outcome, nowMs) {
+      failedInRow = outcome === "answer" ? 0 : failedInRow + 1;
+      silentInRow = outcome === "silence" ? silentInRow + 1 : 0;
       closeWindow(nowMs);
       window ??= { sinceMs: nowMs, answered: 0, failed: 0 };
-      if (isAnswered) window.answered += 1;
+      if (outcome === "answer") window.answered += 1;
       else window.failed += 1;
     },
+    isAway: () => silentInRow >= failuresInRow,
     take(nowMs) {
       if (!hasRoom(nowMs, 0)) return false;
       nextTryAtMs = nowMs + tryEveryMs;
       room = Math.max(0, room - 1);
       return true;
     },
+  };
+}
+
+/** Creates the budgets of all routes: a function from a route's name to its budget, which is full at first. */
+export function createRecheckBudgets(): (route: string) => RecheckBudget {
+  const budgets = new Map<string, RecheckBudget>();
+  return (route) => {
+    const budget = budgets.get(route) ?? createRecheckBudget();
+    budgets.set(route, budget);
+    return budget;
   };
 }

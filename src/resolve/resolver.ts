@@ -113,9 +113,10 @@ export function createResolver(steps: ResolverSteps, clock: Clock, counters: Res
 
   /** Counted for each client that gets one: a stale answer is made once for many clients, and for none after a prefetch. */
   function countStale(answer: Answer): Answer {
-    if (answer.kind === "message" && answer.source === "stale") {
+    const expiredAtMs = expiryOfStale(answer);
+    if (expiredAtMs !== undefined) {
       counters.staleAnswers += 1;
-      counters.staleAgeSeconds += Math.max(0, clock.nowMs() - answer.entry.expiresAtMs) / 1000;
+      counters.staleAgeSeconds += Math.max(0, clock.nowMs() - expiredAtMs) / 1000;
     }
     return answer;
   }
@@ -144,6 +145,12 @@ export function createResolverCounters(): ResolverCounters {
     denials: createDenialCounters(),
     shed: new Map(),
   };
+}
+
+/** When a stale answer expired; undefined for any other. */
+function expiryOfStale(answer: Answer): number | undefined {
+  if (answer.kind === "denial") return answer.expiredAtMs;
+  return answer.kind === "message" && answer.source === "stale" ? answer.entry.expiresAtMs : undefined;
 }
 
 function refusalOf(query: ClientQuery): number | undefined {

@@ -7,6 +7,7 @@ import type { InferringRule } from "../search/rules.ts";
 import type { ClientQuery } from "../wire/query.ts";
 import type { Question } from "../wire/question.ts";
 import type { Answer } from "./answer.ts";
+import type { StaleVerdict } from "./stale-answers.ts";
 
 /** A client's question on its way through the chain. */
 export interface Asked {
@@ -49,9 +50,11 @@ export type Foresight =
   /** Denied, but answered with the outside name behind the suffix query, if that has data. */
   | { readonly kind: "outsideName"; readonly outside: string; readonly isCached: boolean }
   /** The upstream leads back to nodens: a stale answer if there is one, otherwise SERVFAIL. */
-  | { readonly kind: "looping"; readonly hasStale: boolean }
+  | { readonly kind: "looping"; readonly stale?: StaleVerdict | undefined }
   /** Failed a moment ago: a stale answer if there is one, otherwise the failure again. */
-  | { readonly kind: "failed"; readonly hasStale: boolean }
+  | { readonly kind: "failed"; readonly stale?: StaleVerdict | undefined }
+  /** Upstream answers nobody, and there is a stale answer. `again`: the question is asked all the same, which nobody waits for. */
+  | { readonly kind: "awayUpstream"; readonly stale: StaleVerdict; readonly again: boolean }
   /** The same question is already in flight. */
   | { readonly kind: "shared" }
   /** The other address type is in flight: if the name is denied, that answers both. */
@@ -61,7 +64,7 @@ export type Foresight =
   /** Asked upstream. */
   | ({ readonly kind: "forwarded" } & RouteTaken)
   /** Shed, for want of room: a stale answer if there is one, otherwise SERVFAIL over TCP and nothing over UDP. */
-  | { readonly kind: "shed"; readonly hasStale: boolean };
+  | { readonly kind: "shed"; readonly stale?: StaleVerdict | undefined };
 
 /** Questions that are assumed to be in flight, though nobody has asked them. */
 export interface AssumedFlights {
@@ -73,9 +76,9 @@ export interface AssumedFlights {
   takePlaceOn(route: string, place: keyof AssumedPlaces): void;
   /** The places that the client is assumed to have on a route. */
   placesOn(route: string): AssumedPlaces;
-  /** Questions that are assumed to have come out of the budget for asking again. */
-  addRecheck(): void;
-  recheckCount(): number;
+  /** Questions that are assumed to have come out of a route's budget for asking again. */
+  addRecheck(route: string): void;
+  recheckCount(route: string): number;
 }
 
 /** How many places on a route the client is assumed to have that it does not really have. */

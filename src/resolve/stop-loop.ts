@@ -24,7 +24,7 @@ export function createLoopStep(loopGuard: LoopGuard, stale: StaleAnswers): LoopS
       return stale.find(question) ?? { kind: "error", rcode: Rcode.SERVFAIL, extendedError };
     },
     foresee({ question }) {
-      return loopGuard.isLooping() ? { kind: "looping", hasStale: stale.has(question) } : undefined;
+      return loopGuard.isLooping() ? { kind: "looping", stale: stale.verdict(question) } : undefined;
     },
   };
 }

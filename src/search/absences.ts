@@ -70,6 +70,11 @@ export interface Absences {
    * `dev` looks like a top-level domain, and asking for it before each of its Services would be a waste.
    */
   noteVerdict(name: Uint8Array, exists: boolean, nowMs: number): void;
+  /**
+   * The offsets at which the parents of a name (folded, wire form) start whose denial would deny it too, by the rule of the absent parent.
+   * Empty where that rule is not in use, or passes over the name.
+   */
+  parentsThatDeny(name: Uint8Array, nowMs: number): number[];
   /** The offsets at which the name's parents start: the namespace node and the Service node, as far as the name lies below them. */
   parentsOf(query: ClientQuery): number[];
 }
@@ -162,8 +167,18 @@ export function createAbsences({ zone, limits, knowledge, verdicts, isTopLevelDo
     }
   }
 
+  function parentsThatDeny(name: Uint8Array, nowMs: number): number[] {
+    if (!isOn("absentParent", nowMs)) return [];
+    readClusterName(name, name.length, zone, view);
+    return isExempted(view, limits) ? [] : parentsInView();
+  }
+
   function parentsOf(query: ClientQuery): number[] {
     readClusterName(query.name.octets, query.name.sizeBytes, zone, view);
+    return parentsInView();
+  }
+
+  function parentsInView(): number[] {
     return levels.filter((level) => isBelow(view, level)).map((level) => parentOffset(view, level));
   }
 
@@ -186,7 +201,7 @@ export function createAbsences({ zone, limits, knowledge, verdicts, isTopLevelDo
     return parentToAsk(name, isTopLevelDomain) === ParentLevel.namespace ? "svc" : "namespace";
   }
 
-  return { find, isOn, parentToAsk: parentToAskOf, noteVerdict, parentsOf };
+  return { find, isOn, parentToAsk: parentToAskOf, noteVerdict, parentsThatDeny, parentsOf };
 }
 
 /** The label before the root; "" for the root itself. */

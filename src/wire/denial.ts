@@ -2,7 +2,7 @@
  * Synthesised denials: NXDOMAIN with the zone's own SOA, as RFC 2308 §3 requires, without a stored message.
  */
 import { ExtendedError, Rcode, RrType } from "./codes.ts";
-import { optSizeBytes, writeOpt } from "./edns.ts";
+import { optSizeFor, writeOpt } from "./edns.ts";
 import { Flag, HeaderOffset, headerSizeBytes } from "./header.ts";
 import { expandName } from "./name.ts";
 import { readU32, writeU16, writeU32 } from "./octets.ts";
@@ -45,7 +45,8 @@ export function soaOwner({ octets, ttlOffset }: SoaRecord): Uint8Array {
 
 /**
  * Writes NXDOMAIN for `query` into `target` and returns its size: the question in the client's spelling, the SOA with its TTL set to
- * `ttlSeconds`, and OPT if the client sent one. AA is set, as the zone itself would set it. The size is 12 + 259 + 545 + 11 octets at
+ * `ttlSeconds`, and OPT if the client sent one, with the extended error. AA is set, as the zone itself would set it. The size is
+ * 12 + 259 + 545 + 17 octets at
  * most; if it would exceed `limitBytes`, the SOA is left out and TC is set.
  */
 export function composeDenial(
@@ -54,8 +55,9 @@ export function composeDenial(
   soa: SoaRecord,
   ttlSeconds: number,
   limitBytes: number,
+  extendedError: number = ExtendedError.none,
 ): number {
-  const optSize = query.hasEdns ? optSizeBytes : 0;
+  const optSize = query.hasEdns ? optSizeFor(extendedError) : 0;
   const hasRoom = query.questionEnd + soa.octets.length + optSize <= limitBytes;
   const echoed = query.flags & (Flag.RD | Flag.CD);
   writeU16(target, HeaderOffset.id, query.id);
@@ -71,5 +73,5 @@ export function composeDenial(
     writeU32(target, end + soa.ttlOffset, ttlSeconds);
     end += soa.octets.length;
   }
-  return query.hasEdns ? writeOpt(target, end, 0, query.dnssecOk, ExtendedError.none) : end;
+  return query.hasEdns ? writeOpt(target, end, 0, query.dnssecOk, extendedError) : end;
 }

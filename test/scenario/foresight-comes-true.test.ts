@@ -108,6 +108,7 @@ interface Outcome {
 function sayOf(answer: Answer): string {
   if (answer.kind === "message") return answer.source === "stale" ? "stale" : "message";
   if (answer.kind === "error") return `error ${answer.extendedError}`;
+  if (answer.kind === "denial" && answer.expiredAtMs !== undefined) return "stale";
   return answer.kind === "denial" ? "denied" : `dropped ${answer.reason}`;
 }
 
@@ -133,6 +134,9 @@ const newcomer = "10.0.0.2";
 
 const asksForOutsideName = "asks for the outside name";
 
+/** What a client is told for want of a stale answer. */
+const withoutStale = { looping: "error 22", failed: "error 13", shed: "dropped inflight" } as const;
+
 /** What a client must see where this was foreseen. */
 function expectedFor(foresight: Foresight, name: string, type: AddressType): Outcome | typeof asksForOutsideName {
   const nothing: readonly string[] = [];
@@ -143,12 +147,12 @@ function expectedFor(foresight: Foresight, name: string, type: AddressType): Out
       return { said: "message", asked: nothing };
     case "denied":
       return { said: `denied ${foresight.rule}`, asked: nothing };
+    case "awayUpstream":
+      return { said: "stale", asked: foresight.again ? [`${name} ${type}`] : nothing };
     case "looping":
-      return { said: foresight.hasStale ? "stale" : "error 22", asked: nothing };
     case "failed":
-      return { said: foresight.hasStale ? "stale" : "error 13", asked: nothing };
     case "shed":
-      return { said: foresight.hasStale ? "stale" : "dropped inflight", asked: nothing };
+      return { said: foresight.stale === undefined ? withoutStale[foresight.kind] : "stale", asked: nothing };
     case "shared":
       return { said: "joins", asked: nothing };
     case "waits":

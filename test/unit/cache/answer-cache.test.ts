@@ -135,6 +135,19 @@ describe("two names with the same hash", () => {
   });
 });
 
+describe("findExpiredDenial", () => {
+  test.each([
+    ["NXDOMAIN for its type", denialEntry(name, Type.A, 5), 6000, true],
+    ["NXDOMAIN of the whole name, learned for the other type", denialEntry(name, Type.AAAA, 5, 0, true), 6000, true],
+    ["NXDOMAIN for the other type", denialEntry(name, Type.AAAA, 5), 6000, false],
+    ["NODATA", nodataEntry(name, Type.A, 5), 6000, false],
+    ["NXDOMAIN that is too old", denialEntry(name, Type.A, 5), 5000 + roomy.staleSeconds * 1000, false],
+  ])("%s", (_, entry, nowMs, isThere) => {
+    const found = cacheWith(entry).findExpiredDenial(questionFor(name, Type.A), nowMs);
+    expect(found).toBe(isThere ? entry : undefined);
+  });
+});
+
 describe("findStale", () => {
   const question = questionFor(name, Type.A);
 

@@ -103,6 +103,15 @@ describe("once upstream is back", () => {
   });
 });
 
+test("a question that was not even asked counts as failed, does not hold, and does not lengthen the pause after the first failure", () => {
+  const failures = createFailureMemory(limits);
+  failures.noteUnasked("q", servfail, 0);
+  expect([failures.hasFailed("q"), failures.find("q", 0)]).toEqual([true, undefined]);
+  expect(failures.remember("q", servfail, 0, 0)).toMatchObject({ count: 1 });
+  failures.noteUnasked("q", servfail, 0);
+  expect(failures.find("q", 0)).toMatchObject({ count: 1 });
+});
+
 test("remembers at most 10,000 failures: the least recently used is forgotten first", () => {
   const failures = createFailureMemory(limits);
   failures.remember("first", servfail, 0, 0);

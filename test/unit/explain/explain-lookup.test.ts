@@ -70,7 +70,7 @@ describe("against a running nodens", () => {
   });
 
   test("so does a failure", () => {
-    const failed: Foresight = { kind: "failed", hasStale: false };
+    const failed: Foresight = { kind: "failed" };
     const explanation = explain("web.staging", [failed, forwarded]);
     expect(walkOf(explanation, "musl")).toMatchObject({ steps: 1, end: "failed" });
     expect(walkOf(explanation, "glibc")).toMatchObject({ steps: 2 });

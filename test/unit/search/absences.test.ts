@@ -335,3 +335,19 @@ describe("parentsOf", () => {
     );
   });
 });
+
+describe("parentsThatDeny", () => {
+  const name = nameBytes(fullName("www.web.default.svc.Z"));
+
+  test("are the parents, while the rule is in use", () => {
+    const { absences, limits } = createJudge();
+    expect(absences.parentsThatDeny(name, startMs)).toHaveLength(2);
+    limits.shortCircuit = "certain";
+    expect(absences.parentsThatDeny(name, startMs)).toEqual([]);
+  });
+
+  test("are none of an exempted name", () => {
+    const { absences } = createJudge({ exemptions: [nameBytes("default.svc.cluster.local")] });
+    expect(absences.parentsThatDeny(name, startMs)).toEqual([]);
+  });
+});
