@@ -68,7 +68,7 @@ describe("what is cached is found behind the suffixes that are denied", () => {
   });
 });
 
-describe("a denial that is expired", () => {
+describe("C13: a denial that is expired", () => {
   const denied = "web.shop.apps.svc.cluster.local";
   const asksDenied = async (world: World) => {
     const asked = await world.asks(denied, "A", { opt: {} });
@@ -134,7 +134,7 @@ describe("a denial that is expired", () => {
   });
 });
 
-describe("while upstream says nothing to anybody", () => {
+describe("C13: while upstream says nothing to anybody", () => {
   const names = ["a.example", "b.example", "c.example"];
 
   /** A world with expired names, in which four questions in a row had no reply. */
