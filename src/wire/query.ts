@@ -85,7 +85,8 @@ export function readQuery(packet: Uint8Array, sizeBytes: number, query: ClientQu
 
 /** A copy of `query` that outlives the receive buffer: it has its own packet (header and question only) and its own name. */
 export function copyQuery(query: ClientQuery): ClientQuery {
-  const name = { ...query.name, octets: query.name.octets.slice(0, query.name.sizeBytes) };
+  const octets = query.name.octets.slice(0, query.name.sizeBytes);
+  const name = { ...query.name, octets, words: new DataView(octets.buffer) };
   return { ...query, packet: Uint8Array.from(query.packet.subarray(0, query.questionEnd)), name };
 }
 

@@ -121,6 +121,16 @@ describe("foldName", () => {
     for (const hash of hashes) expect(hash).toBe(Math.trunc(hash) | 0);
   });
 
+  test.each([0, 1, 2, 3])("every octet is folded for itself, %i octets after a word begins", (place) => {
+    for (let octet = 0; octet < 256; octet += 1) {
+      // "A" to the left and "z" to the right of it: no carry goes from one octet to the next.
+      const label = Uint8Array.from({ length: 11 }, (_, index) => (index < 3 + place ? 0x41 : 0x7a));
+      label[3 + place] = octet;
+      const name = join(Uint8Array.of(label.length), label, Uint8Array.of(0));
+      expect(fold(name)).toMatchObject({ name: toHex(name.map((each, at) => (at === 0 ? each : foldOctet(each)))) });
+    }
+  });
+
   test("the hash is HalfSipHash-1-3 of the folded name, whatever its size", () => {
     const sizes = Array.from({ length: 40 }, (_, index) => index + 1);
     for (const name of [...sizes.map((size) => nameOfLabels(size)), longestName]) {
