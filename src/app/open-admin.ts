@@ -2,6 +2,7 @@
  * What operators look at: the admin server with its metrics and explanations.
  */
 import { createHash } from "node:crypto";
+import { isIP } from "node:net";
 import { join } from "node:path";
 import { explainPage } from "../explain/explain-page.ts";
 import { ListenError } from "../listen/open-listeners.ts";
@@ -10,6 +11,7 @@ import type { BuildInfo } from "../observe/metric-sources.ts";
 import { createMetrics } from "../observe/metrics.ts";
 import { forEachInferringRule } from "../search/rules.ts";
 import type { Log } from "../runtime/log.ts";
+import { socketAddress } from "../runtime/socket-address.ts";
 import type { ServerAddress } from "../runtime/server-address.ts";
 import { printEffectiveSettings } from "../settings/effective-settings.ts";
 import type { Settings } from "../settings/settings-table.ts";
@@ -40,7 +42,7 @@ export async function openAdmin(parts: AppParts, settings: Settings, build: Buil
     build,
     isReady: readiness,
     explain: (parameters: URLSearchParams) => explainPage(parameters, explainState()),
-    isAllowed: (client: string) => adminAccess.isAllowed(client),
+    isAllowed: (host: string) => isIP(host) !== 0 && adminAccess.isAllowed(socketAddress({ host, port: 0 })),
     clock,
   };
   const { directory } = settings.probes;

@@ -5,17 +5,18 @@ import { ageSecondsOf } from "../cache/entry.ts";
 import type { Answer } from "../resolve/answer.ts";
 import type { Resolver } from "../resolve/resolver.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { type Histogram, observe } from "../runtime/histogram.ts";
+import { observe } from "../runtime/histogram.ts";
+import { hostKey, socketAddress, type SocketAddress } from "../runtime/socket-address.ts";
 import { ExtendedError, Rcode, RrType } from "../wire/codes.ts";
 import { composeDenial } from "../wire/denial.ts";
 import { Fault } from "../wire/fault.ts";
-import { Flag, HeaderOffset, maxMessageSizeBytes, rcodeMask } from "../wire/header.ts";
-import { readU16 } from "../wire/octets.ts";
+import { maxMessageSizeBytes } from "../wire/header.ts";
 import { type ClientQuery, copyQuery, createQueryView, minUdpSizeBytes, readQuery } from "../wire/query.ts";
 import { composeError, shapeReply } from "../wire/shape-reply.ts";
 import type { AccessList } from "./access-list.ts";
 import type { HealthQuestion } from "./health-question.ts";
-import { countUp, type ListenCounters, replySourceNames, ReplySource, typeSlot } from "./listen-counters.ts";
+import { countUp, type ListenCounters, ReplySource, typeSlot } from "./listen-counters.ts";
+import { createReplyNotes } from "./note-replies.ts";
 
 /** What all listening sockets share. The first three may be replaced while queries run. */
 export interface Front {
@@ -53,19 +54,25 @@ export const replyLater = -1;
 export interface QueryAnswerer {
   /**
    * Answers the query in the first `sizeBytes` octets of `packet` if nobody else has to be asked: writes the reply into `target` (room
-   * for maxMessageSizeBytes) and returns its size, or `noReply`, or `replyLater`. `client` is the sender's address as the socket reports
-   * it. A malformed packet gets its error reply, or none. Never throws.
+   * for maxUdpReplyRoomBytes over UDP, for maxMessageSizeBytes over TCP) and returns its size, or `noReply`, or `replyLater`. `client` is
+   * the sender, read only during the call. `nowMs` may be the same for all queries of a batch. A malformed packet gets its error
+   * reply, or none. Never throws.
    */
-  answerNow(packet: Uint8Array, sizeBytes: number, client: string, target: Uint8Array): number;
+  answerNow(packet: Uint8Array, sizeBytes: number, client: SocketAddress, target: Uint8Array, nowMs: number): number;
   /**
    * To be called right after answerNow returned `replyLater`: resolves the query that it read. `reply` is called once, with a message
-   * that is valid only during the call, or with size 0 if there is no reply.
+   * that is valid only during the call, or with size 0 if there is no reply. `client` must stay as it is until then.
    */
-  answerLater(client: string, reply: (message: Uint8Array, sizeBytes: number) => void): void;
+  answerLater(client: SocketAddress, reply: (message: Uint8Array, sizeBytes: number) => void): void;
+  /** To be called when the replies of a batch have left, which may be one reply: counts how long all of them took. */
+  endBatch(nowMs: number): void;
   /** Whether the last query that answerNow read was nodens's own. Such a query appears in no counter and no log. */
   wasOwn(): boolean;
   readonly counters: ListenCounters;
 }
+
+/** The most that answerNow writes over UDP, whatever the settings say: the largest setting of `listen.maxUdpReplyBytes`. */
+export const maxUdpReplyRoomBytes = 4096;
 
 /** Late replies are written one at a time, so all sockets share one buffer. */
 const lateReply = new Uint8Array(maxMessageSizeBytes);
@@ -78,11 +85,19 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
   const { clock } = front;
   const query = createQueryView(front.hashSeed);
   const isUdp = counters.protocol === "udp";
+  const own = socketAddress(counters.address);
+  const notes = createReplyNotes(front, counters);
   let receivedAtMs = 0;
   let isOwn = false;
 
-  function answerNow(packet: Uint8Array, sizeBytes: number, client: string, target: Uint8Array): number {
-    receivedAtMs = clock.nowMs();
+  function answerNow(
+    packet: Uint8Array,
+    sizeBytes: number,
+    client: SocketAddress,
+    target: Uint8Array,
+    nowMs: number,
+  ): number {
+    receivedAtMs = nowMs;
     isOwn = false;
     if (!front.accessList(client)) {
       counters.drops.denied += 1;
@@ -90,7 +105,7 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
     }
     const fault = readQuery(packet, sizeBytes, query);
     if (fault !== 0) return answerFault(fault, sizeBytes, client, target);
-    const ownSize = query.type === RrType.HINFO ? answerOwn(front, query, client, counters, target) : notOwn;
+    const ownSize = query.type === RrType.HINFO ? answerOwn(front, query, client, own, target) : notOwn;
     isOwn = ownSize !== notOwn;
     if (isOwn) return ownSize;
     countUp(counters.requestsByType, typeSlot(query.type));
@@ -104,21 +119,21 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
     if (entry === undefined) return deny(client, target);
     const age = ageSecondsOf(entry, receivedAtMs);
     const size = shapeReply(target, entry, query, age, 0, ExtendedError.none, limitFor(query));
-    noteReply(query, client, target, size, ReplySource.cache, receivedAtMs);
+    noteReplyNow(client, target, size, ReplySource.cache);
     return size;
   }
 
   /** Writes the NXDOMAIN of a search rule and returns its size, or `replyLater` if no rule applies. */
-  function deny(client: string, target: Uint8Array): number {
+  function deny(client: SocketAddress, target: Uint8Array): number {
     const absence = front.resolver.deny(query, receivedAtMs);
     if (absence === undefined) return replyLater;
     const size = composeDenial(target, query, absence.soa, absence.ttlSeconds, limitFor(query));
-    noteReply(query, client, target, size, ReplySource.rule, receivedAtMs);
+    noteReplyNow(client, target, size, ReplySource.rule);
     return size;
   }
 
   /** Writes the reply that a fault gets: none if a reply could start a loop, or if there is no ID to reply to. */
-  function answerFault(fault: number, sizeBytes: number, client: string, target: Uint8Array): number {
+  function answerFault(fault: number, sizeBytes: number, client: SocketAddress, target: Uint8Array): number {
     countUp(counters.faults, -fault);
     if (fault === Fault.shortHeader || fault === Fault.wrongDirection) {
       counters.drops.malformed += 1;
@@ -128,23 +143,23 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
     return answerError(fault === Fault.opcode ? Rcode.NOTIMP : Rcode.FORMERR, client, target);
   }
 
-  function answerError(rcode: number, client: string, target: Uint8Array): number {
+  function answerError(rcode: number, client: SocketAddress, target: Uint8Array): number {
     const size = composeError(target, query, rcode, ExtendedError.none);
-    noteReply(query, client, target, size, ReplySource.error, receivedAtMs, rcode);
+    noteReplyNow(client, target, size, ReplySource.error, rcode);
     return size;
   }
 
-  function answerLater(client: string, reply: (message: Uint8Array, sizeBytes: number) => void): void {
+  function answerLater(client: SocketAddress, reply: (message: Uint8Array, sizeBytes: number) => void): void {
     const kept = copyQuery(query);
     const since = receivedAtMs;
-    void Promise.resolve(front.resolver.resolve(kept, client)).then((answer) => {
+    void Promise.resolve(front.resolver.resolve(kept, hostKey(client))).then((answer) => {
       const size = shapeAnswer(answer, kept, client, since);
       reply(lateReply, size);
     });
   }
 
   /** Writes an answer for this client into `lateReply`. Returns its size, or `noReply`, which happens only over UDP. */
-  function shapeAnswer(answer: Answer, kept: ClientQuery, client: string, since: number): number {
+  function shapeAnswer(answer: Answer, kept: ClientQuery, client: SocketAddress, since: number): number {
     if (answer.kind === "dropped" && isUdp) {
       counters.drops[answer.reason] += 1;
       return noReply;
@@ -152,19 +167,19 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
     if (answer.kind === "dropped" || answer.kind === "error") {
       const { rcode, extendedError } = answer.kind === "error" ? answer : tooBusy;
       const size = composeError(lateReply, kept, rcode, extendedError);
-      noteReply(kept, client, lateReply, size, ReplySource.error, since, rcode);
+      notes.noteLate(kept, client, lateReply, size, ReplySource.error, since, rcode);
       return size;
     }
     if (answer.kind === "denial") {
       const { soa, ttlSeconds, extendedError } = answer;
       const size = composeDenial(lateReply, kept, soa, ttlSeconds, limitFor(kept), extendedError);
-      noteReply(kept, client, lateReply, size, sourceOf(answer), since);
+      notes.noteLate(kept, client, lateReply, size, sourceOf(answer), since);
       return size;
     }
     const { entry, fixedTtlSeconds, extendedError } = answer;
     const age = ageSecondsOf(entry, clock.nowMs());
     const size = shapeReply(lateReply, entry, kept, age, fixedTtlSeconds, extendedError, limitFor(kept));
-    noteReply(kept, client, lateReply, size, sourceOf(answer), since);
+    notes.noteLate(kept, client, lateReply, size, sourceOf(answer), since);
     return size;
   }
 
@@ -173,26 +188,17 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
     return asked.hasEdns ? Math.min(asked.udpSizeBytes, front.maxUdpReplySizeBytes) : minUdpSizeBytes;
   }
 
-  function noteReply(
-    asked: ClientQuery,
-    client: string,
+  function noteReplyNow(
+    client: SocketAddress,
     message: Uint8Array,
     sizeBytes: number,
     source: number,
-    since: number,
     ownRcode?: number,
   ): void {
-    const flags = readU16(message, HeaderOffset.flags);
-    const rcode = ownRcode ?? flags & rcodeMask;
-    countUp(counters.replies, rcode * replySourceNames.length + source);
-    if ((flags & Flag.TC) !== 0) counters.truncated += 1;
-    observe(counters.replySizes, sizeBytes);
-    const durationMs = clock.nowMs() - since;
-    observe(counters.durations[source] as Histogram, durationMs / 1000);
-    front.queryLog?.(client, counters.protocol, asked, rcode, source, durationMs, sizeBytes);
+    notes.noteNow(query, client, message, sizeBytes, source, receivedAtMs, ownRcode);
   }
 
-  return { answerNow, answerLater, wasOwn: () => isOwn, counters };
+  return { answerNow, answerLater, endBatch: notes.endBatch, wasOwn: () => isOwn, counters };
 }
 
 /** The query is not one of nodens's own. */
@@ -205,11 +211,11 @@ const notOwn = -2;
 function answerOwn(
   { health, resolver }: Front,
   query: ClientQuery,
-  client: string,
-  { address }: ListenCounters,
+  client: SocketAddress,
+  own: SocketAddress,
   target: Uint8Array,
 ): number {
-  if (health.isAsked(query, client, address.host)) return health.answer(target, query);
+  if (health.isAsked(query, client, own)) return health.answer(target, query);
   return resolver.takesLoopProbe(query) ? noReply : notOwn;
 }
 

@@ -5,7 +5,7 @@
  *
  * Only this machine may ask it, so that no client's traffic can use it to hide from the metrics.
  */
-import { addressOctets } from "../runtime/server-address.ts";
+import { hasSameHost, type SocketAddress } from "../runtime/socket-address.ts";
 import { RrType } from "../wire/codes.ts";
 import { headerSizeBytes } from "../wire/header.ts";
 import { equalOctets } from "../wire/name.ts";
@@ -18,8 +18,8 @@ import { composeOwnReply } from "../wire/shape-reply.ts";
 /** The question and its answer, for one process. */
 export interface HealthQuestion {
   readonly question: Question;
-  /** Whether `query`, of type HINFO, is this question and `client` may ask it at `host`: only from that same address. */
-  isAsked(query: ClientQuery, client: string, host: string): boolean;
+  /** Whether `query`, of type HINFO, is this question and `client` may ask it at the socket `own`: only from that same host. */
+  isAsked(query: ClientQuery, client: SocketAddress, own: SocketAddress): boolean;
   /** Writes the reply to `query` into `target` (room for 600 octets) and returns its size. */
   answer(target: Uint8Array, query: ClientQuery): number;
   /** Whether a reply that repeats the question came from this process. */
@@ -38,9 +38,9 @@ export function createHealthQuestion(zone: Uint8Array, instance: string): Health
   const record = composeRecord(Uint8Array.of(0xc0, 12), RrType.HINFO, 0, data);
   return {
     question,
-    isAsked({ name: asked }, client, host) {
+    isAsked({ name: asked }, client, own) {
       if (asked.sizeBytes !== name.length || !equalOctets(asked.octets, 0, name)) return false;
-      return isSameHost(client, host);
+      return hasSameHost(client, own);
     },
     answer: (target, query) => composeOwnReply(target, query, record),
     isOwnAnswer: (reply) => equalOctets(reply, headerSizeBytes + name.length + 4, record),
@@ -49,9 +49,4 @@ export function createHealthQuestion(zone: Uint8Array, instance: string): Health
 
 function characterString(text: string): Uint8Array {
   return Uint8Array.from([text.length, ...new TextEncoder().encode(text)]);
-}
-
-/** Whether both addresses (IP literals in any spelling) are the same: what comes from a socket's own address was sent by this machine. */
-export function isSameHost(client: string, host: string): boolean {
-  return client === host || addressOctets(client).join() === addressOctets(host).join();
 }

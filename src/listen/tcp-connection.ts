@@ -3,6 +3,8 @@
  * that a client can make nodens hold is bounded: its unanswered queries, its unread replies, its time.
  */
 import type { Socket } from "node:net";
+import type { Clock } from "../runtime/clock.ts";
+import type { SocketAddress } from "../runtime/socket-address.ts";
 import { createFrameReader, frameMessage, tooLong } from "../wire/framing.ts";
 import { maxMessageSizeBytes } from "../wire/header.ts";
 import { noReply, type QueryAnswerer, replyLater } from "./answer-query.ts";
@@ -50,17 +52,25 @@ export interface ConnectionEvents {
   onClose(): void;
 }
 
+/** Who is served, and by whom. */
+export interface Service {
+  /** The client's address, an IP literal, and the same as the kernel has it. */
+  readonly client: string;
+  readonly peer: SocketAddress;
+  readonly answerer: QueryAnswerer;
+  readonly clock: Clock;
+}
+
 /**
  * Serves a connection until it closes. From then on the socket belongs to it: nobody else reads, writes or closes it. A later change of
  * `limits` takes effect.
  */
 export function serveConnection(
   socket: Socket,
-  answerer: QueryAnswerer,
+  { client, peer, answerer, clock }: Service,
   limits: ConnectionLimits,
   { onQuery, onHold, onClose }: ConnectionEvents,
 ): ClientConnection {
-  const client = socket.remoteAddress ?? "";
   const frames = createFrameReader(maxQuerySizeBytes);
   // What one read has brought after the last query that may be answered now. While there is any, reading stops.
   let rest: Uint8Array = nothing;
@@ -108,16 +118,17 @@ export function serveConnection(
   }
 
   function answer(query: Uint8Array): void {
-    const size = answerer.answerNow(query, query.length, client, target);
+    const size = answerer.answerNow(query, query.length, peer, target, clock.nowMs());
     if (size !== noReply) onQuery();
-    if (size !== replyLater) write(target, size);
-    else wait();
+    if (size === replyLater) return wait();
+    write(target, size);
+    answerer.endBatch(clock.nowMs());
   }
 
   function wait(): void {
     pending += 1;
     if (pending >= limits.maxPipelined) socket.pause();
-    answerer.answerLater(client, (message, sizeBytes) => {
+    answerer.answerLater(peer, (message, sizeBytes) => {
       pending -= 1;
       write(message, sizeBytes);
       goOn();

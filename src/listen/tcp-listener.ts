@@ -5,8 +5,8 @@
 import { createServer, isIPv6, type Server, type Socket } from "node:net";
 import type { ServerAddress } from "../runtime/server-address.ts";
 import { bindSharedSocket, type SharedSocket } from "../runtime/shared-socket.ts";
+import { hasSameHost, socketAddress } from "../runtime/socket-address.ts";
 import { createQueryAnswerer, type Front } from "./answer-query.ts";
-import { isSameHost } from "./health-question.ts";
 import { createListenCounters } from "./listen-counters.ts";
 import { createConnectionTable, type TableLimits } from "./connection-table.ts";
 import { type ConnectionLimits, serveConnection } from "./tcp-connection.ts";
@@ -32,6 +32,7 @@ export async function listenTcp(address: ServerAddress, front: Front, limits: Tc
   const counters = createListenCounters({ host: address.host, port }, "tcp");
   const answerer = createQueryAnswerer(front, counters);
   const table = createConnectionTable(limits, counters, clock);
+  const own = socketAddress(counters.address);
   let taken = 0;
   let cancelSweep = clock.after(sweepIntervalMs, sweep);
 
@@ -40,14 +41,20 @@ export async function listenTcp(address: ServerAddress, front: Front, limits: Tc
   server.on("error", table.giveOneBack);
 
   function accept(socket: Socket): void {
-    const client = socket.remoteAddress ?? "";
-    if (!front.accessList(client)) {
+    const { remoteAddress: client, remotePort = 0 } = socket;
+    // It has ended already.
+    if (client === undefined) {
+      socket.destroy();
+      return;
+    }
+    const peer = socketAddress({ host: client, port: remotePort });
+    if (!front.accessList(peer)) {
       counters.drops.denied += 1;
       socket.destroy();
       return;
     }
     table.makeRoomFor(client);
-    const connection = serveConnection(socket, answerer, limits, {
+    const connection = serveConnection(socket, { client, peer, answerer, clock }, limits, {
       onQuery: noteQuery,
       onHold: table.freeMemory,
       onClose: noteClose,
@@ -57,7 +64,7 @@ export async function listenTcp(address: ServerAddress, front: Front, limits: Tc
     // Only the first query shows whether a connection from this machine is a client's: nodens asks itself too.
     let isCounted = false;
     let isOwn = false;
-    if (!isSameHost(client, address.host)) count();
+    if (!hasSameHost(peer, own)) count();
 
     function count(): void {
       if (!isCounted) counters.acceptedConnections += 1;

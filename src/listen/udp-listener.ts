@@ -4,15 +4,19 @@
  */
 import { createSocket, type Socket } from "node:dgram";
 import { isIPv6 } from "node:net";
+import { LRUCache } from "lru-cache";
 import type { ServerAddress } from "../runtime/server-address.ts";
 import { bindSharedSocket, type SharedSocket } from "../runtime/shared-socket.ts";
-import { maxMessageSizeBytes } from "../wire/header.ts";
-import { createQueryAnswerer, type Front, noReply, replyLater } from "./answer-query.ts";
+import { type SocketAddress, socketAddress } from "../runtime/socket-address.ts";
+import { createQueryAnswerer, type Front, maxUdpReplyRoomBytes, noReply, replyLater } from "./answer-query.ts";
 import { createListenCounters } from "./listen-counters.ts";
 import type { Listener } from "./listener.ts";
 
 /** The receive queue that the kernel is asked for: a burst of some thousand queries. It grants what net.core.rmem_max allows. */
 const receiveBufferSizeBytes = 4 * 1024 * 1024;
+
+/** The number of clients whose addresses are kept in the kernel's form: more than a node has pods. */
+const rememberedClients = 4096;
 
 /** Binds `address` (the kernel picks a port for 0) and answers on it. Rejects with the system's error if it cannot be bound. */
 export async function listenUdp(address: ServerAddress, front: Front): Promise<Listener> {
@@ -22,7 +26,8 @@ export async function listenUdp(address: ServerAddress, front: Front): Promise<L
   const bound = { host: address.host, port: socket.address().port };
   const counters = createListenCounters(bound, "udp");
   const answerer = createQueryAnswerer(front, counters);
-  const target = new Uint8Array(maxMessageSizeBytes);
+  const target = new Uint8Array(maxUdpReplyRoomBytes);
+  const clients = new LRUCache<string, SocketAddress>({ max: rememberedClients });
   let taken = 0;
   let isDraining = false;
   let isClosed = false;
@@ -31,12 +36,23 @@ export async function listenUdp(address: ServerAddress, front: Front): Promise<L
     taken += 1;
     // Nothing can be sent to port 0, which only a forged packet has.
     if (isDraining || peer.port === 0) return;
-    const size = answerer.answerNow(packet, packet.length, peer.address, target);
-    if (size === replyLater) answerer.answerLater(peer.address, (message, late) => send(message, late, peer));
+    const client = clientOf(peer.address);
+    const size = answerer.answerNow(packet, packet.length, client, target, front.clock.nowMs());
+    if (size === replyLater) answerer.answerLater(client, (message, late) => send(message, late, peer));
     else send(target, size, peer);
+    answerer.endBatch(front.clock.nowMs());
   });
   // An error about one datagram (a peer that is gone) is not an error of the socket.
   socket.on("error", () => {});
+
+  /** Node reports addresses as text. The port is left out, for nobody asks for it. */
+  function clientOf(host: string): SocketAddress {
+    const known = clients.get(host);
+    if (known !== undefined) return known;
+    const client = socketAddress({ host, port: 0 });
+    clients.set(host, client);
+    return client;
+  }
 
   /** Sends a copy: the socket may send later, and the next query overwrites the buffer. */
   function send(message: Uint8Array, sizeBytes: number, peer: { address: string; port: number }): void {

@@ -24,9 +24,14 @@ export function createHistogram(bounds: readonly number[]): Histogram {
 
 /** Adds one value, in the unit of the bounds. */
 export function observe(histogram: Histogram, value: number): void {
+  observeMany(histogram, value, 1);
+}
+
+/** Adds the same value `times` times. */
+export function observeMany(histogram: Histogram, value: number, times: number): void {
   const { bounds, counts } = histogram;
   let bucket = 0;
   while (bucket < bounds.length && value > (bounds[bucket] as number)) bucket += 1;
-  counts[bucket] = (counts[bucket] as number) + 1;
-  histogram.sum += value;
+  counts[bucket] = (counts[bucket] as number) + times;
+  histogram.sum += value * times;
 }

@@ -3,10 +3,11 @@
  * connections over all of them. A process that ends first leaves the group, so that new ones go to the others, then reads what the
  * kernel has queued for it, and closes last. Closing at once would lose that queue.
  */
-import { networkInterfaces, endianness } from "node:os";
+import { endianness } from "node:os";
 import { isIPv6 } from "node:net";
 import { libc, SocketConstant as k } from "./libc.ts";
-import { addressOctets, type ServerAddress } from "./server-address.ts";
+import type { ServerAddress } from "./server-address.ts";
+import { socketAddress } from "./socket-address.ts";
 
 /** A bound socket. Its descriptor belongs to whoever makes a dgram or net object of it, which then closes it. */
 export interface SharedSocket {
@@ -126,28 +127,6 @@ const bpfReturnConstant = 0x06;
 function setOption(fd: number, level: number, option: number, value: number): void {
   const memory = Buffer.from(new Int32Array([value]).buffer);
   if (libc?.setsockopt(fd, level, option, memory, memory.length) !== 0) throw failure("setsockopt");
-}
-
-/**
- * struct sockaddr_in { u16 family; u16 port; u8 address[4]; u8 zero[8]; }
- * struct sockaddr_in6 { u16 family; u16 port; u32 flow; u8 address[16]; u32 scope; }, port and address in network order.
- */
-function socketAddress({ host, port }: ServerAddress): Buffer {
-  const memory = Buffer.alloc(isIPv6(host) ? 28 : 16);
-  const inMachineOrder = new Uint16Array([isIPv6(host) ? k.AF_INET6 : k.AF_INET]);
-  memory.set(new Uint8Array(inMachineOrder.buffer), 0);
-  memory.writeUInt16BE(port, 2);
-  memory.set(addressOctets(host), isIPv6(host) ? 8 : 4);
-  if (isIPv6(host)) memory.set(new Uint8Array(new Uint32Array([scopeOf(host)]).buffer), 24);
-  return memory;
-}
-
-/** The number of the interface that a link-local address names ("fe80::1%eth0"); 0 if it names none. */
-function scopeOf(host: string): number {
-  const [bare, name] = host.split("%");
-  if (name === undefined) return 0;
-  const known = networkInterfaces()[name]?.find((local) => local.address === bare);
-  return known?.family === "IPv6" ? known.scopeid : Number(name) || 0;
 }
 
 function failure(call: string): Error {

@@ -14,6 +14,7 @@ import type { ShedReason } from "../../../src/resolve/answer.ts";
 import { createChain } from "../../../src/resolve/create-chain.ts";
 import type { ResolverCounters } from "../../../src/resolve/resolver.ts";
 import type { Foresight, RouteTaken } from "../../../src/resolve/step.ts";
+import { socketAddress } from "../../../src/runtime/socket-address.ts";
 import type { InferringRule, ShortCircuit } from "../../../src/search/rules.ts";
 import { defaultSettings, type Settings } from "../../../src/settings/settings-table.ts";
 import type { ExchangeResult } from "../../../src/upstream/exchange.ts";
@@ -192,9 +193,11 @@ export function createWorld(settings: WorldSettings = {}) {
       octets = message.slice(0, sizeBytes);
       source = lastSource;
     };
-    const size = answerer.answerNow(query, query.length, client, target);
-    if (size === replyLater) answerer.answerLater(client, keep);
+    const peer = socketAddress({ host: client, port: 40_000 });
+    const size = answerer.answerNow(query, query.length, peer, target, clock.nowMs());
+    if (size === replyLater) answerer.answerLater(peer, keep);
     else keep(target, size);
+    answerer.endBatch(clock.nowMs());
     const isImmediate = size !== replyLater;
     await passes(0);
     function octetsOf(): Uint8Array {

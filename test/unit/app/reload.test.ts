@@ -17,6 +17,7 @@ import type { Front } from "../../../src/listen/answer-query.ts";
 import { createLogger } from "../../../src/observe/log.ts";
 import { createLifeCycle } from "../../../src/runtime/life-cycle.ts";
 import { settingsThatNeedRestart, withRestartSettingsOf } from "../../../src/settings/restart-settings.ts";
+import { socketAddress } from "../../../src/runtime/socket-address.ts";
 import { defaultSettings, type Settings } from "../../../src/settings/settings-table.ts";
 import { tableEntries } from "../../../src/settings/table-entries.ts";
 import { createFakeClock } from "../../support/program/fake-clock.ts";
@@ -208,8 +209,8 @@ function run() {
 
   return {
     reload,
-    isAllowed: (client: string) => front.accessList(client),
-    mayAskAdmin: (client: string) => adminAccess.isAllowed(client),
+    isAllowed: (host: string) => front.accessList(socketAddress({ host, port: 40_000 })),
+    mayAskAdmin: (host: string) => adminAccess.isAllowed(socketAddress({ host, port: 40_000 })),
     lines: () => lines.map((line) => JSON.parse(line) as Record<string, unknown>),
     replacements: () => replacements,
     failReplacing: (fails: boolean) => void (failsReplacing = fails),
@@ -217,10 +218,12 @@ function run() {
     observe: async () => ({
       level: log.level,
       limits: structuredClone(limits),
-      isAllowed: ["10.0.0.1", "fd00::1", "192.0.2.1", "192.0.2.2", "127.0.0.2"].map((client) =>
-        front.accessList(client),
+      isAllowed: ["10.0.0.1", "fd00::1", "192.0.2.1", "192.0.2.2", "127.0.0.2"].map((host) =>
+        front.accessList(socketAddress({ host, port: 40_000 })),
       ),
-      mayAskAdmin: ["10.0.0.1", "192.0.2.2"].map((client) => adminAccess.isAllowed(client)),
+      mayAskAdmin: ["10.0.0.1", "192.0.2.2"].map((host) =>
+        adminAccess.isAllowed(socketAddress({ host, port: 40_000 })),
+      ),
       maxUdpReplySizeBytes: front.maxUdpReplySizeBytes,
       hasQueryLog: front.queryLog !== undefined,
       upstreamOptions,

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { createHealthQuestion } from "../../../src/listen/health-question.ts";
+import { socketAddress } from "../../../src/runtime/socket-address.ts";
 import { composeQuery } from "../../../src/wire/question.ts";
 import { createQueryView, readQuery } from "../../../src/wire/query.ts";
 import { buildQuery, nameBytes, readMessage, Type } from "../../support/messages/messages.ts";
@@ -12,6 +13,10 @@ function viewOf(packet: Uint8Array) {
   const view = createQueryView(0x5eed);
   expect(readQuery(packet, packet.length, view)).toBe(0);
   return view;
+}
+
+function at(host: string) {
+  return socketAddress({ host, port: 53 });
 }
 
 function answerTo(packet: Uint8Array): Uint8Array {
@@ -29,8 +34,8 @@ describe("the health question", () => {
     ["from the address that is asked, as the kernel reports it", "169.254.20.10", "169.254.20.10"],
     ["from an IPv6 address that the settings spell differently", "fd00::a", "FD00:0:0::000A"],
   ])("is asked %s", (_name, client, host) => {
-    expect(health.isAsked(viewOf(composeQuery(health.question)), client, host)).toBe(true);
-    expect(health.isAsked(viewOf(buildQuery(name.toUpperCase(), Type.HINFO)), client, host)).toBe(true);
+    expect(health.isAsked(viewOf(composeQuery(health.question)), at(client), at(host))).toBe(true);
+    expect(health.isAsked(viewOf(buildQuery(name.toUpperCase(), Type.HINFO)), at(client), at(host))).toBe(true);
   });
 
   test.each<[string, string, string]>([
@@ -40,7 +45,7 @@ describe("the health question", () => {
     ["for the zone above it", "cluster.local", "169.254.20.10"],
     ["for another zone", "nodens-health.example", "169.254.20.10"],
   ])("is not asked %s", (_name, asked, client) => {
-    expect(health.isAsked(viewOf(buildQuery(asked, Type.HINFO)), client, "169.254.20.10")).toBe(false);
+    expect(health.isAsked(viewOf(buildQuery(asked, Type.HINFO)), at(client), at("169.254.20.10"))).toBe(false);
   });
 });
 

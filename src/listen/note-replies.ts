@@ -1,0 +1,72 @@
+/*
+ * What is counted and logged of every reply. How long the replies of a batch took is counted once for all of them.
+ */
+import { type Histogram, observe, observeMany } from "../runtime/histogram.ts";
+import { hostOf, type SocketAddress } from "../runtime/socket-address.ts";
+import { Flag, HeaderOffset, rcodeMask } from "../wire/header.ts";
+import { readU16 } from "../wire/octets.ts";
+import type { ClientQuery } from "../wire/query.ts";
+import type { Front } from "./answer-query.ts";
+import { countUp, type ListenCounters, replySourceNames } from "./listen-counters.ts";
+
+/** Notes a reply: `source` is a ReplySource, and `ownRcode` is the rcode if the reply's header cannot hold all of it. */
+type NoteReply = (
+  query: ClientQuery,
+  client: SocketAddress,
+  message: Uint8Array,
+  sizeBytes: number,
+  source: number,
+  receivedAtMs: number,
+  ownRcode?: number,
+) => void;
+
+/** The notes of one socket. */
+export interface ReplyNotes {
+  /** Notes a reply in a batch, which the same moment of receipt is given for. Its duration is counted by `endBatch`. */
+  readonly noteNow: NoteReply;
+  /** Notes a reply that leaves alone, now. */
+  readonly noteLate: NoteReply;
+  /** The replies of the batch have left. */
+  endBatch(nowMs: number): void;
+}
+
+/** Creates the notes of a socket, which go into `counters` and the front's query log. */
+export function createReplyNotes(front: Front, counters: ListenCounters): ReplyNotes {
+  // By source: the replies of this batch.
+  const pending = new Uint32Array(replySourceNames.length);
+  let pendingSum = 0;
+  let batchReceivedAtMs = 0;
+
+  const count: NoteReply = (query, client, message, sizeBytes, source, receivedAtMs, ownRcode) => {
+    const flags = readU16(message, HeaderOffset.flags);
+    const rcode = ownRcode ?? flags & rcodeMask;
+    countUp(counters.replies, rcode * replySourceNames.length + source);
+    if ((flags & Flag.TC) !== 0) counters.truncated += 1;
+    observe(counters.replySizes, sizeBytes);
+    if (front.queryLog === undefined) return;
+    const durationMs = front.clock.nowMs() - receivedAtMs;
+    front.queryLog(hostOf(client), counters.protocol, query, rcode, source, durationMs, sizeBytes);
+  };
+
+  return {
+    noteNow(query, client, message, sizeBytes, source, receivedAtMs, ownRcode) {
+      pending[source] = (pending[source] as number) + 1;
+      pendingSum += 1;
+      batchReceivedAtMs = receivedAtMs;
+      count(query, client, message, sizeBytes, source, receivedAtMs, ownRcode);
+    },
+    noteLate(query, client, message, sizeBytes, source, receivedAtMs, ownRcode) {
+      observe(counters.durations[source] as Histogram, (front.clock.nowMs() - receivedAtMs) / 1000);
+      count(query, client, message, sizeBytes, source, receivedAtMs, ownRcode);
+    },
+    endBatch(nowMs) {
+      if (pendingSum === 0) return;
+      pendingSum = 0;
+      for (let source = 0; source < pending.length; source += 1) {
+        const times = pending[source] as number;
+        if (times > 0) observeMany(counters.durations[source] as Histogram, (nowMs - batchReceivedAtMs) / 1000, times);
+        pending[source] = 0;
+      }
+    },
+  };
+}
