@@ -47,7 +47,7 @@ export async function openOwnSockets(settings: Settings, front: Front, clock: Cl
   const atStart = listeners.length;
 
   async function openAll(addresses: readonly ServerAddress[]): Promise<void> {
-    const opened = await openListeners(addresses, front, settings.listen.tcp);
+    const opened = await openListeners(addresses, front, settings.listen);
     listeners.push(...opened);
     for (const { address, protocol, isShared } of opened) {
       if (!isShared || protocol !== "udp") continue;

@@ -71,6 +71,12 @@ export interface QueryAnswerer {
   readonly counters: ListenCounters;
 }
 
+/**
+ * The longest query: a header of 12 octets, a question of up to 259, and OPT with options such as cookies (RFC 7873) and padding
+ * (RFC 8467: to 128 octets), or a signature. No query needs as much as fits into a datagram of the usual EDNS size (RFC 6891 §6.2.5).
+ */
+export const maxQuerySizeBytes = 4096;
+
 /** The most that answerNow writes over UDP, whatever the settings say: the largest setting of `listen.maxUdpReplyBytes`. */
 export const maxUdpReplyRoomBytes = 4096;
 

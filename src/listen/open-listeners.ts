@@ -7,7 +7,7 @@ import { formatServerAddress, type ServerAddress } from "../runtime/server-addre
 import type { Front } from "./answer-query.ts";
 import { listenTcp, type TcpListenLimits } from "./tcp-listener.ts";
 import type { Listener } from "./listener.ts";
-import { listenUdp } from "./udp-listener.ts";
+import { type BatchChoice, listenUdp } from "./udp-listener.ts";
 
 /** An address that could not be opened. The message is for the person who chose it. */
 export class ListenError extends Error {
@@ -22,6 +22,12 @@ export class ListenError extends Error {
   }
 }
 
+/** How to listen (settings: listen). */
+export interface ListenOptions {
+  readonly tcp: TcpListenLimits;
+  readonly batch: BatchChoice;
+}
+
 /** With port 0 the kernel picks a UDP port that may be taken for TCP: then another one is tried. */
 const portAttempts = 20;
 
@@ -32,11 +38,12 @@ const portAttempts = 20;
 export async function openListeners(
   addresses: readonly ServerAddress[],
   front: Front,
-  limits: TcpListenLimits,
+  { tcp, batch }: ListenOptions,
 ): Promise<Listener[]> {
   const opened: Listener[] = [];
   try {
-    for (const address of addresses.flatMap(expandWildcard)) opened.push(...(await openPair(address, front, limits)));
+    for (const address of addresses.flatMap(expandWildcard))
+      opened.push(...(await openPair(address, front, { tcp, batch })));
     return opened;
   } catch (error) {
     await Promise.all(opened.map((listener) => listener.close()));
@@ -57,13 +64,13 @@ export function expandWildcard(address: ServerAddress): ServerAddress[] {
     .map((local) => ({ host: local.address, port: address.port }));
 }
 
-async function openPair(address: ServerAddress, front: Front, limits: TcpListenLimits): Promise<Listener[]> {
+async function openPair(address: ServerAddress, front: Front, { tcp, batch }: ListenOptions): Promise<Listener[]> {
   for (let attempt = 1; ; attempt += 1) {
-    const udp = await listenUdp(address, front).catch((error: NodeJS.ErrnoException) => {
+    const udp = await listenUdp(address, front, batch).catch((error: NodeJS.ErrnoException) => {
       throw new ListenError(address, "udp", error);
     });
     try {
-      return [udp, await listenTcp(udp.address, front, limits)];
+      return [udp, await listenTcp(udp.address, front, tcp)];
     } catch (error) {
       await udp.close();
       if (address.port !== 0 || attempt >= portAttempts) {

@@ -7,7 +7,7 @@ import type { Clock } from "../runtime/clock.ts";
 import type { SocketAddress } from "../runtime/socket-address.ts";
 import { createFrameReader, frameMessage, tooLong } from "../wire/framing.ts";
 import { maxMessageSizeBytes } from "../wire/header.ts";
-import { noReply, type QueryAnswerer, replyLater } from "./answer-query.ts";
+import { maxQuerySizeBytes, noReply, type QueryAnswerer, replyLater } from "./answer-query.ts";
 
 /** Limits of a connection (settings: listen.tcp). */
 export interface ConnectionLimits {
@@ -30,12 +30,6 @@ export interface ClientConnection {
   /** Closes the connection at once. */
   destroy(): void;
 }
-
-/**
- * The longest query: a header of 12 octets, a question of up to 259, and OPT with options such as cookies (RFC 7873) and padding
- * (RFC 8467: to 128 octets), or a signature. No query needs as much as fits into a datagram of the usual EDNS size (RFC 6891 §6.2.5).
- */
-const maxQuerySizeBytes = 4096;
 
 /** Replies are written one at a time, and each is framed into an array of its own. */
 const target = new Uint8Array(maxMessageSizeBytes);

@@ -1,6 +1,6 @@
 /*
- * The few calls of the C library that Node does not offer, for sockets whose descriptor is known. They go through node:ffi, which
- * needs no compiled add-on and works with glibc and musl alike.
+ * The few calls of the C library, and of Node's own libuv, that Node does not offer, for sockets whose descriptor is known. They go
+ * through node:ffi, which needs no compiled add-on and works with glibc and musl alike.
  */
 import { getSystemErrorName } from "node:util";
 import type { dlopen, FunctionDefinitions } from "node:ffi";
@@ -10,40 +10,84 @@ const signatures = {
   setsockopt: { return: "i32", arguments: ["i32", "i32", "i32", "buffer", "u32"] },
   bind: { return: "i32", arguments: ["i32", "buffer", "u32"] },
   connect: { return: "i32", arguments: ["i32", "buffer", "u32"] },
+  getsockname: { return: "i32", arguments: ["i32", "buffer", "buffer"] },
+  recvmmsg: { return: "i32", arguments: ["i32", "pointer", "u32", "i32", "pointer"] },
+  sendmmsg: { return: "i32", arguments: ["i32", "pointer", "u32", "i32"] },
   close: { return: "i32", arguments: ["i32"] },
   __errno_location: { return: "pointer", arguments: [] },
 } as const satisfies FunctionDefinitions;
 
+const loopSignatures = {
+  uv_handle_size: { return: "u64", arguments: ["i32"] },
+  uv_poll_init: { return: "i32", arguments: ["pointer", "pointer", "i32"] },
+  uv_poll_start: { return: "i32", arguments: ["pointer", "i32", "pointer"] },
+  uv_close: { return: "void", arguments: ["pointer", "pointer"] },
+} as const satisfies FunctionDefinitions;
+
 type Functions = ReturnType<typeof dlopen<typeof signatures>>["functions"];
+type LoopFunctions = ReturnType<typeof dlopen<typeof loopSignatures>>["functions"];
 
 /** The calls (see their manual pages: -1 is a failure), the address of a buffer's memory, and why the last call failed. */
 export interface Libc extends Omit<Functions, "__errno_location"> {
-  /** The address of the buffer's first octet, valid as long as `memory` is referenced. */
+  /**
+   * The address of the buffer's first octet, valid as long as `memory` is referenced: by something that lives, for the engine drops a
+   * variable after its last use. The buffer must have more than 64 octets, for the engine moves smaller ones.
+   */
   addressOf(memory: Buffer): bigint;
+  /** The number of the last call's error. To be called right after it returned -1. */
+  lastErrno(): number;
   /** The error of the last call, with its code. To be called right after it returned -1; `call` is its name, for the message. */
   lastError(call: string): NodeJS.ErrnoException;
 }
 
-/** The C library of this process; undefined if Node has no FFI, and on systems other than Linux. */
-export const libc: Libc | undefined = await open();
+/** Calls of libuv, see its manual: what is negative is a failure. */
+export interface EventLoop extends LoopFunctions {
+  /** The address of this thread's uv_loop_t. */
+  readonly address: bigint;
+  /** A function that libuv may call, as long as the process lives. It must not throw. */
+  callback(run: (handle: bigint, status: number, events: number) => void): bigint;
+}
 
-async function open(): Promise<Libc | undefined> {
+const opened = await open();
+
+/** The C library of this process; undefined if Node has no FFI, and on systems other than Linux. */
+export const libc = opened?.libc;
+
+/** Node's event loop; undefined where `libc` is, and if this Node hides its libuv. */
+export const eventLoop = opened?.eventLoop;
+
+async function open(): Promise<{ libc: Libc; eventLoop: EventLoop | undefined } | undefined> {
   // The numbers of socket options and address families below are Linux's.
   if (process.platform !== "linux") return undefined;
   const ffi = await importQuietly();
   if (ffi === undefined) return undefined;
-  const { functions } = ffi.dlopen(null, signatures);
-  return {
+  const { functions, lib } = ffi.dlopen(null, signatures);
+  // That is how the C library names the place of errno.
+  // oxlint-disable-next-line no-underscore-dangle
+  const lastErrno = () => ffi.getInt32(functions.__errno_location(), 0);
+  const calls: Libc = {
     ...functions,
     addressOf: (memory) => ffi.getRawPointer(memory),
+    lastErrno,
     lastError(call) {
-      // That is how the C library names the place of errno.
-      // oxlint-disable-next-line no-underscore-dangle
-      const errno = ffi.getInt32(functions.__errno_location(), 0);
+      const errno = lastErrno();
       const code = getSystemErrorName(-errno);
       return Object.assign(new Error(`${call} ${code}`), { code, errno: -errno, syscall: call });
     },
   };
+  try {
+    const loop: EventLoop = {
+      ...lib.getFunctions(loopSignatures),
+      address: ffi.getCurrentEventLoop(),
+      callback: (run) =>
+        lib.registerCallback({ return: "void", arguments: ["pointer", "i32", "i32"] }, (handle, status, events) =>
+          run(handle as bigint, status, events),
+        ),
+    };
+    return { libc: calls, eventLoop: loop };
+  } catch {
+    return { libc: calls, eventLoop: undefined };
+  }
 }
 
 /** Node warns about node:ffi once, on standard error. That concerns whoever chose to use it, not whoever runs nodens. */
@@ -72,6 +116,8 @@ export const SocketConstant = {
   SO_SNDBUF: 7,
   SO_RCVBUF: 8,
   SO_REUSEPORT: 15,
+  SO_RCVBUFFORCE: 33,
+  SO_TIMESTAMPNS: 35,
   SO_ATTACH_REUSEPORT_CBPF: 51,
   IPPROTO_IPV6: 41,
   IPV6_V6ONLY: 26,

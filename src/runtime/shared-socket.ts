@@ -7,11 +7,13 @@ import { endianness } from "node:os";
 import { isIPv6 } from "node:net";
 import { libc, SocketConstant as k } from "./libc.ts";
 import type { ServerAddress } from "./server-address.ts";
-import { socketAddress } from "./socket-address.ts";
+import { portOf, socketAddress } from "./socket-address.ts";
 
 /** A bound socket. Its descriptor belongs to whoever makes a dgram or net object of it, which then closes it. */
 export interface SharedSocket {
   readonly fd: number;
+  /** The port that it is bound to. */
+  readonly port: number;
   /** Whether another process of this user was already bound to the address. */
   readonly isShared: boolean;
   /** Leaves new datagrams and connections to the other processes on the address, if there are any. What is queued stays readable. */
@@ -19,22 +21,25 @@ export interface SharedSocket {
 }
 
 /**
- * Binds a socket to `address`, whose port is not 0: a port that the kernel picks is shared with nobody. Undefined if the C library
+ * Binds a socket to `address`. With port 0 the kernel picks one, which is shared with nobody: it could be that of a stranger who
+ * shares. Undefined if the C library
  * cannot be called; then Node's own sockets have to do, without `leave`. Throws the system's error, with its code, if the address
  * cannot be bound: EADDRINUSE if a program of another user has it, or one that does not share.
  */
 export function bindSharedSocket(protocol: "udp" | "tcp", address: ServerAddress): SharedSocket | undefined {
   if (libc === undefined) return undefined;
-  const isShared = !isFree(protocol, address);
+  const isPicked = address.port === 0;
+  const isShared = !isPicked && !isFree(protocol, address);
   const fd = openSocket(protocol, address.host);
   try {
-    setOption(fd, k.SOL_SOCKET, k.SO_REUSEPORT, 1);
+    if (!isPicked) setOption(fd, k.SOL_SOCKET, k.SO_REUSEPORT, 1);
     bind(fd, address);
+    const port = isPicked ? boundPort(fd, address) : address.port;
+    return { fd, port, isShared, leave: protocol === "udp" ? () => connectToNobody(fd, address) : () => steerAway(fd) };
   } catch (error) {
     libc.close(fd);
     throw error;
   }
-  return { fd, isShared, leave: protocol === "udp" ? () => connectToNobody(fd, address) : () => steerAway(fd) };
 }
 
 /** Whether nobody is bound to the address, which a socket that does not share finds out. */
@@ -75,12 +80,25 @@ function openSocket(protocol: "udp" | "tcp", host: string): number {
   const fd = libc?.socket(isIPv6(host) ? k.AF_INET6 : k.AF_INET, type | k.SOCK_NONBLOCK | k.SOCK_CLOEXEC, 0) ?? -1;
   if (fd === -1) throw failure("socket");
   if (isIPv6(host)) setOption(fd, k.IPPROTO_IPV6, k.IPV6_V6ONLY, 1);
-  if (protocol !== "tcp") return fd;
+  if (protocol === "udp") {
+    lengthenReceiveQueue(fd);
+    return fd;
+  }
   // Connections of an earlier process in TIME_WAIT must not keep the address occupied.
   setOption(fd, k.SOL_SOCKET, k.SO_REUSEADDR, 1);
   // Accepted connections inherit both. Otherwise the kernel keeps up to 4 MB for each unread one, and charges it to this container.
   for (const buffer of [k.SO_SNDBUF, k.SO_RCVBUF]) setOption(fd, k.SOL_SOCKET, buffer, connectionBufferSizeBytes);
   return fd;
+}
+
+/** The receive queue that the kernel is asked for: a burst of some thousand queries. */
+export const receiveQueueSizeBytes = 4 * 1024 * 1024;
+
+/** Without NET_ADMIN the kernel grants what net.core.rmem_max allows. The default works too, but holds shorter bursts. */
+function lengthenReceiveQueue(fd: number): void {
+  const memory = Buffer.from(new Int32Array([receiveQueueSizeBytes]).buffer);
+  if (libc?.setsockopt(fd, k.SOL_SOCKET, k.SO_RCVBUFFORCE, memory, memory.length) === 0) return;
+  libc?.setsockopt(fd, k.SOL_SOCKET, k.SO_RCVBUF, memory, memory.length);
 }
 
 /** For each direction of a connection; the kernel doubles it for its own structures. Enough for a client on this node, a round trip away. */
@@ -89,6 +107,13 @@ const connectionBufferSizeBytes = 16 * 1024;
 function bind(fd: number, address: ServerAddress): void {
   const name = socketAddress(address);
   if (libc?.bind(fd, name, name.length) !== 0) throw failure("bind");
+}
+
+function boundPort(fd: number, address: ServerAddress): number {
+  const name = socketAddress(address);
+  const sizeBytes = Buffer.from(new Uint32Array([name.length]).buffer);
+  if (libc?.getsockname(fd, name, sizeBytes) !== 0) throw failure("getsockname");
+  return portOf(name);
 }
 
 /**

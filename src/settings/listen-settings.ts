@@ -1,5 +1,5 @@
 /* Settings of `listen`: where pods reach nodens, and who may ask. */
-import { addressRanges, group, listenAddresses, wholeNumber } from "./setting-kinds.ts";
+import { addressRanges, group, listenAddresses, oneOf, wholeNumber } from "./setting-kinds.ts";
 
 const nearbyClients =
   "127.0.0.0/8 ::1/128 169.254.0.0/16 fe80::/10 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 fc00::/7 100.64.0.0/10".split(
@@ -24,6 +24,11 @@ export const listen = group("Where pods reach nodens, and who may ask.", {
     between: [512, 4096],
     effect: "live",
     help: "Largest UDP reply, whatever the client offers. 1232 fits every IPv6 path unfragmented; larger answers are truncated, and clients ask again over TCP.",
+  }),
+  batch: oneOf(["auto", "off"], {
+    default: "auto",
+    effect: "restart",
+    help: "Whether UDP is received and sent in batches, which takes half the CPU. `auto` does so where Node can call the C library, on 64-bit Linux; `off` handles every datagram alone.",
   }),
   tcp: group("TCP connections from pods.", {
     maxConnections: wholeNumber("connections", {

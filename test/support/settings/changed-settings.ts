@@ -8,6 +8,7 @@ listen:
   addresses: ["[fd00::1]:53", 127.0.0.2:0]
   allow: ["fd00::/8", 192.0.2.1]
   maxUdpReplyBytes: 512
+  batch: "off"
   tcp: { maxConnections: 1, maxConnectionsPerClient: 2, idleTimeoutMs: 101, maxPipelined: 2, maxWriteBufferBytes: 65537 }
 attach: { mode: intercept, addresses: [169.254.20.11, "fd00:20::10"], virtualAddresses: ["10.96.0.10"], interceptPort: 2000, except: [10.9.0.0/16], notrack: false }
 admin: { address: "[::1]:80", allow: [192.0.2.2] }

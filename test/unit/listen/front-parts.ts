@@ -6,6 +6,7 @@ import { createEntry } from "../../../src/cache/entry.ts";
 import { createAccessList } from "../../../src/listen/access-list.ts";
 import type { Front } from "../../../src/listen/answer-query.ts";
 import { createHealthQuestion } from "../../../src/listen/health-question.ts";
+import type { ListenOptions } from "../../../src/listen/open-listeners.ts";
 import type { TcpListenLimits } from "../../../src/listen/tcp-listener.ts";
 import type { Answer } from "../../../src/resolve/answer.ts";
 import type { Resolver } from "../../../src/resolve/resolver.ts";
@@ -130,3 +131,6 @@ export const tcpListenLimits: TcpListenLimits = {
   maxPipelined: 100,
   maxWriteBufferBytes: 1_000_000,
 };
+
+/** The same, for all sockets. */
+export const listenOptions: ListenOptions = { tcp: tcpListenLimits, batch: "auto" };

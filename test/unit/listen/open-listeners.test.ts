@@ -6,14 +6,14 @@ import { expandWildcard, ListenError, openListeners } from "../../../src/listen/
 import type { ServerAddress } from "../../../src/runtime/server-address.ts";
 import { askTcp, askUdp } from "../../support/messages/ask.ts";
 import { buildQuery, Type } from "../../support/messages/messages.ts";
-import { addressAnswer, createFront, tcpListenLimits } from "./front-parts.ts";
+import { addressAnswer, createFront, listenOptions } from "./front-parts.ts";
 import { describeWith } from "../../support/program/requirements.ts";
 
 /** Opens listeners, which are closed when the test ends. "hit.test" is in their cache. */
 async function open(addresses: readonly ServerAddress[]) {
   const parts = createFront();
   parts.resolver.cached.set("hit.test", addressAnswer("hit.test", parts.clock.nowMs()));
-  const listeners = await openListeners(addresses, parts.front, tcpListenLimits);
+  const listeners = await openListeners(addresses, parts.front, listenOptions);
   onTestFinished(async () => {
     await Promise.all(listeners.map((listener) => listener.close()));
   });
@@ -47,7 +47,7 @@ async function takenPort(protocol: "udp" | "tcp"): Promise<number> {
 /** Opens the address and closes it again: rejects if any part of it was left open. */
 async function openAndClose(address: ServerAddress): Promise<void> {
   const { front } = createFront();
-  const listeners = await openListeners([address], front, tcpListenLimits);
+  const listeners = await openListeners([address], front, listenOptions);
   await Promise.all(listeners.map((listener) => listener.close()));
 }
 

@@ -10,7 +10,7 @@ import { listenUdp } from "../../../src/listen/udp-listener.ts";
 import { createFakeClock } from "../../support/program/fake-clock.ts";
 import { nameBytes, replyTo, Type, u16 } from "../../support/messages/messages.ts";
 import { until } from "../../support/servers/scripted-upstream.ts";
-import { createFront, tcpListenLimits } from "./front-parts.ts";
+import { createFront, listenOptions, tcpListenLimits } from "./front-parts.ts";
 import { describeWith } from "../../support/program/requirements.ts";
 
 const health = createHealthQuestion(nameBytes("cluster.local"), "5e1f");
@@ -37,7 +37,7 @@ async function serve(answer: (query: Uint8Array, send: (reply: Uint8Array) => vo
 
 async function listen(host: string) {
   const { front } = createFront();
-  const listener = await listenUdp({ host, port: 0 }, front);
+  const listener = await listenUdp({ host, port: 0 }, front, "auto");
   onTestFinished(() => listener.close());
   return listener;
 }
@@ -88,7 +88,7 @@ describe("nodens asking itself", () => {
 
   test.each(["udp", "tcp"] as const)("comes from the address that is asked, over %s", async (protocol) => {
     const { front } = createFront();
-    const [udp, tcp] = await openListeners([{ host: "127.0.0.2", port: 0 }], front, tcpListenLimits);
+    const [udp, tcp] = await openListeners([{ host: "127.0.0.2", port: 0 }], front, listenOptions);
     for (const listener of [udp, tcp]) onTestFinished(() => listener?.close());
     const address = (protocol === "udp" ? udp : tcp)?.address ?? { host: "", port: 0 };
     // The kernel would have chosen 127.0.0.1, which is not answered as nodens itself.

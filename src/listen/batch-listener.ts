@@ -1,0 +1,148 @@
+/*
+ * UDP towards pods in batches: one call takes what the socket has, one call sends all the replies that need nobody else. So a hit costs
+ * a share of two system calls and no object. The socket is bound to one address, so that every reply leaves from the address that was
+ * asked: musl and glibc accept no other.
+ */
+import { isIPv6 } from "node:net";
+import { batchSlots, createReceiveBatch, hasBatchLayout, type ReceiveBatch } from "../runtime/datagram-batch.ts";
+import { libc, type Libc } from "../runtime/libc.ts";
+import type { ServerAddress } from "../runtime/server-address.ts";
+import { bindSharedSocket } from "../runtime/shared-socket.ts";
+import {
+  ipv4SocketAddressSizeBytes,
+  ipv6SocketAddressSizeBytes,
+  portOf,
+  type SocketAddress,
+} from "../runtime/socket-address.ts";
+import { canWatchDescriptors, Readiness, watchDescriptor } from "../runtime/watch-descriptor.ts";
+import { createQueryAnswerer, type Front, maxQuerySizeBytes, noReply, replyLater } from "./answer-query.ts";
+import { createListenCounters } from "./listen-counters.ts";
+import type { Listener } from "./listener.ts";
+import { createSendQueue } from "./send-queue.ts";
+
+/** Whether `listenInBatches` works here. */
+export const canListenInBatches = canWatchDescriptors && hasBatchLayout;
+
+/** So many full batches, about a millisecond, then TCP, timers and the answers to misses have their turn. */
+const batchesPerWake = 4;
+
+/** A batch is answered before the next one is received, so all sockets of a family share its memory. */
+const receiveBatches = new Map<number, ReceiveBatch>();
+
+/**
+ * Binds `address` (the kernel picks a port for 0) and answers on it. Throws the system's error if it cannot be bound, and where
+ * `canListenInBatches` is false.
+ */
+export function listenInBatches(address: ServerAddress, front: Front): Listener {
+  const shared = bindSharedSocket("udp", address);
+  if (libc === undefined || shared === undefined) throw new Error("the C library cannot be called");
+  const { fd } = shared;
+  const { clock } = front;
+  const bound = { host: address.host, port: shared.port };
+  const counters = createListenCounters(bound, "udp");
+  const answerer = createQueryAnswerer(front, counters);
+  const addressSizeBytes = isIPv6(address.host) ? ipv6SocketAddressSizeBytes : ipv4SocketAddressSizeBytes;
+  const received = receiveBatchFor(libc, addressSizeBytes);
+  const queue = createSendQueue(libc, fd, addressSizeBytes, counters);
+  let taken = 0;
+  let isFlushDue = false;
+  let isDraining = false;
+  let closing: Promise<void> | undefined;
+  const watch = watchDescriptor(fd, takeTurn);
+
+  /** Returns whether the answers to some queries are still to come. While the kernel takes no replies, it keeps the queries too. */
+  function takeTurn(): boolean {
+    if (queue.isBlocked()) {
+      flush();
+      if (!queue.isBlocked()) watch.waitFor(Readiness.readable);
+      return false;
+    }
+    // Late replies wait for the end of the turn, and the queue has room for one batch.
+    flush();
+    let hasMisses = false;
+    for (let batch = 0; batch < batchesPerWake && !queue.isBlocked(); batch += 1) {
+      // -1 is an empty queue, or an error about a reply sent before.
+      const count = received.receive(fd);
+      if (count <= 0) break;
+      hasMisses = answerBatch(count) || hasMisses;
+      if (count < batchSlots) break;
+    }
+    return hasMisses;
+  }
+
+  function answerBatch(count: number): boolean {
+    const nowMs = clock.nowMs();
+    taken += count;
+    if (isDraining) return false;
+    let hasMisses = false;
+    for (let slot = 0; slot < count; slot += 1) hasMisses = answer(slot, nowMs) || hasMisses;
+    flush();
+    answerer.endBatch(clock.nowMs());
+    return hasMisses;
+  }
+
+  /** Answers one query, or sees to its answer and returns true. */
+  function answer(slot: number, nowMs: number): boolean {
+    const packet = received.octets[slot] as Uint8Array;
+    const client = received.addresses[slot] as SocketAddress;
+    const sizeBytes = received.sizeOf(slot);
+    // Nothing can be sent to port 0, which only a forged packet has.
+    if (portOf(client) === 0) return false;
+    if (sizeBytes < 0) {
+      counters.drops.malformed += 1;
+      return false;
+    }
+    const size = answerer.answerNow(packet, sizeBytes, client, queue.room(), nowMs);
+    if (size > noReply) queue.add(size, client);
+    if (size !== replyLater) return false;
+    const kept = client.slice();
+    answerer.answerLater(kept, (message, late) => sendLate(message, late, kept));
+    return true;
+  }
+
+  /** All that is answered in one turn of the loop leaves in one call. */
+  function sendLate(message: Uint8Array, sizeBytes: number, client: SocketAddress): void {
+    if (sizeBytes === noReply || closing !== undefined) return;
+    queue.room().set(message.subarray(0, sizeBytes));
+    queue.add(sizeBytes, client);
+    if (isFlushDue) return;
+    isFlushDue = true;
+    clock.afterIo(() => {
+      isFlushDue = false;
+      if (closing === undefined) flush();
+    });
+  }
+
+  function flush(): void {
+    queue.flush();
+    if (queue.isBlocked()) watch.waitFor(Readiness.writable);
+  }
+
+  async function close(): Promise<void> {
+    queue.flush();
+    const stopped = watch.stop();
+    libc?.close(fd);
+    await stopped;
+  }
+
+  return {
+    address: bound,
+    protocol: "udp",
+    counters,
+    isShared: shared.isShared,
+    takenCount: () => taken,
+    leave: shared.leave,
+    drain() {
+      isDraining = true;
+    },
+    close: () => (closing ??= close()),
+  };
+}
+
+function receiveBatchFor(lib: Libc, addressSizeBytes: number): ReceiveBatch {
+  const known = receiveBatches.get(addressSizeBytes);
+  if (known !== undefined) return known;
+  const created = createReceiveBatch(lib, addressSizeBytes, maxQuerySizeBytes);
+  receiveBatches.set(addressSizeBytes, created);
+  return created;
+}

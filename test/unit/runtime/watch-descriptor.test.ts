@@ -1,0 +1,93 @@
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { createReceiveBatch, hasBatchLayout } from "../../../src/runtime/datagram-batch.ts";
+import { libc, type Libc } from "../../../src/runtime/libc.ts";
+import { bindSharedSocket, type SharedSocket } from "../../../src/runtime/shared-socket.ts";
+import { hostOf, portOf } from "../../../src/runtime/socket-address.ts";
+import { canWatchDescriptors, Readiness, watchDescriptor } from "../../../src/runtime/watch-descriptor.ts";
+
+describe.skipIf(!canWatchDescriptors || !hasBatchLayout)("a descriptor under watch", () => {
+  const real = libc as Libc;
+
+  /** A bound UDP socket, and a client of it. */
+  async function setUp() {
+    const { fd, port } = bindSharedSocket("udp", { host: "127.0.0.1", port: 0 }) as SharedSocket;
+    const client = createSocket("udp4");
+    client.connect(port, "127.0.0.1");
+    await once(client, "connect");
+    onTestFinished(() => {
+      client.close();
+      real.close(fd);
+    });
+    return { fd, client };
+  }
+
+  test("tells when there is something to read, and one call takes all of it with senders and sizes", async () => {
+    const { fd, client } = await setUp();
+    const batch = createReceiveBatch(real, 16, 100);
+    const seen: string[] = [];
+    for (const text of ["one", "three", "x".repeat(101)]) await send(client, text);
+    await new Promise<void>((resolve) => {
+      const watch = watchDescriptor(fd, () => {
+        const count = batch.receive(fd);
+        for (let slot = 0; slot < count; slot += 1) {
+          const from = batch.addresses[slot] ?? new Uint8Array(16);
+          seen.push(`${hostOf(from)} ${portOf(from) === client.address().port} ${batch.sizeOf(slot)}`);
+        }
+        void watch.stop().then(resolve);
+        return true;
+      });
+    });
+    expect(seen).toStrictEqual(["127.0.0.1 true 3", "127.0.0.1 true 5", "127.0.0.1 true -1"]);
+  });
+
+  test("tells when it can be written, if asked", async () => {
+    const { fd } = await setUp();
+    await new Promise<void>((resolve) => {
+      const watch = watchDescriptor(fd, (readiness) => {
+        expect(readiness).toBe(Readiness.writable);
+        void watch.stop().then(resolve);
+        return false;
+      });
+      watch.waitFor(Readiness.writable);
+    });
+  });
+
+  test("continues promises in the turn in which they were started", async () => {
+    const { fd, client } = await setUp();
+    const steps: string[] = [];
+    await new Promise<void>((resolve) => {
+      const watch = watchDescriptor(fd, () => {
+        void Promise.resolve().then(() => steps.push("promise"));
+        void watch.stop().then(() => {
+          steps.push("stopped");
+          resolve();
+        });
+        return true;
+      });
+      void send(client, "x");
+    });
+    expect(steps).toStrictEqual(["promise", "stopped"]);
+  });
+
+  test("is let go by stopping, and stopping twice does nothing more", async () => {
+    const { fd, client } = await setUp();
+    let calls = 0;
+    const watch = watchDescriptor(fd, () => {
+      calls += 1;
+      return false;
+    });
+    await watch.stop();
+    await watch.stop();
+    await send(client, "x");
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(calls).toBe(0);
+    // Free for another watch.
+    await watchDescriptor(fd, () => false).stop();
+  });
+});
+
+function send(client: ReturnType<typeof createSocket>, text: string): Promise<void> {
+  return new Promise((resolve, reject) => client.send(text, (error) => (error === null ? resolve() : reject(error))));
+}
