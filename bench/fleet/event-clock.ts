@@ -55,6 +55,7 @@ export function createEventClock(): EventClock {
 
   return {
     nowMs: () => tick * tickMs,
+    wallMs: () => tick * tickMs,
     after,
     pause: (delayMs) => new Promise((resolve) => void after(delayMs, resolve)),
     // Packets that arrive at this tick are in its list already.

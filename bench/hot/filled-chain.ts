@@ -23,7 +23,13 @@ export async function createFilledChain(lookups: readonly Lookup[]): Promise<Cha
   const chain = createChain({
     // Checks ask upstream now and then: that is not what is measured.
     limits: { ...limits, checks: { checkOneIn: 0 } },
-    clock: { nowMs: () => benchNowMs, after: () => () => {}, pause: () => new Promise(() => {}), afterIo() {} },
+    clock: {
+      nowMs: () => benchNowMs,
+      wallMs: () => benchNowMs,
+      after: () => () => {},
+      pause: () => new Promise(() => {}),
+      afterIo() {},
+    },
     zone,
     suffixes: [],
     loopSecret: "bench",

@@ -22,7 +22,13 @@ import type { ExplainRequest } from "./explain-request.ts";
 const soaSeconds = 30;
 
 /** Time stands still in an imagined nodens, and no timer ever fires. */
-const stillClock: Clock = { nowMs: () => 0, after: () => () => {}, pause: () => new Promise(() => {}), afterIo() {} };
+const stillClock: Clock = {
+  nowMs: () => 0,
+  wallMs: () => 0,
+  after: () => () => {},
+  pause: () => new Promise(() => {}),
+  afterIo() {},
+};
 
 /**
  * Explains a lookup by the rules alone. `clusterDomain` is a name that the settings would accept; `limits` are those of the imagined

@@ -55,10 +55,17 @@ export interface QueryAnswerer {
   /**
    * Answers the query in the first `sizeBytes` octets of `packet` if nobody else has to be asked: writes the reply into `target` (room
    * for maxUdpReplyRoomBytes over UDP, for maxMessageSizeBytes over TCP) and returns its size, or `noReply`, or `replyLater`. `client` is
-   * the sender, read only during the call. `nowMs` may be the same for all queries of a batch. A malformed packet gets its error
-   * reply, or none. Never throws.
+   * the sender, read only during the call. `nowMs` may be the same for all queries of a batch; `waitedMs` is how long this one lay in the
+   * socket before. A malformed packet gets its error reply, or none. Never throws.
    */
-  answerNow(packet: Uint8Array, sizeBytes: number, client: SocketAddress, target: Uint8Array, nowMs: number): number;
+  answerNow(
+    packet: Uint8Array,
+    sizeBytes: number,
+    client: SocketAddress,
+    target: Uint8Array,
+    nowMs: number,
+    waitedMs?: number,
+  ): number;
   /**
    * To be called right after answerNow returned `replyLater`: resolves the query that it read. `reply` is called once, with a message
    * that is valid only during the call, or with size 0 if there is no reply. `client` must stay as it is until then.
@@ -76,6 +83,9 @@ export interface QueryAnswerer {
  * (RFC 8467: to 128 octets), or a signature. No query needs as much as fits into a datagram of the usual EDNS size (RFC 6891 §6.2.5).
  */
 export const maxQuerySizeBytes = 4096;
+
+/** Over UDP no answer is sent later than this after its query: no resolver's wait for one is longer. */
+const lateAnswerMs = 5000;
 
 /** The most that answerNow writes over UDP, whatever the settings say: the largest setting of `listen.maxUdpReplyBytes`. */
 export const maxUdpReplyRoomBytes = 4096;
@@ -102,8 +112,9 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
     client: SocketAddress,
     target: Uint8Array,
     nowMs: number,
+    waitedMs = 0,
   ): number {
-    receivedAtMs = nowMs;
+    receivedAtMs = nowMs - waitedMs;
     isOwn = false;
     if (!front.accessList(client)) {
       counters.drops.denied += 1;
@@ -121,20 +132,20 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
     const refusal = front.resolver.refuse(query);
     if (refusal !== undefined) return answerError(refusal, client, target);
 
-    const entry = front.resolver.lookup(query, receivedAtMs);
-    if (entry === undefined) return deny(client, target);
-    const age = ageSecondsOf(entry, receivedAtMs);
+    const entry = front.resolver.lookup(query, nowMs);
+    if (entry === undefined) return deny(client, target, nowMs);
+    const age = ageSecondsOf(entry, nowMs);
     const size = shapeReply(target, entry, query, age, 0, ExtendedError.none, limitFor(query));
-    noteReplyNow(client, target, size, ReplySource.cache);
+    notes.noteNow(query, client, target, size, ReplySource.cache, receivedAtMs);
     return size;
   }
 
   /** Writes the NXDOMAIN of a search rule and returns its size, or `replyLater` if no rule applies. */
-  function deny(client: SocketAddress, target: Uint8Array): number {
-    const absence = front.resolver.deny(query, receivedAtMs);
+  function deny(client: SocketAddress, target: Uint8Array, nowMs: number): number {
+    const absence = front.resolver.deny(query, nowMs);
     if (absence === undefined) return replyLater;
     const size = composeDenial(target, query, absence.soa, absence.ttlSeconds, limitFor(query));
-    noteReplyNow(client, target, size, ReplySource.rule);
+    notes.noteNow(query, client, target, size, ReplySource.rule, receivedAtMs);
     return size;
   }
 
@@ -151,7 +162,7 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
 
   function answerError(rcode: number, client: SocketAddress, target: Uint8Array): number {
     const size = composeError(target, query, rcode, ExtendedError.none);
-    noteReplyNow(client, target, size, ReplySource.error, rcode);
+    notes.noteNow(query, client, target, size, ReplySource.error, receivedAtMs, rcode);
     return size;
   }
 
@@ -166,6 +177,10 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
 
   /** Writes an answer for this client into `lateReply`. Returns its size, or `noReply`, which happens only over UDP. */
   function shapeAnswer(answer: Answer, kept: ClientQuery, client: SocketAddress, since: number): number {
+    if (isUdp && clock.nowMs() - since > lateAnswerMs) {
+      counters.drops.late += 1;
+      return noReply;
+    }
     if (answer.kind === "dropped" && isUdp) {
       counters.drops[answer.reason] += 1;
       return noReply;
@@ -192,16 +207,6 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
   function limitFor(asked: ClientQuery): number {
     if (!isUdp) return maxMessageSizeBytes;
     return asked.hasEdns ? Math.min(asked.udpSizeBytes, front.maxUdpReplySizeBytes) : minUdpSizeBytes;
-  }
-
-  function noteReplyNow(
-    client: SocketAddress,
-    message: Uint8Array,
-    sizeBytes: number,
-    source: number,
-    ownRcode?: number,
-  ): void {
-    notes.noteNow(query, client, message, sizeBytes, source, receivedAtMs, ownRcode);
   }
 
   return { answerNow, answerLater, endBatch: notes.endBatch, wasOwn: () => isOwn, counters };

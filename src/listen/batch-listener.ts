@@ -26,6 +26,15 @@ export const canListenInBatches = canWatchDescriptors && hasBatchLayout;
 /** So many full batches, about a millisecond, then TCP, timers and the answers to misses have their turn. */
 const batchesPerWake = 4;
 
+/**
+ * A query that has lain in the socket for so long is dropped: after a stop or in a flood, the work is for those who still wait.
+ * Its sender has asked again or is about to (musl after 2.5 s, others after 2 to 5 s).
+ */
+const lateQueryMs = 1900;
+
+/** When the queue was empty so short a time ago, nothing in it can be late, and nobody needs to know how long it has been there. */
+const shortQueueMs = 500;
+
 /** A batch is answered before the next one is received, so all sockets of a family share its memory. */
 const receiveBatches = new Map<number, ReceiveBatch>();
 
@@ -45,6 +54,7 @@ export function listenInBatches(address: ServerAddress, front: Front): Listener 
   const received = receiveBatchFor(libc, addressSizeBytes);
   const queue = createSendQueue(libc, fd, addressSizeBytes, counters);
   let taken = 0;
+  let emptyAtMs = clock.nowMs();
   let isFlushDue = false;
   let isDraining = false;
   let closing: Promise<void> | undefined;
@@ -61,38 +71,47 @@ export function listenInBatches(address: ServerAddress, front: Front): Listener 
     flush();
     let hasMisses = false;
     for (let batch = 0; batch < batchesPerWake && !queue.isBlocked(); batch += 1) {
+      const nowMs = clock.nowMs();
+      const mayBeLate = nowMs - emptyAtMs > shortQueueMs;
       // -1 is an empty queue, or an error about a reply sent before.
-      const count = received.receive(fd);
-      if (count <= 0) break;
-      hasMisses = answerBatch(count) || hasMisses;
-      if (count < batchSlots) break;
+      const count = received.receive(fd, mayBeLate);
+      if (count > 0) hasMisses = answerBatch(count, nowMs, mayBeLate) || hasMisses;
+      if (count === batchSlots) continue;
+      emptyAtMs = nowMs;
+      break;
     }
     return hasMisses;
   }
 
-  function answerBatch(count: number): boolean {
-    const nowMs = clock.nowMs();
+  function answerBatch(count: number, nowMs: number, mayBeLate: boolean): boolean {
     taken += count;
     if (isDraining) return false;
     let hasMisses = false;
-    for (let slot = 0; slot < count; slot += 1) hasMisses = answer(slot, nowMs) || hasMisses;
+    for (let slot = 0; slot < count; slot += 1) {
+      const waitedMs = mayBeLate ? waitedMsOf(received, slot, clock.wallMs(), nowMs - emptyAtMs) : 0;
+      hasMisses = answer(slot, nowMs, waitedMs) || hasMisses;
+    }
     flush();
     answerer.endBatch(clock.nowMs());
     return hasMisses;
   }
 
   /** Answers one query, or sees to its answer and returns true. */
-  function answer(slot: number, nowMs: number): boolean {
+  function answer(slot: number, nowMs: number, waitedMs: number): boolean {
     const packet = received.octets[slot] as Uint8Array;
     const client = received.addresses[slot] as SocketAddress;
     const sizeBytes = received.sizeOf(slot);
     // Nothing can be sent to port 0, which only a forged packet has.
     if (portOf(client) === 0) return false;
+    if (waitedMs > lateQueryMs) {
+      counters.drops.late += 1;
+      return false;
+    }
     if (sizeBytes < 0) {
       counters.drops.malformed += 1;
       return false;
     }
-    const size = answerer.answerNow(packet, sizeBytes, client, queue.room(), nowMs);
+    const size = answerer.answerNow(packet, sizeBytes, client, queue.room(), nowMs, waitedMs);
     if (size > noReply) queue.add(size, client);
     if (size !== replyLater) return false;
     const kept = client.slice();
@@ -137,6 +156,15 @@ export function listenInBatches(address: ServerAddress, front: Front): Listener 
     },
     close: () => (closing ??= close()),
   };
+}
+
+/**
+ * How long a query lay in the socket, at most the time since that was empty: the wall clock, which stamps are of, may have been set
+ * meanwhile.
+ */
+function waitedMsOf(received: ReceiveBatch, slot: number, wallMs: number, mostMs: number): number {
+  const stampMs = received.stampMsOf(slot);
+  return stampMs === 0 ? 0 : Math.min(Math.max(0, wallMs - stampMs), mostMs);
 }
 
 function receiveBatchFor(lib: Libc, addressSizeBytes: number): ReceiveBatch {

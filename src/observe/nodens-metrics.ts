@@ -63,7 +63,7 @@ export const nodensMetrics: readonly Metric[] = [
   counter(
     "nodens_dropped_queries_total",
     ["reason"],
-    "Queries that got no reply: the client may not ask, the query cannot be replied to, a bound of `limits` was reached, or nodens was ending.",
+    "Queries that got no reply: the client may not ask, the query cannot be replied to, a bound of `limits` was reached, it or its answer came too late (late), or nodens was ending.",
     (sources, add) => {
       for (const { drops } of sources.listeners()) {
         for (const [reason, count] of Object.entries(drops)) add({ reason }, count);

@@ -7,6 +7,11 @@ export interface Clock {
   /** The current moment in milliseconds, monotonic. */
   nowMs(): number;
   /**
+   * The wall clock in milliseconds since 1970, which may be set back at any time: only to be compared with the kernel's own stamps, and
+   * what comes of it must be bounded by `nowMs`.
+   */
+  wallMs(): number;
+  /**
    * Calls `action` once after `delayMs` milliseconds. Returns a function that cancels the call; cancelling twice, or after the call,
    * does nothing. A pending timer does not keep the process alive: the sockets do that.
    */
@@ -23,6 +28,7 @@ export interface Clock {
 /** The process's own monotonic clock, which does not follow changes of the wall clock. */
 export const systemClock: Clock = {
   nowMs: () => performance.now(),
+  wallMs: () => Date.now(),
   after(delayMs, action) {
     const timer = setTimeout(action, delayMs);
     timer.unref();

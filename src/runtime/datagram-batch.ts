@@ -10,7 +10,7 @@
  *     }
  */
 import { endianness } from "node:os";
-import type { Libc } from "./libc.ts";
+import { type Libc, SocketConstant } from "./libc.ts";
 import { ipv6SocketAddressSizeBytes, type SocketAddress } from "./socket-address.ts";
 
 /** Whether this machine lays the memory out as above. */
@@ -24,10 +24,17 @@ const cacheLineBytes = 64;
 
 const headerWords = 16;
 const headerBytes = headerWords * 4;
-const word = { nameSize: 2, flags: 12, messageSize: 14 } as const;
+const word = { nameSize: 2, controlSize: 10, flags: 12, messageSize: 14 } as const;
 const partWords = 4;
 const partSizeWord = 2;
 const messageTruncated = 0x20;
+
+/*
+ *     struct cmsghdr { 0  u64 size;  8  i32 level;  12  i32 type; }    struct timespec { 16  u64 seconds;  24  u64 nanoseconds; }
+ */
+const controlBytes = 64;
+const controlWords = controlBytes / 4;
+const controlWord = { type: 3, seconds: 4, nanoseconds: 6 } as const;
 
 /** The slots of one direction. Whoever has `octets[i]` and `addresses[i]` writes and reads the memory that the kernel does. */
 export interface DatagramSlots {
@@ -39,8 +46,13 @@ export interface DatagramSlots {
 
 /** Memory for receiving, for sockets of one family. What it holds is valid until the next call of `receive`. */
 export interface ReceiveBatch extends DatagramSlots {
-  /** Takes what the socket has, as far as there are slots, without waiting. Returns the number, or -1 (see Libc.lastErrno). */
-  receive(fd: number): number;
+  /**
+   * Takes what the socket has, as far as there are slots, without waiting. Returns the number, or -1 (see Libc.lastErrno). Stamps cost
+   * the kernel a copy for each datagram, so they are taken only on demand.
+   */
+  receive(fd: number, withStamps: boolean): number;
+  /** When the datagram in a slot reached this machine, in milliseconds of the wall clock; 0 if it was received without a stamp. */
+  stampMsOf(slot: number): number;
   /** The size of the datagram in a slot, or -1 if there was no room for all of it. */
   sizeOf(slot: number): number;
 }
@@ -68,11 +80,36 @@ export function createReceiveBatch(libc: Libc, addressSizeBytes: number, roomByt
   );
   for (let slot = 0; slot < batchSlots; slot += 1) parts[slot * partWords + partSizeWord] = roomBytes;
   const start = headerAddresses[0] as bigint;
+  const control = Buffer.alloc(batchSlots * controlBytes);
+  const stamps = wordsOf(control);
+  const controlAt = libc.addressOf(control);
+  const headerFields = new BigUint64Array(headers.buffer, headers.byteOffset, headers.length / 2);
+  for (let slot = 0; slot < batchSlots; slot += 1)
+    headerFields[(slot * headerWords) / 2 + 4] = controlAt + BigInt(slot * controlBytes);
+  let hasControl = false;
+
+  /** The kernel writes how much of the room it has used, so the room is given anew for every call that wants stamps. */
+  function giveControl(sizeBytes: number): void {
+    hasControl = sizeBytes > 0;
+    for (let slot = 0; slot < batchSlots; slot += 1) headers[slot * headerWords + word.controlSize] = sizeBytes;
+  }
+
   return {
     octets,
     addresses,
-    memory,
-    receive: (fd) => libc.recvmmsg(fd, start, batchSlots, 0, 0n),
+    memory: [...memory, control],
+    receive(fd, withStamps) {
+      if (withStamps || hasControl) giveControl(withStamps ? controlBytes : 0);
+      return libc.recvmmsg(fd, start, batchSlots, 0, 0n);
+    },
+    stampMsOf(slot) {
+      const at = slot * controlWords;
+      const isThere = (headers[slot * headerWords + word.controlSize] as number) > 0;
+      if (!isThere || stamps[at + controlWord.type] !== SocketConstant.SO_TIMESTAMPNS) return 0;
+      // The upper half of the seconds is 0 until 2106.
+      const seconds = stamps[at + controlWord.seconds] as number;
+      return seconds * 1000 + (stamps[at + controlWord.nanoseconds] as number) / 1e6;
+    },
     sizeOf(slot) {
       const sizeBytes = headers[slot * headerWords + word.messageSize] as number;
       const flags = headers[slot * headerWords + word.flags] as number;

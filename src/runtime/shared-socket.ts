@@ -82,6 +82,7 @@ function openSocket(protocol: "udp" | "tcp", host: string): number {
   if (isIPv6(host)) setOption(fd, k.IPPROTO_IPV6, k.IPV6_V6ONLY, 1);
   if (protocol === "udp") {
     lengthenReceiveQueue(fd);
+    setOption(fd, k.SOL_SOCKET, k.SO_TIMESTAMPNS, 1);
     return fd;
   }
   // Connections of an earlier process in TIME_WAIT must not keep the address occupied.

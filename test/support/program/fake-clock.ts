@@ -32,6 +32,8 @@ export function createFakeClock(startMs = 1_000_000): FakeClock {
 
   return {
     nowMs: () => nowMs,
+    // The kernel's stamps are of the machine's clock.
+    wallMs: () => Date.now(),
     after,
     pause: (delayMs) => new Promise((resolve) => after(delayMs, resolve)),
     // No packet of these tests lies unread.

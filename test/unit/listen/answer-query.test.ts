@@ -214,6 +214,18 @@ describe("a miss", () => {
     expect(counters.durations[1]?.sum).toBeCloseTo(1.5);
   });
 
+  test.each([
+    [5000, 1, 0],
+    [5001, 0, 1],
+  ])("over UDP is answered only while its client waits: after %d ms %d times", async (waitedMs, replyCount, late) => {
+    const { askNow, answerer, resolver, clock, counters } = setUp();
+    expect(askNow(query("a.test"))).toBe(replyLater);
+    const size = new Promise<number>((resolve) => answerer.answerLater(client, (_message, bytes) => resolve(bytes)));
+    await clock.advance(waitedMs);
+    resolver.answer("a.test");
+    expect([Math.sign(await size), counters.drops.late]).toStrictEqual([replyCount, late]);
+  });
+
   test("gets its own answer among several, in whatever order those come", async () => {
     const { askNow, answerer, resolver } = setUp();
     const replies: Promise<ReadMessage>[] = [];

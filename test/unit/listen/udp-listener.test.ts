@@ -1,6 +1,7 @@
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { canListenInBatches } from "../../../src/listen/batch-listener.ts";
 import { type BatchChoice, listenUdp } from "../../../src/listen/udp-listener.ts";
 import { createSendBatch } from "../../../src/runtime/datagram-batch.ts";
 import { libc, SocketConstant } from "../../../src/runtime/libc.ts";
@@ -173,6 +174,41 @@ describe.each(choices)("a UDP listener with batches %s", (batch) => {
   test("rejects with the system's error when the address is taken", async () => {
     const { port, front } = await listen(batch);
     await expect(listenUdp({ host: "127.0.0.1", port }, front, batch)).rejects.toMatchObject({ code: "EADDRINUSE" });
+  });
+});
+
+describe.skipIf(!canListenInBatches)("a UDP listener with batches", () => {
+  test.each([
+    ["too long", 2000, 1],
+    ["not too long", 1800, 0],
+  ])("that has not run for %s answers accordingly what came meanwhile", async (_name, stopMs, late) => {
+    const { port, clock, listener } = await listen("auto");
+    const { socket, replies } = await openClient(port);
+    // Nothing is read before the next turn of the event loop, and by then time has passed.
+    socket.send(query("hit.test", 1));
+    void clock.advance(stopMs);
+    clock.wallMs = () => Date.now() + stopMs;
+    await until("it is taken", () => listener.takenCount() === 1);
+    socket.send(query("hit.test", 2));
+    await until("the next is answered", () => replies.includes("2 hit.test"));
+    expect([listener.counters.drops.late, replies.length]).toStrictEqual([late, 2 - late]);
+  });
+
+  test("that was not stopped answers, however the wall clock is set", async () => {
+    const { port, clock, listener } = await listen("auto");
+    const { socket, replies } = await openClient(port);
+    socket.send(query("hit.test", 1));
+    void clock.advance(600);
+    clock.wallMs = () => Date.now() + 3_600_000;
+    await until("it is answered", () => replies.length === 1);
+    expect(listener.counters.drops.late).toBe(0);
+  });
+
+  test("that has long had nothing to do answers what comes then", async () => {
+    const { port, clock, listener } = await listen("auto");
+    await clock.advance(60_000);
+    expect(await askUdp(port, query("hit.test"))).toBeDefined();
+    expect(listener.counters.drops.late).toBe(0);
   });
 });
 

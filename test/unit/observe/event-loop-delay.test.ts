@@ -16,6 +16,7 @@ test("a loop that was held up for 300 ms counts as a delay of 300 ms", () => {
   let run = (): void => {};
   const clock: Clock = {
     nowMs: () => nowMs,
+    wallMs: () => nowMs,
     after(delayMs, action) {
       run = () => {
         nowMs += delayMs + 300;

@@ -30,7 +30,7 @@ describe.skipIf(!canWatchDescriptors || !hasBatchLayout)("a descriptor under wat
     for (const text of ["one", "three", "x".repeat(101)]) await send(client, text);
     await new Promise<void>((resolve) => {
       const watch = watchDescriptor(fd, () => {
-        const count = batch.receive(fd);
+        const count = batch.receive(fd, false);
         for (let slot = 0; slot < count; slot += 1) {
           const from = batch.addresses[slot] ?? new Uint8Array(16);
           seen.push(`${hostOf(from)} ${portOf(from) === client.address().port} ${batch.sizeOf(slot)}`);
