@@ -14,7 +14,7 @@ import {
   portOf,
   type SocketAddress,
 } from "../runtime/socket-address.ts";
-import { canWatchDescriptors, Readiness, watchDescriptor } from "../runtime/watch-descriptor.ts";
+import { canWatchDescriptors, type DescriptorWatch, Readiness, watchDescriptor } from "../runtime/watch-descriptor.ts";
 import { createQueryAnswerer, type Front, maxQuerySizeBytes, noReply, replyLater } from "./answer-query.ts";
 import { createListenCounters } from "./listen-counters.ts";
 import type { Listener } from "./listener.ts";
@@ -56,67 +56,57 @@ export function listenInBatches(address: ServerAddress, front: Front): Listener 
   let taken = 0;
   let emptyAtMs = clock.nowMs();
   let isFlushDue = false;
+  let isWaitingForRoom = false;
   let isDraining = false;
   let closing: Promise<void> | undefined;
-  const watch = watchDescriptor(fd, takeTurn);
+  const watch = watchOrClose(libc, fd, takeTurn);
 
-  /** Returns whether the answers to some queries are still to come. While the kernel takes no replies, it keeps the queries too. */
-  function takeTurn(): boolean {
-    if (queue.isBlocked()) {
-      flush();
-      if (!queue.isBlocked()) watch.waitFor(Readiness.readable);
-      return false;
-    }
+  /** While the kernel takes no replies, it keeps the queries too. */
+  function takeTurn(): void {
     // Late replies wait for the end of the turn, and the queue has room for one batch.
     flush();
-    let hasMisses = false;
     for (let batch = 0; batch < batchesPerWake && !queue.isBlocked(); batch += 1) {
       const nowMs = clock.nowMs();
       const mayBeLate = nowMs - emptyAtMs > shortQueueMs;
       // -1 is an empty queue, or an error about a reply sent before.
       const count = received.receive(fd, mayBeLate);
-      if (count > 0) hasMisses = answerBatch(count, nowMs, mayBeLate) || hasMisses;
+      if (count > 0) answerBatch(count, nowMs, mayBeLate);
       if (count === batchSlots) continue;
       emptyAtMs = nowMs;
       break;
     }
-    return hasMisses;
   }
 
-  function answerBatch(count: number, nowMs: number, mayBeLate: boolean): boolean {
+  function answerBatch(count: number, nowMs: number, mayBeLate: boolean): void {
     taken += count;
-    if (isDraining) return false;
-    let hasMisses = false;
+    if (isDraining) return;
     for (let slot = 0; slot < count; slot += 1) {
       const waitedMs = mayBeLate ? waitedMsOf(received, slot, clock.wallMs(), nowMs - emptyAtMs) : 0;
-      hasMisses = answer(slot, nowMs, waitedMs) || hasMisses;
+      answer(slot, nowMs, waitedMs);
     }
     flush();
     answerer.endBatch(clock.nowMs());
-    return hasMisses;
   }
 
-  /** Answers one query, or sees to its answer and returns true. */
-  function answer(slot: number, nowMs: number, waitedMs: number): boolean {
+  function answer(slot: number, nowMs: number, waitedMs: number): void {
     const packet = received.octets[slot] as Uint8Array;
     const client = received.addresses[slot] as SocketAddress;
     const sizeBytes = received.sizeOf(slot);
     // Nothing can be sent to port 0, which only a forged packet has.
-    if (portOf(client) === 0) return false;
+    if (portOf(client) === 0) return;
     if (waitedMs > lateQueryMs) {
       counters.drops.late += 1;
-      return false;
+      return;
     }
     if (sizeBytes < 0) {
       counters.drops.malformed += 1;
-      return false;
+      return;
     }
     const size = answerer.answerNow(packet, sizeBytes, client, queue.room(), nowMs, waitedMs);
     if (size > noReply) queue.add(size, client);
-    if (size !== replyLater) return false;
+    if (size !== replyLater) return;
     const kept = client.slice();
     answerer.answerLater(kept, (message, late) => sendLate(message, late, kept));
-    return true;
   }
 
   /** All that is answered in one turn of the loop leaves in one call. */
@@ -134,11 +124,14 @@ export function listenInBatches(address: ServerAddress, front: Front): Listener 
 
   function flush(): void {
     queue.flush();
-    if (queue.isBlocked()) watch.waitFor(Readiness.writable);
+    if (queue.isBlocked() === isWaitingForRoom) return;
+    isWaitingForRoom = queue.isBlocked();
+    watch.waitFor(isWaitingForRoom ? Readiness.writable : Readiness.readable);
   }
 
   async function close(): Promise<void> {
     queue.flush();
+    queue.abandon();
     const stopped = watch.stop();
     libc?.close(fd);
     await stopped;
@@ -156,6 +149,15 @@ export function listenInBatches(address: ServerAddress, front: Front): Listener 
     },
     close: () => (closing ??= close()),
   };
+}
+
+function watchOrClose(lib: Libc, fd: number, run: () => void): DescriptorWatch {
+  try {
+    return watchDescriptor(fd, run);
+  } catch (error) {
+    lib.close(fd);
+    throw error;
+  }
 }
 
 /**

@@ -1,6 +1,6 @@
 /*
- * UDP towards pods through node:dgram, one datagram at a time, where batches cannot be had. The socket is bound to one address, so that every reply leaves from the address that was
- * asked: musl and glibc accept no other.
+ * UDP towards pods through node:dgram, one datagram at a time, where batches cannot be had. The socket is bound to one address, so that
+ * every reply leaves from the address that was asked: musl and glibc accept no other.
  */
 import { createSocket, type Socket } from "node:dgram";
 import { isIPv6 } from "node:net";

@@ -22,7 +22,7 @@ type NoteReply = (
 
 /** The notes of one socket. */
 export interface ReplyNotes {
-  /** Notes a reply in a batch, which the same moment of receipt is given for. Its duration is counted by `endBatch`. */
+  /** Notes a reply in a batch. Its duration is counted by `endBatch`, together with those of the same moment of receipt. */
   readonly noteNow: NoteReply;
   /** Notes a reply that leaves alone, now. */
   readonly noteLate: NoteReply;
@@ -48,8 +48,19 @@ export function createReplyNotes(front: Front, counters: ListenCounters): ReplyN
     front.queryLog(hostOf(client), counters.protocol, query, rcode, source, durationMs, sizeBytes);
   };
 
+  function endBatch(nowMs: number): void {
+    if (pendingSum === 0) return;
+    pendingSum = 0;
+    for (let source = 0; source < pending.length; source += 1) {
+      const times = pending[source] as number;
+      if (times > 0) observeMany(counters.durations[source] as Histogram, (nowMs - batchReceivedAtMs) / 1000, times);
+      pending[source] = 0;
+    }
+  }
+
   return {
     noteNow(query, client, message, sizeBytes, source, receivedAtMs, ownRcode) {
+      if (receivedAtMs !== batchReceivedAtMs) endBatch(front.clock.nowMs());
       pending[source] = (pending[source] as number) + 1;
       pendingSum += 1;
       batchReceivedAtMs = receivedAtMs;
@@ -59,14 +70,6 @@ export function createReplyNotes(front: Front, counters: ListenCounters): ReplyN
       observe(counters.durations[source] as Histogram, (front.clock.nowMs() - receivedAtMs) / 1000);
       count(query, client, message, sizeBytes, source, receivedAtMs, ownRcode);
     },
-    endBatch(nowMs) {
-      if (pendingSum === 0) return;
-      pendingSum = 0;
-      for (let source = 0; source < pending.length; source += 1) {
-        const times = pending[source] as number;
-        if (times > 0) observeMany(counters.durations[source] as Histogram, (nowMs - batchReceivedAtMs) / 1000, times);
-        pending[source] = 0;
-      }
-    },
+    endBatch,
   };
 }

@@ -19,6 +19,8 @@ export interface SendQueue {
   flush(): void;
   /** Whether the kernel has no room: nothing leaves before a flush when the socket is writable. */
   isBlocked(): boolean;
+  /** Gives up what is left, which counts as not sent. */
+  abandon(): void;
 }
 
 /** Creates an empty queue of the socket `fd`, whose clients have addresses of this size. */
@@ -72,6 +74,7 @@ export function createSendQueue(
   function skipAfter(errno: number): boolean {
     if (errno === constants.errno.EAGAIN) {
       isBlocked = true;
+      hasFailed = false;
       return false;
     }
     if (hasFailed) {
@@ -82,5 +85,11 @@ export function createSendQueue(
     return true;
   }
 
-  return { room, add, flush, isBlocked: () => isBlocked };
+  function abandon(): void {
+    counters.unsent.other += end - first;
+    first = 0;
+    end = 0;
+  }
+
+  return { room, add, flush, isBlocked: () => isBlocked, abandon };
 }

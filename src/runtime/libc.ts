@@ -50,7 +50,7 @@ export interface EventLoop extends LoopFunctions {
 
 const opened = await open();
 
-/** The C library of this process; undefined if Node has no FFI, and on systems other than Linux. */
+/** The C library of this process; undefined if Node has no FFI or may not use it, and on systems other than Linux. */
 export const libc = opened?.libc;
 
 /** Node's event loop; undefined where `libc` is, and if this Node hides its libuv. */
@@ -61,7 +61,9 @@ async function open(): Promise<{ libc: Libc; eventLoop: EventLoop | undefined } 
   if (process.platform !== "linux") return undefined;
   const ffi = await importQuietly();
   if (ffi === undefined) return undefined;
-  const { functions, lib } = ffi.dlopen(null, signatures);
+  const library = loadOwn(ffi);
+  if (library === undefined) return undefined;
+  const { functions, lib } = library;
   // That is how the C library names the place of errno.
   // oxlint-disable-next-line no-underscore-dangle
   const lastErrno = () => ffi.getInt32(functions.__errno_location(), 0);
@@ -87,6 +89,15 @@ async function open(): Promise<{ libc: Libc; eventLoop: EventLoop | undefined } 
     return { libc: calls, eventLoop: loop };
   } catch {
     return { libc: calls, eventLoop: undefined };
+  }
+}
+
+/** What this process has loaded; undefined if Node may not look into it (its permission model) or a call is missing. */
+function loadOwn(ffi: typeof import("node:ffi")) {
+  try {
+    return ffi.dlopen(null, signatures);
+  } catch {
+    return undefined;
   }
 }
 

@@ -82,7 +82,7 @@ function openSocket(protocol: "udp" | "tcp", host: string): number {
   if (isIPv6(host)) setOption(fd, k.IPPROTO_IPV6, k.IPV6_V6ONLY, 1);
   if (protocol === "udp") {
     lengthenReceiveQueue(fd);
-    setOption(fd, k.SOL_SOCKET, k.SO_TIMESTAMPNS, 1);
+    stampDatagrams(fd);
     return fd;
   }
   // Connections of an earlier process in TIME_WAIT must not keep the address occupied.
@@ -100,6 +100,12 @@ function lengthenReceiveQueue(fd: number): void {
   const memory = Buffer.from(new Int32Array([receiveQueueSizeBytes]).buffer);
   if (libc?.setsockopt(fd, k.SOL_SOCKET, k.SO_RCVBUFFORCE, memory, memory.length) === 0) return;
   libc?.setsockopt(fd, k.SOL_SOCKET, k.SO_RCVBUF, memory, memory.length);
+}
+
+/** A kernel that has no stamps (a sandbox) still has datagrams. */
+function stampDatagrams(fd: number): void {
+  const memory = Buffer.from(new Int32Array([1]).buffer);
+  libc?.setsockopt(fd, k.SOL_SOCKET, k.SO_TIMESTAMPNS, memory, memory.length);
 }
 
 /** For each direction of a connection; the kernel doubles it for its own structures. Enough for a client on this node, a round trip away. */

@@ -24,8 +24,10 @@ const pollHandleType = 8;
 
 interface Handle {
   readonly memory: Buffer;
-  run(events: number): boolean;
-  whenClosed(): void;
+  readonly run: (readiness: number) => void;
+  /** Waits once more for what it waited for before. */
+  resume: () => void;
+  whenClosed: () => void;
 }
 
 /** By address. What libuv knows must stay where it is until it has let go of it. */
@@ -35,26 +37,34 @@ let callbacks: { readonly ready: bigint; readonly closed: bigint } | undefined;
 
 /**
  * Watches a descriptor that nothing else watches, at first for being readable. In each turn of the loop in which it is ready, `run` is
- * called with a sum of Readiness. It says whether it has started anything asynchronous, whose promises are then continued in the same
- * turn: after a call from native code the engine would not do so by itself. Keeps the process alive, as Node's sockets do. Throws where
- * `canWatchDescriptors` is false, and if libuv refuses.
+ * called with a sum of Readiness; promises that it settles are continued in the same turn. Keeps the process alive, as Node's sockets
+ * do. Throws where `canWatchDescriptors` is false, and if libuv refuses.
  */
-export function watchDescriptor(fd: number, run: (readiness: number) => boolean): DescriptorWatch {
+export function watchDescriptor(fd: number, run: (readiness: number) => void): DescriptorWatch {
   if (libc === undefined || eventLoop === undefined) throw new Error("this Node cannot watch descriptors");
   const loop = eventLoop;
-  const { address } = createHandle(libc, loop, fd, run);
+  const address = createHandle(libc, loop, fd, { run, resume: () => waitFor(awaited) });
   callbacks ??= {
     ready: loop.callback((handle, status, events) => runHandle(handle, status, events)),
     closed: loop.callback((handle) => handles.get(handle)?.whenClosed()),
   };
   const { ready, closed } = callbacks;
-  loop.uv_poll_start(address, Readiness.readable, ready);
+  let awaited: number = Readiness.readable;
+  waitFor(awaited);
+
+  function waitFor(readiness: number): void {
+    awaited = readiness;
+    loop.uv_poll_start(address, readiness, ready);
+  }
+
   return {
-    waitFor: (readiness) => void loop.uv_poll_start(address, readiness, ready),
+    waitFor,
     stop: () =>
       new Promise((resolve) => {
         const handle = handles.get(address);
         if (handle === undefined) return resolve();
+        // A handle that is closing must not be started again.
+        handle.resume = () => {};
         handle.whenClosed = () => {
           handles.delete(address);
           // A promise that is settled here alone would be continued only in a later turn.
@@ -65,23 +75,33 @@ export function watchDescriptor(fd: number, run: (readiness: number) => boolean)
   };
 }
 
-function createHandle(lib: Libc, loop: EventLoop, fd: number, run: Handle["run"]): { address: bigint } {
+/** Returns the address of a libuv handle, which is valid until its `whenClosed` is called. */
+function createHandle(lib: Libc, loop: EventLoop, fd: number, calls: Pick<Handle, "run" | "resume">): bigint {
   const memory = Buffer.alloc(Number(loop.uv_handle_size(pollHandleType)));
   const address = lib.addressOf(memory);
   const code = loop.uv_poll_init(loop.address, address, fd);
   if (code < 0) throw new Error(`uv_poll_init ${code}`);
-  handles.set(address, { memory, run, whenClosed: () => {} });
-  return { address };
+  handles.set(address, { ...calls, memory, whenClosed: () => {} });
+  return address;
 }
 
-/** libuv says a negative status for a descriptor in error, which a read then reports. Nothing may be thrown into native code. */
+/**
+ * libuv says a negative status for a descriptor in error, and waits no longer. For a socket that is the error of one datagram, which the
+ * next read reports and clears. Nothing may be thrown into native code.
+ */
 function runHandle(address: bigint, status: number, events: number): void {
+  const handle = handles.get(address);
+  if (handle === undefined) return;
   try {
-    const hasStarted = handles.get(address)?.run(status < 0 ? Readiness.readable : events) ?? false;
-    if (hasStarted) systemClock.afterIo(() => {});
+    handle.run(status < 0 ? Readiness.readable : events);
+    if (status < 0) handle.resume();
+    // After a call from native code the engine does not continue promises by itself, but after an immediate it does.
+    systemClock.afterIo(continuePromises);
   } catch (error) {
     systemClock.afterIo(() => {
       throw error;
     });
   }
 }
+
+function continuePromises(): void {}

@@ -283,6 +283,17 @@ describe("a miss", () => {
 });
 
 describe("counters and the log", () => {
+  test("count for each query of a batch how long it lay in the socket before", async () => {
+    const { answerer, resolver, counters, clock } = setUp();
+    const now = clock.nowMs();
+    resolver.cached.set("a.test", addressAnswer("a.test", now));
+    const [packet, target] = [query("a.test"), new Uint8Array(maxMessageSizeBytes)];
+    for (const waitedMs of [1500, 400, 400, 0])
+      answerer.answerNow(packet, packet.length, client, target, now, waitedMs);
+    answerer.endBatch(now);
+    expect(counters.durations[0]?.sum).toBeCloseTo(2.3);
+  });
+
   test("count every query by type, size and DO, and every reply by size and source", async () => {
     const { askNow, askLater, resolver, counters } = setUp();
     resolver.cached.set("a.test", addressAnswer("a.test", 1_000_000));

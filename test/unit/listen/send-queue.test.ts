@@ -86,6 +86,23 @@ describe.skipIf(libc === undefined)("the replies of one socket", () => {
     expect([queue.isBlocked(), sum(counters.unsent)]).toStrictEqual([true, 3]);
   });
 
+  test("are counted as not sent when they are given up", () => {
+    const { queue, put, sent, counters } = setUp(real, [1, -EAGAIN]);
+    put(1, 2, 3);
+    queue.flush();
+    queue.abandon();
+    queue.flush();
+    expect([sent, counters.unsent]).toStrictEqual([[1], { forbidden: 0, other: 2 }]);
+  });
+
+  test("get a second attempt each, also after a wait", () => {
+    const { queue, put, sent, counters } = setUp(real, [-ECONNREFUSED, -EAGAIN, -ECONNREFUSED]);
+    put(1, 2);
+    queue.flush();
+    queue.flush();
+    expect([sent, sum(counters.unsent)]).toStrictEqual([[1, 2], 0]);
+  });
+
   test.each([
     ["EPERM", EPERM, { forbidden: 1, other: 0 }],
     ["ENOBUFS", ENOBUFS, { forbidden: 0, other: 1 }],

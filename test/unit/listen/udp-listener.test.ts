@@ -1,11 +1,15 @@
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { constants } from "node:os";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { maxUdpReplyRoomBytes } from "../../../src/listen/answer-query.ts";
 import { canListenInBatches } from "../../../src/listen/batch-listener.ts";
 import { type BatchChoice, listenUdp } from "../../../src/listen/udp-listener.ts";
 import { createSendBatch } from "../../../src/runtime/datagram-batch.ts";
-import { libc, SocketConstant } from "../../../src/runtime/libc.ts";
+import { libc, type Libc, SocketConstant } from "../../../src/runtime/libc.ts";
 import { socketAddress } from "../../../src/runtime/socket-address.ts";
+import { listen as listenGroup } from "../../../src/settings/listen-settings.ts";
+import { settingNotes } from "../../../src/settings/setting-kinds.ts";
 import { askUdp } from "../../support/messages/ask.ts";
 import { findFreePort } from "../../support/servers/free-port.ts";
 import { buildQuery, readMessage, Type } from "../../support/messages/messages.ts";
@@ -178,6 +182,29 @@ describe.each(choices)("a UDP listener with batches %s", (batch) => {
 });
 
 describe.skipIf(!canListenInBatches)("a UDP listener with batches", () => {
+  test("waits while the kernel has no room, then sends what waited and sleeps until the next query", async () => {
+    const kernel = libc as Libc;
+    const { port, resolver } = await listen("auto");
+    const { socket, replies } = await openClient(port);
+    for (const [id, name] of ["a.test", "b.test"].entries()) socket.send(query(name, id));
+    await until("the resolver is asked", () => resolver.waiting.length === 2);
+    const refusing = vi.spyOn(kernel, "sendmmsg").mockReturnValue(-1);
+    vi.spyOn(kernel, "lastErrno").mockReturnValue(constants.errno.EAGAIN);
+    onTestFinished(() => void vi.restoreAllMocks());
+    resolver.answer("a.test");
+    await until("it was refused", () => refusing.mock.calls.length > 0);
+    vi.restoreAllMocks();
+    // The socket can be written, and what sends now is the second answer, not the event of that.
+    resolver.answer("b.test");
+    await until("both are answered", () => replies.length === 2);
+    expect(replies).toStrictEqual(["0 a.test", "1 b.test"]);
+    const taking = vi.spyOn(kernel, "recvmmsg");
+    for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    expect(taking).not.toHaveBeenCalled();
+    socket.send(query("hit.test", 2));
+    await until("the next is answered", () => replies.length === 3);
+  });
+
   test.each([
     ["too long", 2000, 1],
     ["not too long", 1800, 0],
@@ -210,6 +237,10 @@ describe.skipIf(!canListenInBatches)("a UDP listener with batches", () => {
     expect(await askUdp(port, query("hit.test"))).toBeDefined();
     expect(listener.counters.drops.late).toBe(0);
   });
+});
+
+test("the room for a reply over UDP is what the settings allow at most", () => {
+  expect(settingNotes.get(listenGroup.unwrap().shape.maxUdpReplyBytes)?.limits?.max).toBe(maxUdpReplyRoomBytes);
 });
 
 describeWith(["root"], "a UDP listener", () => {

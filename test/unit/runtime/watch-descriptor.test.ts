@@ -1,10 +1,11 @@
-import { createSocket } from "node:dgram";
+import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { createReceiveBatch, hasBatchLayout } from "../../../src/runtime/datagram-batch.ts";
+import { createReceiveBatch, createSendBatch, hasBatchLayout } from "../../../src/runtime/datagram-batch.ts";
 import { libc, type Libc } from "../../../src/runtime/libc.ts";
 import { bindSharedSocket, type SharedSocket } from "../../../src/runtime/shared-socket.ts";
-import { hostOf, portOf } from "../../../src/runtime/socket-address.ts";
+import { hostOf, portOf, socketAddress } from "../../../src/runtime/socket-address.ts";
+import { until } from "../../support/servers/scripted-upstream.ts";
 import { canWatchDescriptors, Readiness, watchDescriptor } from "../../../src/runtime/watch-descriptor.ts";
 
 describe.skipIf(!canWatchDescriptors || !hasBatchLayout)("a descriptor under watch", () => {
@@ -16,11 +17,11 @@ describe.skipIf(!canWatchDescriptors || !hasBatchLayout)("a descriptor under wat
     const client = createSocket("udp4");
     client.connect(port, "127.0.0.1");
     await once(client, "connect");
-    onTestFinished(() => {
-      client.close();
+    onTestFinished(async () => {
       real.close(fd);
+      await close(client);
     });
-    return { fd, client };
+    return { fd, port, client };
   }
 
   test("tells when there is something to read, and one call takes all of it with senders and sizes", async () => {
@@ -36,7 +37,6 @@ describe.skipIf(!canWatchDescriptors || !hasBatchLayout)("a descriptor under wat
           seen.push(`${hostOf(from)} ${portOf(from) === client.address().port} ${batch.sizeOf(slot)}`);
         }
         void watch.stop().then(resolve);
-        return true;
       });
     });
     expect(seen).toStrictEqual(["127.0.0.1 true 3", "127.0.0.1 true 5", "127.0.0.1 true -1"]);
@@ -48,10 +48,33 @@ describe.skipIf(!canWatchDescriptors || !hasBatchLayout)("a descriptor under wat
       const watch = watchDescriptor(fd, (readiness) => {
         expect(readiness).toBe(Readiness.writable);
         void watch.stop().then(resolve);
-        return false;
       });
       watch.waitFor(Readiness.writable);
     });
+  });
+
+  test("goes on after an error that a datagram has left", async () => {
+    const { fd, port, client } = await setUp();
+    const batch = createReceiveBatch(real, 16, 100);
+    const counts: number[] = [];
+    const watch = watchDescriptor(fd, () => void counts.push(batch.receive(fd, false)));
+    onTestFinished(() => watch.stop());
+    // A connected socket is told that its peer is gone.
+    const peer = socketAddress({ host: "127.0.0.1", port: client.address().port });
+    await close(client);
+    real.connect(fd, peer, peer.length);
+    const { addresses, setSize, send: sendBatch } = createSendBatch(real, 16, 100);
+    addresses[0]?.set(peer);
+    setSize(0, 1);
+    sendBatch(fd, 0, 1);
+    await until("the error is told", () => counts.length === 1);
+    const next = createSocket("udp4");
+    onTestFinished(() => void next.close());
+    next.bind(portOf(peer), "127.0.0.1");
+    await once(next, "listening");
+    next.send("x", port, "127.0.0.1");
+    await until("the next datagram is told", () => counts.length === 2);
+    expect(counts).toStrictEqual([-1, 1]);
   });
 
   test("continues promises in the turn in which they were started", async () => {
@@ -64,7 +87,6 @@ describe.skipIf(!canWatchDescriptors || !hasBatchLayout)("a descriptor under wat
           steps.push("stopped");
           resolve();
         });
-        return true;
       });
       void send(client, "x");
     });
@@ -76,7 +98,6 @@ describe.skipIf(!canWatchDescriptors || !hasBatchLayout)("a descriptor under wat
     let calls = 0;
     const watch = watchDescriptor(fd, () => {
       calls += 1;
-      return false;
     });
     await watch.stop();
     await watch.stop();
@@ -84,10 +105,18 @@ describe.skipIf(!canWatchDescriptors || !hasBatchLayout)("a descriptor under wat
     await new Promise((resolve) => setImmediate(resolve));
     expect(calls).toBe(0);
     // Free for another watch.
-    await watchDescriptor(fd, () => false).stop();
+    await watchDescriptor(fd, () => {}).stop();
   });
 });
 
-function send(client: ReturnType<typeof createSocket>, text: string): Promise<void> {
+const closed = new WeakSet<Socket>();
+
+async function close(client: Socket): Promise<void> {
+  if (closed.has(client)) return;
+  closed.add(client);
+  await new Promise<void>((resolve) => client.close(() => resolve()));
+}
+
+function send(client: Socket, text: string): Promise<void> {
   return new Promise((resolve, reject) => client.send(text, (error) => (error === null ? resolve() : reject(error))));
 }
