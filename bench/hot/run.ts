@@ -20,6 +20,7 @@ const run = promisify(execFile);
 const benches = [
   "read-query",
   "find-entry",
+  "see-query",
   "shape-reply",
   "deny-by-schema",
   "deny-learned",

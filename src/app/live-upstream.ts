@@ -18,6 +18,8 @@ import { upstreamOptionsOf } from "./parts-of-settings.ts";
 
 /** The counters of one server of one route. */
 export interface CountedServer {
+  /** The name of the route. */
+  readonly route: string;
   readonly address: ServerAddress;
   readonly counters: ServerCounters;
 }
@@ -92,7 +94,7 @@ export async function createLiveUpstream(
 
   function countersFor(route: string, address: ServerAddress): ServerCounters {
     const key = `${route} ${formatServerAddress(address)}`;
-    const known = counted.get(key) ?? { address, counters: createServerCounters() };
+    const known = counted.get(key) ?? { route, address, counters: createServerCounters() };
     counted.set(key, known);
     return known.counters;
   }

@@ -9,6 +9,8 @@ import { type AttachMode, attachModes } from "../attach/modes.ts";
 import { shedReasons } from "../resolve/answer.ts";
 import { questionClasses } from "../resolve/question-class.ts";
 import { searchRules } from "../search/rules.ts";
+import { firstNames } from "../seen/repeats.ts";
+import { waitBuckets } from "../seen/waits.ts";
 import { transportNames } from "../upstream/transport.ts";
 import { Rcode } from "../wire/codes.ts";
 import { faultNames } from "../wire/fault.ts";
@@ -16,7 +18,7 @@ import type { AppParts } from "./start-app.ts";
 
 /** Joins the parts to the metrics. `close` stops the watch on the event loop. */
 export function metricSourcesOf(
-  { sockets, upstream, chain, lifeCycle, attachment, reload, readiness, clock }: AppParts,
+  { sockets, upstream, chain, lifeCycle, attachment, reload, readiness, seen, clock }: AppParts,
   build: BuildInfo,
   settingsHash: () => string,
   adminProblemCount: () => number,
@@ -36,6 +38,8 @@ export function metricSourcesOf(
       shedReasons,
       attachModes: Object.keys(attachModes) as AttachMode[],
       transports: transportNames,
+      waitBuckets,
+      firsts: firstNames,
     },
     listeners: counters,
     serverCounters: upstream.serverCounters,
@@ -63,6 +67,8 @@ export function metricSourcesOf(
     survivedExceptions: () => 0,
     eventLoopDelays: () => eventLoop.delays,
     receiveDrops: countReceiveDrops(udpAddresses),
+    waits: seen.waits.count,
+    forgottenQueries: seen.forgottenCount,
   };
   return { sources, close: eventLoop.close };
 }

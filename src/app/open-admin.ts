@@ -15,6 +15,7 @@ import { socketAddress } from "../runtime/socket-address.ts";
 import type { ServerAddress } from "../runtime/server-address.ts";
 import { printEffectiveSettings } from "../settings/effective-settings.ts";
 import type { Settings } from "../settings/settings-table.ts";
+import { sampleCounters } from "./live-seen.ts";
 import { metricSourcesOf } from "./metric-sources.ts";
 import type { AppParts } from "./start-app.ts";
 
@@ -37,6 +38,10 @@ export async function openAdmin(parts: AppParts, settings: Settings, build: Buil
   let problemCount = 0;
   const hash = () => hashOf(reload.latest());
   const metrics = metricSourcesOf(parts, build, hash, () => problemCount);
+  const { listeners, receiveDrops, eventLoopDelays } = metrics.sources;
+  const { serverCounters } = parts.upstream;
+  const counters = { listeners, receiveDrops, eventLoopDelays, serverCounters, attachment: parts.attachment };
+  const sampled = sampleCounters(parts.seen, counters, clock);
   const pages = {
     registry: createMetrics(metrics.sources, { compat: settings.metrics.compat }),
     build,
@@ -67,6 +72,7 @@ export async function openAdmin(parts: AppParts, settings: Settings, build: Buil
     },
     async close() {
       metrics.close();
+      sampled.close();
       await Promise.all(doors.map((door) => door.close()));
     },
   };

@@ -22,6 +22,7 @@ import { formatServerAddress } from "../runtime/server-address.ts";
 import { hasLocalAddress } from "../runtime/shared-socket.ts";
 import { searchRules } from "../search/rules.ts";
 import { isTopLevelDomain } from "../search/top-level-domains.ts";
+import type { Seen } from "../seen/seen.ts";
 import { hostSuffixes } from "../settings/host-suffixes.ts";
 import type { Settings } from "../settings/settings-table.ts";
 import { virtualAddressesOf } from "../settings/virtual-addresses.ts";
@@ -32,6 +33,7 @@ import { becomeReady, type Readiness, readinessOf, warnOfServer } from "./become
 import { findsAsMuch } from "./fit-for-pods.ts";
 import { createUpstreamFollower } from "./follow-upstream.ts";
 import { keepProbes } from "./keep-probes.ts";
+import { createSeenFor } from "./live-seen.ts";
 import { createLiveUpstream, type LiveUpstream } from "./live-upstream.ts";
 import { type Admin, openAdmin } from "./open-admin.ts";
 import { type OwnSockets, openOwnSockets } from "./own-sockets.ts";
@@ -68,6 +70,7 @@ export interface AppParts {
   endProbes(): void;
   /** Ends the watch over nodens's own sockets. */
   endWatch(): void;
+  readonly seen: Seen;
 }
 
 /** A running nodens, and how to stop it. */
@@ -97,7 +100,17 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
   const adminAccess = { isAllowed: createAccessList(adminRangesOf(settings)) };
   const maxUdpReplySizeBytes = settings.listen.maxUdpReplyBytes;
   const health = createHealthQuestion(zone, randomBytes(16).toString("hex"));
-  const front: Front = { accessList, maxUdpReplySizeBytes, queryLog: undefined, resolver, health, clock, hashSeed };
+  const seen = createSeenFor(settings, randomInt(2 ** 31));
+  const front: Front = {
+    accessList,
+    maxUdpReplySizeBytes,
+    queryLog: undefined,
+    onlooker: seen,
+    resolver,
+    health,
+    clock,
+    hashSeed,
+  };
   const reload = createReload(settings, {
     log,
     clock,
@@ -149,6 +162,7 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
     readiness,
     adminAccess,
     endProbes,
+    seen,
     endWatch: evidence.close,
   };
   const shown = () => learnUntilShown(zone, learning, () => lifeCycle.state() !== "ready");

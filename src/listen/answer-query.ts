@@ -15,8 +15,9 @@ import { type ClientQuery, copyQuery, createQueryView, minUdpSizeBytes, readQuer
 import { composeError, shapeReply } from "../wire/shape-reply.ts";
 import type { AccessList } from "./access-list.ts";
 import type { HealthQuestion } from "./health-question.ts";
-import { countUp, type ListenCounters, ReplySource, typeSlot } from "./listen-counters.ts";
+import { countUp, type DropReason, type ListenCounters, ReplySource, typeSlot } from "./listen-counters.ts";
 import { createReplyNotes } from "./note-replies.ts";
+import { type Onlooker, unseen } from "./onlooker.ts";
 
 /** What all listening sockets share. The first three may be replaced while queries run. */
 export interface Front {
@@ -25,6 +26,8 @@ export interface Front {
   maxUdpReplySizeBytes: number;
   /** Called for every reply, if there is a query log. */
   queryLog: QueryLog | undefined;
+  /** Sees every query of a client and what becomes of it. */
+  readonly onlooker: Onlooker | undefined;
   readonly resolver: Resolver;
   /** What nodens asks its own sockets. */
   readonly health: HealthQuestion;
@@ -68,7 +71,7 @@ export interface QueryAnswerer {
   ): number;
   /**
    * To be called right after answerNow returned `replyLater`: resolves the query that it read. `reply` is called once, with a message
-   * that is valid only during the call, or with size 0 if there is no reply. `client` must stay as it is until then.
+   * that is valid only during the call, or with size 0 if there is no reply. The host of `client` must stay as it is until then.
    */
   answerLater(client: SocketAddress, reply: (message: Uint8Array, sizeBytes: number) => void): void;
   /** To be called when the replies of a batch have left, which may be one reply: counts how long all of them took. */
@@ -104,7 +107,10 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
   const own = socketAddress(counters.address);
   const notes = createReplyNotes(front, counters);
   let receivedAtMs = 0;
+  let takenAtMs = 0;
   let isOwn = false;
+  // What the onlooker calls the query.
+  let number = unseen;
 
   function answerNow(
     packet: Uint8Array,
@@ -115,7 +121,9 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
     waitedMs = 0,
   ): number {
     receivedAtMs = nowMs - waitedMs;
+    takenAtMs = nowMs;
     isOwn = false;
+    number = unseen;
     if (!front.accessList(client)) {
       counters.drops.denied += 1;
       return noReply;
@@ -128,6 +136,7 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
     countUp(counters.requestsByType, typeSlot(query.type));
     observe(counters.requestSizes, sizeBytes);
     if (query.dnssecOk) counters.dnssecOk += 1;
+    if (front.onlooker !== undefined) number = front.onlooker.received(client, query, !isUdp, receivedAtMs);
     if (query.ednsVersion > 0) return answerError(Rcode.BADVERS, client, target);
     const refusal = front.resolver.refuse(query);
     if (refusal !== undefined) return answerError(refusal, client, target);
@@ -136,7 +145,7 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
     if (entry === undefined) return deny(client, target, nowMs);
     const age = ageSecondsOf(entry, nowMs);
     const size = shapeReply(target, entry, query, age, 0, ExtendedError.none, limitFor(query));
-    notes.noteNow(query, client, target, size, ReplySource.cache, receivedAtMs);
+    noteNow(client, target, size, ReplySource.cache);
     return size;
   }
 
@@ -145,7 +154,7 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
     const absence = front.resolver.deny(query, nowMs);
     if (absence === undefined) return replyLater;
     const size = composeDenial(target, query, absence.soa, absence.ttlSeconds, limitFor(query));
-    notes.noteNow(query, client, target, size, ReplySource.rule, receivedAtMs);
+    noteNow(client, target, size, ReplySource.rule);
     return size;
   }
 
@@ -162,46 +171,61 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
 
   function answerError(rcode: number, client: SocketAddress, target: Uint8Array): number {
     const size = composeError(target, query, rcode, ExtendedError.none);
-    notes.noteNow(query, client, target, size, ReplySource.error, receivedAtMs, rcode);
+    noteNow(client, target, size, ReplySource.error, rcode);
     return size;
   }
 
+  /** Notes the reply to the query at hand. */
+  function noteNow(client: SocketAddress, message: Uint8Array, sizeBytes: number, source: number, ownRcode = -1): void {
+    const rcode = notes.noteNow(query, client, message, sizeBytes, source, receivedAtMs, ownRcode);
+    front.onlooker?.answered(number, query.name, rcode, source, takenAtMs - receivedAtMs);
+  }
+
   function answerLater(client: SocketAddress, reply: (message: Uint8Array, sizeBytes: number) => void): void {
-    const kept = copyQuery(query);
-    const since = receivedAtMs;
-    void Promise.resolve(front.resolver.resolve(kept, hostKey(client))).then((answer) => {
-      const size = shapeAnswer(answer, kept, client, since);
+    const kept = { query: copyQuery(query), client, receivedAtMs, number };
+    void Promise.resolve(front.resolver.resolve(kept.query, hostKey(client))).then((answer) => {
+      const size = shapeAnswer(answer, kept);
       reply(lateReply, size);
     });
   }
 
   /** Writes an answer for this client into `lateReply`. Returns its size, or `noReply`, which happens only over UDP. */
-  function shapeAnswer(answer: Answer, kept: ClientQuery, client: SocketAddress, since: number): number {
-    if (isUdp && clock.nowMs() - since > lateAnswerMs) {
-      counters.drops.late += 1;
-      return noReply;
-    }
-    if (answer.kind === "dropped" && isUdp) {
-      counters.drops[answer.reason] += 1;
-      return noReply;
-    }
+  function shapeAnswer(answer: Answer, kept: KeptQuery): number {
+    if (isUdp && clock.nowMs() - kept.receivedAtMs > lateAnswerMs) return drop(kept, "late");
+    if (answer.kind === "dropped" && isUdp) return drop(kept, answer.reason);
+    const limit = limitFor(kept.query);
     if (answer.kind === "dropped" || answer.kind === "error") {
       const { rcode, extendedError } = answer.kind === "error" ? answer : tooBusy;
-      const size = composeError(lateReply, kept, rcode, extendedError);
-      notes.noteLate(kept, client, lateReply, size, ReplySource.error, since, rcode);
-      return size;
+      const size = composeError(lateReply, kept.query, rcode, extendedError);
+      return noteLate(kept, size, ReplySource.error, rcode);
     }
     if (answer.kind === "denial") {
       const { soa, ttlSeconds, extendedError } = answer;
-      const size = composeDenial(lateReply, kept, soa, ttlSeconds, limitFor(kept), extendedError);
-      notes.noteLate(kept, client, lateReply, size, sourceOf(answer), since);
-      return size;
+      const size = composeDenial(lateReply, kept.query, soa, ttlSeconds, limit, extendedError);
+      return noteLate(kept, size, sourceOf(answer));
     }
     const { entry, fixedTtlSeconds, extendedError } = answer;
     const age = ageSecondsOf(entry, clock.nowMs());
-    const size = shapeReply(lateReply, entry, kept, age, fixedTtlSeconds, extendedError, limitFor(kept));
-    notes.noteLate(kept, client, lateReply, size, sourceOf(answer), since);
-    return size;
+    const size = shapeReply(lateReply, entry, kept.query, age, fixedTtlSeconds, extendedError, limit);
+    return noteLate(kept, size, sourceOf(answer));
+  }
+
+  /** Notes the reply in `lateReply`, and returns its size. */
+  function noteLate(
+    { query: asked, client, receivedAtMs: sinceMs, number: noted }: KeptQuery,
+    sizeBytes: number,
+    source: number,
+    ownRcode = -1,
+  ): number {
+    const rcode = notes.noteLate(asked, client, lateReply, sizeBytes, source, sinceMs, ownRcode);
+    front.onlooker?.answered(noted, asked.name, rcode, source, clock.nowMs() - sinceMs);
+    return sizeBytes;
+  }
+
+  function drop({ number: noted }: KeptQuery, reason: DropReason): typeof noReply {
+    counters.drops[reason] += 1;
+    front.onlooker?.dropped(noted);
+    return noReply;
   }
 
   function limitFor(asked: ClientQuery): number {
@@ -210,6 +234,15 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
   }
 
   return { answerNow, answerLater, endBatch: notes.endBatch, wasOwn: () => isOwn, counters };
+}
+
+/** A query whose answer takes longer. */
+interface KeptQuery {
+  readonly query: ClientQuery;
+  readonly client: SocketAddress;
+  readonly receivedAtMs: number;
+  /** What the onlooker calls it. */
+  readonly number: number;
 }
 
 /** The query is not one of nodens's own. */

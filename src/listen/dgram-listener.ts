@@ -7,7 +7,7 @@ import { isIPv6 } from "node:net";
 import { LRUCache } from "lru-cache";
 import type { ServerAddress } from "../runtime/server-address.ts";
 import { bindSharedSocket, receiveQueueSizeBytes, type SharedSocket } from "../runtime/shared-socket.ts";
-import { type SocketAddress, socketAddress } from "../runtime/socket-address.ts";
+import { setPort, type SocketAddress, socketAddress } from "../runtime/socket-address.ts";
 import {
   createQueryAnswerer,
   type Front,
@@ -45,6 +45,7 @@ export async function listenByDgram(address: ServerAddress, front: Front): Promi
       return;
     }
     const client = clientOf(peer.address);
+    setPort(client, peer.port);
     const size = answerer.answerNow(packet, packet.length, client, target, front.clock.nowMs());
     if (size === replyLater) answerer.answerLater(client, (message, late) => send(message, late, peer));
     else send(target, size, peer);
@@ -58,7 +59,7 @@ export async function listenByDgram(address: ServerAddress, front: Front): Promi
     if (error !== null) counters.unsent[error.code === "EPERM" ? "forbidden" : "other"] += 1;
   }
 
-  /** Node reports addresses as text. The port is left out, for nobody asks for it. */
+  /** Node reports addresses as text. The port is that of the last query. */
   function clientOf(host: string): SocketAddress {
     const known = clients.get(host);
     if (known !== undefined) return known;

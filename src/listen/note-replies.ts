@@ -9,7 +9,7 @@ import type { ClientQuery } from "../wire/query.ts";
 import type { Front } from "./answer-query.ts";
 import { countUp, type ListenCounters, replySourceNames } from "./listen-counters.ts";
 
-/** Notes a reply: `source` is a ReplySource, and `ownRcode` is the rcode if the reply's header cannot hold all of it. */
+/** Notes a reply and returns its rcode: `source` is a ReplySource, and `ownRcode` the rcode if the reply's header cannot hold all of it, else -1. */
 type NoteReply = (
   query: ClientQuery,
   client: SocketAddress,
@@ -17,8 +17,8 @@ type NoteReply = (
   sizeBytes: number,
   source: number,
   receivedAtMs: number,
-  ownRcode?: number,
-) => void;
+  ownRcode: number,
+) => number;
 
 /** The notes of one socket. */
 export interface ReplyNotes {
@@ -39,13 +39,14 @@ export function createReplyNotes(front: Front, counters: ListenCounters): ReplyN
 
   const count: NoteReply = (query, client, message, sizeBytes, source, receivedAtMs, ownRcode) => {
     const flags = readU16(message, HeaderOffset.flags);
-    const rcode = ownRcode ?? flags & rcodeMask;
+    const rcode = ownRcode < 0 ? flags & rcodeMask : ownRcode;
     countUp(counters.replies, rcode * replySourceNames.length + source);
     if ((flags & Flag.TC) !== 0) counters.truncated += 1;
     observe(counters.replySizes, sizeBytes);
-    if (front.queryLog === undefined) return;
+    if (front.queryLog === undefined) return rcode;
     const durationMs = front.clock.nowMs() - receivedAtMs;
     front.queryLog(hostOf(client), counters.protocol, query, rcode, source, durationMs, sizeBytes);
+    return rcode;
   };
 
   function endBatch(nowMs: number): void {
@@ -64,11 +65,11 @@ export function createReplyNotes(front: Front, counters: ListenCounters): ReplyN
       pending[source] = (pending[source] as number) + 1;
       pendingSum += 1;
       batchReceivedAtMs = receivedAtMs;
-      count(query, client, message, sizeBytes, source, receivedAtMs, ownRcode);
+      return count(query, client, message, sizeBytes, source, receivedAtMs, ownRcode);
     },
     noteLate(query, client, message, sizeBytes, source, receivedAtMs, ownRcode) {
       observe(counters.durations[source] as Histogram, (front.clock.nowMs() - receivedAtMs) / 1000);
-      count(query, client, message, sizeBytes, source, receivedAtMs, ownRcode);
+      return count(query, client, message, sizeBytes, source, receivedAtMs, ownRcode);
     },
     endBatch,
   };

@@ -67,6 +67,10 @@ export interface MetricSources {
   eventLoopDelays(): Histogram;
   /** Datagrams that the kernel dropped before nodens read them, from countReceiveDrops. */
   receiveDrops(): number;
+  /** How often a client asked again, by the numbers of what had become of its query and of how long it waited. */
+  waits(first: number, bucket: number): number;
+  /** Queries that were forgotten before they could have been recognised when they came again. */
+  forgottenQueries(): number;
 }
 
 /** What is running. */
@@ -95,6 +99,9 @@ export interface MetricNames {
   readonly attachModes: readonly AttachMode[];
   /** Over which a server may be asked. */
   readonly transports: readonly Transport[];
+  /** How long clients wait before they ask again, and what has become of their query by then. */
+  readonly waitBuckets: readonly string[];
+  readonly firsts: readonly string[];
 }
 
 /** The part of a route that says how it is doing. */

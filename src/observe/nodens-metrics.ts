@@ -71,6 +71,23 @@ export const nodensMetrics: readonly Metric[] = [
     },
   ),
   counter(
+    "nodens_client_repeats_total",
+    ["after", "first"],
+    "Queries that a client sent again with the same port and ID, because it had waited in vain. `first` is what had become of the first: answered (the reply was lost on the way to the pod), waiting (for upstream), shed (by a limit), failed (an error, after which musl waits), unseen (lost on the way from the pod).",
+    (sources, add) => {
+      for (const [first, name] of sources.names.firsts.entries()) {
+        for (const [bucket, after] of sources.names.waitBuckets.entries())
+          add({ after, first: name }, sources.waits(first, bucket));
+      }
+    },
+  ),
+  counter(
+    "nodens_client_forgotten_queries_total",
+    [],
+    "Queries that were forgotten within 5 s to make room for others: had a client sent them again, that would not be in nodens_client_repeats_total.",
+    (sources, add) => add({}, sources.forgottenQueries()),
+  ),
+  counter(
     "nodens_truncated_replies_total",
     ["proto"],
     "Replies with TC set, because they did not fit.",

@@ -55,7 +55,8 @@ function hex(value: number, digits: number): string {
   return value.toString(16).toUpperCase().padStart(digits, "0");
 }
 
-function readSystemFile(path: string): string | undefined {
+/** Reads a file; undefined if it cannot be read. */
+export function readSystemFile(path: string): string | undefined {
   try {
     return readFileSync(path, "utf8");
   } catch {

@@ -39,6 +39,12 @@ export function portOf(address: SocketAddress): number {
   return ((address[2] as number) << 8) | (address[3] as number);
 }
 
+/** Gives an address another port. */
+export function setPort(address: SocketAddress, port: number): void {
+  address[2] = port >> 8;
+  address[3] = port & 0xff;
+}
+
 /** The host of an address as an IP literal, without a zone. For people: it costs more than a query. */
 export function hostOf(address: SocketAddress): string {
   const { offset, sizeBytes } = octetsOf(address);

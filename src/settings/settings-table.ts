@@ -11,6 +11,7 @@ import { listen } from "./listen-settings.ts";
 import { probes, admin, log, metrics, shutdown } from "./operator-settings.ts";
 import { limits } from "./overload-settings.ts";
 import { search } from "./search-settings.ts";
+import { seen } from "./seen-settings.ts";
 import { upstream } from "./upstream-settings.ts";
 
 /** The whole file: reads a tree of plain YAML values into Settings, and `z.encode` writes it back. */
@@ -24,6 +25,7 @@ export const settingsSchema = z.strictObject({
   search,
   cache,
   limits,
+  seen,
   log,
   metrics,
   shutdown,

@@ -33,6 +33,7 @@ const everyRoom = [
   "resolve",
   "listen",
   "attach",
+  "seen",
   "settings",
   "observe",
   "cluster-dns",
@@ -61,6 +62,8 @@ const rules: Readonly<Record<string, Rule>> = {
   resolve: { rooms: ["wire", "cache", "search"], types: ["upstream", "runtime"] },
   listen: { rooms: ["wire", "runtime", "cache"], types: ["resolve"], packages: ["lru-cache"], node: true },
   attach: { rooms: ["runtime"], node: true },
+  // Columns of numbers: what is seen, the time, and how much may be remembered are handed in.
+  seen: { rooms: ["wire", "runtime"] },
   settings: { rooms: ["runtime"], packages: ["yaml", "zod"], node: true },
   observe: {
     rooms: ["runtime"],
@@ -78,6 +81,8 @@ const longFunctions: Readonly<Record<string, string>> = {
   "src/flows/flow.ts: openFlow": "one flow's state and the short functions over it",
   "src/cluster-dns/cluster-zone.ts: createClusterZone": "one zone's records and the short functions over them",
   "src/attach/attachment.ts: attach": "one attachment's state and the short functions over it",
+  "src/listen/answer-query.ts: createQueryAnswerer": "the state of the query at hand and the short functions over it",
+  "src/seen/seen.ts: createSeen": "one memory's tables and the short functions over them",
   "src/attach/interception.ts: startInterception": "one interception's state and the short functions over it",
 };
 const maxFunctionLines = 120;

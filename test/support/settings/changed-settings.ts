@@ -48,6 +48,7 @@ cache:
   staleAfterMs: 1
   prefetch: false
 limits: { maxInFlight: 1, maxWaiters: 5, maxWaitersPerClient: 4 }
+seen: { recordedQueries: 0, names: "off" }
 log: { level: debug, queries: true }
 metrics: { compat: "off" }
 shutdown: { drainMs: 0, gracePeriodSeconds: 14 }

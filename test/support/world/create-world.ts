@@ -9,13 +9,14 @@ import { mutableLimitsOf } from "../../../src/app/parts-of-settings.ts";
 import { createAccessList } from "../../../src/listen/access-list.ts";
 import { createQueryAnswerer, type Front, noReply, replyLater } from "../../../src/listen/answer-query.ts";
 import { createHealthQuestion } from "../../../src/listen/health-question.ts";
-import { createListenCounters, replySourceNames } from "../../../src/listen/listen-counters.ts";
+import { createListenCounters, ReplySource, replySourceNames } from "../../../src/listen/listen-counters.ts";
 import type { ShedReason } from "../../../src/resolve/answer.ts";
 import { createChain } from "../../../src/resolve/create-chain.ts";
 import type { ResolverCounters } from "../../../src/resolve/resolver.ts";
 import type { Foresight, RouteTaken } from "../../../src/resolve/step.ts";
 import { socketAddress } from "../../../src/runtime/socket-address.ts";
 import type { InferringRule, ShortCircuit } from "../../../src/search/rules.ts";
+import { createSeen } from "../../../src/seen/seen.ts";
 import { defaultSettings, type Settings } from "../../../src/settings/settings-table.ts";
 import type { ExchangeResult } from "../../../src/upstream/exchange.ts";
 import { soaOf } from "../../../src/wire/denial.ts";
@@ -40,9 +41,10 @@ import { createFakeClock } from "../program/fake-clock.ts";
 /** The mnemonic of a type, as tests write it. */
 export type TypeName = keyof typeof Type;
 
-/** How a client asks. Left out: 10.0.0.1 over UDP, ID 1234, RD without CD, no EDNS, class IN. */
+/** How a client asks. Left out: 10.0.0.1, port 40000, over UDP, ID 1234, RD without CD, no EDNS, class IN. */
 export interface AskDetails {
   readonly client?: string;
+  readonly port?: number;
   readonly over?: "udp" | "tcp";
   readonly id?: number;
   readonly flags?: number;
@@ -164,6 +166,13 @@ export function createWorld(settings: WorldSettings = {}) {
     chain.knowledge.noteSoa(soaOfZone(), clock.nowMs());
   }
   if (settings.showsNameDenials !== false) for (const each of [zone, ...suffixes]) chain.nameDenials.noteNoData(each);
+  const seen = createSeen({
+    recordedQueries: 4096,
+    keepsNames: true,
+    suffixes: [zone, ...(settings.suffixes ?? []).map(nameBytes)],
+    isHit: (source) => source === ReplySource.cache || source === ReplySource.rule,
+    seed: hashSeed,
+  });
   const front: Front = {
     accessList: createAccessList([
       { address: "10.0.0.0", prefixLength: 8 },
@@ -171,6 +180,7 @@ export function createWorld(settings: WorldSettings = {}) {
     ]),
     maxUdpReplySizeBytes: 1232,
     queryLog: (_client, _protocol, _query, _rcode, source) => (lastSource = replySourceNames[source] ?? ""),
+    onlooker: seen,
     resolver: chain.resolver,
     health: createHealthQuestion(zone, "5e1f"),
     clock,
@@ -184,7 +194,7 @@ export function createWorld(settings: WorldSettings = {}) {
   };
 
   /** A client sends these octets. */
-  async function sends(query: Uint8Array, { client = "10.0.0.1", over = "udp" }: AskDetails = {}): Promise<Asked> {
+  async function sends(query: Uint8Array, { client = "10.0.0.1", port = 40_000, over = "udp" }: AskDetails = {}): Promise<Asked> {
     const answerer = answerers[over];
     const target = new Uint8Array(65_535);
     let octets: Uint8Array | undefined;
@@ -193,7 +203,7 @@ export function createWorld(settings: WorldSettings = {}) {
       octets = message.slice(0, sizeBytes);
       source = lastSource;
     };
-    const peer = socketAddress({ host: client, port: 40_000 });
+    const peer = socketAddress({ host: client, port });
     const size = answerer.answerNow(query, query.length, peer, target, clock.nowMs());
     if (size === replyLater) answerer.answerLater(peer, keep);
     else keep(target, size);
@@ -317,6 +327,7 @@ export function createWorld(settings: WorldSettings = {}) {
     learnings: () => learnings,
     clock,
     front,
+    seen,
     counters: { udp: answerers.udp.counters, tcp: answerers.tcp.counters },
   };
 }

@@ -159,6 +159,7 @@ function run() {
     accessList: createAccessList(rangesOf(atStart)),
     maxUdpReplySizeBytes: atStart.listen.maxUdpReplyBytes,
     queryLog: undefined,
+    onlooker: undefined,
   } as unknown as Front;
   const adminAccess = { isAllowed: createAccessList(adminRangesOf(atStart)) };
   let upstreamOptions = describeUpstream(atStart);

@@ -115,6 +115,7 @@ export function createFront(): { front: Front; resolver: FakeResolver; clock: Fa
     ]),
     maxUdpReplySizeBytes: 1232,
     queryLog: undefined,
+    onlooker: undefined,
     resolver,
     health: createHealthQuestion(nameBytes("cluster.local"), "5e1f"),
     clock,

@@ -8,6 +8,8 @@ import type { MetricSources } from "../../../src/observe/metric-sources.ts";
 import { createHistogram, timeBoundsSeconds } from "../../../src/runtime/histogram.ts";
 import type { ServerAddress } from "../../../src/runtime/server-address.ts";
 import { createServerCounters } from "../../../src/upstream/server-counters.ts";
+import { firstNames } from "../../../src/seen/repeats.ts";
+import { waitBuckets } from "../../../src/seen/waits.ts";
 import { transportNames } from "../../../src/upstream/transport.ts";
 import { Rcode } from "../../../src/wire/codes.ts";
 import { faultNames } from "../../../src/wire/fault.ts";
@@ -44,6 +46,8 @@ export function createFakeSources() {
       shedReasons,
       attachModes: ["host-ip", "link-local", "intercept", "none"],
       transports: transportNames,
+      waitBuckets,
+      firsts: firstNames,
     },
     listeners: () => [udp, tcp],
     serverCounters: () => [
@@ -96,6 +100,8 @@ export function createFakeSources() {
     survivedExceptions: () => 0,
     eventLoopDelays: () => createHistogram(timeBoundsSeconds),
     receiveDrops: () => 0,
+    waits: () => 0,
+    forgottenQueries: () => 0,
   };
   return { sources, udp, tcp, cluster, outside, isUp, failed, cacheCounters, resolver };
 }

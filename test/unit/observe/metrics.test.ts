@@ -77,6 +77,7 @@ nodens_coalesced_total                        counter
 nodens_inflight                               gauge
 nodens_shed_total                             counter    reason route class
 nodens_client_malformed_total                 counter    reason
+nodens_client_repeats_total                   counter    after first
 nodens_cache_bytes                            gauge
 nodens_answer_duration_seconds                time       source
 nodens_eventloop_delay_seconds                time

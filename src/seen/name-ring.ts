@@ -1,0 +1,72 @@
+/*
+ * The names of the recorded queries, each kept once, within a budget: a ring of octets in which the newest names overwrite the oldest. A
+ * reference is the place of a name counted from the start of the process in words of four octets, so that it tells whether the ring has gone
+ * over it since.
+ *
+ *      word 0 of a name: its hash        octet 4: its size        from octet 5: the name
+ */
+import type { FoldedName } from "../wire/name.ts";
+
+/** Keeps names. */
+export interface NameRing {
+  /** The reference of a name, which is kept from now on if it was not. */
+  keep(name: FoldedName): number;
+  /** The name behind a reference (folded, wire form, a copy); undefined if it has been overwritten, or is not of this hash. */
+  find(reference: number, hash: number): Uint8Array | undefined;
+}
+
+const headBytes = 5;
+
+/** Creates a ring of `sizeBytes` octets, a power of 2 of at least 1024. An index of half that size comes on top. */
+export function createNameRing(sizeBytes: number): NameRing {
+  const words = new Int32Array(sizeBytes / 4);
+  const octets = new Uint8Array(words.buffer);
+  const index = new Uint32Array(sizeBytes / 8);
+  const indexMask = index.length - 1;
+  // In words, counted from 1, so that 0 refers to no name.
+  let next = 1;
+
+  function isKept(reference: number): boolean {
+    return reference > 0 && reference < next && next - reference <= words.length;
+  }
+
+  function keep(name: FoldedName): number {
+    const slot = (name.hash ^ (name.hash >>> 13)) & indexMask;
+    const known = index[slot] as number;
+    if (isKept(known) && words[known % words.length] === name.hash) return known;
+    const reference = add(name);
+    index[slot] = reference;
+    return reference;
+  }
+
+  function add({ hash, octets: from, sizeBytes: size }: FoldedName): number {
+    const needed = Math.ceil((headBytes + size) / 4);
+    // A name lies in one piece.
+    const left = words.length - (next % words.length);
+    if (left < needed) next += left;
+    if (next > lastReference) restart();
+    const reference = next;
+    next += needed;
+    const at = (reference % words.length) * 4;
+    words[at / 4] = hash;
+    octets[at + 4] = size;
+    for (let octet = 0; octet < size; octet += 1) octets[at + headBytes + octet] = from[octet] as number;
+    return reference;
+  }
+
+  /** References are 32 bits wide: once in 16 GiB of names everything is forgotten. */
+  function restart(): void {
+    index.fill(0);
+    next = 1;
+  }
+
+  function find(reference: number, hash: number): Uint8Array | undefined {
+    const at = (reference % words.length) * 4;
+    if (!isKept(reference) || words[at / 4] !== hash) return undefined;
+    return octets.slice(at + headBytes, at + headBytes + (octets[at + 4] as number));
+  }
+
+  return { keep, find };
+}
+
+const lastReference = 2 ** 32 - 1 - 2 ** 20;

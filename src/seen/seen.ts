@@ -1,0 +1,225 @@
+/*
+ * What is seen of clients and their queries, joined: two calls a query, of integers, and everything else when somebody looks.
+ *
+ * Nothing is claimed that the packets do not show. A query counts as asked again only if client, port, ID and question are the same, or if it
+ * comes at a known resolver's interval after its twin for the other address type, from a client that otherwise sends both together.
+ */
+import { isAddressType, Rcode } from "../wire/codes.ts";
+import type { FoldedName } from "../wire/name.ts";
+import { addOne, type ClientColumns, type ClientTable, createClientTable } from "./client-table.ts";
+import { createNameRing, type NameRing } from "./name-ring.ts";
+import { createNameTable, type NameTable } from "./name-table.ts";
+import { type ArrivedQuery, createRecorder, type RecordedQuery, type Recorder } from "./recorder.ts";
+import { createRepeats, First, type Repeats } from "./repeats.ts";
+import { createWaits, isKnownInterval, type Waits } from "./waits.ts";
+
+/** How much may be remembered, and of what. */
+export interface SeenOptions {
+  /** Queries that the recorder holds, rounded up to a power of 2; 0 to record none. */
+  readonly recordedQueries: number;
+  /** Whether names are kept at all. Without it there are hashes. */
+  readonly keepsNames: boolean;
+  /** The suffixes that pods append, or what these end in: folded, wire form. */
+  readonly suffixes: readonly Uint8Array[];
+  /** Whether replies of this source were made here at once. */
+  isHit(source: number): boolean;
+  /** Random per process. */
+  readonly seed: number;
+}
+
+/** A query as the socket has read it. Only read, and only during the call. */
+export interface SeenQuery {
+  readonly id: number;
+  readonly name: FoldedName;
+  readonly type: number;
+  readonly hasEdns: boolean;
+}
+
+/** What is seen. Moments are monotonic milliseconds. */
+export interface Seen {
+  /** Notes a client's query and returns its number, for the two calls below. `client` is an IP literal. Never throws. */
+  received(client: string, port: number, query: SeenQuery, isTcp: boolean, nowMs: number): number;
+  /** Notes the reply to the query with this number and name. A number below 0 stands for a query that was not noted. */
+  answered(number: number, name: FoldedName, rcode: number, source: number, durationMs: number): void;
+  /** Notes that it got no reply. */
+  dropped(number: number): void;
+  /** Lets counts fade. To be called every second or so. */
+  tick(nowMs: number): void;
+  readonly clients: ClientTable;
+  readonly names: NameTable;
+  readonly waits: Waits;
+  /** Calls `look` with the recorded queries, from the newest to the oldest, until it returns false. */
+  eachRecorded(look: (query: RecordedQuery) => boolean | undefined): void;
+  /** The client of a recorded query; "" if its row was given to another since. */
+  clientOf(query: RecordedQuery): string;
+  /** The name of a recorded query (folded, wire form); undefined if names are not kept, or if it was overwritten. */
+  nameOf(query: RecordedQuery): Uint8Array | undefined;
+  /** Queries that were forgotten before they could have come again: above 0, waits are missing. */
+  forgottenCount(): number;
+}
+
+const rememberedQueries = 131_072;
+const clientRows = 1024;
+const nameRows = 1024;
+const nameRingBytes = 1_048_576;
+
+/** Queries that wait for their replies, at least, have to be found again. */
+const leastSlots = 4096;
+
+/** Below this a client's habit is not known. */
+const leastPairs = 4;
+
+/** Creates it. All of its memory is taken now: some 9 MiB with the default recorder, as far as it is used. */
+export function createSeen(options: SeenOptions): Seen {
+  const { recordedQueries, keepsNames, suffixes, isHit, seed } = options;
+  const repeats: Repeats = createRepeats(rememberedQueries);
+  const clients = createClientTable(clientRows, seed);
+  const names = createNameTable(nameRows, keepsNames, seed);
+  const waits = createWaits();
+  const records = recordedQueries > 0;
+  const recorder: Recorder = createRecorder(powerOf2From(Math.max(recordedQueries, leastSlots)));
+  const ring: NameRing | undefined = records && keepsNames ? createNameRing(nameRingBytes) : undefined;
+  const { columns } = recorder;
+  const counts = clients.columns;
+  const arrived: ArrivedQuery = {
+    atMs: 0,
+    clientRow: 0,
+    clientGeneration: 0,
+    nameHash: 0,
+    nameReference: 0,
+    type: 0,
+    port: 0,
+    id: 0,
+    isTcp: false,
+    hasEdns: false,
+    repeatedAfterMs: 0,
+    first: 0,
+  };
+
+  function received(client: string, port: number, query: SeenQuery, isTcp: boolean, atMs: number): number {
+    // Whole milliseconds pass from function to function without an allocation.
+    const nowMs = Math.floor(atMs);
+    const { id, name, type, hasEdns } = query;
+    const row = clients.rowOf(client);
+    const entry = repeats.note(clients.key(), port, id, name.hash, type, nowMs);
+    const isAddress = isAddressType(type);
+    judge(row, isAddress, isTcp);
+    if (row >= 0) {
+      addOne(counts.queries, row);
+      if (hasEdns) addOne(counts.edns, row);
+      if (isAddress) {
+        addOne(counts.addressQueries, row);
+        if (arrived.repeatedAfterMs === 0) clients.notePair(row, name.hash, type, port, id, nowMs);
+      }
+    }
+    const nameRow = names.note(name);
+    arrived.atMs = nowMs;
+    arrived.clientRow = row;
+    arrived.clientGeneration = clients.generationOf(row);
+    arrived.nameHash = name.hash;
+    arrived.nameReference = ring === undefined ? 0 : ring.keep(name);
+    arrived.type = type;
+    arrived.port = port;
+    arrived.id = id;
+    arrived.isTcp = isTcp;
+    arrived.hasEdns = hasEdns;
+    const number = recorder.arrived(arrived);
+    const slot = recorder.slotOf(number);
+    columns.repeatEntries[slot] = entry;
+    columns.nameRows[slot] = nameRow;
+    if (arrived.repeatedAfterMs > 0) addWait(client, name, type, nowMs);
+    return number;
+  }
+
+  /** Decides from what the table of repeats found whether the pod waited, and for what: `repeatedAfterMs` and `first` of `arrived`. */
+  function judge(row: number, isAddress: boolean, isTcp: boolean): void {
+    const { afterMs, first, twinAfterMs } = repeats.noted;
+    arrived.repeatedAfterMs = 0;
+    arrived.first = 0;
+    // What comes over TCP is not lost, and a connection asks again for reasons of its own.
+    if (isTcp || (afterMs === 0 && twinAfterMs < 0)) return;
+    if (afterMs > 0) {
+      arrived.repeatedAfterMs = Math.round(afterMs);
+      const isTwinLost = first === First.answered && isAddress && twinAfterMs < 0 && sendsPairs(counts, row);
+      arrived.first = isTwinLost ? First.unseen : first;
+      return;
+    }
+    if (!isKnownInterval(twinAfterMs) || !sendsPairs(counts, row)) return;
+    arrived.repeatedAfterMs = Math.round(twinAfterMs);
+    arrived.first = First.unseen;
+  }
+
+  function addWait(client: string, name: FoldedName, type: number, nowMs: number): void {
+    waits.add({
+      atMs: nowMs,
+      client,
+      name: keepsNames ? name.octets.slice(0, name.sizeBytes) : undefined,
+      nameHash: name.hash,
+      type,
+      afterMs: arrived.repeatedAfterMs,
+      first: arrived.first,
+    });
+  }
+
+  function settle(slot: number, state: number): void {
+    const entry = columns.repeatEntries[slot] as number;
+    repeats.settle(entry, columns.ports[slot] as number, columns.ids[slot] as number, state);
+  }
+
+  return {
+    received,
+    answered(number, name, rcode, source, durationMs) {
+      const slot = number < 0 ? -1 : recorder.replied(number, rcode, source, durationMs);
+      if (slot < 0) return;
+      const isAnswer = rcode === Rcode.NOERROR || rcode === Rcode.NXDOMAIN;
+      settle(slot, isAnswer ? First.answered : First.failed);
+      if (rcode === Rcode.NXDOMAIN) names.noteDenial(columns.nameRows[slot] as number, name.hash);
+      const row = columns.clientRows[slot] as number;
+      if (row < 0 || clients.generationOf(row) !== columns.clientGenerations[slot]) return;
+      if (isHit(source)) addOne(counts.hits, row);
+      if (rcode !== Rcode.NXDOMAIN) return;
+      addOne(counts.nxdomain, row);
+      if (isUnderSuffix(name, suffixes)) addOne(counts.waste, row);
+    },
+    dropped(number) {
+      const slot = number < 0 ? -1 : recorder.dropped(number);
+      if (slot >= 0) settle(slot, First.shed);
+    },
+    tick(nowMs) {
+      clients.decay.fade(nowMs);
+      names.decay.fade(nowMs);
+    },
+    clients,
+    names,
+    waits,
+    eachRecorded(look) {
+      if (records) recorder.eachSlot((slot) => look(recorder.read(slot)));
+    },
+    clientOf: ({ clientRow, clientGeneration }) =>
+      clients.generationOf(clientRow) === clientGeneration ? clients.clientIn(clientRow) : "",
+    nameOf: ({ nameReference, nameHash }) => ring?.find(nameReference, nameHash),
+    forgottenCount: repeats.forgottenCount,
+  };
+}
+
+/** Whether a client sends both address types from one port as a habit. */
+function sendsPairs(counts: ClientColumns, row: number): boolean {
+  if (row < 0) return false;
+  const pairs = counts.samePortPairs[row] as number;
+  return pairs >= leastPairs && pairs * 2 >= 0.8 * (counts.addressQueries[row] as number);
+}
+
+/** Whether the name ends in one of the suffixes. Compares octets from the end. That they begin at a label is not checked: this only counts. */
+function isUnderSuffix({ octets, sizeBytes }: FoldedName, suffixes: readonly Uint8Array[]): boolean {
+  for (const suffix of suffixes) {
+    let left = suffix.length;
+    const offset = sizeBytes - left;
+    while (left > 0 && octets[offset + left - 1] === suffix[left - 1]) left -= 1;
+    if (left === 0) return true;
+  }
+  return false;
+}
+
+function powerOf2From(least: number): number {
+  return 2 ** Math.ceil(Math.log2(least));
+}

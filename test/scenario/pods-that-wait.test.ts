@@ -1,0 +1,215 @@
+/*
+ * Who waited, and what had become of the query: each cause planted once, and clients that look as if they waited but did not.
+ */
+import { describe, expect, test } from "vitest";
+import { movedBy } from "../../src/seen/causes.ts";
+import { firstNames } from "../../src/seen/repeats.ts";
+import { createSecondRing } from "../../src/seen/second-ring.ts";
+import { bucketOf, waitBuckets } from "../../src/seen/waits.ts";
+import { a } from "../support/messages/messages.ts";
+import { createWorld, denial, type TypeName, type World } from "../support/world/create-world.ts";
+
+const web = "web.shop.svc.cluster.local";
+const webReply = { answers: [a(web, "10.96.1.1")] };
+
+/** The waits that are claimed, oldest first, as "TYPE after first". */
+function claims({ seen }: World): string[] {
+  return seen.waits
+    .recent()
+    .toReversed()
+    .map(
+      ({ type, afterMs, first }) =>
+        `${type === 1 ? "A" : "AAAA"} ${waitBuckets[bucketOf(afterMs)]} ${firstNames[first]}`,
+    );
+}
+
+/** A world in which the Service is in the cache. */
+async function createWarmWorld(): Promise<World> {
+  const world = createWorld();
+  for (const type of ["A", "AAAA"] as const) {
+    const asked = world.asks(web, type, { client: "10.0.9.9", port: 1, id: 1 });
+    await asked;
+    await world.upstream.settlesAll(type === "A" ? webReply : denial);
+  }
+  return world;
+}
+
+/** A client that has asked A and AAAA together from one port, for ten other names. */
+async function makesPairs(world: World, client: string): Promise<void> {
+  for (let turn = 0; turn < 10; turn += 1) {
+    const name = `other-${turn}.shop.svc.cluster.local`;
+    for (const type of ["A", "AAAA"] as const)
+      await world.asks(name, type, { client, port: 20_000 + turn, id: 100 + turn * 2 + (type === "A" ? 0 : 1) });
+    await world.upstream.settlesAll(webReply);
+  }
+}
+
+async function asksPair(world: World, client: string, types: readonly TypeName[] = ["A", "AAAA"]): Promise<void> {
+  for (const type of types) await world.asks(web, type, { client, port: 30_000, id: type === "A" ? 7 : 8 });
+}
+
+describe("a pod that asks again", () => {
+  test("after 5 s, with the same port and ID, although it was answered: the reply was lost", async () => {
+    const world = await createWarmWorld();
+    await world.asks(web, "A", { client: "10.0.0.7", id: 7 });
+    await world.passes(5);
+    await world.asks(web, "A", { client: "10.0.0.7", id: 7 });
+    expect(claims(world)).toEqual(["A 5s answered"]);
+    expect(world.seen.waits.recent()[0]?.client).toBe("10.0.0.7");
+  });
+
+  test("after 2.5 s while upstream is silent: it waits for upstream", async () => {
+    const world = createWorld();
+    await world.asks(web, "A", { id: 7 });
+    await world.passes(2.5);
+    // The stale answer or the failure would come after 1.8 s; there is neither yet.
+    await world.asks(web, "A", { id: 7 });
+    expect(claims(world)).toEqual(["A 2.5s waiting"]);
+  });
+
+  test("after it got no reply because too many wait: a limit shed it", async () => {
+    const world = createWorld({ maxWaiters: 1, maxWaitersPerClient: 1 });
+    await world.asks("first.shop.svc.cluster.local", "A", { client: "10.0.0.8", id: 1 });
+    const shed = await world.asks(web, "A", { client: "10.0.0.8", id: 7 });
+    expect(shed.isDropped()).toBe(true);
+    await world.passes(2.5);
+    await world.asks(web, "A", { client: "10.0.0.8", id: 7 });
+    expect(claims(world)).toEqual(["A 2.5s shed"]);
+  });
+
+  test("after a SERVFAIL, as musl does: it waited because of the error", async () => {
+    const world = createWorld();
+    await world.asks(web, "A", { id: 7 });
+    await world.upstream.fails();
+    await world.passes(2.5);
+    await world.asks(web, "A", { id: 7 });
+    expect(claims(world)).toEqual(["A 2.5s failed"]);
+  });
+
+  test("a third time is counted again, from the second", async () => {
+    const world = await createWarmWorld();
+    for (let turn = 0; turn < 3; turn += 1) {
+      await world.asks(web, "A", { id: 7 });
+      await world.passes(5);
+    }
+    expect(claims(world)).toEqual(["A 5s answered", "A 5s answered"]);
+  });
+});
+
+describe("a pod whose query was lost on the way in", () => {
+  test("sends AAAA 2.5 s after A, if it is musl and otherwise sends both together", async () => {
+    const world = await createWarmWorld();
+    await makesPairs(world, "10.0.0.7");
+    await asksPair(world, "10.0.0.7", ["A"]);
+    await world.passes(2.5);
+    await asksPair(world, "10.0.0.7", ["AAAA"]);
+    expect(claims(world)).toEqual(["AAAA 2.5s unseen"]);
+  });
+
+  test("sends A again and then AAAA, if it is glibc: the reply to A was not lost", async () => {
+    const world = await createWarmWorld();
+    await makesPairs(world, "10.0.0.7");
+    await asksPair(world, "10.0.0.7", ["A"]);
+    await world.passes(5);
+    await asksPair(world, "10.0.0.7", ["A", "AAAA"]);
+    expect(claims(world)).toEqual(["A 5s unseen"]);
+  });
+
+  test("is not claimed of a client that asks for A alone", async () => {
+    const world = await createWarmWorld();
+    for (let turn = 0; turn < 20; turn += 1) {
+      await world.asks(web, "A", { client: "10.0.0.7", port: 20_000 + turn, id: turn });
+      await world.passes(2.5);
+    }
+    expect(claims(world)).toEqual([]);
+  });
+
+  test("is not claimed of a client with one port that alternates between A and AAAA", async () => {
+    const world = await createWarmWorld();
+    for (let turn = 0; turn < 20; turn += 1) {
+      await world.asks(web, turn % 2 === 0 ? "A" : "AAAA", { client: "10.0.0.7", port: 53, id: turn });
+      await world.passes(5);
+    }
+    expect(claims(world)).toEqual([]);
+  });
+});
+
+describe("no wait is claimed of a client that", () => {
+  test("asks again at once", async () => {
+    const world = await createWarmWorld();
+    await world.asks(web, "A", { id: 7 });
+    await world.passes(0.1);
+    await world.asks(web, "A", { id: 7 });
+    expect(claims(world)).toEqual([]);
+  });
+
+  test("looks a name up every five seconds, each time from another port", async () => {
+    const world = await createWarmWorld();
+    for (let turn = 0; turn < 20; turn += 1) {
+      for (const type of ["A", "AAAA"] as const) await world.asks(web, type, { port: 20_000 + turn, id: turn });
+      await world.passes(5);
+    }
+    expect(claims(world)).toEqual([]);
+  });
+
+  test("asks from one port with a new ID each time", async () => {
+    const world = await createWarmWorld();
+    for (let turn = 0; turn < 20; turn += 1) {
+      await world.asks(web, "A", { port: 53, id: turn });
+      await world.passes(2.5);
+    }
+    expect(claims(world)).toEqual([]);
+  });
+
+  test("shares port and ID with another client", async () => {
+    const world = await createWarmWorld();
+    await world.asks(web, "A", { client: "10.0.0.7", id: 7 });
+    await world.passes(5);
+    await world.asks(web, "A", { client: "10.0.0.8", id: 7 });
+    expect(claims(world)).toEqual([]);
+  });
+
+  test("asks over TCP", async () => {
+    const world = await createWarmWorld();
+    await world.asks(web, "A", { over: "tcp", id: 7 });
+    await world.passes(5);
+    await world.asks(web, "A", { over: "tcp", id: 7 });
+    expect(claims(world)).toEqual([]);
+  });
+
+  test("comes back with the same port and ID after a minute", async () => {
+    const world = await createWarmWorld();
+    await world.asks(web, "A", { id: 7 });
+    await world.passes(60);
+    await world.asks(web, "A", { id: 7 });
+    expect(claims(world)).toEqual([]);
+  });
+});
+
+describe("what moved", () => {
+  const drops = 0;
+  const losses = 6;
+  const counters = Array.from({ length: 7 }, () => 0);
+
+  /** A ring in which the counter grew by 3 in the second that begins at 10 s. */
+  function ringWith(counter: number) {
+    const ring = createSecondRing(7, 60);
+    for (let second = 0; second < 30; second += 1)
+      ring.sample(counters.with(counter, second > 10 ? 3 : 0), second * 1000);
+    return ring;
+  }
+  const wait = { atMs: 15_000, afterMs: 5000, first: firstNames.indexOf("answered") };
+
+  test("is told of a lost reply when the connection table dropped packets in that second", () => {
+    expect(movedBy(wait, ringWith(drops), 0)).toMatchObject([{ label: "conntrack_drop", by: 3 }]);
+  });
+
+  test("is not told when it moved at another time", () => {
+    expect(movedBy({ ...wait, atMs: 25_000 }, ringWith(drops), 0)).toEqual([]);
+  });
+
+  test("is not told of a lost reply when it is about upstream", () => {
+    expect(movedBy(wait, ringWith(losses), 0)).toEqual([]);
+    expect(movedBy({ ...wait, first: firstNames.indexOf("waiting") }, ringWith(losses), 0)).toHaveLength(1);
+  });
+});
