@@ -11,6 +11,8 @@ import { migrate } from "./commands/migrate.ts";
 import { query } from "./commands/query.ts";
 import { serve } from "./commands/serve.ts";
 import { untaint } from "./commands/untaint.ts";
+import { tail, top } from "./commands/seen.ts";
+import { openScreen } from "./runtime/screen.ts";
 import { version } from "./commands/version.ts";
 import { pauseAwake, systemClock } from "./runtime/clock.ts";
 import { createTerminal } from "./runtime/terminal.ts";
@@ -33,6 +35,9 @@ export async function main(argv: readonly string[]): Promise<number> {
       query(name, type, flags, { write, writeError }),
     explain: (name: string, flags: Parameters<typeof explain>[1]) =>
       explain(name, flags, { write: hasColours ? writeInColour : write, writeError, hasColours }),
+    top: (flags: Parameters<typeof top>[0]) =>
+      top(flags, { write, writeError }, openScreen(process.stdin, process.stdout)),
+    tail: (flags: Parameters<typeof tail>[0]) => tail(flags, { write, writeError }),
     migrate: (filePath: string) => migrate(filePath, { env, write, writeError }),
     detach: (filePath: string | undefined) => detach(filePath, { env, run: runProgram, write, writeError }),
     untaint: (flags: Parameters<typeof untaint>[0]) => untaint(flags, { env, pause: pauseAwake, write, writeError }),

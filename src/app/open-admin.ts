@@ -16,6 +16,7 @@ import type { ServerAddress } from "../runtime/server-address.ts";
 import { printEffectiveSettings } from "../settings/effective-settings.ts";
 import type { Settings } from "../settings/settings-table.ts";
 import { sampleCounters } from "./live-seen.ts";
+import { seenPages } from "./seen-pages.ts";
 import { metricSourcesOf } from "./metric-sources.ts";
 import type { AppParts } from "./start-app.ts";
 
@@ -47,6 +48,7 @@ export async function openAdmin(parts: AppParts, settings: Settings, build: Buil
     build,
     isReady: readiness,
     explain: (parameters: URLSearchParams) => explainPage(parameters, explainState()),
+    localPages: seenPages(parts, sampled.ring, settings, build.version),
     isAllowed: (host: string) => isIP(host) !== 0 && adminAccess.isAllowed(socketAddress({ host, port: 0 })),
     clock,
   };

@@ -12,6 +12,7 @@ import { ExitCode } from "./exit-code.ts";
 import type { ExplainFlags } from "./explain.ts";
 import type { QueryFlags } from "./query.ts";
 import type { UntaintFlags } from "./untaint.ts";
+import type { TailFlags, TopFlags } from "./seen.ts";
 
 /** The flags of `serve`, as text: those that override settings, and the settings file. */
 interface ServeFlags extends FlagValues {
@@ -24,6 +25,8 @@ export interface CommandActions {
   check(filePath: string): Promise<number> | number;
   query(name: string, type: string | undefined, flags: QueryFlags): Promise<number> | number;
   explain(name: string, flags: ExplainFlags): Promise<number> | number;
+  top(flags: TopFlags): Promise<number> | number;
+  tail(flags: TailFlags): Promise<number> | number;
   migrate(filePath: string): Promise<number> | number;
   detach(filePath: string | undefined): Promise<number> | number;
   untaint(flags: UntaintFlags): Promise<number> | number;
@@ -77,7 +80,7 @@ const exitCodeMeanings: Readonly<Record<keyof typeof ExitCode, string>> = {
   configuration: "the settings or a file are wrong or cannot be read, or Node.js is too old",
 };
 
-const { listen, cluster } = defaultSettings();
+const { listen, cluster, admin } = defaultSettings();
 const [ownServer = { host: "127.0.0.1", port: 53 }] = listen.addresses;
 
 type Finish = (exitCode: number) => void;
@@ -96,6 +99,7 @@ function createProgram(actions: CommandActions, { write, writeError }: Terminal,
   addServe(program, actions, finish);
   addQuery(program, actions, finish);
   addExplain(program, actions, finish);
+  addSeen(program, actions, finish);
   program
     .command("check")
     .description("report everything that is wrong with a settings file, or print the effective settings")
@@ -238,6 +242,37 @@ function addExplain(program: Command, actions: CommandActions, finish: Finish): 
         "nodens explain api.example.com --resolv-conf /etc/resolv.conf --against 127.0.0.1:9253",
       ),
     );
+}
+
+const againstFlag = [
+  "--against <ADDR:PORT|PATH>",
+  "admin address of the running nodens, or its Unix socket",
+  formatServerAddress(admin.address),
+] as const;
+
+function addSeen(program: Command, actions: CommandActions, finish: Finish): void {
+  program
+    .command("top")
+    .description("show who asks, what, where it ends, and which pods waited and why")
+    .option("--once", "print one screen and end; so does a pipe")
+    .option("--tab <NAME>", "what to show below: clients, names, denied, waits, tail or kernel")
+    .option("--json", "print all of it as JSON")
+    .option(...againstFlag)
+    .action(async (flags: TopFlags) => finish(await actions.top(flags)))
+    .addHelpText("after", examples("nodens top", "nodens top --once --tab waits", "nodens top --json"));
+  program
+    .command("tail")
+    .description("print the last queries that were recorded")
+    .option("--client <ADDR>", "only those of this client")
+    .option("--name <TEXT>", "only names that contain this")
+    .option("--rcode <RCODE>", "only replies with this code, or waiting, or dropped")
+    .option("--slower <MS>", "only those that took longer")
+    .option("--repeated", "only those that were asked again")
+    .option("--limit <N>", "how many at most", "100")
+    .option("--json", "print them as JSON")
+    .option(...againstFlag)
+    .action(async (flags: TailFlags) => finish(await actions.tail(flags)))
+    .addHelpText("after", examples("nodens tail --client 10.244.3.17 --slower 100", "nodens tail --rcode SERVFAIL"));
 }
 
 function programEpilogue(): string {

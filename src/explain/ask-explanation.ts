@@ -1,11 +1,10 @@
 /*
  * Asks a running nodens, at its admin address, what it would do with a lookup.
  */
-import { once } from "node:events";
-import { type IncomingMessage, request } from "node:http";
 import * as z from "zod";
 import type { Foresight, RouteTaken } from "../resolve/step.ts";
 import { forEachInferringRule, inferringRules } from "../search/rules.ts";
+import { askAdmin, describeSilence } from "../runtime/ask-admin.ts";
 import { formatServerAddress, type ServerAddress, type UnixSocketPath } from "../runtime/server-address.ts";
 import { askedTypes, clientLibraries } from "./lookup-plan.ts";
 import type { Explanation } from "./explain-lookup.ts";
@@ -71,7 +70,7 @@ export async function askExplanation(
 ): Promise<AskedExplanation> {
   const where = "path" in place ? place.path : formatServerAddress(place);
   try {
-    const { status, body } = await get(place, `/explain?${parameters.toString()}`, timeoutMs);
+    const { status, body } = await askAdmin(place, `/explain?${parameters.toString()}`, timeoutMs, maxReplySizeBytes);
     if (status === 400 || status === 403)
       return { failure: `nodens at ${where} says: ${firstLine(body)}`, isRefused: true };
     if (status !== 200) return fail(`${where} answered ${status} to /explain: is it the admin address of a nodens?`);
@@ -81,27 +80,8 @@ export async function askExplanation(
       : fail(`${where} answered /explain with something that this version does not understand`);
   } catch (error) {
     if (error instanceof SyntaxError) return fail(`${where} answered /explain, but not as nodens does`);
-    return fail(`nothing at ${where} answers /explain: ${describe(error, timeoutMs)}`);
+    return fail(`nothing at ${where} answers /explain: ${describeSilence(error, timeoutMs)}`);
   }
-}
-
-/** Follows no redirects. Rejects when nobody answers, not in time, with more than any explanation is, or not in HTTP. */
-async function get(
-  place: ServerAddress | UnixSocketPath,
-  path: string,
-  timeoutMs: number,
-): Promise<{ readonly status: number; readonly body: string }> {
-  const target = "path" in place ? { socketPath: place.path } : place;
-  const asking = request({ ...target, path, agent: false, signal: AbortSignal.timeout(timeoutMs) }).end();
-  const [response] = (await once(asking, "response")) as [IncomingMessage];
-  const chunks: Buffer[] = [];
-  let sizeBytes = 0;
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    sizeBytes += chunk.length;
-    if (sizeBytes > maxReplySizeBytes) throw new Error(`its answer is over ${maxReplySizeBytes} octets`);
-    chunks.push(chunk);
-  }
-  return { status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString("utf8") };
 }
 
 function fail(failure: string): AskedExplanation {
@@ -110,10 +90,4 @@ function fail(failure: string): AskedExplanation {
 
 function firstLine(body: string): string {
   return (body.split("\n", 1)[0] ?? "").slice(0, 200).replaceAll(/[^ -~]/g, "?");
-}
-
-function describe(error: unknown, timeoutMs: number): string {
-  if (!(error instanceof Error)) return String(error);
-  if (error.name === "AbortError") return `nothing within ${timeoutMs} ms`;
-  return (error as NodeJS.ErrnoException).code ?? error.message;
 }

@@ -13,8 +13,15 @@ export interface AdminPageOptions {
   isReady(): Readiness;
   /** Explains a lookup: what to show as JSON, or one line that says what is wrong with the parameters. Asks nobody. */
   explain(parameters: URLSearchParams): { readonly explanation: object } | { readonly wrong: string };
+  /** Pages that are told to the machine itself only, by path. */
+  readonly localPages: ReadonlyMap<string, LocalPage>;
   readonly clock: Clock;
 }
+
+/** Makes a page, or one line that says what is wrong with the parameters. */
+export type LocalPage = (
+  parameters: URLSearchParams,
+) => { readonly json: object } | { readonly text: string } | { readonly wrong: string };
 
 /** Whether nodens wants queries, and if not, why: one reason per line. */
 interface Readiness {
@@ -65,7 +72,12 @@ export function createPages(options: AdminPageOptions): Pages {
     return rendering;
   }
 
+  const localPages = [...options.localPages].map(([path, make]): [string, Route] => [
+    path,
+    { audience: "local", show: (parameters) => showLocal(make(parameters)) },
+  ]);
   return new Map<string, Route>([
+    ...localPages,
     ["/", { audience: "allowed", show: () => ({ status: 200, contentType: html, body: indexPage }) }],
     ["/metrics", { audience: "allowed", show: showMetrics }],
     ["/healthz", { audience: "everybody", show: () => text(200, "ok") }],
@@ -111,6 +123,11 @@ function showExplanation(outcome: ReturnType<AdminPageOptions["explain"]>): Page
   return "wrong" in outcome ? text(400, outcome.wrong) : asJson(outcome.explanation);
 }
 
+function showLocal(made: ReturnType<LocalPage>): Page {
+  if ("wrong" in made) return text(400, made.wrong);
+  return "json" in made ? asJson(made.json) : { ...text(200, ""), body: made.text };
+}
+
 function text(status: number, lines: string): Page {
   return { status, contentType: "text/plain; charset=utf-8", body: `${lines}\n` };
 }
@@ -128,6 +145,7 @@ const indexPage = `<!doctype html>
   <li><a href="/healthz">/healthz</a>: whether the process runs</li>
   <li><a href="/readyz">/readyz</a>: whether it wants queries, and if not, why</li>
   <li><a href="/version">/version</a>: what is running</li>
+  <li><a href="/seen">/seen</a>, <a href="/top">/top</a>, <a href="/tail">/tail</a>: who asks, what, and who waited</li>
   <li><a href="/explain?name=www.example.com">/explain?name=www.example.com</a>: what happens to a lookup</li>
 </ul>
 </html>

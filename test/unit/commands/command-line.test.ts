@@ -14,6 +14,8 @@ async function run(args: readonly string[], overrides: Partial<CommandActions> =
     check: (filePath) => note("check", filePath),
     query: (name, type, flags) => note("query", name, type, flags),
     explain: (name, flags) => note("explain", name, flags),
+    top: (flags) => note("top", flags),
+    tail: (flags) => note("tail", flags),
     migrate: (filePath) => note("migrate", filePath),
     detach: (filePath) => note("detach", filePath),
     untaint: (flags) => note("untaint", flags),
@@ -98,7 +100,7 @@ describe("a command line that cannot be understood: one line, exit code 64, noth
     ["quary example.com", "unknown command 'quary' (did you mean query?)"],
     [
       "frobnicate",
-      "unknown command 'frobnicate' (there are serve, query, explain, check, migrate, detach, untaint, version, help)",
+      "unknown command 'frobnicate' (there are serve, query, explain, top, tail, check, migrate, detach, untaint, version, help)",
     ],
     ["help chekc", "unknown command 'chekc' (did you mean check?)"],
     ["--listn 127.0.0.1:53", "unknown option '--listn' (did you mean --listen?)"],

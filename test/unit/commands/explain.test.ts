@@ -235,6 +235,7 @@ describe("against a running nodens", () => {
       build: { version: "0", revision: "0", nodeVersion: "0" },
       isReady: () => ({ ready: true, reasons: [] }),
       explain: (parameters) => explainPage(parameters, state),
+      localPages: new Map(),
       clock,
       ...more,
     });

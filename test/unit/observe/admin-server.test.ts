@@ -28,6 +28,7 @@ async function start(overrides: Partial<AdminServerOptions> = {}) {
     build,
     isReady: () => ({ ready: true, reasons: [] }),
     explain: () => ({ explanation: {} }),
+    localPages: new Map(),
     clock,
     ...overrides,
   });

@@ -1,0 +1,82 @@
+/*
+ * The pages that tell what is seen. They name clients and what these ask, so the admin server shows them to the machine itself only.
+ */
+import { hostname } from "node:os";
+import { replySourceNames } from "../listen/listen-counters.ts";
+import type { LocalPage } from "../observe/admin-pages.ts";
+import { timeBoundsSeconds } from "../runtime/histogram.ts";
+import { deniedOf, type PictureParts, tailOf, takePicture } from "../seen/picture.ts";
+import { printQuery, printTop, topTabs } from "../seen/print-top.ts";
+import type { SecondRing } from "../seen/second-ring.ts";
+import type { Settings } from "../settings/settings-table.ts";
+import { column } from "./live-seen.ts";
+import type { AppParts } from "./start-app.ts";
+
+const mostTold = 10_000;
+const usualTail = 100;
+const usualRows = 24;
+
+/** The pages by path, for a nodens that runs `version`. */
+export function seenPages(
+  parts: AppParts,
+  ring: SecondRing,
+  settings: Settings,
+  version: string,
+): ReadonlyMap<string, LocalPage> {
+  const { seen, clock, attachment, readiness } = parts;
+  const pictureParts: PictureParts = {
+    seen,
+    ring,
+    columns: column,
+    sources: replySourceNames,
+    boundsSeconds: timeBoundsSeconds,
+    zone: settings.cluster.domain,
+    names: settings.seen.names,
+  };
+  const head = () => ({
+    version,
+    node: process.env["NODE_NAME"] ?? hostname(),
+    mode: settings.attach.mode,
+    isReady: readiness().ready,
+    isFailOpen: attachment.isFailOpen(),
+  });
+  const tail = (limit: number) => tailOf(pictureParts, { limit }, clock.nowMs());
+
+  function showTop(parameters: URLSearchParams): ReturnType<LocalPage> {
+    const tab = topTabs.find((name) => name === (parameters.get("tab") ?? topTabs[0]));
+    const rows = Number(parameters.get("rows") ?? usualRows);
+    if (tab === undefined) return { wrong: `unknown tab; the tabs are ${topTabs.join(", ")}` };
+    if (!Number.isInteger(rows) || rows < 1 || rows > 500) return { wrong: "rows is not a number from 1 to 500" };
+    const details = { denied: tab === "denied" ? deniedOf(pictureParts) : [], tail: tab === "tail" ? tail(rows) : [] };
+    return { text: printTop(head(), takePicture(pictureParts, clock.nowMs()), details, tab, rows) };
+  }
+
+  function showTail(parameters: URLSearchParams): ReturnType<LocalPage> {
+    if (settings.seen.recordedQueries === 0) return { wrong: "nothing is recorded: seen.recordedQueries is 0" };
+    const numberIn = (name: string) => (parameters.has(name) ? Number(parameters.get(name)) : undefined);
+    const [limit = usualTail, slowerThanMs] = [numberIn("limit"), numberIn("slower")];
+    if (!Number.isInteger(limit) || limit < 1 || limit > mostTold)
+      return { wrong: `limit is not a number from 1 to ${mostTold}` };
+    if (Number.isNaN(slowerThanMs)) return { wrong: "slower is not a number of milliseconds" };
+    const filter = {
+      client: parameters.get("client") ?? undefined,
+      name: parameters.get("name") ?? undefined,
+      rcode: parameters.get("rcode") ?? undefined,
+      slowerThanMs,
+      repeated: parameters.has("repeated"),
+      limit,
+    };
+    const queries = tailOf(pictureParts, filter, clock.nowMs());
+    if (parameters.has("json")) return { json: queries };
+    return { text: queries.map((query) => `${printQuery(query)}\n`).join("") };
+  }
+
+  return new Map<string, LocalPage>([
+    [
+      "/seen",
+      () => ({ json: { ...head(), ...takePicture(pictureParts, clock.nowMs()), denied: deniedOf(pictureParts) } }),
+    ],
+    ["/top", showTop],
+    ["/tail", showTail],
+  ]);
+}

@@ -1,0 +1,65 @@
+/*
+ * A terminal that shows one screen after the other and hands over keys.
+ */
+import type { ReadStream, WriteStream } from "node:tty";
+import { systemClock } from "./clock.ts";
+
+/** Takes the terminal at its first use: the alternate screen, without a cursor, keys one by one. */
+export interface TerminalScreen {
+  /** How many lines it has. */
+  rows(): number;
+  /** Shows the text in place of what was shown before. */
+  show(text: string): void;
+  /** Resolves with the next key, or with "" after `timeoutMs`. */
+  key(timeoutMs: number): Promise<string>;
+  /** Gives the terminal back. */
+  end(): void;
+}
+
+const enter = "\u001B[?1049h\u001B[?25l";
+const leave = "\u001B[?25h\u001B[?1049l";
+const home = "\u001B[H";
+const restOfLine = "\u001B[K";
+const restOfScreen = "\u001B[J";
+
+/** Undefined if input or output is not a terminal. */
+export function openScreen(input: ReadStream, output: WriteStream): TerminalScreen | undefined {
+  if (!output.isTTY || !input.isTTY) return undefined;
+  let isTaken = false;
+
+  function take(): void {
+    if (isTaken) return;
+    isTaken = true;
+    input.setRawMode(true);
+    input.resume();
+    output.write(enter);
+  }
+
+  return {
+    rows: () => output.rows,
+    show(text) {
+      take();
+      output.write(`${home}${text.replaceAll("\n", `${restOfLine}\n`)}${restOfScreen}`);
+    },
+    key(timeoutMs) {
+      take();
+      return new Promise((resolve) => {
+        const onKey = (octets: Buffer) => {
+          cancel();
+          resolve(octets.toString("latin1"));
+        };
+        const cancel = systemClock.after(timeoutMs, () => {
+          input.off("data", onKey);
+          resolve("");
+        });
+        input.once("data", onKey);
+      });
+    },
+    end() {
+      if (!isTaken) return;
+      input.setRawMode(false);
+      input.pause();
+      output.write(leave);
+    },
+  };
+}

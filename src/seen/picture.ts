@@ -1,0 +1,322 @@
+/*
+ * What is seen, at one moment, as plain data with texts: what the admin server tells as JSON, and what every view shows. Made when somebody
+ * looks, and never before.
+ */
+import { Rcode, rcodeName, typeName } from "../wire/codes.ts";
+import { nameToText } from "../wire/name-text.ts";
+import { causeNames, causes, type MovedCause, movedBy } from "./causes.ts";
+import { guessLibrary, guessNamespace } from "./guess-client.ts";
+import type { RecordedQuery } from "./recorder.ts";
+import { First, firstNames } from "./repeats.ts";
+import type { SecondRing } from "./second-ring.ts";
+import type { Seen } from "./seen.ts";
+
+/** How names are told. */
+export type NameForm = "off" | "hashed" | "on";
+
+/** What a picture is made from. Moments are monotonic milliseconds. */
+export interface PictureParts {
+  readonly seen: Seen;
+  readonly ring: SecondRing;
+  /** Where counters stand in the ring; `durations` begins one group of buckets for each source. */
+  readonly columns: RingColumns;
+  /** The names of the sources of replies, and the upper bounds of the buckets of their durations, in seconds. */
+  readonly sources: readonly string[];
+  readonly boundsSeconds: readonly number[];
+  /** The cluster zone, as text. */
+  readonly zone: string;
+  readonly names: NameForm;
+}
+
+/** Where counters stand in the ring. */
+export interface RingColumns {
+  readonly causes: number;
+  readonly waits: number;
+  readonly clusterSends: number;
+  readonly otherSends: number;
+  readonly openedFlows: number;
+  readonly durations: number;
+}
+
+/** What is seen. Rates are per second over the last minute, shares from 0 to 1. */
+export type Picture = ReturnType<typeof takePicture>;
+
+const lookBackMs = 60_000;
+const stripMs = 900_000;
+const stripSteps = 90;
+const shownRows = 50;
+
+/** Takes the picture of a moment. */
+export function takePicture(parts: PictureParts, nowMs: number) {
+  const { seen, ring, columns } = parts;
+  const overMs = Math.max(1000, Math.min(lookBackMs, ring.reachMs(nowMs)));
+  const rate = (counter: number) => (ring.grownBetween(counter, nowMs - overMs, nowMs) / overMs) * 1000;
+  const flow = Object.fromEntries(
+    parts.sources.map((source, index) => [source, flowOf(parts, index, nowMs - overMs, nowMs, overMs)]),
+  );
+  const queriesPerSecond = Object.values(flow).reduce((sum, { perSecond }) => sum + perSecond, 0);
+  const sends = { kubeDns: rate(columns.clusterSends), others: rate(columns.otherSends) };
+  return {
+    queriesPerSecond,
+    flow,
+    sends,
+    saved: {
+      queriesPerSecond: Math.max(0, queriesPerSecond - sends.kubeDns - sends.others),
+      // Each socket of a client would be an entry of its own; libc sends A and AAAA from one.
+      conntrackEntriesPerSecond: Math.max(
+        0,
+        queriesPerSecond * (1 - pairedShare(seen) / 2) - rate(columns.openedFlows),
+      ),
+    },
+    waits: waitsOf(parts, nowMs),
+    clients: clientsOf(parts, nowMs),
+    names: namesOf(parts, nowMs),
+    moved: causeNames.map((name, index) => ({
+      label: causes[name].label,
+      lastMinute: ring.grownBetween(columns.causes + index, nowMs - lookBackMs, nowMs),
+      last15Minutes: ring.grownBetween(columns.causes + index, nowMs - stripMs, nowMs),
+    })),
+    strip: stripOf(parts, nowMs),
+    forgotten: seen.forgottenCount(),
+  };
+}
+
+/** A recorded query as it is told. */
+export interface ToldQuery {
+  readonly secondsAgo: number;
+  readonly client: string;
+  readonly name: string;
+  readonly type: string;
+  /** The code of the reply; "waiting" while there is none, "dropped" if there will be none. */
+  readonly outcome: string;
+  readonly source: string;
+  readonly durationMs: number;
+  readonly overTcp: boolean;
+  /** How long before it the same query had come; 0 if it had not. */
+  readonly repeatedAfterMs: number;
+  /** What had become of that one. */
+  readonly first: string;
+}
+
+/** A recorded query with its texts. */
+export function tellQuery(query: RecordedQuery, { seen, sources, names }: PictureParts, nowMs: number): ToldQuery {
+  const { atMs, nameHash, type, rcode, isDropped, source, durationMs, isTcp, repeatedAfterMs, first } = query;
+  return {
+    secondsAgo: Math.round((nowMs - atMs) / 100) / 10,
+    client: seen.clientOf(query),
+    name: textOf(seen.nameOf(query), nameHash, names),
+    type: typeName(type),
+    outcome: rcode === undefined ? (isDropped ? "dropped" : "waiting") : rcodeName(rcode),
+    source: rcode === undefined ? "" : (sources[source] ?? ""),
+    durationMs: Math.round(durationMs * 1000) / 1000,
+    overTcp: isTcp,
+    repeatedAfterMs,
+    first: repeatedAfterMs > 0 ? (firstNames[first] ?? "") : "",
+  };
+}
+
+/** A name in the form in which names are told. */
+function textOf(name: Uint8Array | undefined, hash: number, form: NameForm): string {
+  if (form === "off") return "";
+  if (form === "on" && name !== undefined) return nameToText(name);
+  return `#${(hash >>> 0).toString(16).padStart(8, "0")}`;
+}
+
+function flowOf(
+  { ring, columns, boundsSeconds }: PictureParts,
+  source: number,
+  fromMs: number,
+  toMs: number,
+  overMs: number,
+) {
+  const buckets = boundsSeconds.length + 1;
+  const start = columns.durations + source * buckets;
+  const counts = Array.from({ length: buckets }, (_, index) => ring.grownBetween(start + index, fromMs, toMs));
+  const total = counts.reduce((sum, count) => sum + count, 0);
+  return {
+    perSecond: (total / overMs) * 1000,
+    p50Ms: quantileMs(counts, total, 0.5, boundsSeconds),
+    p99Ms: quantileMs(counts, total, 0.99, boundsSeconds),
+  };
+}
+
+/** The upper bound of the bucket that holds the quantile; undefined if there was nothing, Infinity beyond the last bound. */
+function quantileMs(
+  counts: readonly number[],
+  total: number,
+  share: number,
+  bounds: readonly number[],
+): number | undefined {
+  if (total === 0) return undefined;
+  let left = total * share;
+  const bucket = counts.findIndex((count) => (left -= count) <= 0);
+  return (bounds[bucket] ?? Number.POSITIVE_INFINITY) * 1000;
+}
+
+function pairedShare({ clients }: Seen): number {
+  const { queries, samePortPairs } = clients.columns;
+  const sum = (column: Float32Array) => column.reduce((total, count) => total + count, 0);
+  const total = sum(queries);
+  return total === 0 ? 0 : Math.min(1, (sum(samePortPairs) * 2) / total);
+}
+
+const meanings: Readonly<Record<number, string>> = {
+  [First.answered]: "answered; the reply was lost on the way to the pod",
+  [First.waiting]: "upstream had not answered yet",
+  [First.shed]: "not answered, because a limit was reached",
+  [First.failed]: "answered with an error, after which musl waits",
+  [First.unseen]: "lost on the way from the pod",
+};
+
+function waitsOf({ seen, ring, columns, names }: PictureParts, nowMs: number) {
+  const recent = seen.waits.recent().filter(({ atMs }) => nowMs - atMs <= stripMs);
+  return {
+    last15Minutes: ring.grownBetween(columns.waits, nowMs - stripMs, nowMs),
+    lastMinuteBySecond: ring.series(columns.waits, lookBackMs, 60, nowMs),
+    recent: recent.slice(0, shownRows).map((wait) => ({
+      secondsAgo: Math.round((nowMs - wait.atMs) / 1000),
+      client: wait.client,
+      name: textOf(wait.name, wait.nameHash, names),
+      type: typeName(wait.type),
+      afterMs: wait.afterMs,
+      first: firstNames[wait.first] ?? "",
+      meaning: meanings[wait.first] ?? "",
+      moved: movedBy(wait, ring, columns.causes) satisfies MovedCause[],
+    })),
+  };
+}
+
+function clientsOf({ seen, zone }: PictureParts, nowMs: number) {
+  const { clients, waits } = seen;
+  const { columns } = clients;
+  const perCount = clients.decay.secondsPerCount(nowMs);
+  const recent = waits.recent().filter(({ atMs }) => nowMs - atMs <= stripMs);
+  const namespaces = guessNamespace(seen, zone);
+  const rows = Array.from({ length: clients.size() }, (_, row) => row);
+  return rows
+    .filter((row) => (columns.queries[row] as number) >= 0.5)
+    .toSorted((one, other) => (columns.queries[other] as number) - (columns.queries[one] as number))
+    .slice(0, shownRows)
+    .map((row) => {
+      const queries = columns.queries[row] as number;
+      const share = (column: Float32Array) => Math.min(1, (column[row] as number) / queries);
+      const client = clients.clientIn(row);
+      const own = recent.filter((wait) => wait.client === client);
+      return {
+        client,
+        namespace: namespaces.get(row) ?? "",
+        library: guessLibrary(columns, row),
+        perSecond: queries / perCount,
+        hitShare: share(columns.hits),
+        wasteShare: share(columns.waste),
+        nxdomainShare: share(columns.nxdomain),
+        waited: own.length,
+        lastWait:
+          own[0] === undefined ? "" : `${(own[0].afterMs / 1000).toFixed(1)} s, ${firstNames[own[0].first] ?? ""}`,
+      };
+    });
+}
+
+function namesOf({ seen, names: form }: PictureParts, nowMs: number) {
+  const { names } = seen;
+  const { queries, nxdomain } = names.columns;
+  const perCount = names.decay.secondsPerCount(nowMs);
+  const rows = Array.from({ length: names.rowCount }, (_, row) => row);
+  return rows
+    .filter((row) => (queries[row] as number) >= 0.5)
+    .toSorted((one, other) => (queries[other] as number) - (queries[one] as number))
+    .slice(0, shownRows)
+    .map((row) => ({
+      name: textOf(names.nameIn(row), names.hashIn(row), form),
+      perSecond: (queries[row] as number) / perCount,
+      nxdomainShare: Math.min(1, (nxdomain[row] as number) / (queries[row] as number)),
+    }));
+}
+
+/** Upper bounds of the strip's rows, in ms; the last row has none. */
+const stripBoundsMs = [1, 10, 100, 1000] as const;
+
+/** Fifteen minutes in columns of ten seconds: how many answers took how long, and how many pods waited. */
+function stripOf({ ring, columns, sources, boundsSeconds }: PictureParts, nowMs: number) {
+  const counts = [...stripBoundsMs, 0].map(() => Array.from({ length: stripSteps }, () => 0));
+  const buckets = boundsSeconds.length + 1;
+  for (let bucket = 0; bucket < buckets; bucket += 1) {
+    // A bucket belongs to the row in which its upper bound lies.
+    const bound = (boundsSeconds[bucket] ?? Number.POSITIVE_INFINITY) * 1000;
+    const found = stripBoundsMs.findIndex((limit) => bound <= limit * 1.3);
+    const row = counts[found < 0 ? stripBoundsMs.length : found] as number[];
+    for (let source = 0; source < sources.length; source += 1) {
+      const series = ring.series(columns.durations + source * buckets + bucket, stripMs, stripSteps, nowMs);
+      for (const [step, count] of series.entries()) row[step] = (row[step] as number) + count;
+    }
+  }
+  return {
+    secondsPerColumn: stripMs / stripSteps / 1000,
+    upToMs: stripBoundsMs,
+    answers: counts,
+    waits: ring.series(columns.waits, stripMs, stripSteps, nowMs),
+  };
+}
+
+/** Which of the recorded queries are told. */
+export interface TailFilter {
+  readonly client?: string | undefined;
+  /** Part of the name. */
+  readonly name?: string | undefined;
+  readonly rcode?: string | undefined;
+  readonly slowerThanMs?: number | undefined;
+  readonly repeated?: boolean | undefined;
+  readonly limit: number;
+}
+
+/** The newest recorded queries that pass the filter, oldest first. */
+export function tailOf(parts: PictureParts, filter: TailFilter, nowMs: number): ToldQuery[] {
+  const told: ToldQuery[] = [];
+  parts.seen.eachRecorded((query) => {
+    if (filter.repeated === true && query.repeatedAfterMs === 0) return true;
+    if (filter.slowerThanMs !== undefined && !(query.durationMs > filter.slowerThanMs)) return true;
+    const line = tellQuery(query, parts, nowMs);
+    if (passes(line, filter)) told.push(line);
+    return told.length < filter.limit;
+  });
+  return told.toReversed();
+}
+
+function passes({ client, name, outcome }: ToldQuery, filter: TailFilter): boolean {
+  if (filter.client !== undefined && client !== filter.client) return false;
+  if (filter.name !== undefined && !name.includes(filter.name.toLowerCase())) return false;
+  return filter.rcode === undefined || outcome === filter.rcode.toUpperCase() || outcome === filter.rcode;
+}
+
+/** The names that were denied under a search suffix, most first: the outside name and the suffix, with how often in the record. */
+export function deniedOf(
+  parts: PictureParts,
+): { readonly name: string; readonly suffix: string; readonly count: number }[] {
+  if (parts.names !== "on") return [];
+  const counts = new Map<string, number>();
+  parts.seen.eachRecorded((query) => {
+    if (query.rcode !== Rcode.NXDOMAIN) return true;
+    const name = parts.seen.nameOf(query);
+    if (name !== undefined) {
+      const text = nameToText(name);
+      counts.set(text, (counts.get(text) ?? 0) + 1);
+    }
+    return true;
+  });
+  return [...counts]
+    .flatMap(([text, count]) => {
+      const split = splitSuffix(text, parts.zone);
+      return split === undefined ? [] : [{ ...split, count }];
+    })
+    .toSorted((one, other) => other.count - one.count)
+    .slice(0, shownRows);
+}
+
+/** `www.example.com.shop.svc.Z` as a name and its suffix; undefined for a name that is not under the zone. */
+function splitSuffix(text: string, zone: string): { readonly name: string; readonly suffix: string } | undefined {
+  if (!text.endsWith(`.${zone}`)) return undefined;
+  const labels = text.slice(0, -zone.length - 1).split(".");
+  const own = labels.at(-1) !== "svc" ? 0 : labels.length > 3 ? 2 : 1;
+  const name = labels.slice(0, labels.length - own).join(".");
+  return name === "" ? undefined : { name, suffix: [...labels.slice(labels.length - own), zone].join(".") };
+}

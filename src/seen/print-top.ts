@@ -1,0 +1,144 @@
+/*
+ * The picture as one screen of text, 80 columns wide, without colour: what `nodens top` shows and a pipe gets.
+ */
+import type { Picture, ToldQuery } from "./picture.ts";
+
+/** What the head line says of this nodens. */
+export interface TopHead {
+  readonly version: string;
+  readonly node: string;
+  readonly mode: string;
+  readonly isReady: boolean;
+  readonly isFailOpen: boolean;
+}
+
+/** The parts of the screen that the lower half can show. */
+export const topTabs = ["clients", "names", "denied", "waits", "tail", "kernel"] as const;
+
+/** One of them. */
+export type TopTab = (typeof topTabs)[number];
+
+/** What the lower half is made from. */
+export interface TopDetails {
+  readonly denied: readonly { readonly name: string; readonly suffix: string; readonly count: number }[];
+  readonly tail: readonly ToldQuery[];
+}
+
+const width = 78;
+const bars = "▁▂▃▄▅▆▇█";
+
+/** The screen. `rows` is how many lines it may have, at least 12. */
+export function printTop(head: TopHead, picture: Picture, details: TopDetails, tab: TopTab, rows: number): string {
+  const lines = [
+    headLine(head),
+    "",
+    ...ribbon(picture),
+    ` saved ${count(picture.saved.queriesPerSecond)} q/s and ${count(picture.saved.conntrackEntriesPerSecond)} conntrack entries/s` +
+      `    waits ${sparkline(picture.waits.lastMinuteBySecond, 20)}  ${count(picture.waits.last15Minutes)} in 15 min`,
+    ` ${"─".repeat(width)}`,
+    ` ${topTabs.map((name, index) => (name === tab ? `[${index + 1} ${name}]` : `${index + 1} ${name}`)).join("  ")}`,
+  ];
+  const body = bodyOf[tab](picture, details);
+  return `${[...lines, ...body.slice(0, Math.max(1, rows - lines.length))].join("\n")}\n`;
+}
+
+function headLine({ version, node, mode, isReady, isFailOpen }: TopHead): string {
+  const state = isFailOpen ? "FAIL-OPEN: pods ask kube-dns" : isReady ? "ready" : "NOT READY";
+  return ` nodens ${version} on ${node} · ${mode} · ${state}`;
+}
+
+/** How many arrive, and where they end, with what half and 99 of 100 of them take at most. */
+function ribbon({ queriesPerSecond, flow }: Picture): string[] {
+  const shown = ["cache", "rule", "upstream", "stale", "error"].map((source) => {
+    const { perSecond, p50Ms, p99Ms } = flow[source] ?? { perSecond: 0, p50Ms: undefined, p99Ms: undefined };
+    const share = queriesPerSecond === 0 ? 0 : perSecond / queriesPerSecond;
+    return [
+      `${source === "rule" ? "rules" : source} ${percent(share)}`,
+      milliseconds(p50Ms),
+      milliseconds(p99Ms),
+    ] as const;
+  });
+  const line = (title: string, index: 0 | 1 | 2) =>
+    ` ${title.padEnd(20)}${shown.map((column) => column[index].padStart(index === 0 ? 11 : 11)).join("")}`;
+  return [line(`pods ${count(queriesPerSecond)} q/s →`, 0), line("  p50 at most", 1), line("  p99 at most", 2)];
+}
+
+const bodyOf: Readonly<Record<TopTab, (picture: Picture, details: TopDetails) => string[]>> = {
+  clients: ({ clients }) => [
+    ` ${"CLIENT".padEnd(16)}${"NAMESPACE*".padEnd(14)}${"LIBC*".padEnd(7)}${"Q/S".padStart(6)}${"HIT".padStart(6)}${"WASTE".padStart(7)}${"NXDOM".padStart(7)}${"WAITED".padStart(8)}`,
+    ...clients.map(
+      (row) =>
+        ` ${row.client.padEnd(16)}${cut(row.namespace, 13).padEnd(14)}${row.library.padEnd(7)}${count(row.perSecond).padStart(6)}` +
+        `${percent(row.hitShare).padStart(6)}${percent(row.wasteShare).padStart(7)}${percent(row.nxdomainShare).padStart(7)}` +
+        `${(row.waited === 0 ? "–" : String(row.waited)).padStart(8)}${row.lastWait === "" ? "" : `  ◀ ${row.lastWait}`}`,
+    ),
+    " * guessed from what it asks",
+  ],
+  names: ({ names }) => [
+    ` ${"NAME".padEnd(60)}${"Q/S".padStart(8)}${"NXDOM".padStart(8)}`,
+    ...names.map(
+      ({ name, perSecond, nxdomainShare }) =>
+        ` ${cut(name, 59).padEnd(60)}${count(perSecond).padStart(8)}${percent(nxdomainShare).padStart(8)}`,
+    ),
+  ],
+  denied: (_, { denied }) => [
+    ` ${"NAME".padEnd(40)}${"SUFFIX".padEnd(28)}${"TIMES".padStart(8)}`,
+    ...denied.map(
+      ({ name, suffix, count: times }) =>
+        ` ${cut(name, 39).padEnd(40)}${cut(suffix, 27).padEnd(28)}${String(times).padStart(8)}`,
+    ),
+    " A final dot (NAME.) asks none of these; nodens explain NAME says more.",
+  ],
+  waits: ({ waits }) => [
+    ` ${"AGO".padStart(5)}  ${"CLIENT".padEnd(16)}${"AFTER".padStart(6)}  LOOKUP`,
+    ...waits.recent.flatMap(({ secondsAgo, client, afterMs, name, type, meaning, moved }) => [
+      ` ${`${secondsAgo} s`.padStart(5)}  ${client.padEnd(16)}${`${(afterMs / 1000).toFixed(1)} s`.padStart(6)}  ${cut(`${name} ${type}`, 44)}`,
+      `        ${cut([meaning, ...moved.map((cause) => `${cause.meaning} (${cause.label} +${cause.by})`)].join("; "), 70)}`,
+    ]),
+  ],
+  tail: (_, { tail }) => tail.map(printQuery).toReversed(),
+  kernel: ({ moved, forgotten }) => [
+    ` ${"WHAT".padEnd(30)}${"LAST MIN".padStart(10)}${"15 MIN".padStart(10)}`,
+    ...moved.map(
+      ({ label, lastMinute, last15Minutes }) =>
+        ` ${label.padEnd(30)}${count(lastMinute).padStart(10)}${count(last15Minutes).padStart(10)}`,
+    ),
+    ` ${"forgotten queries".padEnd(40)}${count(forgotten).padStart(10)}`,
+  ],
+};
+
+/** A recorded query on one line. */
+export function printQuery(query: ToldQuery): string {
+  const { secondsAgo, client, name, type, outcome, source, durationMs, repeatedAfterMs, first } = query;
+  const repeated =
+    repeatedAfterMs > 0 ? `  asked again after ${(repeatedAfterMs / 1000).toFixed(1)} s, first ${first}` : "";
+  const took = source === "" ? "" : ` ${milliseconds(durationMs)}`;
+  return ` -${secondsAgo.toFixed(1)} s  ${client.padEnd(15)} ${name === "" ? "·" : name} ${type}  ${outcome} ${source}${took}${repeated}`;
+}
+
+function sparkline(values: readonly number[], columns: number): string {
+  const step = values.length / columns;
+  const sums = Array.from({ length: columns }, (_, index) =>
+    values.slice(Math.floor(index * step), Math.floor((index + 1) * step)).reduce((sum, value) => sum + value, 0),
+  );
+  const most = Math.max(1, ...sums);
+  return sums.map((sum) => bars[Math.ceil((sum / most) * (bars.length - 1))] ?? "▁").join("");
+}
+
+function count(value: number): string {
+  return value > 0 && value < 9.95 ? value.toFixed(1) : Math.round(value).toLocaleString("en-US");
+}
+
+function percent(share: number): string {
+  return `${Math.round(share * 100)} %`;
+}
+
+function milliseconds(value: number | undefined): string {
+  if (value === undefined) return "–";
+  if (value === Number.POSITIVE_INFINITY) return "> 8 s";
+  return value < 10 ? `${value.toFixed(2)} ms` : `${Math.round(value)} ms`;
+}
+
+function cut(text: string, length: number): string {
+  return text.length <= length ? text : `${text.slice(0, length - 1)}…`;
+}

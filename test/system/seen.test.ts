@@ -1,0 +1,85 @@
+/*
+ * A pod that waited, as the commands, the page of JSON and the metric tell it: the real program, and a client whose reply is taken as lost.
+ */
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { tail, top } from "../../src/commands/seen.ts";
+import { buildQuery, Type } from "../support/messages/messages.ts";
+import { runNodens, type RunningNodens } from "../support/program/run-nodens.ts";
+
+const name = "kubernetes.default.svc.cluster.local";
+
+/** Asks twice with the same port and ID, a second apart, as a resolver with `timeout:1` does whose reply was lost. */
+async function waitsOnce({ port, moveClock }: RunningNodens): Promise<void> {
+  const socket = createSocket("udp4");
+  onTestFinished(() => void socket.close());
+  socket.bind(0, "127.0.0.1");
+  await once(socket, "listening");
+  for (let turn = 0; turn < 2; turn += 1) {
+    socket.send(buildQuery(name, Type.A, { id: 77 }), port, "127.0.0.1");
+    await once(socket, "message");
+    if (turn === 0) await moveClock({ monotonicMs: 5000 });
+  }
+}
+
+/** What a command prints, and its exit code. */
+async function printed(run: (options: Parameters<typeof tail>[1]) => Promise<number>) {
+  let [output, errors] = ["", ""];
+  const code = await run({ write: (text) => (output += text), writeError: (text) => (errors += text) });
+  return { code, output, errors };
+}
+
+async function start(settings: Record<string, unknown> = {}): Promise<RunningNodens & { readonly against: string }> {
+  const nodens = await runNodens({ hasMovableClock: true, settings });
+  onTestFinished(async () => void (await nodens.stop()));
+  return { ...nodens, against: new URL(nodens.adminUrl).host };
+}
+
+describe("a pod whose reply was lost", () => {
+  test("is named by top, tail, the JSON and the metric, with the time and what had become of its query", async () => {
+    const nodens = await start();
+    const { against } = nodens;
+    await waitsOnce(nodens);
+    const waits = await printed((options) => top({ against, once: true, tab: "waits" }, options, undefined));
+    expect(waits).toMatchObject({ code: 0, errors: "" });
+    expect(waits.output).toMatch(/127\.0\.0\.1 +5\.\d s +kubernetes\.default\.svc\.cluster\.local A/);
+    expect(waits.output).toContain("the reply was lost on the way to the pod");
+    const json = await printed((options) => top({ against, json: true }, options, undefined));
+    expect(JSON.parse(json.output)).toMatchObject({
+      waits: { recent: [{ client: "127.0.0.1", name, first: "answered" }] },
+    });
+    const tailed = await printed((options) => tail({ against, repeated: true }, options));
+    expect(tailed.output).toMatch(/asked again after 5\.\d s, first answered/);
+    expect(tailed.output.trim().split("\n")).toHaveLength(1);
+    const metrics = await (await fetch(`${nodens.adminUrl}/metrics`)).text();
+    expect(metrics).toContain('nodens_client_repeats_total{after="5s",first="answered"} 1');
+  });
+
+  test("is shown without a name where the settings say so", async () => {
+    const nodens = await start({ seen: { names: "off" } });
+    await waitsOnce(nodens);
+    const seen = await (await fetch(`${nodens.adminUrl}/seen`)).text();
+    expect(seen).toContain("127.0.0.1");
+    expect(seen).not.toContain("kubernetes");
+  });
+
+  test("is counted but not recorded where the recorder is off", async () => {
+    const nodens = await start({ seen: { recordedQueries: 0 } });
+    await waitsOnce(nodens);
+    const tailed = await printed((options) => tail({ against: nodens.against }, options));
+    expect(tailed).toMatchObject({ code: 64, errors: expect.stringContaining("seen.recordedQueries is 0") as string });
+    const metrics = await (await fetch(`${nodens.adminUrl}/metrics`)).text();
+    expect(metrics).toContain('nodens_client_repeats_total{after="5s",first="answered"} 1');
+  });
+});
+
+test("tail refuses a filter that is not one", async () => {
+  const { against } = await start();
+  const refused = await printed((options) => tail({ against, slower: "much" }, options));
+  expect(refused).toMatchObject({
+    code: 64,
+    output: "",
+    errors: expect.stringContaining("slower is not a number") as string,
+  });
+});
