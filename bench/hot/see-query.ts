@@ -1,6 +1,7 @@
 /*
  * What the onlooker costs for each query: `received` and `answered`, which a hit calls one after the other, with the clients and names of a node.
  */
+import { setPort, socketAddress } from "../../src/runtime/socket-address.ts";
 import { createSeen } from "../../src/seen/seen.ts";
 import { nameFromText } from "../../src/wire/name-text.ts";
 import { copyQuery } from "../../src/wire/query.ts";
@@ -10,7 +11,7 @@ import { hashSeed, readLookup } from "./read-lookup.ts";
 import { checkTurns, itemFor } from "./turns.ts";
 import type { HotCases } from "./hot-bench.ts";
 
-const clients = Array.from({ length: 100 }, (_, index) => `10.244.3.${index + 1}`);
+const clients = Array.from({ length: 100 }, (_, index) => socketAddress({ host: `10.244.3.${index + 1}`, port: 0 }));
 
 /** Hits as they come, and without the recorder; names that are denied. */
 export const cases: HotCases = ({ mixed, outsideSchema }) => {
@@ -26,7 +27,9 @@ export const cases: HotCases = ({ mixed, outsideSchema }) => {
     const see = (turn: number) => {
       const query = itemFor(queries, turn);
       // Time goes on, and ports are those of short-lived sockets, as with libc.
-      const number = seen.received(itemFor(clients, turn >> 1), turn & 0xffff, query, false, benchNowMs + turn / 10);
+      const client = itemFor(clients, turn >> 1);
+      setPort(client, turn & 0xffff);
+      const number = seen.received(client, query, false, benchNowMs + turn / 10);
       seen.answered(number, query.name, rcode, 0, 0.01);
       return number;
     };

@@ -1,9 +1,17 @@
 /*
- * Who asks: a row of numbers for each of the clients that ask most. When all rows are taken, a newcomer takes the place of a client that asks
- * little with a chance of one in that client's count, so that a crowd that asks once does not push out those that ask much.
+ * Who asks: a row of numbers for each of the clients that ask most. Rows lie in sets of eight; a client without a row takes that of the quietest
+ * one of its set with a chance of one in that one's count, so that a crowd that asks once does not push out those that ask much.
  *
  * Counts decay, so that they tell of the last minutes.
  */
+import {
+  ipv4Octets,
+  ipv4SocketAddressSizeBytes,
+  ipv6Octets,
+  ipv6SocketAddressSizeBytes,
+  hostOf,
+  type SocketAddress,
+} from "../runtime/socket-address.ts";
 import { createChance } from "./chance.ts";
 import { createDecay, type Decay } from "./decay.ts";
 
@@ -29,11 +37,11 @@ export interface ClientColumns {
 
 /** The clients that ask most. */
 export interface ClientTable {
-  /** The row of a client, an IP literal; -1 for a client that has none. Sets `key`. */
-  rowOf(client: string): number;
+  /** The row of a client, whatever its port; -1 for a client that has none. Sets `key`. */
+  rowOf(client: SocketAddress): number;
   /** A hash of the client that rowOf was last called with, whether or not it has a row. */
   key(): number;
-  /** The client in a row; "" for a row that nobody has taken. */
+  /** The client in a row, an IP literal; "" for a row that nobody has taken. */
   clientIn(row: number): string;
   /** Counts how often a row was given to another client: what was noted of a row with another number was of another client. */
   generationOf(row: number): number;
@@ -41,9 +49,10 @@ export interface ClientTable {
   /** Notes that a pair's first or second query has come, and counts the pair. */
   notePair(row: number, nameHash: number, type: number, port: number, id: number, nowMs: number): void;
   readonly decay: Decay;
-  /** How many rows are taken. */
-  size(): number;
+  readonly rowCount: number;
 }
+
+const rowsPerSet = 8;
 
 /** IDs of a pair that musl makes differ by the nanoseconds between two looks at the clock. */
 const closeIds = 8192;
@@ -51,10 +60,11 @@ const closeIds = 8192;
 /** The two queries of a pair leave the client together. */
 const pairWithinMs = 1000;
 
-/** Creates a table of `rowCount` rows. `seed` is random per process. */
+/** Creates a table of `rowCount` rows, a power of 2 of at least 8. `seed` is random per process. */
 export function createClientTable(rowCount: number, seed: number): ClientTable {
-  const rows = new Map<string, number>();
-  const clients = Array.from({ length: rowCount }, () => "");
+  const addresses = new Uint8Array(rowCount * ipv6SocketAddressSizeBytes);
+  const sizes = new Uint8Array(rowCount);
+  const setMask = rowCount / rowsPerSet - 1;
   const keys = new Int32Array(rowCount);
   const generations = new Uint16Array(rowCount);
   const column = () => new Float32Array(rowCount);
@@ -69,7 +79,8 @@ export function createClientTable(rowCount: number, seed: number): ClientTable {
     samePortPairs: column(),
     closeIdPairs: column(),
   };
-  const decay = createDecay(Object.values(columns));
+  const columnList = Object.values(columns);
+  const decay = createDecay(columnList);
   const last = {
     name: new Int32Array(rowCount),
     type: new Uint16Array(rowCount),
@@ -78,42 +89,34 @@ export function createClientTable(rowCount: number, seed: number): ClientTable {
     atMs: new Float64Array(rowCount),
   };
   const chance = createChance(seed);
-  let lastClient = "";
-  let lastRow = -1;
   let key = 0;
 
-  function rowOf(client: string): number {
-    if (client === lastClient && lastRow >= 0) return lastRow;
-    const known = rows.get(client);
-    const row = known ?? admit(client);
-    [lastClient, lastRow] = [client, row];
-    key = row < 0 ? hashText(client, seed) : (keys[row] as number);
-    return row;
-  }
-
-  function admit(client: string): number {
-    if (rows.size < rowCount) return take(rows.size, client);
-    const victim = quietestOfSome();
-    return chance.oneIn((columns.queries[victim] as number) + 1) ? take(victim, client) : -1;
-  }
-
-  /** The client with the fewest queries among a few that chance picks. */
-  function quietestOfSome(): number {
-    let quietest = chance.below(rowCount);
-    for (let tries = 1; tries < 8; tries += 1) {
-      const row = chance.below(rowCount);
+  function rowOf(client: SocketAddress): number {
+    key = hashHost(client, seed);
+    const start = ((key >>> 16) & setMask) * rowsPerSet;
+    let quietest = start;
+    for (let row = start; row < start + rowsPerSet; row += 1) {
+      if (keys[row] === key && isIn(row, client)) return row;
       if ((columns.queries[row] as number) < (columns.queries[quietest] as number)) quietest = row;
     }
-    return quietest;
+    return chance.oneIn((columns.queries[quietest] as number) + 1) ? take(quietest, client) : -1;
   }
 
-  function take(row: number, client: string): number {
-    rows.delete(clients[row] as string);
-    rows.set(client, row);
-    clients[row] = client;
-    keys[row] = hashText(client, seed);
+  function isIn(row: number, client: SocketAddress): boolean {
+    if (sizes[row] !== client.length) return false;
+    const { offset, sizeBytes } = client.length === ipv4SocketAddressSizeBytes ? ipv4Octets : ipv6Octets;
+    const at = row * ipv6SocketAddressSizeBytes;
+    for (let octet = offset; octet < offset + sizeBytes; octet += 1)
+      if (addresses[at + octet] !== client[octet]) return false;
+    return true;
+  }
+
+  function take(row: number, client: SocketAddress): number {
+    sizes[row] = client.length;
+    addresses.set(client, row * ipv6SocketAddressSizeBytes);
+    keys[row] = key;
     generations[row] = (generations[row] as number) + 1;
-    for (const each of Object.values(columns)) each[row] = 0;
+    for (const column of columnList) column[row] = 0;
     last.atMs[row] = -pairWithinMs;
     return row;
   }
@@ -140,12 +143,16 @@ export function createClientTable(rowCount: number, seed: number): ClientTable {
   return {
     rowOf,
     key: () => key,
-    clientIn: (row) => clients[row] ?? "",
+    clientIn(row) {
+      const start = row * ipv6SocketAddressSizeBytes;
+      const size = sizes[row] ?? 0;
+      return size === 0 ? "" : hostOf(addresses.subarray(start, start + size));
+    },
     generationOf: (row) => generations[row] ?? 0,
     columns,
     notePair,
     decay,
-    size: () => rows.size,
+    rowCount,
   };
 }
 
@@ -154,9 +161,11 @@ export function addOne(column: Float32Array, row: number): void {
   column[row] = (column[row] as number) + 1;
 }
 
-/** FNV-1a of the characters, keyed by the seed. */
-function hashText(text: string, seed: number): number {
+/** A hash of the host that is keyed by the seed. */
+function hashHost(client: SocketAddress, seed: number): number {
+  const { offset, sizeBytes } = client.length === ipv4SocketAddressSizeBytes ? ipv4Octets : ipv6Octets;
   let hash = seed | 0;
-  for (let index = 0; index < text.length; index += 1) hash = Math.imul(hash ^ text.charCodeAt(index), 0x0100_0193);
-  return hash ^ (hash >>> 15);
+  for (let at = offset; at < offset + sizeBytes; at += 1) hash = Math.imul(hash ^ (client[at] as number), 0x0100_0193);
+  hash = Math.imul(hash ^ (hash >>> 15), 0x85eb_ca6b);
+  return hash ^ (hash >>> 13);
 }

@@ -192,7 +192,7 @@ function clientsOf({ seen, zone }: PictureParts, nowMs: number) {
   const perCount = clients.decay.secondsPerCount(nowMs);
   const recent = waits.recent().filter(({ atMs }) => nowMs - atMs <= stripMs);
   const namespaces = guessNamespace(seen, zone);
-  const rows = Array.from({ length: clients.size() }, (_, row) => row);
+  const rows = Array.from({ length: clients.rowCount }, (_, row) => row);
   return rows
     .filter((row) => (columns.queries[row] as number) >= 0.5)
     .toSorted((one, other) => (columns.queries[other] as number) - (columns.queries[one] as number))

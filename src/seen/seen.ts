@@ -4,6 +4,7 @@
  * Nothing is claimed that the packets do not show. A query counts as asked again only if client, port, ID and question are the same, or if it
  * comes at a known resolver's interval after its twin for the other address type, from a client that otherwise sends both together.
  */
+import { hostOf, portOf, type SocketAddress } from "../runtime/socket-address.ts";
 import { isAddressType, Rcode } from "../wire/codes.ts";
 import type { FoldedName } from "../wire/name.ts";
 import { addOne, type ClientColumns, type ClientTable, createClientTable } from "./client-table.ts";
@@ -37,8 +38,8 @@ export interface SeenQuery {
 
 /** What is seen. Moments are monotonic milliseconds. */
 export interface Seen {
-  /** Notes a client's query and returns its number, for the two calls below. `client` is an IP literal. Never throws. */
-  received(client: string, port: number, query: SeenQuery, isTcp: boolean, nowMs: number): number;
+  /** Notes a client's query and returns its number, for the two calls below. `client` is only read during the call. Never throws. */
+  received(client: SocketAddress, query: SeenQuery, isTcp: boolean, nowMs: number): number;
   /** Notes the reply to the query with this number and name. A number below 0 stands for a query that was not noted. */
   answered(number: number, name: FoldedName, rcode: number, source: number, durationMs: number): void;
   /** Notes that it got no reply. */
@@ -96,9 +97,10 @@ export function createSeen(options: SeenOptions): Seen {
     first: 0,
   };
 
-  function received(client: string, port: number, query: SeenQuery, isTcp: boolean, atMs: number): number {
+  function received(client: SocketAddress, query: SeenQuery, isTcp: boolean, atMs: number): number {
     // Whole milliseconds pass from function to function without an allocation.
     const nowMs = Math.floor(atMs);
+    const port = portOf(client);
     const { id, name, type, hasEdns } = query;
     const row = clients.rowOf(client);
     const entry = repeats.note(clients.key(), port, id, name.hash, type, nowMs);
@@ -149,10 +151,10 @@ export function createSeen(options: SeenOptions): Seen {
     arrived.first = First.unseen;
   }
 
-  function addWait(client: string, name: FoldedName, type: number, nowMs: number): void {
+  function addWait(client: SocketAddress, name: FoldedName, type: number, nowMs: number): void {
     waits.add({
       atMs: nowMs,
-      client,
+      client: hostOf(client),
       name: keepsNames ? name.octets.slice(0, name.sizeBytes) : undefined,
       nameHash: name.hash,
       type,

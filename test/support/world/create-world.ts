@@ -194,7 +194,10 @@ export function createWorld(settings: WorldSettings = {}) {
   };
 
   /** A client sends these octets. */
-  async function sends(query: Uint8Array, { client = "10.0.0.1", port = 40_000, over = "udp" }: AskDetails = {}): Promise<Asked> {
+  async function sends(
+    query: Uint8Array,
+    { client = "10.0.0.1", port = 40_000, over = "udp" }: AskDetails = {},
+  ): Promise<Asked> {
     const answerer = answerers[over];
     const target = new Uint8Array(65_535);
     let octets: Uint8Array | undefined;

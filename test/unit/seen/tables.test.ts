@@ -1,5 +1,6 @@
 /* The tables of those who ask most and of what is asked most, and the ring of names. */
 import { expect, test } from "vitest";
+import { type SocketAddress, socketAddress } from "../../../src/runtime/socket-address.ts";
 import { createClientTable } from "../../../src/seen/client-table.ts";
 import { createDecay } from "../../../src/seen/decay.ts";
 import { createNameRing } from "../../../src/seen/name-ring.ts";
@@ -7,6 +8,10 @@ import { createNameTable } from "../../../src/seen/name-table.ts";
 import { createFoldedName, foldName, type FoldedName } from "../../../src/wire/name.ts";
 import { nameToText } from "../../../src/wire/name-text.ts";
 import { nameBytes } from "../../support/messages/messages.ts";
+
+function client(host: string, port = 40_000): SocketAddress {
+  return socketAddress({ host, port });
+}
 
 function folded(text: string): FoldedName {
   const name = createFoldedName(0x5eed);
@@ -17,22 +22,34 @@ function folded(text: string): FoldedName {
 
 test("a busy client keeps its row while a crowd asks once each", () => {
   const table = createClientTable(8, 1);
-  for (let turn = 0; turn < 1000; turn += 1) table.columns.queries[table.rowOf("10.0.0.1")]! += 1;
+  for (let turn = 0; turn < 1000; turn += 1) table.columns.queries[table.rowOf(client("10.0.0.1"))]! += 1;
   for (let turn = 0; turn < 10_000; turn += 1) {
-    const row = table.rowOf(`10.1.${turn >> 8}.${turn & 255}`);
+    const row = table.rowOf(client(`10.1.${turn >> 8}.${turn & 255}`));
     if (row >= 0) table.columns.queries[row]! += 1;
   }
-  expect(table.clientIn(table.rowOf("10.0.0.1"))).toBe("10.0.0.1");
-  expect(table.size()).toBe(8);
+  expect(table.clientIn(table.rowOf(client("10.0.0.1")))).toBe("10.0.0.1");
 });
 
 test("a row that is given to another client begins anew, under another number", () => {
-  const table = createClientTable(1, 1);
-  const row = table.rowOf("10.0.0.1");
+  const table = createClientTable(8, 1);
+  const row = table.rowOf(client("10.0.0.1"));
   const generation = table.generationOf(row);
-  expect(table.rowOf("10.0.0.2")).toBe(row);
+  for (let host = 2; table.clientIn(row) === "10.0.0.1"; host += 1) {
+    const taken = table.rowOf(client(`10.0.0.${host}`));
+    if (taken !== row) table.columns.queries[taken] = 100;
+  }
   expect(table.generationOf(row)).not.toBe(generation);
-  expect(table.clientIn(row)).toBe("10.0.0.2");
+});
+
+test("a client is known by its host, of both families, whatever its port", () => {
+  const table = createClientTable(64, 1);
+  for (const host of ["10.0.0.1", "fd00::1", "fd00::2"]) {
+    const row = table.rowOf(client(host));
+    const key = table.key();
+    expect(table.rowOf(client(host, 50_000))).toBe(row);
+    expect(table.key()).toBe(key);
+    expect(table.clientIn(row)).toBe(host);
+  }
 });
 
 test("the most asked names are found among ten thousand others", () => {
