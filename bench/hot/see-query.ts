@@ -29,7 +29,7 @@ export const cases: HotCases = ({ mixed, outsideSchema }) => {
       // Time goes on, and ports are those of short-lived sockets, as with libc.
       const client = itemFor(clients, turn >> 1);
       setPort(client, turn & 0xffff);
-      const number = seen.received(client, query, false, benchNowMs + turn / 10);
+      const number = seen.received(client, query, false, Math.floor(benchNowMs + turn / 10));
       seen.answered(number, query.name, rcode, 0, 0.01);
       return number;
     };

@@ -136,7 +136,7 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
     countUp(counters.requestsByType, typeSlot(query.type));
     observe(counters.requestSizes, sizeBytes);
     if (query.dnssecOk) counters.dnssecOk += 1;
-    if (front.onlooker !== undefined) number = front.onlooker.received(client, query, !isUdp, receivedAtMs);
+    if (front.onlooker !== undefined) number = front.onlooker.received(client, query, !isUdp, Math.floor(receivedAtMs));
     if (query.ednsVersion > 0) return answerError(Rcode.BADVERS, client, target);
     const refusal = front.resolver.refuse(query);
     if (refusal !== undefined) return answerError(refusal, client, target);

@@ -7,7 +7,10 @@ import type { ClientQuery } from "../wire/query.ts";
 
 /** Notes what passes, in integers. `client`, `query` and `name` are valid only during the call. */
 export interface Onlooker {
-  /** A client's query has come. Returns a number that stands for it below; numbers under 0 stand for queries that were not shown. */
+  /**
+   * A client's query has come. Returns a number that stands for it below; numbers under 0 stand for queries that were not shown. `nowMs` is a
+   * whole number, which is passed on without an allocation.
+   */
   received(client: SocketAddress, query: ClientQuery, isTcp: boolean, nowMs: number): number;
   /** It has got a reply. `source` is a ReplySource. `durationMs` leaves out what a reply of the same batch took. */
   answered(number: number, name: FoldedName, rcode: number, source: number, durationMs: number): void;

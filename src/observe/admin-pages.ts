@@ -115,7 +115,7 @@ function refusalOf({ audience }: Route, { isAllowed, isLocal }: Client): string 
   if (audience === "everybody") return undefined;
   if (!isAllowed) return "this client is not among those of admin.allow (if that is empty, of listen.allow)";
   if (audience === "local" && !isLocal)
-    return "names are told only on loopback and on the socket admin.sock in probes.directory";
+    return "names are told only on loopback, asked for as 127.0.0.1, [::1] or localhost, and on the socket admin.sock in probes.directory";
   return undefined;
 }
 

@@ -48,7 +48,7 @@ export async function startAdminServer(options: AdminServerOptions): Promise<Adm
   const server = createServer({ maxHeaderSize: maxHeaderSizeBytes }, (request, response) => {
     const { socket } = request;
     if (idle.delete(socket)) answering.add(socket);
-    void respond(request, response, pages, clientOf(socket, options));
+    void respond(request, response, pages, clientOf(request, options));
   });
   // One request each, even for clients that ask to keep the connection.
   server.maxRequestsPerSocket = 1;
@@ -106,13 +106,19 @@ function listen(server: Server, place: ServerAddress | UnixSocketPath): SharedSo
   return shared;
 }
 
-/** On loopback both ends are: a node's other addresses can be reached from elsewhere, and forged. */
-function clientOf(socket: Socket, { place, isAllowed }: AdminServerOptions): Client {
+/**
+ * On loopback both ends are: a node's other addresses can be reached from elsewhere, and forged. And the page was asked for by a name of
+ * loopback: a browser on this machine can be made to ask by another name that leads here, on behalf of whoever owns that name.
+ */
+function clientOf({ socket, headers }: IncomingMessage, { place, isAllowed }: AdminServerOptions): Client {
   const { remoteAddress = "", localAddress = "" } = socket;
-  if ("path" in place || (isLoopback(remoteAddress) && isLoopback(localAddress))) {
-    return { isLocal: true, isAllowed: "path" in place || isAllowed(remoteAddress) };
-  }
-  return { isLocal: false, isAllowed: isAllowed(remoteAddress) };
+  if ("path" in place) return { isLocal: true, isAllowed: true };
+  const isLocal = isLoopback(remoteAddress) && isLoopback(localAddress) && isLoopbackName(headers.host);
+  return { isLocal, isAllowed: isAllowed(remoteAddress) };
+}
+
+function isLoopbackName(host: string | undefined): boolean {
+  return host === undefined || /^(localhost|127\.[\d.]+|\[::1\])(:\d+)?$/i.test(host);
 }
 
 function isLoopback(address: string): boolean {

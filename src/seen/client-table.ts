@@ -65,7 +65,8 @@ export function createClientTable(rowCount: number, seed: number): ClientTable {
   const addresses = new Uint8Array(rowCount * ipv6SocketAddressSizeBytes);
   const sizes = new Uint8Array(rowCount);
   const setMask = rowCount / rowsPerSet - 1;
-  const keys = new Int32Array(rowCount);
+  // An IPv4 host as a word, or an IPv6 host folded into one.
+  const words = new Int32Array(rowCount);
   const generations = new Uint16Array(rowCount);
   const column = () => new Float32Array(rowCount);
   const columns: ClientColumns = {
@@ -92,29 +93,29 @@ export function createClientTable(rowCount: number, seed: number): ClientTable {
   let key = 0;
 
   function rowOf(client: SocketAddress): number {
-    key = hashHost(client, seed);
+    const isShort = client.length === ipv4SocketAddressSizeBytes;
+    const word = isShort ? wordAt(client, ipv4Octets.offset) : foldLong(client);
+    key = mix(word ^ seed);
     const start = ((key >>> 16) & setMask) * rowsPerSet;
     let quietest = start;
     for (let row = start; row < start + rowsPerSet; row += 1) {
-      if (keys[row] === key && isIn(row, client)) return row;
+      if (words[row] === word && sizes[row] === client.length && (isShort || isLongIn(row, client))) return row;
       if ((columns.queries[row] as number) < (columns.queries[quietest] as number)) quietest = row;
     }
-    return chance.oneIn((columns.queries[quietest] as number) + 1) ? take(quietest, client) : -1;
+    return chance.oneIn((columns.queries[quietest] as number) + 1) ? take(quietest, client, word) : -1;
   }
 
-  function isIn(row: number, client: SocketAddress): boolean {
-    if (sizes[row] !== client.length) return false;
-    const { offset, sizeBytes } = client.length === ipv4SocketAddressSizeBytes ? ipv4Octets : ipv6Octets;
+  function isLongIn(row: number, client: SocketAddress): boolean {
     const at = row * ipv6SocketAddressSizeBytes;
-    for (let octet = offset; octet < offset + sizeBytes; octet += 1)
+    for (let octet = ipv6Octets.offset; octet < ipv6Octets.offset + ipv6Octets.sizeBytes; octet += 1)
       if (addresses[at + octet] !== client[octet]) return false;
     return true;
   }
 
-  function take(row: number, client: SocketAddress): number {
+  function take(row: number, client: SocketAddress, word: number): number {
     sizes[row] = client.length;
     addresses.set(client, row * ipv6SocketAddressSizeBytes);
-    keys[row] = key;
+    words[row] = word;
     generations[row] = (generations[row] as number) + 1;
     for (const column of columnList) column[row] = 0;
     last.atMs[row] = -pairWithinMs;
@@ -161,11 +162,22 @@ export function addOne(column: Float32Array, row: number): void {
   column[row] = (column[row] as number) + 1;
 }
 
-/** A hash of the host that is keyed by the seed. */
-function hashHost(client: SocketAddress, seed: number): number {
-  const { offset, sizeBytes } = client.length === ipv4SocketAddressSizeBytes ? ipv4Octets : ipv6Octets;
-  let hash = seed | 0;
-  for (let at = offset; at < offset + sizeBytes; at += 1) hash = Math.imul(hash ^ (client[at] as number), 0x0100_0193);
-  hash = Math.imul(hash ^ (hash >>> 15), 0x85eb_ca6b);
-  return hash ^ (hash >>> 13);
+function wordAt(client: SocketAddress, offset: number): number {
+  const high = ((client[offset] as number) << 24) | ((client[offset + 1] as number) << 16);
+  return high | ((client[offset + 2] as number) << 8) | (client[offset + 3] as number);
+}
+
+/** A word that differs for most IPv6 hosts. */
+function foldLong(client: SocketAddress): number {
+  const { offset } = ipv6Octets;
+  let word = 0;
+  for (let at = offset; at < offset + ipv6Octets.sizeBytes; at += 4) word = mix(word ^ wordAt(client, at));
+  return word;
+}
+
+/** The finalizer of MurmurHash3. */
+function mix(word: number): number {
+  let hash = Math.imul(word ^ (word >>> 16), 0x85eb_ca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2_ae35);
+  return hash ^ (hash >>> 16);
 }

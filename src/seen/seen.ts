@@ -38,7 +38,10 @@ export interface SeenQuery {
 
 /** What is seen. Moments are monotonic milliseconds. */
 export interface Seen {
-  /** Notes a client's query and returns its number, for the two calls below. `client` is only read during the call. Never throws. */
+  /**
+   * Notes a client's query and returns its number, for the two calls below. `client` is only read during the call, and `nowMs` is a
+   * whole number. Never throws.
+   */
   received(client: SocketAddress, query: SeenQuery, isTcp: boolean, nowMs: number): number;
   /** Notes the reply to the query with this number and name. A number below 0 stands for a query that was not noted. */
   answered(number: number, name: FoldedName, rcode: number, source: number, durationMs: number): void;
@@ -97,9 +100,7 @@ export function createSeen(options: SeenOptions): Seen {
     first: 0,
   };
 
-  function received(client: SocketAddress, query: SeenQuery, isTcp: boolean, atMs: number): number {
-    // Whole milliseconds pass from function to function without an allocation.
-    const nowMs = Math.floor(atMs);
+  function received(client: SocketAddress, query: SeenQuery, isTcp: boolean, nowMs: number): number {
     const port = portOf(client);
     const { id, name, type, hasEdns } = query;
     const row = clients.rowOf(client);

@@ -2,8 +2,8 @@
  * Who waited, and what had become of the query: each cause planted once, and clients that look as if they waited but did not.
  */
 import { describe, expect, test } from "vitest";
-import { movedBy } from "../../src/seen/causes.ts";
-import { firstNames } from "../../src/seen/repeats.ts";
+import { type Cause, causeNames, causes, movedBy } from "../../src/seen/causes.ts";
+import { First, firstNames } from "../../src/seen/repeats.ts";
 import { createSecondRing } from "../../src/seen/second-ring.ts";
 import { bucketOf, waitBuckets } from "../../src/seen/waits.ts";
 import { a } from "../support/messages/messages.ts";
@@ -187,29 +187,47 @@ describe("no wait is claimed of a client that", () => {
 });
 
 describe("what moved", () => {
-  const drops = 0;
-  const losses = 6;
-  const counters = Array.from({ length: 7 }, () => 0);
+  const totals = causeNames.map(() => 0);
+  const wait = { atMs: 15_000, afterMs: 5000, first: First.answered as number };
 
-  /** A ring in which the counter grew by 3 in the second that begins at 10 s. */
-  function ringWith(counter: number) {
-    const ring = createSecondRing(7, 60);
+  /** A ring in which the cause's counter grew by 3 in the second that begins at 10 s: the one in which the query was first sent. */
+  function ringWith(cause: Cause) {
+    const ring = createSecondRing(causeNames.length, 60);
     for (let second = 0; second < 30; second += 1)
-      ring.sample(counters.with(counter, second > 10 ? 3 : 0), second * 1000);
+      ring.sample(totals.with(causeNames.indexOf(cause), second > 10 ? 3 : 0), second * 1000);
     return ring;
   }
-  const wait = { atMs: 15_000, afterMs: 5000, first: firstNames.indexOf("answered") };
 
-  test("is told of a lost reply when the connection table dropped packets in that second", () => {
-    expect(movedBy(wait, ringWith(drops), 0)).toMatchObject([{ label: "conntrack_drop", by: 3 }]);
+  const lost = ["answered", "unseen"];
+  const late = ["waiting", "shed", "failed"];
+  const explained: Readonly<Record<Cause, readonly string[]>> = {
+    conntrackDrop: lost,
+    conntrackInsertFailed: lost,
+    conntrackEarlyDrop: lost,
+    receiveDrops: ["unseen"],
+    eventLoopLate: ["answered", "waiting", "shed", "unseen"],
+    failOpen: lost,
+    upstreamLosses: late,
+  };
+
+  test.each(causeNames)("%s is told of the waits that it explains, and of no others", (cause) => {
+    const told = firstNames.filter(
+      (_, first) => movedBy({ ...wait, first }, ringWith(cause), 0)[0]?.label === causes[cause].label,
+    );
+    expect(told.toSorted()).toEqual(explained[cause].toSorted());
   });
 
-  test("is not told when it moved at another time", () => {
-    expect(movedBy({ ...wait, atMs: 25_000 }, ringWith(drops), 0)).toEqual([]);
+  test("is told with by how much", () => {
+    expect(movedBy(wait, ringWith("conntrackDrop"), 0)).toMatchObject([{ label: "conntrack_drop", by: 3 }]);
   });
 
-  test("is not told of a lost reply when it is about upstream", () => {
-    expect(movedBy(wait, ringWith(losses), 0)).toEqual([]);
-    expect(movedBy({ ...wait, first: firstNames.indexOf("waiting") }, ringWith(losses), 0)).toHaveLength(1);
+  test.each([8000, 25_000])("is not told of a query that was sent at another time, %d ms", (atMs) => {
+    expect(movedBy({ ...wait, atMs }, ringWith("conntrackDrop"), 0)).toEqual([]);
+  });
+
+  test("is told of a query that waited for upstream as long as it waited", () => {
+    expect(movedBy({ atMs: 12_500, afterMs: 5000, first: First.waiting }, ringWith("upstreamLosses"), 0)).toHaveLength(
+      1,
+    );
   });
 });

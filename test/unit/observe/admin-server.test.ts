@@ -243,12 +243,17 @@ describe("who may see what", () => {
   const paths = ["/", "/metrics", "/version", "/explain?name=a", "/healthz", "/readyz"];
 
   /** The status of each page for a client that asks from and at these addresses of this machine. */
-  async function statuses(overrides: Partial<AdminServerOptions>, localAddress?: string, host = "127.0.0.1") {
+  async function statuses(
+    overrides: Partial<AdminServerOptions>,
+    localAddress?: string,
+    host = "127.0.0.1",
+    headers: Record<string, string> = {},
+  ) {
     const { server } = await start(overrides);
     return Promise.all(
       paths.map(async (path) => {
         const socketPath = "path" in server.place ? { socketPath: server.place.path } : { host, port: portOf(server) };
-        const asking = request({ ...socketPath, path, agent: false, localAddress }).end();
+        const asking = request({ ...socketPath, path, agent: false, localAddress, headers }).end();
         const [response] = (await once(asking, "response")) as [IncomingMessage];
         response.resume();
         return response.statusCode;
@@ -276,6 +281,17 @@ describe("who may see what", () => {
       expect(await statuses({ place }, "127.0.0.1", ownAddress)).toEqual([200, 200, 200, 403, 200, 200]);
     },
   );
+
+  test.each(["rebound.example", "rebound.example:9253", "127.0.0.1.example", "[::2]:9253"])(
+    "a browser on this machine that asks for %s, a name that leads here, is told no names",
+    async (host) => {
+      expect(await statuses({}, undefined, undefined, { host })).toEqual([200, 200, 200, 403, 200, 200]);
+    },
+  );
+
+  test.each(["localhost:8080", "127.0.0.1", "[::1]:9253"])("whoever asks for %s is this machine", async (host) => {
+    expect(await statuses({}, undefined, undefined, { host })).toEqual([200, 200, 200, 200, 200, 200]);
+  });
 
   test("whoever may open the Unix socket sees everything", async () => {
     const path = join(temporaryFolder(), "below", "admin.sock");
