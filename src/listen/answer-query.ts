@@ -74,6 +74,8 @@ export interface QueryAnswerer {
    * that is valid only during the call, or with size 0 if there is no reply. The host of `client` must stay as it is until then.
    */
   answerLater(client: SocketAddress, reply: (message: Uint8Array, sizeBytes: number) => void): void;
+  /** Drops a query that lay too long in the socket, since `receivedAtMs`: counts it, and shows it to the onlooker. */
+  dropLate(packet: Uint8Array, sizeBytes: number, client: SocketAddress, receivedAtMs: number): void;
   /** To be called when the replies of a batch have left, which may be one reply: counts how long all of them took. */
   endBatch(nowMs: number): void;
   /** Whether the last query that answerNow read was nodens's own. Such a query appears in no counter and no log. */
@@ -189,6 +191,14 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
     });
   }
 
+  function dropLate(packet: Uint8Array, sizeBytes: number, client: SocketAddress, sinceMs: number): void {
+    counters.drops.late += 1;
+    const { onlooker } = front;
+    if (onlooker === undefined || !front.accessList(client) || readQuery(packet, sizeBytes, query) !== 0) return;
+    // nodens's own questions have this type.
+    if (query.type !== RrType.HINFO) onlooker.dropped(onlooker.received(client, query, false, Math.floor(sinceMs)));
+  }
+
   /** Writes an answer for this client into `lateReply`. Returns its size, or `noReply`, which happens only over UDP. */
   function shapeAnswer(answer: Answer, kept: KeptQuery): number {
     if (isUdp && clock.nowMs() - kept.receivedAtMs > lateAnswerMs) return drop(kept, "late");
@@ -233,7 +243,7 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
     return asked.hasEdns ? Math.min(asked.udpSizeBytes, front.maxUdpReplySizeBytes) : minUdpSizeBytes;
   }
 
-  return { answerNow, answerLater, endBatch: notes.endBatch, wasOwn: () => isOwn, counters };
+  return { answerNow, answerLater, dropLate, endBatch: notes.endBatch, wasOwn: () => isOwn, counters };
 }
 
 /** A query whose answer takes longer. */

@@ -94,12 +94,12 @@ export function listenInBatches(address: ServerAddress, front: Front): Listener 
     const sizeBytes = received.sizeOf(slot);
     // Nothing can be sent to port 0, which only a forged packet has.
     if (portOf(client) === 0) return;
-    if (waitedMs > lateQueryMs) {
-      counters.drops.late += 1;
-      return;
-    }
     if (sizeBytes < 0) {
       counters.drops.malformed += 1;
+      return;
+    }
+    if (waitedMs > lateQueryMs) {
+      answerer.dropLate(packet, sizeBytes, client, nowMs - waitedMs);
       return;
     }
     const size = answerer.answerNow(packet, sizeBytes, client, queue.room(), nowMs, waitedMs);

@@ -21,6 +21,7 @@ import {
   type TestMessage,
   Type,
 } from "../../support/messages/messages.ts";
+import type { Onlooker } from "../../../src/listen/onlooker.ts";
 import { addressAnswer, createFront } from "./front-parts.ts";
 
 const client = socketAddress({ host: "127.0.0.1", port: 40_000 });
@@ -185,6 +186,25 @@ describe("a hit", () => {
     resolver.cached.set("big.test", addressAnswer("big.test", 1_000_000, bigAnswers));
     const reply = message(askNow(query("big.test")));
     expect([reply.flags & Flags.TC, reply.answers.length]).toStrictEqual([0, 100]);
+  });
+});
+
+describe("a query that lay too long in the socket", () => {
+  test("is counted, and shown to the onlooker as one without a reply", () => {
+    const { answerer, counters, front } = setUp();
+    const shown: unknown[] = [];
+    const onlooker: Onlooker = {
+      received: (_client, { id }, isTcp, nowMs) => shown.push({ id, isTcp, nowMs }),
+      answered: () => shown.push("answered"),
+      dropped: (number) => shown.push(`dropped ${number}`),
+    };
+    Object.assign(front, { onlooker });
+    const packet = query("a.test");
+    answerer.dropLate(packet, packet.length, client, 1000.5);
+    answerer.dropLate(new Uint8Array(3), 3, client, 1000);
+    answerer.dropLate(packet, packet.length, stranger, 1000);
+    expect(counters.drops.late).toBe(3);
+    expect(shown).toEqual([{ id: readMessage(packet).id, isTcp: false, nowMs: 1000 }, "dropped 1"]);
   });
 });
 
