@@ -22,6 +22,8 @@ export const cases: HotCases = ({ mixed, outsideSchema }) => {
       keepsNames: true,
       suffixes: [nameFromText(clusterZone) as Uint8Array],
       isHit: () => true,
+      isFromUpstream: () => false,
+      isClusterName: () => true,
       seed: hashSeed,
     });
     const see = (turn: number) => {

@@ -9,12 +9,14 @@ import { readSystemFile } from "../observe/receive-drops.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { type Histogram, timeBoundsSeconds } from "../runtime/histogram.ts";
 import { type Cause, causeNames } from "../seen/causes.ts";
-import { createSecondRing, type SecondRing } from "../seen/second-ring.ts";
+import type { PictureParts } from "../seen/picture.ts";
+import { createSecondRing } from "../seen/second-ring.ts";
 import { createSeen, type Seen } from "../seen/seen.ts";
 import { hostSuffixes } from "../settings/host-suffixes.ts";
+import { formatServerAddress } from "../runtime/server-address.ts";
 import type { Settings } from "../settings/settings-table.ts";
 import { nameFromText, wireName } from "../wire/name-text.ts";
-import type { CountedServer } from "./live-upstream.ts";
+import type { CountedServer, OnEnd } from "./live-upstream.ts";
 
 /** What is sampled, as totals. */
 export interface SampledCounters {
@@ -38,7 +40,7 @@ export const column = {
   otherSends: causeNames.length + 3,
   openedFlows: causeNames.length + 4,
   servfail: causeNames.length + 5,
-  /** By source, the buckets of its durations. */
+  /** By ending, the buckets of its durations. */
   durations: causeNames.length + 6,
 } as const;
 
@@ -53,25 +55,65 @@ const firstLateBucket = timeBoundsSeconds.findIndex((bound) => bound > 0.13);
 /** Routes whose servers are kube-dns. */
 const clusterRoutes = new Set(["cluster", "reverse"]);
 
-/** Creates what is seen by the settings' measure. */
-export function createSeenFor(settings: Settings, seed: number): Seen {
+/** Where lookups end, in the order of their buckets in the ring. */
+export const endingNames = ["cache", "rules", "kube-dns", "outside", "stale", "error"] as const;
+
+/** Creates what is seen by the settings' measure. `routeOf` returns the name of the route that a name takes. */
+export function createSeenFor(settings: Settings, seed: number, routeOf: (name: Uint8Array) => string): Seen {
   const suffixes = hostSuffixes(settings).flatMap((suffix) => nameFromText(suffix) ?? []);
   return createSeen({
     recordedQueries: settings.seen.recordedQueries,
     keepsNames: settings.seen.names === "on",
     suffixes: [wireName(settings.cluster.domain), ...suffixes],
     isHit: (source) => source === ReplySource.cache || source === ReplySource.rule,
+    isFromUpstream: (source) => source === ReplySource.upstream,
+    isClusterName: (name) => clusterRoutes.has(routeOf(name)),
     seed,
   });
 }
 
-/** Samples the counters every second, from now on until it is closed. */
+/** Notes each question that goes upstream, other than nodens's own. */
+export function noteTripsOf({ trips }: Seen, clock: Clock): OnEnd {
+  return (route, { question, last, sends, startedAtMs, failure }) => {
+    const { nameHash, type } = question;
+    if (nameHash === 0) return;
+    const server = last === undefined ? "" : formatServerAddress(last.address);
+    const transport = last?.transport ?? "";
+    trips.note({
+      nameHash,
+      type,
+      route,
+      server,
+      transport,
+      sends,
+      startedAtMs,
+      endedAtMs: clock.nowMs(),
+      failure: failure ?? "",
+    });
+  };
+}
+
+/** What pictures of a running nodens are made from, with a ring that nothing was sampled into yet. */
+export function picturePartsOf(seen: Seen, settings: Settings): PictureParts {
+  return {
+    seen,
+    ring: createSecondRing(column.durations + endingNames.length * durationBuckets, ringSeconds),
+    columns: column,
+    sources: replySourceNames,
+    endings: endingNames,
+    boundsSeconds: timeBoundsSeconds,
+    zone: settings.cluster.domain,
+    names: settings.seen.names,
+  };
+}
+
+/** Samples the counters into the ring every second, from now on until it is closed, and calls `onSample` each time. */
 export function sampleCounters(
-  seen: Seen,
+  { seen, ring }: PictureParts,
   sampled: SampledCounters,
   clock: Clock,
-): { readonly ring: SecondRing; close(): void } {
-  const ring = createSecondRing(column.durations + replySourceNames.length * durationBuckets, ringSeconds);
+  onSample: (nowMs: number) => void,
+): { close(): void } {
   let failOpenSeconds = 0;
   let cancel = () => {};
 
@@ -80,6 +122,7 @@ export function sampleCounters(
     if (sampled.attachment.isFailOpen()) failOpenSeconds += 1;
     ring.sample(totals(), nowMs);
     seen.tick(nowMs);
+    onSample(nowMs);
     cancel = clock.after(sampleMs, sample);
   }
 
@@ -96,7 +139,7 @@ export function sampleCounters(
       sends(false),
       sum(servers, ({ counters }) => sumOf(counters.openedFlows)),
       sum(listeners, servfails),
-      ...durationTotals(listeners),
+      ...durationTotals(listeners, seen),
     ];
   }
 
@@ -118,20 +161,26 @@ export function sampleCounters(
   }
 
   sample();
-  return { ring, close: () => cancel() };
+  return { close: () => cancel() };
 }
 
-function durationTotals(listeners: readonly ListenCounters[]): number[] {
-  const totals = Array.from({ length: replySourceNames.length * durationBuckets }, () => 0);
-  for (const { durations } of listeners) {
-    for (const [source, { counts }] of durations.entries()) {
-      for (const [bucket, count] of counts.entries()) {
-        const at = source * durationBuckets + bucket;
-        totals[at] = (totals[at] ?? 0) + count;
-      }
-    }
-  }
-  return totals;
+function durationTotals(listeners: readonly ListenCounters[], { upstreamDurations }: Seen): number[] {
+  const bySource = (source: number) => {
+    const totals = Array.from({ length: durationBuckets }, () => 0);
+    for (const { durations } of listeners)
+      for (const [bucket, count] of (durations[source] as Histogram).counts.entries())
+        totals[bucket] = (totals[bucket] ?? 0) + count;
+    return totals;
+  };
+  const byEnding: Record<(typeof endingNames)[number], Iterable<number>> = {
+    cache: bySource(ReplySource.cache),
+    rules: bySource(ReplySource.rule),
+    "kube-dns": upstreamDurations.kubeDns.counts,
+    outside: upstreamDurations.outside.counts,
+    stale: bySource(ReplySource.stale),
+    error: bySource(ReplySource.error),
+  };
+  return endingNames.flatMap((name) => [...byEnding[name]]);
 }
 
 const servfailRcode = 2;

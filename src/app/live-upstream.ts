@@ -9,7 +9,7 @@ import type { RouteTaken } from "../resolve/step.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { formatServerAddress, type ServerAddress } from "../runtime/server-address.ts";
 import type { Settings } from "../settings/settings-table.ts";
-import type { ExchangeResult } from "../upstream/exchange.ts";
+import type { ExchangeNote, ExchangeResult } from "../upstream/exchange.ts";
 import { createServerCounters, type ServerCounters } from "../upstream/server-counters.ts";
 import { transports } from "../upstream/transport.ts";
 import { createUpstream, type Route, routeChooser, type Upstream } from "../upstream/upstream.ts";
@@ -49,11 +49,15 @@ export interface LiveUpstream {
 /** Called when a server of a route goes down or comes back. */
 export type OnHealthChange = (route: string, server: ServerAddress, isUp: boolean) => void;
 
+/** Called at the end of each question, with the name of its route. */
+export type OnEnd = (route: string, note: ExchangeNote) => void;
+
 /** Creates the upstream of `settings`. Rejects if the embedded cluster DNS is needed and cannot be started. */
 export async function createLiveUpstream(
   settings: Settings,
   clock: Clock,
   onHealthChange: OnHealthChange,
+  onEnd: OnEnd,
 ): Promise<LiveUpstream> {
   const counted = new Map<string, CountedServer>();
   const replaced = new Set<Upstream>();
@@ -78,6 +82,7 @@ export async function createLiveUpstream(
       countersFor,
       onAllDown: () => void (asksWithoutServer += 1),
       onHealthChange,
+      onEnd,
     });
   }
 

@@ -15,7 +15,8 @@ import { socketAddress } from "../runtime/socket-address.ts";
 import type { ServerAddress } from "../runtime/server-address.ts";
 import { printEffectiveSettings } from "../settings/effective-settings.ts";
 import type { Settings } from "../settings/settings-table.ts";
-import { sampleCounters } from "./live-seen.ts";
+import { createIncidents } from "../seen/incidents.ts";
+import { picturePartsOf, sampleCounters } from "./live-seen.ts";
 import { seenPages } from "./seen-pages.ts";
 import { metricSourcesOf } from "./metric-sources.ts";
 import type { AppParts } from "./start-app.ts";
@@ -42,13 +43,15 @@ export async function openAdmin(parts: AppParts, settings: Settings, build: Buil
   const { listeners, receiveDrops, eventLoopDelays } = metrics.sources;
   const { serverCounters } = parts.upstream;
   const counters = { listeners, receiveDrops, eventLoopDelays, serverCounters, attachment: parts.attachment };
-  const sampled = sampleCounters(parts.seen, counters, clock);
+  const pictureParts = picturePartsOf(parts.seen, settings);
+  const incidents = createIncidents(pictureParts);
+  const sampled = sampleCounters(pictureParts, counters, clock, incidents.look);
   const pages = {
     registry: createMetrics(metrics.sources, { compat: settings.metrics.compat }),
     build,
     isReady: readiness,
     explain: (parameters: URLSearchParams) => explainPage(parameters, explainState()),
-    localPages: seenPages(parts, sampled.ring, settings, build.version),
+    localPages: seenPages(parts, pictureParts, incidents, settings, build.version),
     isAllowed: (host: string) => isIP(host) !== 0 && adminAccess.isAllowed(socketAddress({ host, port: 0 })),
     clock,
   };

@@ -2,14 +2,11 @@
  * The pages that tell what is seen. They name clients and what these ask, so the admin server shows them to the machine itself only.
  */
 import { hostname } from "node:os";
-import { replySourceNames } from "../listen/listen-counters.ts";
 import type { LocalPage } from "../observe/admin-pages.ts";
-import { timeBoundsSeconds } from "../runtime/histogram.ts";
 import { deniedOf, type PictureParts, tailOf, takePicture } from "../seen/picture.ts";
 import { printQuery, printTop, topTabs } from "../seen/print-top.ts";
-import type { SecondRing } from "../seen/second-ring.ts";
+import type { Incident, Incidents } from "../seen/incidents.ts";
 import type { Settings } from "../settings/settings-table.ts";
-import { column } from "./live-seen.ts";
 import type { AppParts } from "./start-app.ts";
 
 const mostTold = 10_000;
@@ -19,20 +16,12 @@ const usualRows = 24;
 /** The pages by path, for a nodens that runs `version`. */
 export function seenPages(
   parts: AppParts,
-  ring: SecondRing,
+  pictureParts: PictureParts,
+  incidents: Incidents,
   settings: Settings,
   version: string,
 ): ReadonlyMap<string, LocalPage> {
-  const { seen, clock, attachment, readiness } = parts;
-  const pictureParts: PictureParts = {
-    seen,
-    ring,
-    columns: column,
-    sources: replySourceNames,
-    boundsSeconds: timeBoundsSeconds,
-    zone: settings.cluster.domain,
-    names: settings.seen.names,
-  };
+  const { clock, attachment, readiness } = parts;
   const head = () => ({
     version,
     node: process.env["NODE_NAME"] ?? hostname(),
@@ -66,7 +55,11 @@ export function seenPages(
       repeated: parameters.has("repeated"),
       limit,
     };
-    const queries = tailOf(pictureParts, filter, clock.nowMs());
+    const frozen = numberIn("incident");
+    const incident = frozen === undefined ? undefined : incidents.kept()[frozen - 1];
+    if (frozen !== undefined && incident === undefined)
+      return { wrong: `there is no incident ${frozen}: ${incidents.kept().length} are kept, of which 1 is the newest` };
+    const queries = incident?.queries ?? tailOf(pictureParts, filter, clock.nowMs());
     if (parameters.has("json")) return { json: queries };
     return { text: queries.map((query) => `${printQuery(query)}\n`).join("") };
   }
@@ -76,7 +69,12 @@ export function seenPages(
       "/seen",
       () => ({ json: { ...head(), ...takePicture(pictureParts, clock.nowMs()), denied: deniedOf(pictureParts) } }),
     ],
+    ["/incidents", () => ({ json: incidents.kept().map((each) => toldIncident(each, clock.nowMs())) })],
     ["/top", showTop],
     ["/tail", showTail],
   ]);
+}
+
+function toldIncident({ noticedAtMs, why, moved, queries }: Incident, nowMs: number): object {
+  return { secondsAgo: Math.round((nowMs - noticedAtMs) / 1000), why, moved, queries };
 }

@@ -33,8 +33,8 @@ import { becomeReady, type Readiness, readinessOf, warnOfServer } from "./become
 import { findsAsMuch } from "./fit-for-pods.ts";
 import { createUpstreamFollower } from "./follow-upstream.ts";
 import { keepProbes } from "./keep-probes.ts";
-import { createSeenFor } from "./live-seen.ts";
-import { createLiveUpstream, type LiveUpstream } from "./live-upstream.ts";
+import { createSeenFor, noteTripsOf } from "./live-seen.ts";
+import { createLiveUpstream, type LiveUpstream, type OnHealthChange } from "./live-upstream.ts";
 import { type Admin, openAdmin } from "./open-admin.ts";
 import { type OwnSockets, openOwnSockets } from "./own-sockets.ts";
 import { adminRangesOf, interceptedSourcesOf, mutableLimitsOf, rangesOf } from "./parts-of-settings.ts";
@@ -84,12 +84,14 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
   const lifeCycle = createLifeCycle();
   const limits = mutableLimitsOf(settings);
   const hashSeed = randomInt(2 ** 48 - 1);
-  const upstream = await createLiveUpstream(settings, clock, (route, server, isUp) => {
+  const seen = createSeenFor(settings, randomInt(2 ** 31), (name) => upstream.routeOf(name).route);
+  const onHealthChange: OnHealthChange = (route, server, isUp) => {
     if (isUp) log.info({ route, server: formatServerAddress(server) }, "upstream server is back");
     // While starting, servers that are down are reported once and together.
     else if (lifeCycle.state() !== "starting") warnOfServer(log, route, server);
     follow(isUp);
-  });
+  };
+  const upstream = await createLiveUpstream(settings, clock, onHealthChange, noteTripsOf(seen, clock));
   const chain = createLiveChain();
   const { resolver, loopGuard, knowledge } = chain;
   const learning = { ...chain, clock };
@@ -100,7 +102,6 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
   const adminAccess = { isAllowed: createAccessList(adminRangesOf(settings)) };
   const maxUdpReplySizeBytes = settings.listen.maxUdpReplyBytes;
   const health = createHealthQuestion(zone, randomBytes(16).toString("hex"));
-  const seen = createSeenFor(settings, randomInt(2 ** 31));
   const front: Front = {
     accessList,
     maxUdpReplySizeBytes,

@@ -268,6 +268,7 @@ function addSeen(program: Command, actions: CommandActions, finish: Finish): voi
     .option("--rcode <RCODE>", "only replies with this code, or waiting, or dropped")
     .option("--slower <MS>", "only those that took longer")
     .option("--repeated", "only those that were asked again")
+    .option("--incident <N>", "those that were kept when pods waited or lookups failed; 1 is the newest incident")
     .option("--limit <N>", "how many at most", "100")
     .option("--json", "print them as JSON")
     .option(...againstFlag)

@@ -26,6 +26,7 @@ export interface TailFlags extends AgainstFlag {
   readonly slower?: string | undefined;
   readonly limit?: string | undefined;
   readonly repeated?: boolean | undefined;
+  readonly incident?: string | undefined;
   readonly json?: boolean | undefined;
 }
 
@@ -56,7 +57,7 @@ export async function top(flags: TopFlags, options: SeenOptions, screen: Termina
 /** Prints the recorded queries that pass the filters. */
 export function tail(flags: TailFlags, options: SeenOptions): Promise<number> {
   const parameters = new URLSearchParams();
-  for (const name of ["client", "name", "rcode", "slower", "limit"] as const) {
+  for (const name of ["client", "name", "rcode", "slower", "limit", "incident"] as const) {
     const value = flags[name];
     if (value !== undefined) parameters.set(name, value);
   }

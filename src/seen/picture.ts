@@ -10,6 +10,7 @@ import type { RecordedQuery } from "./recorder.ts";
 import { First, firstNames } from "./repeats.ts";
 import type { SecondRing } from "./second-ring.ts";
 import type { Seen } from "./seen.ts";
+import type { Trip } from "./trips.ts";
 
 /** How names are told. */
 export type NameForm = "off" | "hashed" | "on";
@@ -18,10 +19,12 @@ export type NameForm = "off" | "hashed" | "on";
 export interface PictureParts {
   readonly seen: Seen;
   readonly ring: SecondRing;
-  /** Where counters stand in the ring; `durations` begins one group of buckets for each source. */
+  /** Where counters stand in the ring; `durations` begins one group of buckets for each ending. */
   readonly columns: RingColumns;
-  /** The names of the sources of replies, and the upper bounds of the buckets of their durations, in seconds. */
+  /** The names of the sources of replies, by number. */
   readonly sources: readonly string[];
+  /** Where lookups end, and the upper bounds of the buckets of their durations, in seconds. */
+  readonly endings: readonly string[];
   readonly boundsSeconds: readonly number[];
   /** The cluster zone, as text. */
   readonly zone: string;
@@ -35,6 +38,7 @@ export interface RingColumns {
   readonly clusterSends: number;
   readonly otherSends: number;
   readonly openedFlows: number;
+  readonly servfail: number;
   readonly durations: number;
 }
 
@@ -52,7 +56,7 @@ export function takePicture(parts: PictureParts, nowMs: number) {
   const overMs = Math.max(1000, Math.min(lookBackMs, ring.reachMs(nowMs)));
   const rate = (counter: number) => (ring.grownBetween(counter, nowMs - overMs, nowMs) / overMs) * 1000;
   const flow = Object.fromEntries(
-    parts.sources.map((source, index) => [source, flowOf(parts, index, nowMs - overMs, nowMs, overMs)]),
+    parts.endings.map((ending, index) => [ending, flowOf(parts, index, nowMs - overMs, nowMs, overMs)]),
   );
   const queriesPerSecond = Object.values(flow).reduce((sum, { perSecond }) => sum + perSecond, 0);
   const sends = { kubeDns: rate(columns.clusterSends), others: rate(columns.otherSends) };
@@ -92,6 +96,8 @@ export interface ToldQuery {
   readonly source: string;
   readonly durationMs: number;
   readonly overTcp: boolean;
+  /** The way upstream of the question that served it, if one did: "cluster 10.96.0.10:53 tcp, 2 sends, 3.1 ms". */
+  readonly upstream: string;
   /** How long before it the same query had come; 0 if it had not. */
   readonly repeatedAfterMs: number;
   /** What had become of that one. */
@@ -99,20 +105,37 @@ export interface ToldQuery {
 }
 
 /** A recorded query with its texts. */
-export function tellQuery(query: RecordedQuery, { seen, sources, names }: PictureParts, nowMs: number): ToldQuery {
-  const { atMs, nameHash, type, rcode, isDropped, source, durationMs, isTcp, repeatedAfterMs, first } = query;
+export function tellQuery(
+  query: RecordedQuery,
+  { seen, sources, names }: PictureParts,
+  findTrip: ReturnType<Seen["trips"]["finder"]>,
+  nowMs: number,
+): ToldQuery {
+  const { atMs, nameHash, type, rcode, isDropped, isTcp, repeatedAfterMs, first } = query;
+  const source = rcode === undefined ? "" : (sources[query.source] ?? "");
+  const durationMs = tookMs(query, nowMs);
+  const endMs = rcode === undefined ? nowMs : atMs + durationMs;
   return {
     secondsAgo: Math.round((nowMs - atMs) / 100) / 10,
     client: seen.clientOf(query),
     name: textOf(seen.nameOf(query), nameHash, names),
     type: typeName(type),
     outcome: rcode === undefined ? (isDropped ? "dropped" : "waiting") : rcodeName(rcode),
-    source: rcode === undefined ? "" : (sources[source] ?? ""),
+    source,
     durationMs: Math.round(durationMs * 1000) / 1000,
     overTcp: isTcp,
+    upstream: source === "" || durationMs > 0 ? tellTrip(findTrip(nameHash, type, atMs, endMs)) : "",
     repeatedAfterMs,
     first: repeatedAfterMs > 0 ? (firstNames[first] ?? "") : "",
   };
+}
+
+function tellTrip(trip: Trip | undefined): string {
+  if (trip === undefined) return "";
+  const { route, server, transport, sends, startedAtMs, endedAtMs, failure } = trip;
+  const took = (endedAtMs - startedAtMs).toFixed(1);
+  const end = failure === "" ? "" : `, ${failure}`;
+  return `${route} ${server} ${transport}, ${sends === 1 ? "1 send" : `${sends} sends`}, ${took} ms${end}`;
 }
 
 /** A name in the form in which names are told. */
@@ -124,13 +147,13 @@ function textOf(name: Uint8Array | undefined, hash: number, form: NameForm): str
 
 function flowOf(
   { ring, columns, boundsSeconds }: PictureParts,
-  source: number,
+  ending: number,
   fromMs: number,
   toMs: number,
   overMs: number,
 ) {
   const buckets = boundsSeconds.length + 1;
-  const start = columns.durations + source * buckets;
+  const start = columns.durations + ending * buckets;
   const counts = Array.from({ length: buckets }, (_, index) => ring.grownBetween(start + index, fromMs, toMs));
   const total = counts.reduce((sum, count) => sum + count, 0);
   return {
@@ -237,7 +260,7 @@ function namesOf({ seen, names: form }: PictureParts, nowMs: number) {
 const stripBoundsMs = [1, 10, 100, 1000] as const;
 
 /** Fifteen minutes in columns of ten seconds: how many answers took how long, and how many pods waited. */
-function stripOf({ ring, columns, sources, boundsSeconds }: PictureParts, nowMs: number) {
+function stripOf({ ring, columns, endings, boundsSeconds }: PictureParts, nowMs: number) {
   const counts = [...stripBoundsMs, 0].map(() => Array.from({ length: stripSteps }, () => 0));
   const buckets = boundsSeconds.length + 1;
   for (let bucket = 0; bucket < buckets; bucket += 1) {
@@ -245,8 +268,8 @@ function stripOf({ ring, columns, sources, boundsSeconds }: PictureParts, nowMs:
     const bound = (boundsSeconds[bucket] ?? Number.POSITIVE_INFINITY) * 1000;
     const found = stripBoundsMs.findIndex((limit) => bound <= limit * 1.3);
     const row = counts[found < 0 ? stripBoundsMs.length : found] as number[];
-    for (let source = 0; source < sources.length; source += 1) {
-      const series = ring.series(columns.durations + source * buckets + bucket, stripMs, stripSteps, nowMs);
+    for (let ending = 0; ending < endings.length; ending += 1) {
+      const series = ring.series(columns.durations + ending * buckets + bucket, stripMs, stripSteps, nowMs);
       for (const [step, count] of series.entries()) row[step] = (row[step] as number) + count;
     }
   }
@@ -266,20 +289,29 @@ export interface TailFilter {
   readonly rcode?: string | undefined;
   readonly slowerThanMs?: number | undefined;
   readonly repeated?: boolean | undefined;
+  /** Only those that came in the last milliseconds, so many. */
+  readonly newerThanMs?: number | undefined;
   readonly limit: number;
 }
 
 /** The newest recorded queries that pass the filter, oldest first. */
 export function tailOf(parts: PictureParts, filter: TailFilter, nowMs: number): ToldQuery[] {
   const told: ToldQuery[] = [];
+  const findTrip = parts.seen.trips.finder();
   parts.seen.eachRecorded((query) => {
+    if (filter.newerThanMs !== undefined && nowMs - query.atMs > filter.newerThanMs) return false;
     if (filter.repeated === true && query.repeatedAfterMs === 0) return true;
-    if (filter.slowerThanMs !== undefined && !(query.durationMs > filter.slowerThanMs)) return true;
-    const line = tellQuery(query, parts, nowMs);
+    if (filter.slowerThanMs !== undefined && !(tookMs(query, nowMs) > filter.slowerThanMs)) return true;
+    const line = tellQuery(query, parts, findTrip, nowMs);
     if (passes(line, filter)) told.push(line);
     return told.length < filter.limit;
   });
   return told.toReversed();
+}
+
+/** How long a query took, or has been waiting. */
+function tookMs({ rcode, isDropped, atMs, durationMs }: RecordedQuery, nowMs: number): number {
+  return rcode === undefined && !isDropped ? nowMs - atMs : durationMs;
 }
 
 function passes({ client, name, outcome }: ToldQuery, filter: TailFilter): boolean {

@@ -49,17 +49,12 @@ function headLine({ version, node, mode, isReady, isFailOpen }: TopHead): string
 
 /** How many arrive, and where they end, with what half and 99 of 100 of them take at most. */
 function ribbon({ queriesPerSecond, flow }: Picture): string[] {
-  const shown = ["cache", "rule", "upstream", "stale", "error"].map((source) => {
-    const { perSecond, p50Ms, p99Ms } = flow[source] ?? { perSecond: 0, p50Ms: undefined, p99Ms: undefined };
+  const shown = Object.entries(flow).map(([ending, { perSecond, p50Ms, p99Ms }]) => {
     const share = queriesPerSecond === 0 ? 0 : perSecond / queriesPerSecond;
-    return [
-      `${source === "rule" ? "rules" : source} ${percent(share)}`,
-      milliseconds(p50Ms),
-      milliseconds(p99Ms),
-    ] as const;
+    return [`${ending} ${percent(share)}`, milliseconds(p50Ms), milliseconds(p99Ms)] as const;
   });
   const line = (title: string, index: 0 | 1 | 2) =>
-    ` ${title.padEnd(20)}${shown.map((column) => column[index].padStart(index === 0 ? 11 : 11)).join("")}`;
+    ` ${title.padEnd(18)}${shown.map((column, at) => column[index].padStart(at === 2 ? 14 : at === 0 ? 11 : 10)).join("")}`;
   return [line(`pods ${count(queriesPerSecond)} q/s →`, 0), line("  p50 at most", 1), line("  p99 at most", 2)];
 }
 
@@ -109,11 +104,11 @@ const bodyOf: Readonly<Record<TopTab, (picture: Picture, details: TopDetails) =>
 
 /** A recorded query on one line. */
 export function printQuery(query: ToldQuery): string {
-  const { secondsAgo, client, name, type, outcome, source, durationMs, repeatedAfterMs, first } = query;
+  const { secondsAgo, client, name, type, outcome, source, durationMs, upstream, repeatedAfterMs, first } = query;
   const repeated =
     repeatedAfterMs > 0 ? `  asked again after ${(repeatedAfterMs / 1000).toFixed(1)} s, first ${first}` : "";
   const took = source === "" ? "" : ` ${milliseconds(durationMs)}`;
-  return ` -${secondsAgo.toFixed(1)} s  ${client.padEnd(15)} ${name === "" ? "·" : name} ${type}  ${outcome} ${source}${took}${repeated}`;
+  return ` -${secondsAgo.toFixed(1)} s  ${client.padEnd(15)} ${name === "" ? "·" : name} ${type}  ${outcome} ${source}${took}${upstream === "" ? "" : ` (${upstream})`}${repeated}`;
 }
 
 function sparkline(values: readonly number[], columns: number): string {

@@ -85,6 +85,7 @@ export function createRecorder(slotCount: number): Recorder {
     columns.repeatedAfterMs[slot] = query.repeatedAfterMs;
     columns.firsts[slot] = query.first;
     columns.rcodes[slot] = noRcode;
+    columns.durationsMs[slot] = 0;
     return number;
   }
 

@@ -4,6 +4,7 @@
  * Nothing is claimed that the packets do not show. A query counts as asked again only if client, port, ID and question are the same, or if it
  * comes at a known resolver's interval after its twin for the other address type, from a client that otherwise sends both together.
  */
+import { createHistogram, type Histogram, observe, timeBoundsSeconds } from "../runtime/histogram.ts";
 import { hostOf, portOf, type SocketAddress } from "../runtime/socket-address.ts";
 import { isAddressType, Rcode } from "../wire/codes.ts";
 import type { FoldedName } from "../wire/name.ts";
@@ -12,6 +13,7 @@ import { createNameRing, type NameRing } from "./name-ring.ts";
 import { createNameTable, type NameTable } from "./name-table.ts";
 import { type ArrivedQuery, createRecorder, type RecordedQuery, type Recorder } from "./recorder.ts";
 import { createRepeats, First, type Repeats } from "./repeats.ts";
+import { createTrips, type Trips } from "./trips.ts";
 import { createWaits, isKnownInterval, type Waits } from "./waits.ts";
 
 /** How much may be remembered, and of what. */
@@ -24,6 +26,10 @@ export interface SeenOptions {
   readonly suffixes: readonly Uint8Array[];
   /** Whether replies of this source were made here at once. */
   isHit(source: number): boolean;
+  /** Whether they came from upstream, asked for this. */
+  isFromUpstream(source: number): boolean;
+  /** Whether a name (folded, wire form) is asked of kube-dns, not outside. */
+  isClusterName(name: Uint8Array): boolean;
   /** Random per process. */
   readonly seed: number;
 }
@@ -52,6 +58,10 @@ export interface Seen {
   readonly clients: ClientTable;
   readonly names: NameTable;
   readonly waits: Waits;
+  /** The last questions that went upstream. */
+  readonly trips: Trips;
+  /** How long replies from upstream took, in seconds: those of kube-dns, and those from outside. */
+  readonly upstreamDurations: Readonly<Record<"kubeDns" | "outside", Histogram>>;
   /** Calls `look` with the recorded queries, from the newest to the oldest, until it returns false. */
   eachRecorded(look: (query: RecordedQuery) => boolean | undefined): void;
   /** The client of a recorded query; "" if its row was given to another since. */
@@ -65,6 +75,7 @@ export interface Seen {
 const rememberedQueries = 131_072;
 const clientRows = 1024;
 const nameRows = 1024;
+const rememberedTrips = 4096;
 const nameRingBytes = 1_048_576;
 
 /** Queries that wait for their replies, at least, have to be found again. */
@@ -75,11 +86,16 @@ const leastPairs = 4;
 
 /** Creates it. All of its memory is taken now: some 9 MiB with the default recorder, as far as it is used. */
 export function createSeen(options: SeenOptions): Seen {
-  const { recordedQueries, keepsNames, suffixes, isHit, seed } = options;
+  const { recordedQueries, keepsNames, suffixes, isHit, isFromUpstream, isClusterName, seed } = options;
   const repeats: Repeats = createRepeats(rememberedQueries);
   const clients = createClientTable(clientRows, seed);
   const names = createNameTable(nameRows, keepsNames, seed);
   const waits = createWaits();
+  const trips = createTrips(recordedQueries > 0 ? rememberedTrips : 1);
+  const upstreamDurations = {
+    kubeDns: createHistogram(timeBoundsSeconds),
+    outside: createHistogram(timeBoundsSeconds),
+  };
   const records = recordedQueries > 0;
   const recorder: Recorder = createRecorder(powerOf2From(Math.max(recordedQueries, leastSlots)));
   const ring: NameRing | undefined = records && keepsNames ? createNameRing(nameRingBytes) : undefined;
@@ -164,6 +180,11 @@ export function createSeen(options: SeenOptions): Seen {
     });
   }
 
+  function noteUpstream({ octets, sizeBytes }: FoldedName, durationMs: number): void {
+    const isCluster = isClusterName(octets.subarray(0, sizeBytes));
+    observe(upstreamDurations[isCluster ? "kubeDns" : "outside"], durationMs / 1000);
+  }
+
   function settle(slot: number, state: number): void {
     const entry = columns.repeatEntries[slot] as number;
     repeats.settle(entry, columns.ports[slot] as number, columns.ids[slot] as number, state);
@@ -174,6 +195,7 @@ export function createSeen(options: SeenOptions): Seen {
     answered(number, name, rcode, source, durationMs) {
       const slot = number < 0 ? -1 : recorder.replied(number, rcode, source, durationMs);
       if (slot < 0) return;
+      if (isFromUpstream(source)) noteUpstream(name, durationMs);
       const isAnswer = rcode === Rcode.NOERROR || rcode === Rcode.NXDOMAIN;
       settle(slot, isAnswer ? First.answered : First.failed);
       if (rcode === Rcode.NXDOMAIN) names.noteDenial(columns.nameRows[slot] as number, name.hash);
@@ -195,6 +217,8 @@ export function createSeen(options: SeenOptions): Seen {
     clients,
     names,
     waits,
+    trips,
+    upstreamDurations,
     eachRecorded(look) {
       if (records) recorder.eachSlot((slot) => look(recorder.read(slot)));
     },

@@ -15,6 +15,7 @@
  *   - a refusal, or a reply that is not an answer, gets a second opinion, since the trouble may be the server's own; then it stands.
  */
 import type { Clock } from "../runtime/clock.ts";
+import type { ServerAddress } from "../runtime/server-address.ts";
 import { Rcode } from "../wire/codes.ts";
 import { composeQuery, type Question } from "../wire/question.ts";
 import type { Reply } from "../wire/reply.ts";
@@ -40,6 +41,17 @@ export interface ExchangeLimits {
   readonly deadlineMs: number;
 }
 
+/** What an exchange took, for those who look on. */
+export interface ExchangeNote {
+  readonly question: Question;
+  /** Who answered or, without an answer, who was asked last, and how; undefined if nobody was. */
+  readonly last: { readonly address: ServerAddress; readonly transport: Transport } | undefined;
+  readonly sends: number;
+  readonly startedAtMs: number;
+  /** Why there was no reply, if there was none. */
+  readonly failure: LossReason | undefined;
+}
+
 /** What an exchange needs besides its question. */
 export interface ExchangeParts {
   /** In order of preference. */
@@ -49,6 +61,8 @@ export interface ExchangeParts {
   readonly limits: ExchangeLimits;
   readonly earlySends: EarlySends;
   readonly clock: Clock;
+  /** Called once, at the end. */
+  onEnd?(note: ExchangeNote): void;
 }
 
 /** With only one server, it is no use asking again in the same millisecond. */
@@ -92,6 +106,8 @@ interface Exchange extends ExchangeParts {
   /** The server that did not take the question as it was. */
   askedPlainly: Server | undefined;
   isDone: boolean;
+  /** The sending whose reply was the last to come. */
+  answered: Sending | undefined;
   cancelHold: Cancel | undefined;
   lastFailure: LossReason;
   /** A reply that is better than none: truncated, or a refusal that a second server may overrule. */
@@ -118,6 +134,7 @@ export function exchange(question: Question, parts: ExchangeParts): Promise<Exch
       refusals: 0,
       askedPlainly: undefined,
       isDone: false,
+      answered: undefined,
       cancelHold: undefined,
       lastFailure: "timeout",
       fallback: undefined,
@@ -134,7 +151,14 @@ function finish(asked: Exchange, result: ExchangeResult): void {
   asked.isDone = true;
   asked.cancelHold?.();
   for (const cancel of asked.cancels) cancel();
+  asked.onEnd?.(noteOf(asked, result));
   asked.resolve(result);
+}
+
+function noteOf({ question, sendings, answered, sends, startedAtMs }: Exchange, result: ExchangeResult): ExchangeNote {
+  const sending = answered ?? sendings.at(-1);
+  const last = sending && { address: sending.server.address, transport: sending.path.transport };
+  return { question, last, sends, startedAtMs, failure: "failure" in result ? result.failure : undefined };
 }
 
 function giveUp(asked: Exchange): void {
@@ -372,6 +396,7 @@ function sendAnywhere(asked: Exchange): void {
 function onReply(asked: Exchange, sending: Sending, heard: Heard): void {
   sending.isOpen = false;
   if (asked.isDone) return;
+  asked.answered = sending;
   const { server, path, isPlain } = sending;
   const verdict = judgeReply(heard, asked.question, isPlain, transports[path.transport].mayTruncate);
   if (!isPlain && heard.kind === "whole" && heard.reply.hasEdns && verdict.kind === "answer") server.edns.noteWorked();

@@ -8,7 +8,7 @@ import { RrType } from "../wire/codes.ts";
 import { isAtOrBelow } from "../wire/name.ts";
 import { ownQuestion, type Question } from "../wire/question.ts";
 import { createEarlySends } from "./early-sends.ts";
-import { exchange, type ExchangeLimits, type ExchangeResult } from "./exchange.ts";
+import { exchange, type ExchangeLimits, type ExchangeNote, type ExchangeResult } from "./exchange.ts";
 import { createServer, type Server, type ServerLimits } from "./server.ts";
 import type { ServerCounters } from "./server-counters.ts";
 import { systemSockets, type Transport } from "./transport.ts";
@@ -36,6 +36,8 @@ export interface UpstreamOptions {
   countersFor(route: string, server: ServerAddress): ServerCounters;
   /** Called for each question whose route has no server that is up. The servers are asked all the same. */
   onAllDown(): void;
+  /** Called at the end of each question, with the name of its route. */
+  onEnd?(route: string, note: ExchangeNote): void;
   /** Called when a server of a route goes down or comes back. */
   onHealthChange(route: string, server: ServerAddress, isUp: boolean): void;
 }
@@ -68,9 +70,17 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   const earlySends = createEarlySends();
   return {
     ask(question) {
-      const { servers, transport } = choose(question.name);
+      const { name, servers, transport } = choose(question.name);
       if (!servers.some((server) => server.health.isUp())) options.onAllDown();
-      return exchange(question, { servers, transport, limits: options.exchange, earlySends, clock: options.clock });
+      const onEnd = (note: ExchangeNote) => options.onEnd?.(name, note);
+      return exchange(question, {
+        servers,
+        transport,
+        limits: options.exchange,
+        earlySends,
+        clock: options.clock,
+        onEnd,
+      });
     },
     async probeAll() {
       await Promise.all(everyServer.map((server) => server.probe()));

@@ -52,6 +52,8 @@ describe("a pod whose reply was lost", () => {
     const tailed = await printed((options) => tail({ against, repeated: true }, options));
     expect(tailed.output).toMatch(/asked again after 5\.\d s, first answered/);
     expect(tailed.output.trim().split("\n")).toHaveLength(1);
+    const all = await printed((options) => tail({ against }, options));
+    expect(all.output).toMatch(/NOERROR upstream [\d.]+ ms \(cluster 127\.0\.0\.1:\d+ (tcp|udp), 1 send, [\d.]+ ms\)/);
     const metrics = await (await fetch(`${nodens.adminUrl}/metrics`)).text();
     expect(metrics).toContain('nodens_client_repeats_total{after="5s",first="answered"} 1');
   });

@@ -20,6 +20,7 @@ import { createSeen } from "../../../src/seen/seen.ts";
 import { defaultSettings, type Settings } from "../../../src/settings/settings-table.ts";
 import type { ExchangeResult } from "../../../src/upstream/exchange.ts";
 import { soaOf } from "../../../src/wire/denial.ts";
+import { isAtOrBelow } from "../../../src/wire/name.ts";
 import { nameToText } from "../../../src/wire/name-text.ts";
 import { composeQuery, ownQuestion, type Question } from "../../../src/wire/question.ts";
 import { parseReply } from "../../../src/wire/reply.ts";
@@ -171,6 +172,8 @@ export function createWorld(settings: WorldSettings = {}) {
     keepsNames: true,
     suffixes: [zone, ...(settings.suffixes ?? []).map(nameBytes)],
     isHit: (source) => source === ReplySource.cache || source === ReplySource.rule,
+    isFromUpstream: (source) => source === ReplySource.upstream,
+    isClusterName: (name) => isAtOrBelow(name, zone),
     seed: hashSeed,
   });
   const front: Front = {
