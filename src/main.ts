@@ -6,6 +6,7 @@ import { createCommandLine } from "./commands/command-line.ts";
 import { runProgram } from "./attach/run-program.ts";
 import { ExitCode } from "./commands/exit-code.ts";
 import { detach } from "./commands/detach.ts";
+import { doctor } from "./commands/doctor.ts";
 import { explain } from "./commands/explain.ts";
 import { migrate } from "./commands/migrate.ts";
 import { query } from "./commands/query.ts";
@@ -38,6 +39,8 @@ export async function main(argv: readonly string[]): Promise<number> {
     top: (flags: Parameters<typeof top>[0]) =>
       top(flags, { write, writeError }, openScreen(process.stdin, process.stdout)),
     tail: (flags: Parameters<typeof tail>[0]) => tail(flags, { write, writeError }),
+    doctor: (flags: Parameters<typeof doctor>[0]) =>
+      doctor(flags, { run: runProgram, self: [argv[0] ?? "", argv[1] ?? ""], write, writeError }),
     migrate: (filePath: string) => migrate(filePath, { env, write, writeError }),
     detach: (filePath: string | undefined) => detach(filePath, { env, run: runProgram, write, writeError }),
     untaint: (flags: Parameters<typeof untaint>[0]) => untaint(flags, { env, pause: pauseAwake, write, writeError }),

@@ -8,6 +8,7 @@ import type { FlagValues } from "../settings/load-settings.ts";
 import type { SettingNotes } from "../settings/setting-kinds.ts";
 import { defaultSettings } from "../settings/settings-table.ts";
 import { tableEntries } from "../settings/table-entries.ts";
+import type { DoctorFlags } from "./doctor.ts";
 import { ExitCode } from "./exit-code.ts";
 import type { ExplainFlags } from "./explain.ts";
 import type { QueryFlags } from "./query.ts";
@@ -27,6 +28,7 @@ export interface CommandActions {
   explain(name: string, flags: ExplainFlags): Promise<number> | number;
   top(flags: TopFlags): Promise<number> | number;
   tail(flags: TailFlags): Promise<number> | number;
+  doctor(flags: DoctorFlags): Promise<number> | number;
   migrate(filePath: string): Promise<number> | number;
   detach(filePath: string | undefined): Promise<number> | number;
   untaint(flags: UntaintFlags): Promise<number> | number;
@@ -100,6 +102,7 @@ function createProgram(actions: CommandActions, { write, writeError }: Terminal,
   addQuery(program, actions, finish);
   addExplain(program, actions, finish);
   addSeen(program, actions, finish);
+  addDoctor(program, actions, finish);
   program
     .command("check")
     .description("report everything that is wrong with a settings file, or print the effective settings")
@@ -274,6 +277,21 @@ function addSeen(program: Command, actions: CommandActions, finish: Finish): voi
     .option(...againstFlag)
     .action(async (flags: TailFlags) => finish(await actions.tail(flags)))
     .addHelpText("after", examples("nodens tail --client 10.244.3.17 --slower 100", "nodens tail --rcode SERVFAIL"));
+}
+
+function addDoctor(program: Command, actions: CommandActions, finish: Finish): void {
+  program
+    .command("doctor")
+    .description("say what is wrong with DNS on this node, worst first; works without a running nodens")
+    .option("--server <ADDR...>", "DNS servers to ask; by default kube-dns, as kube-proxy's rules name it")
+    .option("--name <NAME>", "a name that exists", `kubernetes.default.svc.${cluster.domain}`)
+    .option("--watch <SECONDS>", "look twice, so far apart: counters tell by their growth", "5s")
+    .option("--netns <PID>", "also look up from the network namespace of this process, as a pod does")
+    .option("--json", "print the findings as JSON")
+    .option("--npd", "print one line and end with 0, 1 or 2, as node-problem-detector's plugins do")
+    .option(...againstFlag)
+    .action(async (flags: DoctorFlags) => finish(await actions.doctor(flags)))
+    .addHelpText("after", examples("nodens doctor", "nodens doctor --watch 60s --netns $(pgrep -o php-fpm)"));
 }
 
 function programEpilogue(): string {

@@ -3,17 +3,13 @@
  */
 import { readFileSync } from "node:fs";
 import { mutableLimitsOf } from "../app/parts-of-settings.ts";
-import {
-  formatServerAddress,
-  parseServerAddress,
-  type ServerAddress,
-  type UnixSocketPath,
-} from "../runtime/server-address.ts";
+import { formatServerAddress } from "../runtime/server-address.ts";
 import { formatProblem } from "../settings/problem.ts";
 import { defaultSettings } from "../settings/settings-table.ts";
 import { parseResolvConf } from "../settings/resolv-conf.ts";
 import { nameFromText, nameToText } from "../wire/name-text.ts";
 import { askExplanation } from "../explain/ask-explanation.ts";
+import { adminPlaceFrom } from "./admin-place.ts";
 import { ExitCode } from "./exit-code.ts";
 import { explainByRules } from "../explain/explain-by-rules.ts";
 import type { Explanation } from "../explain/explain-lookup.ts";
@@ -99,7 +95,7 @@ async function explainAgainst(
   { name, path }: ExplainRequest,
   namespace: string | undefined,
 ): Promise<{ readonly explanation: Explanation } | Failure> {
-  const place = placeFrom(against);
+  const place = adminPlaceFrom(against);
   if (place === undefined)
     return usage(
       `'${against}' is not an admin address: it must be an IP address and a port, as in ${formatServerAddress(admin.address)}, or the path of the Unix socket admin.sock`,
@@ -110,13 +106,6 @@ async function explainAgainst(
   const asked = await askExplanation(place, parameters, timeoutMs);
   if ("explanation" in asked) return asked;
   return { failure: asked.failure, exitCode: asked.isRefused ? ExitCode.usage : ExitCode.unavailable };
-}
-
-/** A path has a slash; nothing else that can be meant has one. */
-function placeFrom(against: string): ServerAddress | UnixSocketPath | undefined {
-  if (against.includes("/")) return { path: against };
-  const address = parseServerAddress(against, admin.address.port);
-  return address === undefined || address.port === 0 ? undefined : address;
 }
 
 function usage(failure: string): Failure {

@@ -2,8 +2,8 @@
  * `nodens top` and `nodens tail`: what a running nodens has seen. It makes the text itself, so that these commands cost a container little memory.
  */
 import { askAdmin, describeSilence } from "../runtime/ask-admin.ts";
-import { parseServerAddress, type ServerAddress, type UnixSocketPath } from "../runtime/server-address.ts";
 import type { TerminalScreen } from "../runtime/screen.ts";
+import { adminPlaceFrom } from "./admin-place.ts";
 import { ExitCode } from "./exit-code.ts";
 
 /** Where the nodens is that is asked: "ADDR:PORT", or the path of its Unix socket. */
@@ -104,7 +104,7 @@ async function getPage(
   against: string,
   path: string,
 ): Promise<{ readonly body: string } | { readonly failure: string; readonly exitCode: number }> {
-  const place = placeFrom(against);
+  const place = adminPlaceFrom(against);
   if (place === undefined) return { failure: `'${against}' is not an admin address`, exitCode: ExitCode.usage };
   try {
     const { status, body } = await askAdmin(place, path, timeoutMs);
@@ -121,12 +121,3 @@ async function getPage(
     };
   }
 }
-
-/** A path has a slash; nothing else that can be meant has one. */
-function placeFrom(against: string): ServerAddress | UnixSocketPath | undefined {
-  if (against.includes("/")) return { path: against };
-  const address = parseServerAddress(against, defaultAdminPort);
-  return address === undefined || address.port === 0 ? undefined : address;
-}
-
-const defaultAdminPort = 9253;

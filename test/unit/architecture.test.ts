@@ -38,6 +38,7 @@ const everyRoom = [
   "observe",
   "cluster-dns",
   "explain",
+  "doctor",
   "migrate",
   "query",
   "runtime",
@@ -49,6 +50,8 @@ const rules: Readonly<Record<string, Rule>> = {
   app: { rooms: everyRoom, node: true },
   commands: { rooms: [...everyRoom, "app"], packages: ["commander"], node: true },
   explain: { rooms: ["resolve", "search", "cache", "settings", "wire", "runtime"], packages: ["zod"], node: true },
+  // Works without a running nodens, and sees the node through what it is handed.
+  doctor: { rooms: ["settings", "observe", "wire", "runtime"], types: ["attach"], packages: ["zod"], node: true },
   migrate: { rooms: ["settings", "runtime"], packages: ["yaml"], node: true },
   query: { rooms: ["wire", "runtime"], packages: ["dns2"], node: true },
   // Bytes and nothing else: it must not even know that there is a system.

@@ -16,6 +16,7 @@ async function run(args: readonly string[], overrides: Partial<CommandActions> =
     explain: (name, flags) => note("explain", name, flags),
     top: (flags) => note("top", flags),
     tail: (flags) => note("tail", flags),
+    doctor: (flags) => note("doctor", flags),
     migrate: (filePath) => note("migrate", filePath),
     detach: (filePath) => note("detach", filePath),
     untaint: (flags) => note("untaint", flags),
@@ -100,7 +101,7 @@ describe("a command line that cannot be understood: one line, exit code 64, noth
     ["quary example.com", "unknown command 'quary' (did you mean query?)"],
     [
       "frobnicate",
-      "unknown command 'frobnicate' (there are serve, query, explain, top, tail, check, migrate, detach, untaint, version, help)",
+      "unknown command 'frobnicate' (there are serve, query, explain, top, tail, doctor, check, migrate, detach, untaint, version, help)",
     ],
     ["help chekc", "unknown command 'chekc' (did you mean check?)"],
     ["--listn 127.0.0.1:53", "unknown option '--listn' (did you mean --listen?)"],

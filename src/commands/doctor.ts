@@ -1,0 +1,99 @@
+/*
+ * `nodens doctor`: what is wrong with DNS on this node, worst first, with or without a nodens on it.
+ */
+import { networkInterfaces, release } from "node:os";
+import { readdirSync } from "node:fs";
+import type { RunProgram } from "../attach/run-program.ts";
+import { examine } from "../doctor/examine.ts";
+import type { NodeView } from "../doctor/node-view.ts";
+import { pluginOutput, printFindings } from "../doctor/print-findings.ts";
+import { readSystemFile } from "../observe/receive-drops.ts";
+import { askAdmin } from "../runtime/ask-admin.ts";
+import { type Clock, pauseAwake, systemClock } from "../runtime/clock.ts";
+import { parseServerAddress } from "../runtime/server-address.ts";
+import { nameFromText } from "../wire/name-text.ts";
+import { adminPlaceFrom } from "./admin-place.ts";
+import { ExitCode } from "./exit-code.ts";
+
+/** The flags of `doctor`, as the command line has them. */
+export interface DoctorFlags {
+  readonly against: string;
+  readonly server?: readonly string[] | undefined;
+  readonly name: string;
+  readonly watch: string;
+  readonly netns?: string | undefined;
+  readonly json?: boolean | undefined;
+  readonly npd?: boolean | undefined;
+}
+
+/** What `doctor` needs from the process. `write` and `writeError` receive whole lines, line endings included. */
+export interface DoctorOptions {
+  readonly run: RunProgram;
+  readonly self: readonly string[];
+  readonly write: (text: string) => void;
+  readonly writeError: (text: string) => void;
+  readonly node?: NodeView;
+  readonly clock?: Clock;
+  readonly pause?: (delayMs: number) => Promise<unknown>;
+}
+
+const pageTimeoutMs = 3000;
+const dnsPort = 53;
+const longestWatchSeconds = 3600;
+
+/**
+ * Looks and prints. Resolves with the exit code: 0 whatever was found, for it has been found; 64 for flags that cannot be used. With `npd`, that
+ * of the plugin's protocol.
+ */
+export async function doctor(flags: DoctorFlags, options: DoctorOptions): Promise<number> {
+  const { write, writeError, run, self, clock = systemClock, pause = pauseAwake } = options;
+  const refuse = (reason: string) => {
+    writeError(`nodens: ${reason}\n`);
+    return ExitCode.usage;
+  };
+  const place = adminPlaceFrom(flags.against);
+  if (place === undefined) return refuse(`'${flags.against}' is not an admin address`);
+  const servers = (flags.server ?? []).map((text) => parseServerAddress(text, dnsPort));
+  if (!servers.every((server) => server !== undefined)) return refuse("a --server is not an address");
+  if (nameFromText(flags.name) === undefined) return refuse(`'${flags.name}' is not a name`);
+  const watchSeconds = Number(flags.watch.replace(/s$/, ""));
+  if (!(watchSeconds >= 1 && watchSeconds <= longestWatchSeconds))
+    return refuse(`--watch ${flags.watch} is not from 1s to ${longestWatchSeconds}s`);
+  if (flags.netns !== undefined && !/^\d+$/.test(flags.netns))
+    return refuse(`--netns ${flags.netns} is not a process's number`);
+  const findings = await examine({
+    node: options.node ?? thisNode(run),
+    servers,
+    name: flags.name,
+    watchMs: watchSeconds * 1000,
+    where: flags.against,
+    pid: flags.netns,
+    self,
+    clock,
+    pause,
+    async askPage(path) {
+      const reply = await askAdmin(place, path, pageTimeoutMs).catch(() => undefined);
+      return reply?.status === 200 ? reply.body : undefined;
+    },
+  });
+  if (flags.npd === true) {
+    const { line, exitCode } = pluginOutput(findings);
+    write(`${line}\n`);
+    return exitCode;
+  }
+  write(flags.json === true ? `${JSON.stringify(findings, undefined, 2)}\n` : printFindings(findings));
+  return ExitCode.ok;
+}
+
+function thisNode(run: RunProgram): NodeView {
+  return { readFile: readSystemFile, run, kernelRelease: release(), interfaces: interfaceNames() };
+}
+
+/** Also those without an address, which veth pairs on a node often are. */
+function interfaceNames(): string[] {
+  try {
+    return readdirSync("/sys/class/net");
+  } catch {
+    return Object.keys(networkInterfaces());
+  }
+}

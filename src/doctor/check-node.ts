@@ -1,0 +1,207 @@
+/*
+ * The node itself: kernel, connection tracking, receive queues, CPU, rules that others have put there, the search list.
+ */
+import { parseResolvConf } from "../settings/resolv-conf.ts";
+import type { Finding } from "./finding.ts";
+import { isNodeNamespace, noNodeNamespace, type Look, type NodeRules, type NodeView } from "./node-view.ts";
+
+/** Versions of Linux in which something about DNS changed. */
+export function checkKernel({ kernelRelease }: NodeView): Finding {
+  const [major = 0, minor = 0] = kernelRelease.split(/[.-]/).map(Number);
+  const isBefore = (ofMajor: number, ofMinor: number) => major < ofMajor || (major === ofMajor && minor < ofMinor);
+  const base = { check: "kernel", link: "why-timeouts.md#1-the-race" };
+  if (isBefore(5, 6)) {
+    return {
+      ...base,
+      state: "warn",
+      found: `Linux ${kernelRelease}: two packets of one socket that race in connection tracking lose one of them (mended in 5.6)`,
+      why: "glibc and musl send A and AAAA from one socket at once; the one that is lost costs 5 s or 2.5 s",
+      cure: [
+        "update the kernel, or keep DNS out of connection tracking: nodens in host-ip, link-local or intercept mode",
+      ],
+    };
+  }
+  if (isBefore(5, 12)) {
+    return {
+      ...base,
+      state: "warn",
+      found: `Linux ${kernelRelease}: nft tables have no owner (since 5.12), which attach.mode intercept needs`,
+      why: "intercept must vanish with nodens; host-ip and link-local work here",
+      link: "install.md",
+    };
+  }
+  const note = isBefore(6, 12) ? "; since 6.12 an owned table can outlive a restart" : "";
+  return { ...base, state: "ok", found: `Linux ${kernelRelease}${note}` };
+}
+
+/** The fill of the connection table, and what it lost between two looks. */
+export function checkConntrack(before: Look, now: Look, isNode: boolean, overSeconds: number): Finding[] {
+  const link = "why-timeouts.md#2-a-port-and-an-entry-for-every-lookup";
+  if (!isNode) return [{ check: "conntrack", state: "unknown", found: noNodeNamespace }];
+  const [first, last] = [before.conntrack, now.conntrack];
+  if (first === undefined || last === undefined)
+    return [{ check: "conntrack", state: "ok", found: "nothing is tracked here" }];
+  const share = last.limit === 0 ? 0 : last.entries / last.limit;
+  const fill: Finding = {
+    check: "conntrack-fill",
+    state: share > 0.95 ? "bad" : share > 0.75 ? "warn" : "ok",
+    found: `${last.entries} of ${last.limit} entries (${Math.round(share * 100)} %)`,
+    ...(share > 0.75 && {
+      why: "a full table drops packets of new connections, and throws out the entries of lookups first",
+      cure: ["sysctl -w net.netfilter.nf_conntrack_max=" + last.limit * 2],
+      link,
+    }),
+  };
+  const grown = {
+    drop: last.drop - first.drop,
+    insert_failed: last.insertFailed - first.insertFailed,
+    early_drop: last.earlyDrop - first.earlyDrop,
+  };
+  const worst = Object.entries(grown).filter(([, by]) => by > 0);
+  const losses: Finding = {
+    check: "conntrack-drops",
+    state: grown.drop > 0 || grown.early_drop > 0 ? "bad" : worst.length > 0 ? "warn" : "ok",
+    found: `${worst.length === 0 ? "nothing was dropped" : worst.map(([name, by]) => `${name} +${by}`).join(", ")} in ${overSeconds} s`,
+    ...(worst.length > 0 && {
+      why: "each of these is a packet that somebody waits for: a lookup that loses one takes 2.5 to 5 s",
+      cure: ["keep DNS out of connection tracking: nodens in host-ip, link-local or intercept mode"],
+      link,
+    }),
+  };
+  return [fill, losses];
+}
+
+/** Full receive queues, and CPU that was held back. */
+export function checkHost(before: Look, now: Look, overSeconds: number): Finding[] {
+  return [checkReceiveDrops(before, now, overSeconds), checkThrottling(before, now, overSeconds)];
+}
+
+function checkReceiveDrops(before: Look, now: Look, overSeconds: number): Finding {
+  const check = "receive-drops";
+  if (now.receiveDrops === undefined || before.receiveDrops === undefined)
+    return { check, state: "unknown", found: "/proc/net/snmp cannot be read" };
+  const drops = now.receiveDrops - before.receiveDrops;
+  const found = `${drops} datagrams dropped from full receive queues in ${overSeconds} s`;
+  if (drops === 0) return { check, state: "ok", found };
+  return {
+    check,
+    state: "bad",
+    found,
+    why: "a query that is dropped there was never seen by the program that should answer it",
+    cure: ["sysctl -w net.core.rmem_max=8388608, and restart the program whose queue is full"],
+    link: "runbook.md#nodensudpdrops",
+  };
+}
+
+function checkThrottling(before: Look, now: Look, overSeconds: number): Finding {
+  const check = "cpu-throttling";
+  if (now.throttled === undefined || before.throttled === undefined)
+    return { check, state: "unknown", found: "no cpu.stat of a control group with a limit can be read" };
+  const waited = now.throttled.waited - before.throttled.waited;
+  const found = `held back in ${waited} of ${now.throttled.periods - before.throttled.periods} periods in ${overSeconds} s`;
+  if (waited === 0) return { check, state: "ok", found };
+  return {
+    check,
+    state: "warn",
+    found,
+    why: "while it is held back, this container answers nobody",
+    cure: ["raise or remove resources.limits.cpu"],
+    link: "runbook.md#nodenseventloopdelay",
+  };
+}
+
+/** What kube-proxy and others have put there. */
+export function checkRules(rules: NodeRules, node: NodeView): Finding[] {
+  if (rules.nat === undefined && rules.nft === undefined && !rules.hasIpvs) {
+    return [
+      {
+        check: "rules",
+        state: "unknown",
+        found: "neither iptables-save nor nft may read the rules: NET_ADMIN is missing, or the programs",
+      },
+    ];
+  }
+  if (!isNodeNamespace(rules, node)) return [{ check: "rules", state: "unknown", found: noNodeNamespace }];
+  return [checkProxy(rules, node), checkMasquerade(rules), checkOthers(rules, node)];
+}
+
+function checkProxy({ nat, nft, hasIpvs }: NodeRules, { interfaces }: NodeView): Finding {
+  const check = "kube-proxy";
+  if (interfaces.some((name) => name.startsWith("cilium_")) && !/KUBE-SVC-/.test(nat ?? "")) {
+    const why = "Service addresses are translated before netfilter sees the packets, so intercept would see nothing";
+    return {
+      check,
+      state: "warn",
+      found: "Cilium without kube-proxy",
+      why,
+      cure: ["attach.mode: link-local or host-ip"],
+      link: "install.md",
+    };
+  }
+  const mode = hasIpvs
+    ? "ipvs"
+    : /table (ip|ip6|inet) kube-proxy/.test(nft ?? "")
+      ? "nftables"
+      : /KUBE-SVC-/.test(nat ?? "")
+        ? "iptables"
+        : undefined;
+  if (mode === undefined)
+    return {
+      check,
+      state: "unknown",
+      found: "no rules of kube-proxy: another program translates Service addresses, or this is not a node",
+    };
+  return { check, state: "ok", found: `mode ${mode}: attach.mode intercept, link-local and host-ip fit` };
+}
+
+function checkMasquerade({ nat, nft }: NodeRules): Finding {
+  const check = "masquerade";
+  const found = [
+    ...(nat ?? "").split("\n").filter((line) => /-j MASQUERADE/.test(line) && !/--random-fully/.test(line)),
+    ...(nft ?? "").split("\n").filter((line) => /\bmasquerade\b/.test(line) && !/fully-random/.test(line)),
+  ];
+  if (found.length === 0) return { check, state: "ok", found: "every MASQUERADE picks random ports" };
+  return {
+    check,
+    state: "warn",
+    found: `${found.length === 1 ? "1 rule" : `${found.length} rules`} without --random-fully: ${(found[0] ?? "").trim()}`,
+    why: "two pods that leave at the same moment may be given the same source port, and one packet is dropped",
+    cure: ["let the network plugin and kube-proxy add --random-fully (iptables 1.6.2 or later)"],
+    link: "why-timeouts.md#2-a-port-and-an-entry-for-every-lookup",
+  };
+}
+
+function checkOthers({ nft }: NodeRules, { interfaces, readFile }: NodeView): Finding {
+  const check = "other-caches";
+  const others = [
+    ...(interfaces.includes("nodelocaldns") ? ["NodeLocal DNSCache (interface nodelocaldns)"] : []),
+    ...((readFile("/etc/resolv.conf") ?? "").includes("127.0.0.53")
+      ? ["systemd-resolved (127.0.0.53 in /etc/resolv.conf)"]
+      : []),
+    ...[...(nft ?? "").matchAll(/^table \w+ (\S*(?:dns|nodens)\S*) /gm)].map(
+      ([, name]) => `the nft table ${name ?? ""}`,
+    ),
+  ];
+  if (others.length === 0) return { check, state: "ok", found: "no other cache or table for DNS" };
+  return { check, state: "ok", found: `also here: ${others.join("; ")}` };
+}
+
+/** The node's own resolv.conf: pods with dnsPolicy Default have it, and kubelet adds its suffixes to every pod's list. */
+export function checkSearchList({ readFile }: NodeView): Finding {
+  const check = "search-list";
+  const text = readFile("/etc/resolv.conf");
+  if (text === undefined) return { check, state: "unknown", found: "/etc/resolv.conf cannot be read" };
+  const { search, options } = parseResolvConf(text, "/etc/resolv.conf");
+  const own = search.filter((suffix) => !/(^|\.)svc\.|^cluster\.local$/.test(suffix));
+  const queries = 2 * (3 + own.length + 1);
+  const found = `${own.length === 0 ? "no suffix" : own.join(", ")} beside the cluster's: ${queries} queries for one outside name with ndots:5 (here ndots:${options.ndots})`;
+  if (own.length === 0) return { check, state: "ok", found };
+  return {
+    check,
+    state: "warn",
+    found,
+    why: "kubelet copies the node's suffixes into every pod's list, and each is tried, for A and AAAA, before the name itself",
+    cure: ["remove the suffix from the node's resolv.conf, or give kubelet another file with resolvConf"],
+    link: "why-timeouts.md#3-eight-queries-for-one-name",
+  };
+}

@@ -1,0 +1,41 @@
+/*
+ * One lookup from a pod's own network namespace: what the pod's packets go through, and nothing else does.
+ */
+import type { Finding } from "./finding.ts";
+import type { NodeView } from "./node-view.ts";
+
+/** What a lookup from a pod needs: the process whose network namespace it is, and how this program is run again. */
+export interface PodCheck {
+  readonly pid: string;
+  readonly server: string;
+  readonly name: string;
+  /** The command line of this program: the interpreter and what it runs. */
+  readonly self: readonly string[];
+}
+
+/** Looks up a name there. */
+export async function checkPod({ run }: NodeView, { pid, server, name, self }: PodCheck): Promise<Finding> {
+  const check = "from-pod";
+  const query = [...self, "query", name, "A", "--server", server, "--short"];
+  const { code, stderr, stdout } = await run("nsenter", [`--net=/proc/${pid}/ns/net`, "--", ...query]);
+  if (code === 0)
+    return {
+      check,
+      state: "ok",
+      found: `${server} answers in the network namespace of process ${pid}: ${stdout.trim().split("\n")[0] ?? ""}`,
+    };
+  if (code === 69) {
+    return {
+      check,
+      state: "bad",
+      found: `${server} does not answer in the network namespace of process ${pid}: ${stderr.split("\n")[0] ?? ""}`,
+      why: "this pod has no DNS, whatever the node has: a policy, or the path of its packets",
+      link: "runbook.md#nodenspodswait",
+    };
+  }
+  return {
+    check,
+    state: "unknown",
+    found: `cannot enter the network namespace of process ${pid}: ${stderr.split("\n")[0] ?? `nsenter ended with ${code ?? "a signal"}`}`,
+  };
+}

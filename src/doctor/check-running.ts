@@ -1,0 +1,129 @@
+/*
+ * The nodens that runs on this node, if one does: whether pods reach it, and what it has seen of them.
+ */
+import * as z from "zod";
+import type { Finding } from "./finding.ts";
+
+/** Asks the running nodens for a page; undefined if it does not say 200. */
+export type AskPage = (path: string) => Promise<string | undefined>;
+
+/** What is read of /seen: other versions may say more. */
+const seenShape = z.object({
+  mode: z.string(),
+  isReady: z.boolean(),
+  isFailOpen: z.boolean(),
+  queriesPerSecond: z.number(),
+  waits: z.object({
+    last15Minutes: z.number(),
+    recent: z.array(z.object({ client: z.string(), name: z.string(), afterMs: z.number(), meaning: z.string() })),
+  }),
+  clients: z.array(
+    z.object({ client: z.string(), namespace: z.string(), perSecond: z.number(), wasteShare: z.number() }),
+  ),
+});
+
+/** What the running nodens says; one finding if there is none. */
+export async function checkRunning(ask: AskPage, where: string): Promise<Finding[]> {
+  const metrics = await ask("/metrics");
+  const seen = await ask("/seen");
+  if (metrics === undefined || seen === undefined)
+    return [{ check: "nodens", state: "ok", found: `no nodens at ${where}`, link: "install.md" }];
+  const read = seenShape.safeParse(parsed(seen));
+  if (!read.success)
+    return [{ check: "nodens", state: "unknown", found: `${where} answers /seen, but not as this version does` }];
+  return [attachment(read.data, metrics), ...podsFinding(metrics), waitsFinding(read.data), wasteFinding(read.data)];
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+type Seen = z.infer<typeof seenShape>;
+
+function attachment({ mode, isReady, isFailOpen, queriesPerSecond }: Seen, metrics: string): Finding {
+  const isAttached = sampleOf(metrics, "nodens_attached") === 1;
+  const base = { check: "nodens-attached", link: "runbook.md#nodensnotattached" };
+  const rate = `${queriesPerSecond.toFixed(1)} queries a second`;
+  if (isFailOpen) {
+    const why = "test packets are not answered, or nodens holds back, so pods ask kube-dns, as without it";
+    return { ...base, state: "bad", found: `mode ${mode}: fail-open, ${rate}`, why, link: "runbook.md#nodensfailopen" };
+  }
+  if (!isReady)
+    return {
+      ...base,
+      state: "bad",
+      found: `mode ${mode}: not ready, ${rate}`,
+      why: "curl 127.0.0.1:9253/readyz says why",
+    };
+  if (!isAttached)
+    return {
+      ...base,
+      state: "bad",
+      found: `mode ${mode}: not everything is in place, ${rate}`,
+      why: "its log says what",
+    };
+  return { ...base, state: "ok", found: `mode ${mode}: in place, ${rate}` };
+}
+
+function podsFinding(metrics: string): Finding[] {
+  const taken = sampleOf(metrics, 'nodens_intercept_packets_total{outcome="intercepted"}');
+  if (taken === undefined || taken === 0) return [];
+  const answered = sampleOf(metrics, 'nodens_intercept_packets_total{outcome="answered"}') ?? 0;
+  const left = sampleOf(metrics, 'nodens_intercept_packets_total{outcome="fell_back"}') ?? 0;
+  const fallen = sampleOf(metrics, 'nodens_intercept_pods{state="fallen"}') ?? 0;
+  const found = `${taken} questions of pods taken, ${answered} replies left, ${left} left to kube-dns; ${fallen} pods ask kube-dns now`;
+  if (fallen === 0) return [{ check: "nodens-pods", state: "ok", found }];
+  const why = "no reply of nodens leaves for these pods: a policy or firewall drops it";
+  return [{ check: "nodens-pods", state: "warn", found, why, link: "runbook.md#nodenspodsfallback" }];
+}
+
+function waitsFinding({ waits }: Seen): Finding {
+  const { last15Minutes, recent } = waits;
+  if (last15Minutes === 0) return { check: "waits", state: "ok", found: "no pod asked again in the last 15 minutes" };
+  const [last] = recent;
+  const example =
+    last === undefined ? "" : `; the last: ${last.client} after ${(last.afterMs / 1000).toFixed(1)} s for ${last.name}`;
+  return {
+    check: "waits",
+    state: "bad",
+    found: `pods asked again ${last15Minutes} times in 15 minutes${example}`,
+    why: last === undefined ? "their lookups took seconds" : `the first query: ${last.meaning}`,
+    cure: ["nodens top --once --tab waits"],
+    link: "runbook.md#nodenspodswait",
+  };
+}
+
+/** A client that asks so often and mostly in vain is worth a change. */
+const wasteFrom = { perSecond: 1, share: 0.5 } as const;
+
+function wasteFinding({ clients }: Seen): Finding {
+  const wasteful = clients.filter(
+    ({ perSecond, wasteShare }) => perSecond >= wasteFrom.perSecond && wasteShare >= wasteFrom.share,
+  );
+  const [most] = wasteful.toSorted((one, other) => other.perSecond * other.wasteShare - one.perSecond * one.wasteShare);
+  if (most === undefined)
+    return {
+      check: "search-waste",
+      state: "ok",
+      found: "no client asks mostly for names that its search list makes up",
+    };
+  const who = most.namespace === "" ? most.client : `${most.client} (namespace ${most.namespace}, guessed)`;
+  return {
+    check: "search-waste",
+    state: "warn",
+    found: `${wasteful.length === 1 ? "1 client asks" : `${wasteful.length} clients ask`} mostly in vain; ${who}: ${Math.round(most.wasteShare * 100)} % of ${most.perSecond.toFixed(0)} q/s`,
+    why: "names under search suffixes that do not exist are asked before the name that is meant",
+    cure: ["nodens advise"],
+    link: "why-timeouts.md#3-eight-queries-for-one-name",
+  };
+}
+
+/** The value of one sample in Prometheus's text format. `series` is its name, with all of its labels in their order. */
+function sampleOf(metrics: string, series: string): number | undefined {
+  const line = metrics.split("\n").find((each) => each.startsWith(`${series} `));
+  return line === undefined ? undefined : Number(line.slice(series.length + 1));
+}

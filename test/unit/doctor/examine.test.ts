@@ -1,0 +1,214 @@
+/* What the doctor finds: each trouble planted on a node that is well, and nothing claimed of what cannot be seen. */
+import { describe, expect, test } from "vitest";
+import { examine } from "../../../src/doctor/examine.ts";
+import type { Finding } from "../../../src/doctor/finding.ts";
+import { pluginOutput, printFindings } from "../../../src/doctor/print-findings.ts";
+import { createFakeClock } from "../../support/program/fake-clock.ts";
+
+type Files = Readonly<Record<string, string>>;
+
+const conntrackHead =
+  "entries  searched found new invalid ignore delete insert insert_failed drop early_drop icmp_error search_restart";
+const conntrackLine = (insertFailed: number, drop: number, earlyDrop: number) =>
+  `${conntrackHead}\n00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000 ${[insertFailed, drop, earlyDrop].map((value) => value.toString(16).padStart(8, "0")).join(" ")} 00000000 00000000\n`;
+const snmp = (drops: number) => `Udp: InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors\nUdp: 1 2 3 4 ${drops}\n`;
+const cpu = (waited: number) => `usage_usec 1\nnr_periods 100\nnr_throttled ${waited}\n`;
+
+const wellFiles: Files = {
+  "/proc/net/stat/nf_conntrack": conntrackLine(0, 0, 0),
+  "/proc/sys/net/netfilter/nf_conntrack_count": "1000\n",
+  "/proc/sys/net/netfilter/nf_conntrack_max": "262144\n",
+  "/proc/net/snmp": snmp(7),
+  "/sys/fs/cgroup/cpu.stat": cpu(3),
+  "/etc/resolv.conf": "nameserver 192.0.2.1\n",
+};
+
+const wellNat = `*nat
+-A KUBE-SERVICES -d 10.96.0.10/32 -p udp -m comment --comment "kube-system/kube-dns:dns cluster IP" -m udp --dport 53 -j KUBE-SVC-TCOU7JCQXEZGVUNU
+-A KUBE-SVC-TCOU7JCQXEZGVUNU -j KUBE-SEP-X
+-A KUBE-POSTROUTING -m comment --comment "kubernetes service traffic requiring SNAT" -j MASQUERADE --random-fully
+COMMIT
+`;
+
+/** A running nodens that is well. */
+const wellSeen = {
+  mode: "intercept",
+  isReady: true,
+  isFailOpen: false,
+  queriesPerSecond: 40,
+  waits: { last15Minutes: 0, recent: [] as object[] },
+  clients: [{ client: "10.0.0.7", namespace: "shop", perSecond: 40, wasteShare: 0.1 }],
+};
+const wellMetrics = "nodens_attached 1\n";
+
+interface Trouble {
+  readonly files?: Files;
+  /** What files say at the second look, where they say something else. */
+  readonly later?: Files;
+  readonly nat?: string;
+  readonly nft?: string;
+  readonly conntrackList?: string;
+  readonly kernelRelease?: string;
+  readonly interfaces?: readonly string[];
+  readonly seen?: object;
+  readonly metrics?: string;
+  readonly pod?: { readonly code: number; readonly stderr?: string };
+}
+
+/** The findings on a node that is well but for the trouble. */
+async function findingsOf(trouble: Trouble): Promise<Finding[]> {
+  const clock = createFakeClock();
+  let isLater = false;
+  const readFile = (path: string) =>
+    (isLater ? trouble.later?.[path] : undefined) ?? trouble.files?.[path] ?? wellFiles[path];
+  const outputs: Readonly<Record<string, string | undefined>> = {
+    "iptables-save": trouble.nat ?? wellNat,
+    nft: trouble.nft ?? "",
+    conntrack: trouble.conntrackList ?? "",
+  };
+  return examine({
+    node: {
+      readFile,
+      run: async (program) => {
+        if (program === "nsenter")
+          return { code: trouble.pod?.code ?? 0, stdout: "10.96.0.1\n", stderr: trouble.pod?.stderr ?? "" };
+        return { code: 0, stdout: outputs[program] ?? "", stderr: "" };
+      },
+      kernelRelease: trouble.kernelRelease ?? "6.12.1",
+      interfaces: trouble.interfaces ?? ["lo", "eth0"],
+    },
+    // Closed: what servers say is tried elsewhere.
+    servers: [{ host: "127.0.0.1", port: 1 }],
+    name: "kubernetes.default.svc.cluster.local",
+    watchMs: 1000,
+    askPage: async (path) =>
+      path === "/metrics" ? (trouble.metrics ?? wellMetrics) : JSON.stringify(trouble.seen ?? wellSeen),
+    where: "127.0.0.1:9253",
+    pid: trouble.pod === undefined ? undefined : "77",
+    self: ["node", "nodens.mjs"],
+    clock,
+    async pause(delayMs) {
+      isLater = true;
+      await clock.advance(delayMs);
+    },
+  });
+}
+
+const isAboutServer = ({ check }: Finding) => check.startsWith("server");
+
+/** What is not well, as "check state", without what the closed server brings. */
+async function troublesOf(trouble: Trouble): Promise<string[]> {
+  const findings = await findingsOf(trouble);
+  return findings
+    .filter((finding) => finding.state !== "ok" && !isAboutServer(finding))
+    .map(({ check, state }) => `${check} ${state}`);
+}
+
+describe("on a node", () => {
+  test("that is well, nothing else is said", async () => {
+    expect(await troublesOf({})).toEqual([]);
+  });
+
+  const troubles: Readonly<Record<string, readonly [Trouble, string]>> = {
+    "an old kernel": [{ kernelRelease: "5.4.0-150-generic" }, "kernel warn"],
+    "a kernel without owned tables": [{ kernelRelease: "5.10.0" }, "kernel warn"],
+    "a nearly full connection table": [
+      { files: { "/proc/sys/net/netfilter/nf_conntrack_count": "210000" } },
+      "conntrack-fill warn",
+    ],
+    "a full connection table": [
+      { files: { "/proc/sys/net/netfilter/nf_conntrack_count": "262144" } },
+      "conntrack-fill bad",
+    ],
+    "dropped packets": [{ later: { "/proc/net/stat/nf_conntrack": conntrackLine(2, 2, 0) } }, "conntrack-drops bad"],
+    "refused entries": [{ later: { "/proc/net/stat/nf_conntrack": conntrackLine(2, 0, 0) } }, "conntrack-drops warn"],
+    "entries thrown out": [{ later: { "/proc/net/stat/nf_conntrack": conntrackLine(0, 0, 1) } }, "conntrack-drops bad"],
+    "full receive queues": [{ later: { "/proc/net/snmp": snmp(9) } }, "receive-drops bad"],
+    "too little CPU": [{ later: { "/sys/fs/cgroup/cpu.stat": cpu(4) } }, "cpu-throttling warn"],
+    "MASQUERADE with ports in order": [{ nat: wellNat.replace(" --random-fully", "") }, "masquerade warn"],
+    "masquerade with ports in order": [{ nft: "table ip nat {\n  masquerade\n}" }, "masquerade warn"],
+    "Cilium without kube-proxy": [{ nat: "", interfaces: ["lo", "cilium_host"] }, "kube-proxy warn"],
+    "many entries of lookups": [
+      { conntrackList: "udp 17 29 src=10.0.0.7 dst=10.96.0.10 sport=4 dport=53 src=x\n".repeat(10_000) },
+      "ports warn",
+    ],
+    "a suffix of the node's own": [
+      { files: { "/etc/resolv.conf": "search corp.example\nnameserver 192.0.2.1\n" } },
+      "search-list warn",
+    ],
+    "fail-open": [{ seen: { ...wellSeen, isFailOpen: true } }, "nodens-attached bad"],
+    "a nodens that is not ready": [{ seen: { ...wellSeen, isReady: false } }, "nodens-attached bad"],
+    "a nodens that lacks rules": [{ metrics: "nodens_attached 0\n" }, "nodens-attached bad"],
+    "pods that get no replies": [
+      {
+        metrics: `${wellMetrics}nodens_intercept_packets_total{outcome="intercepted"} 9\nnodens_intercept_pods{state="fallen"} 1\n`,
+      },
+      "nodens-pods warn",
+    ],
+    "pods that waited": [
+      {
+        seen: {
+          ...wellSeen,
+          waits: { last15Minutes: 1, recent: [{ client: "10.0.0.7", name: "a", afterMs: 5000, meaning: "lost" }] },
+        },
+      },
+      "waits bad",
+    ],
+    "a client that asks in vain": [
+      { seen: { ...wellSeen, clients: [{ client: "10.0.0.7", namespace: "", perSecond: 40, wasteShare: 0.75 }] } },
+      "search-waste warn",
+    ],
+    "a pod without DNS": [{ pod: { code: 69, stderr: "nodens: no reply" } }, "from-pod bad"],
+    "a pod that cannot be entered": [{ pod: { code: 1, stderr: "nsenter: not permitted" } }, "from-pod unknown"],
+  };
+
+  test.each(Object.entries(troubles))("with %s, that is said and nothing else", async (_, [trouble, said]) => {
+    expect(await troublesOf(trouble)).toEqual([said]);
+  });
+
+  test("counters that grew before are no news", async () => {
+    expect(await troublesOf({ files: { "/proc/net/stat/nf_conntrack": conntrackLine(99, 99, 99) } })).toEqual([]);
+  });
+});
+
+test("in another network namespace than the node's, nothing is said of the node", async () => {
+  expect(await troublesOf({ nat: "" })).toEqual(["conntrack unknown", "ports unknown", "rules unknown"]);
+});
+
+test("a server that says nothing is the worst of it, and comes first", async () => {
+  const [first] = await findingsOf({});
+  expect(first).toMatchObject({ check: "server-udp", state: "bad" });
+});
+
+test("what is printed has the number, the reason, what to do, and where to read on", () => {
+  const finding: Finding = {
+    check: "ports",
+    state: "warn",
+    found: "9 entries",
+    why: "ports",
+    cure: ["do"],
+    link: "a.md",
+  };
+  expect(printFindings([finding, { check: "kernel", state: "ok", found: "Linux 6", link: "b.md" }])).toBe(
+    [
+      "WARN ports            9 entries",
+      "                      ports",
+      "                      → do",
+      "                      see docs/a.md",
+      "ok   kernel           Linux 6",
+      "",
+    ].join("\n"),
+  );
+});
+
+test.each([
+  [[], "DNS works on this node", 0],
+  [[{ check: "kernel", state: "warn", found: "old" }], "DNS works on this node", 0],
+  [[{ check: "rules", state: "unknown", found: "no right" }], "rules: no right", 2],
+  [[{ check: "server-udp", state: "bad", found: "x".repeat(200) }], `server-udp: ${"x".repeat(68)}`, 1],
+] as const)(
+  "as a plugin of node-problem-detector, %j is one line of at most 80 characters",
+  (findings, line, exitCode) => {
+    expect(pluginOutput(findings)).toEqual({ line, exitCode });
+  },
+);
