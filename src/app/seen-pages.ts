@@ -3,7 +3,7 @@
  */
 import { hostname } from "node:os";
 import type { LocalPage } from "../observe/admin-pages.ts";
-import { deniedOf, type PictureParts, tailOf, takePicture } from "../seen/picture.ts";
+import { type PictureParts, tailOf, takePicture } from "../seen/picture.ts";
 import { printQuery, printTop, topTabs } from "../seen/print-top.ts";
 import type { Incident, Incidents } from "../seen/incidents.ts";
 import type { Settings } from "../settings/settings-table.ts";
@@ -36,8 +36,8 @@ export function seenPages(
     const rows = Number(parameters.get("rows") ?? usualRows);
     if (tab === undefined) return { wrong: `unknown tab; the tabs are ${topTabs.join(", ")}` };
     if (!Number.isInteger(rows) || rows < 1 || rows > 500) return { wrong: "rows is not a number from 1 to 500" };
-    const details = { denied: tab === "denied" ? deniedOf(pictureParts) : [], tail: tab === "tail" ? tail(rows) : [] };
-    return { text: printTop(head(), takePicture(pictureParts, clock.nowMs()), details, tab, rows) };
+    const told = tab === "tail" ? tail(rows) : [];
+    return { text: printTop(head(), takePicture(pictureParts, clock.nowMs()), told, tab, rows) };
   }
 
   function showTail(parameters: URLSearchParams): ReturnType<LocalPage> {
@@ -65,10 +65,7 @@ export function seenPages(
   }
 
   return new Map<string, LocalPage>([
-    [
-      "/seen",
-      () => ({ json: { ...head(), ...takePicture(pictureParts, clock.nowMs()), denied: deniedOf(pictureParts) } }),
-    ],
+    ["/seen", () => ({ json: { ...head(), ...takePicture(pictureParts, clock.nowMs()) } })],
     ["/incidents", () => ({ json: incidents.kept().map((each) => toldIncident(each, clock.nowMs())) })],
     ["/top", showTop],
     ["/tail", showTail],

@@ -2,14 +2,15 @@
  * What is seen, at one moment, as plain data with texts: what the admin server tells as JSON, and what every view shows. Made when somebody
  * looks, and never before.
  */
-import { Rcode, rcodeName, typeName } from "../wire/codes.ts";
+import { rcodeName, typeName } from "../wire/codes.ts";
 import { nameToText } from "../wire/name-text.ts";
 import { causeNames, causes, type MovedCause, movedBy } from "./causes.ts";
-import { guessLibrary, guessNamespace } from "./guess-client.ts";
+import { guessLibrary } from "./guess-client.ts";
 import type { RecordedQuery } from "./recorder.ts";
 import { First, firstNames } from "./repeats.ts";
 import type { SecondRing } from "./second-ring.ts";
 import type { Seen } from "./seen.ts";
+import { readWriting, type Writing } from "./written-names.ts";
 import type { Trip } from "./trips.ts";
 
 /** How names are told. */
@@ -53,6 +54,7 @@ const shownRows = 50;
 /** Takes the picture of a moment. */
 export function takePicture(parts: PictureParts, nowMs: number) {
   const { seen, ring, columns } = parts;
+  const writing = readWriting(seen, parts.zone);
   const overMs = Math.max(1000, Math.min(lookBackMs, ring.reachMs(nowMs)));
   const rate = (counter: number) => (ring.grownBetween(counter, nowMs - overMs, nowMs) / overMs) * 1000;
   const flow = Object.fromEntries(
@@ -73,8 +75,9 @@ export function takePicture(parts: PictureParts, nowMs: number) {
       ),
     },
     waits: waitsOf(parts, nowMs),
-    clients: clientsOf(parts, nowMs),
+    clients: clientsOf(parts, writing, nowMs),
     names: namesOf(parts, nowMs),
+    denied: deniedOf(writing),
     moved: causeNames.map((name, index) => ({
       label: causes[name].label,
       lastMinute: ring.grownBetween(columns.causes + index, nowMs - lookBackMs, nowMs),
@@ -209,12 +212,11 @@ function waitsOf({ seen, ring, columns, names }: PictureParts, nowMs: number) {
   };
 }
 
-function clientsOf({ seen, zone }: PictureParts, nowMs: number) {
+function clientsOf({ seen }: PictureParts, writing: Writing, nowMs: number) {
   const { clients, waits } = seen;
   const { columns } = clients;
   const perCount = clients.decay.secondsPerCount(nowMs);
   const recent = waits.recent().filter(({ atMs }) => nowMs - atMs <= stripMs);
-  const namespaces = guessNamespace(seen, zone);
   const rows = Array.from({ length: clients.rowCount }, (_, row) => row);
   return rows
     .filter((row) => (columns.queries[row] as number) >= 0.5)
@@ -227,7 +229,7 @@ function clientsOf({ seen, zone }: PictureParts, nowMs: number) {
       const own = recent.filter((wait) => wait.client === client);
       return {
         client,
-        namespace: namespaces.get(row) ?? "",
+        namespace: writing.namespaceOf(row),
         library: guessLibrary(columns, row),
         perSecond: queries / perCount,
         hitShare: share(columns.hits),
@@ -320,35 +322,13 @@ function passes({ client, name, outcome }: ToldQuery, filter: TailFilter): boole
   return filter.rcode === undefined || outcome === filter.rcode.toUpperCase() || outcome === filter.rcode;
 }
 
-/** The names that were denied under a search suffix, most first: the outside name and the suffix, with how often in the record. */
-export function deniedOf(
-  parts: PictureParts,
-): { readonly name: string; readonly suffix: string; readonly count: number }[] {
-  if (parts.names !== "on") return [];
-  const counts = new Map<string, number>();
-  parts.seen.eachRecorded((query) => {
-    if (query.rcode !== Rcode.NXDOMAIN) return true;
-    const name = parts.seen.nameOf(query);
-    if (name !== undefined) {
-      const text = nameToText(name);
-      counts.set(text, (counts.get(text) ?? 0) + 1);
-    }
-    return true;
-  });
-  return [...counts]
-    .flatMap(([text, count]) => {
-      const split = splitSuffix(text, parts.zone);
-      return split === undefined ? [] : [{ ...split, count }];
-    })
+/** The written names that were denied most, by suffix. */
+function deniedOf({ names }: Writing): { name: string; namespace: string; suffix: string; count: number }[] {
+  return names
+    .slice(0, shownRows)
+    .flatMap(({ name, namespace, deniedUnder }) =>
+      [...deniedUnder].map(([suffix, count]) => ({ name, namespace, suffix, count })),
+    )
     .toSorted((one, other) => other.count - one.count)
     .slice(0, shownRows);
-}
-
-/** `www.example.com.shop.svc.Z` as a name and its suffix; undefined for a name that is not under the zone. */
-function splitSuffix(text: string, zone: string): { readonly name: string; readonly suffix: string } | undefined {
-  if (!text.endsWith(`.${zone}`)) return undefined;
-  const labels = text.slice(0, -zone.length - 1).split(".");
-  const own = labels.at(-1) !== "svc" ? 0 : labels.length > 3 ? 2 : 1;
-  const name = labels.slice(0, labels.length - own).join(".");
-  return name === "" ? undefined : { name, suffix: [...labels.slice(labels.length - own), zone].join(".") };
 }

@@ -18,17 +18,17 @@ export const topTabs = ["clients", "names", "denied", "waits", "tail", "kernel"]
 /** One of them. */
 export type TopTab = (typeof topTabs)[number];
 
-/** What the lower half is made from. */
-export interface TopDetails {
-  readonly denied: readonly { readonly name: string; readonly suffix: string; readonly count: number }[];
-  readonly tail: readonly ToldQuery[];
-}
-
 const width = 78;
 const bars = "▁▂▃▄▅▆▇█";
 
-/** The screen. `rows` is how many lines it may have, at least 12. */
-export function printTop(head: TopHead, picture: Picture, details: TopDetails, tab: TopTab, rows: number): string {
+/** The screen. `tail` is for the tab of that name. `rows` is how many lines it may have, at least 12. */
+export function printTop(
+  head: TopHead,
+  picture: Picture,
+  tail: readonly ToldQuery[],
+  tab: TopTab,
+  rows: number,
+): string {
   const lines = [
     headLine(head),
     "",
@@ -38,7 +38,7 @@ export function printTop(head: TopHead, picture: Picture, details: TopDetails, t
     ` ${"─".repeat(width)}`,
     ` ${topTabs.map((name, index) => (name === tab ? `[${index + 1} ${name}]` : `${index + 1} ${name}`)).join("  ")}`,
   ];
-  const body = bodyOf[tab](picture, details);
+  const body = bodyOf[tab](picture, tail);
   return `${[...lines, ...body.slice(0, Math.max(1, rows - lines.length))].join("\n")}\n`;
 }
 
@@ -58,7 +58,7 @@ function ribbon({ queriesPerSecond, flow }: Picture): string[] {
   return [line(`pods ${count(queriesPerSecond)} q/s →`, 0), line("  p50 at most", 1), line("  p99 at most", 2)];
 }
 
-const bodyOf: Readonly<Record<TopTab, (picture: Picture, details: TopDetails) => string[]>> = {
+const bodyOf: Readonly<Record<TopTab, (picture: Picture, tail: readonly ToldQuery[]) => string[]>> = {
   clients: ({ clients }) => [
     ` ${"CLIENT".padEnd(16)}${"NAMESPACE*".padEnd(14)}${"LIBC*".padEnd(7)}${"Q/S".padStart(6)}${"HIT".padStart(6)}${"WASTE".padStart(7)}${"NXDOM".padStart(7)}${"WAITED".padStart(8)}`,
     ...clients.map(
@@ -76,7 +76,7 @@ const bodyOf: Readonly<Record<TopTab, (picture: Picture, details: TopDetails) =>
         ` ${cut(name, 59).padEnd(60)}${count(perSecond).padStart(8)}${percent(nxdomainShare).padStart(8)}`,
     ),
   ],
-  denied: (_, { denied }) => [
+  denied: ({ denied }) => [
     ` ${"NAME".padEnd(40)}${"SUFFIX".padEnd(28)}${"TIMES".padStart(8)}`,
     ...denied.map(
       ({ name, suffix, count: times }) =>
@@ -91,7 +91,7 @@ const bodyOf: Readonly<Record<TopTab, (picture: Picture, details: TopDetails) =>
       `        ${cut([meaning, ...moved.map((cause) => `${cause.meaning} (${cause.label} +${cause.by})`)].join("; "), 70)}`,
     ]),
   ],
-  tail: (_, { tail }) => tail.map(printQuery).toReversed(),
+  tail: (_, tail) => tail.map(printQuery).toReversed(),
   kernel: ({ moved, forgotten }) => [
     ` ${"WHAT".padEnd(30)}${"LAST MIN".padStart(10)}${"15 MIN".padStart(10)}`,
     ...moved.map(

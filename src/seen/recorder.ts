@@ -46,6 +46,8 @@ export interface Recorder {
   read(slot: number): RecordedQuery;
   /** Calls `look` with the slots from the newest to the oldest until it returns false. */
   eachSlot(look: (slot: number) => boolean | undefined): void;
+  /** When the oldest of them came; undefined if there is none. */
+  oldestAtMs(): number | undefined;
   readonly columns: RecorderColumns;
 }
 
@@ -130,6 +132,7 @@ export function createRecorder(slotCount: number): Recorder {
     eachSlot(look) {
       for (let back = 1; back <= taken; back += 1) if (look((next - back) & slotMask) === false) return;
     },
+    oldestAtMs: () => (taken === 0 ? undefined : columns.atMs[(next - taken) & slotMask]),
     columns,
   };
 }

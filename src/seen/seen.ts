@@ -64,6 +64,15 @@ export interface Seen {
   readonly upstreamDurations: Readonly<Record<"kubeDns" | "outside", Histogram>>;
   /** Calls `look` with the recorded queries, from the newest to the oldest, until it returns false. */
   eachRecorded(look: (query: RecordedQuery) => boolean | undefined): void;
+  /**
+   * Calls `look` with every recorded query that got a reply, from the newest to the oldest, as numbers only, which costs a hundredth of
+   * `eachRecorded`: `clientRow` is -1 where the row was given to another client since.
+   */
+  eachAnswered(look: (rcode: number, nameReference: number, nameHash: number, clientRow: number) => void): void;
+  /** The name behind a reference; undefined as for `nameOf`. */
+  nameAt(nameReference: number, nameHash: number): Uint8Array | undefined;
+  /** When the oldest recorded query came; undefined if there is none. */
+  recordedSinceMs(): number | undefined;
   /** The client of a recorded query; "" if its row was given to another since. */
   clientOf(query: RecordedQuery): string;
   /** The name of a recorded query (folded, wire form); undefined if names are not kept, or if it was overwritten. */
@@ -222,6 +231,19 @@ export function createSeen(options: SeenOptions): Seen {
     eachRecorded(look) {
       if (records) recorder.eachSlot((slot) => look(recorder.read(slot)));
     },
+    eachAnswered(look) {
+      if (!records) return;
+      recorder.eachSlot((slot) => {
+        const rcode = columns.rcodes[slot] as number;
+        if (rcode > Rcode.BADVERS) return true;
+        const row = columns.clientRows[slot] as number;
+        const isSame = row >= 0 && clients.generationOf(row) === columns.clientGenerations[slot];
+        look(rcode, columns.nameReferences[slot] as number, columns.nameHashes[slot] as number, isSame ? row : -1);
+        return true;
+      });
+    },
+    nameAt: (nameReference, nameHash) => ring?.find(nameReference, nameHash),
+    recordedSinceMs: () => (records ? recorder.oldestAtMs() : undefined),
     clientOf: ({ clientRow, clientGeneration }) =>
       clients.generationOf(clientRow) === clientGeneration ? clients.clientIn(clientRow) : "",
     nameOf: ({ nameReference, nameHash }) => ring?.find(nameReference, nameHash),
