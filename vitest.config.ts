@@ -7,6 +7,7 @@ import { reportSkipped } from "./test/support/program/report-skipped.ts";
 const longest = ["image", "deploy", "system"];
 
 const nodeTests = "test/node/**/*.test.ts";
+const clusterTests = "test/cluster/**/*.test.ts";
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
@@ -21,9 +22,13 @@ class LongestFirst extends BaseSequencer {
 export default defineConfig({
   test: {
     projects: [
-      { extends: true, test: { name: "tests", include: ["test/**/*.test.ts"], exclude: [nodeTests] } },
+      { extends: true, test: { name: "tests", include: ["test/**/*.test.ts"], exclude: [nodeTests, clusterTests] } },
       // Last and one by one: they say how many lookups a fault costs, which depends on who else wants the processors.
       { extends: true, test: { name: "node", include: [nodeTests], maxWorkers: 1, sequence: { groupOrder: 1 } } },
+      {
+        extends: true,
+        test: { name: "cluster", include: [clusterTests], maxWorkers: 1, sequence: { groupOrder: 2 } },
+      },
     ],
     reporters: ["default", reportSkipped()],
     sequence: { sequencer: LongestFirst },

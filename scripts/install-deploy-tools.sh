@@ -31,5 +31,5 @@ cd "$(dirname "$0")/../test/fixtures/prometheus"
 go build -buildvcs=false -tags=remove_all_sd,enable_kubernetes_sd -o "$folder/prometheus-with-pods" \
   github.com/prometheus/prometheus/cmd/prometheus
 
-cd ../api-server
+cd ../kubernetes
 go build -buildvcs=false -o /dev/null .

@@ -1,5 +1,5 @@
 /*
- * The judging parts of the Kubernetes API server, as a Go program: see test/fixtures/api-server.
+ * The judging parts of the Kubernetes API server, as a Go program: see test/fixtures/kubernetes.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -38,7 +38,7 @@ export interface ApiServer {
 export function buildApiServer(): ApiServer {
   const folder = mkdtempSync(join(tmpdir(), "nodens-api-server-"));
   const program = join(folder, "api-server");
-  const source = join(projectFolder, "test/fixtures/api-server");
+  const source = join(projectFolder, "test/fixtures/kubernetes");
   runTool("go", ["build", "-buildvcs=false", "-o", program, "."], { cwd: source });
 
   function ask(input: object): { verdicts: Verdict[]; pods: KubernetesObject[] } {

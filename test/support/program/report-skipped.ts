@@ -20,6 +20,7 @@ const testedBy: Readonly<Record<string, string>> = {
   node: "attaching to a node's network",
   deploy: "manifests, chart and alerts",
   image: "the image",
+  cluster: "a whole cluster",
 };
 
 /** A reporter that ends with what `describeSkipped` says. It says nothing where nothing was skipped. */
