@@ -14,7 +14,7 @@ import { type ControlPlane, startControlPlane } from "./control-plane.ts";
 import { buildKeeper, buildSmallImages } from "./images.ts";
 import { type ClusterNode, startNode } from "./node.ts";
 import type { ProxyMode } from "./node-setup.ts";
-import { makePlace, type Place, runIn, waitFor } from "./places.ts";
+import { makePlace, type Output, type Place, runIn, tryIn, waitFor } from "./places.ts";
 import { buildPrograms, type Programs } from "./programs.ts";
 import { renderers } from "../support/manifests/manifests-tools.ts";
 import type { Requirement } from "../support/program/requirements.ts";
@@ -59,6 +59,8 @@ export interface Cluster {
   readonly nodes: readonly ClusterNode[];
   /** Runs kubectl as somebody who may do everything, and returns what it prints. Throws with what it complains of. */
   kubectl(args: readonly string[], input?: string): Promise<string>;
+  /** The same, with what it warns of. Throws only when it cannot be started. */
+  tryKubectl(args: readonly string[]): Promise<Output>;
   /** Removes everything, and resolves when it is gone. */
   close(): Promise<void>;
   /** Lets it outlive this program. `removeCluster` removes it then. */
@@ -85,6 +87,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     const admin = [programs.paths["kubectl"] ?? "kubectl", "--kubeconfig", controlPlane.adminKubeconfig];
     const kubectl = (args: readonly string[], input?: string) =>
       runIn(world, [...admin, ...args], input === undefined ? {} : { input });
+    const tryKubectl = (args: readonly string[]) => tryIn(world, [...admin, ...args]);
     print(nodeCount === 1 ? "starting the node" : `starting ${nodeCount} nodes`);
     const parts = { world, keeper, programs, authority, folder, cgroup, nodeCount, proxyMode };
     const nodes = await Promise.all(Array.from({ length: nodeCount }, (_, index) => startNode(parts, index + 1)));
@@ -99,6 +102,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
       controlPlane,
       nodes,
       kubectl,
+      tryKubectl,
       close,
       keep: () => closeCleaner(cleaner, "keep"),
     };

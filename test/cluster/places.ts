@@ -14,7 +14,7 @@ export interface Place {
 }
 
 /** What a program printed, once it has ended. */
-interface Output {
+export interface Output {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;

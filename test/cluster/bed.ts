@@ -1,0 +1,164 @@
+/*
+ * What rows stand on: a cluster with names and pods that look them up, and the words in which they say what they found.
+ */
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { expect } from "vitest";
+import { kubeDnsAddress } from "./addresses.ts";
+import { type Cluster, startCluster } from "./cluster.ts";
+import { buildNodensImage } from "./images.ts";
+import { type Load, type LoadFigures, startLoad } from "./load.ts";
+import { enterPod, type PodNetwork } from "./lookups.ts";
+import type { ClusterNode } from "./node.ts";
+import type { ProxyMode } from "./node-setup.ts";
+import { inWords, type Report, type Way } from "./report.ts";
+import { runIn, waitFor } from "./places.ts";
+import { projectFolder } from "../support/program/run-nodens.ts";
+
+/** A cluster with what rows need. */
+export interface Bed {
+  readonly cluster: Cluster;
+  /** The node that load and nodens are looked at on. */
+  readonly node: ClusterNode;
+  readonly proxyMode: ProxyMode;
+  readonly report: Report;
+  /** Pods that ask what kubelet tells them to: kube-dns. */
+  readonly load: Load;
+  /** The network of one of them. */
+  readonly pod: PodNetwork;
+  note(what: string, way: Way, found: string): void;
+}
+
+/** How much of a load's lookups may be harmed. */
+export interface Budget {
+  readonly failed: number;
+  readonly late: number;
+}
+
+/** Starts one, with the image of the working tree on its nodes but no nodens yet. Close its cluster at the end. */
+export async function startBed(proxyMode: ProxyMode, report: Report): Promise<Bed> {
+  const print = (line: string) => void process.stderr.write(`${line}\n`);
+  const image = await buildNodensImage(print);
+  const cluster = await startCluster({ proxyMode, print });
+  try {
+    const [node] = cluster.nodes;
+    if (node === undefined) throw new Error("a cluster without nodes");
+    await node.importImage(image);
+    await cluster.kubectl(["apply", "-f", join(projectFolder, "test", "fixtures", "cluster", "names.yaml")]);
+    const load = await startLoad(cluster, { name: "load" });
+    const pod = await enterPod(cluster, node, "shop", load.podName("glibc"));
+    const note = (what: string, way: Way, found: string) => report.note(what, way, proxyMode, found);
+    return { cluster, node, proxyMode, report, load, pod, note };
+  } catch (error) {
+    await cluster.close();
+    throw error;
+  }
+}
+
+/** Does something under load, notes what became of the lookups, and fails when that is more than the budget. */
+export async function underLoad(
+  { note }: Bed,
+  load: Load,
+  row: { readonly what: string; readonly way: Way; readonly budget?: Budget; readonly settleMs?: number },
+  action: () => Promise<unknown>,
+): Promise<LoadFigures> {
+  const figures = await load.during(action, row.settleMs);
+  note(row.what, row.way, inWords(figures));
+  if (row.budget !== undefined) {
+    const { failed, late } = figures;
+    expect({ failed, late }, `${row.what}: ${inWords(figures)}`).toSatisfy(
+      (found: Budget) => found.failed <= (row.budget?.failed ?? 0) && found.late <= (row.budget?.late ?? 0),
+    );
+  }
+  return figures;
+}
+
+const kubeDns = ["-n", "kube-system", "deployment/coredns"];
+
+/** Lets kube-dns have this many pods, and waits until they are ready, or gone. */
+export async function scaleKubeDns({ cluster }: Bed, replicas: number): Promise<void> {
+  await cluster.kubectl(["scale", ...kubeDns, `--replicas=${replicas}`]);
+  await waitFor(`kube-dns has ${replicas} pods`, async () => {
+    const pods = await kubeDnsPods(cluster);
+    return pods.length === replicas && pods.every(({ isReady }) => isReady);
+  });
+}
+
+/** Replaces kube-dns's pods as an update does. */
+export async function rollOutKubeDns({ cluster }: Bed): Promise<void> {
+  await cluster.kubectl(["rollout", "restart", ...kubeDns]);
+  await cluster.kubectl(["rollout", "status", ...kubeDns, "--timeout=120s"]);
+}
+
+/** Deletes one of kube-dns's pods, and waits until another is ready in its place. */
+export async function deleteKubeDnsPod(bed: Bed): Promise<void> {
+  const pods = await kubeDnsPods(bed.cluster);
+  await bed.cluster.kubectl(["-n", "kube-system", "delete", "pod", pods[0]?.name ?? ""]);
+  await scaleKubeDns(bed, pods.length);
+}
+
+/** A pod of kube-dns. */
+export interface KubeDnsPod {
+  readonly name: string;
+  readonly address: string;
+  readonly isReady: boolean;
+}
+
+/** kube-dns's pods, those that are ending included. */
+export async function kubeDnsPods(cluster: Cluster): Promise<KubeDnsPod[]> {
+  interface Pod {
+    readonly metadata: { readonly name: string };
+    readonly status: {
+      readonly podIP?: string;
+      readonly conditions?: readonly { readonly type: string; readonly status: string }[];
+    };
+  }
+  const text = await cluster.kubectl(["-n", "kube-system", "get", "pods", "-l", "k8s-app=kube-dns", "-o", "json"]);
+  return (JSON.parse(text) as { items: Pod[] }).items.map(({ metadata, status }) => ({
+    name: metadata.name,
+    address: status.podIP ?? "",
+    isReady: status.conditions?.some(({ type, status }) => type === "Ready" && status === "True") ?? false,
+  }));
+}
+
+/** How many questions kube-dns's pods have had, those from each other and from the node included. */
+export async function kubeDnsQuestions({ cluster, node }: Bed): Promise<number> {
+  let sum = 0;
+  for (const { address } of await kubeDnsPods(cluster)) {
+    const page = await runIn(node.place, ["curl", "-sf", "--max-time", "2", `http://${address}:9153/metrics`]);
+    for (const [, value] of page.matchAll(/^coredns_dns_requests_total\{.*\} (\S+)$/gm)) sum += Number(value);
+  }
+  return sum;
+}
+
+/** Entries that connection tracking makes for questions of the load's pods within some seconds. */
+export async function trackedQuestions({ cluster, node }: Bed): Promise<number> {
+  const pods = ["-n", "shop", "get", "pods", "-l", "app=load", "-o", "jsonpath={.items[*].status.podIP}"];
+  const addresses = (await cluster.kubectl(pods)).split(" ");
+  let count = 0;
+  for (const protocol of ["udp", "tcp"]) {
+    for (const address of addresses) {
+      const which = ["-p", protocol, "--dport", "53", "-s", address];
+      // What was tracked before may stay for minutes; conntrack says with 1 that there was nothing.
+      await runIn(node.place, ["sh", "-c", 'conntrack -D "$@" >/dev/null 2>&1; true', "sh", ...which]);
+      await promisify(execFile)("sleep", ["2"]);
+      const listed = await runIn(node.place, ["sh", "-c", 'conntrack -L "$@" 2>/dev/null; true', "sh", ...which]);
+      count += listed.split("\n").filter((line) => line !== "").length;
+    }
+  }
+  return count;
+}
+
+/** The load's questions to kube-dns for each lookup, over ten seconds. */
+export async function questionsPerLookup(bed: Bed, load: Load): Promise<number> {
+  const before = await kubeDnsQuestions(bed);
+  const { lookups } = await load.during(async () => {}, 10_000);
+  return ((await kubeDnsQuestions(bed)) - before) / lookups;
+}
+
+/** The address that pods ask in each way that overlays offer. */
+export function serverOf(way: Way, node: ClusterNode): string {
+  if (way === "link-local") return "169.254.20.10";
+  return way === "host-ip" ? node.address : kubeDnsAddress;
+}

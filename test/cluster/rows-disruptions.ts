@@ -1,0 +1,132 @@
+/*
+ * What happens to nodens, to the node and to kube-dns, while pods look up.
+ */
+import { describe, expect, test } from "vitest";
+import { type Bed, type Budget, deleteKubeDnsPod, rollOutKubeDns, scaleKubeDns, underLoad } from "./bed.ts";
+import type { Load } from "./load.ts";
+import { nodensPid, podsOf, restartNodens, rollOut, waitForRestart } from "./nodens-in-cluster.ts";
+import { runIn, waitFor } from "./places.ts";
+import { scaleAround } from "./rows-baseline.ts";
+import type { Mode } from "./rows-install.ts";
+
+const none: Budget = { failed: 0, late: 2 };
+
+/** Row 3, what happens to nodens and the node's own programs. */
+export function disruptionRows(bed: () => Bed, way: Mode, load: () => Load): void {
+  const row = (what: string, budget: Budget, action: () => Promise<unknown>) =>
+    underLoad(bed(), load(), { what, way, budget }, action);
+  const kill = async (signal: string) => {
+    const { cluster, node } = bed();
+    await runIn(node.place, ["kill", `-${signal}`, String(await nodensPid(cluster, node))]);
+  };
+
+  describe("pods go on looking up", () => {
+    test("while nodens is rolled out", () =>
+      row("`kubectl rollout restart`", none, () => restartNodens(bed().cluster)));
+
+    test("when its pod is deleted", () => row("pod of nodens deleted", none, () => replacePod(bed())));
+
+    test("when it is killed", () =>
+      row("`kill -9`", { failed: 0, late: 20 }, async () => {
+        const { cluster, node } = bed();
+        const [before] = await podsOf(cluster, node);
+        await kill("KILL");
+        await waitForRestart(cluster, node, before?.restarts ?? 0);
+      }));
+
+    if (way !== "intercept") return;
+
+    test("when it hangs for some seconds", () =>
+      row("SIGSTOP, six seconds later SIGCONT", { failed: 0, late: 300 }, async () => {
+        const { cluster, node } = bed();
+        const pid = String(await nodensPid(cluster, node));
+        await runIn(node.place, ["sh", "-c", 'kill -STOP "$0"; sleep 6; kill -CONT "$0"', pid]);
+      }));
+
+    test("when the kernel kills it for want of memory", async () => {
+      await replacePod(bed());
+      await row("OOM kill", { failed: 0, late: 20 }, () => killByMemory(bed()));
+    });
+
+    test("while kubelet and containerd are started again", async () => {
+      await row("kubelet restarted", none, () => bed().node.restart("kubelet"));
+      await row("containerd restarted", none, () => bed().node.restart("containerd"));
+    });
+  });
+}
+
+/** Deletes the pod of nodens, and waits until another has come in its place, whose container has not been restarted. */
+async function replacePod({ cluster, node }: Bed): Promise<void> {
+  const [old] = await podsOf(cluster, node);
+  await cluster.kubectl(["-n", "kube-system", "delete", "pod", old?.name ?? ""]);
+  await waitFor("there is another pod of nodens", async () => {
+    const [pod] = await podsOf(cluster, node);
+    return pod !== undefined && pod.name !== old?.name && pod.isReady;
+  });
+  await rollOut(cluster);
+}
+
+/** Lets another process in nodens's cgroup take memory until the kernel has to choose, and nodens is what it chooses. */
+async function killByMemory({ cluster, node }: Bed): Promise<void> {
+  const [before] = await podsOf(cluster, node);
+  const pid = await nodensPid(cluster, node);
+  const script = `
+    echo 1000 >/proc/$0/oom_score_adj
+    v1=$(sed -n 's/^[0-9]*:memory://p' /proc/$0/cgroup)
+    v2=$(sed -n 's/^0:://p' /proc/$0/cgroup)
+    for folder in /sys/fs/cgroup/memory$v1 /sys/fs/cgroup$v2; do
+      [ -e $folder/cgroup.procs ] && break
+    done
+    echo $$ >$folder/cgroup.procs
+    head -c 400M /dev/zero | tail >/dev/null &
+    eater=$!
+    while [ -e /proc/$0 ] && [ -e /proc/$eater ]; do sleep 0.1; done
+    kill -KILL $eater 2>/dev/null; true`;
+  await runIn(node.place, ["sh", "-c", script, String(pid)]);
+  await waitForRestart(cluster, node, before?.restarts ?? 0);
+}
+
+/** Row 3, what happens to kube-dns; in the mode in which pods name kube-dns itself. */
+export function kubeDnsRows(bed: () => Bed): void {
+  const way = "intercept";
+  const row = (what: string, budget: Budget, action: () => Promise<unknown>) =>
+    underLoad(bed(), bed().load, { what, way, budget }, action);
+
+  describe("pods go on looking up", () => {
+    test("while kube-dns is rolled out", () => row("kube-dns rolled out", none, () => rollOutKubeDns(bed())));
+
+    test("when a pod of kube-dns is deleted", () =>
+      row("a pod of kube-dns deleted", none, () => deleteKubeDnsPod(bed())));
+
+    test("while kube-dns is scaled", () => row("kube-dns scaled from 1 to 3 to 1", none, () => scaleAround(bed())));
+
+    test("what is cached, with both C libraries, while there is no kube-dns", async () => {
+      const lasting = () => new Promise((resolve) => setTimeout(resolve, 45_000));
+      await row("no kube-dns for 45 s", { failed: 0, late: 60 }, async () => {
+        await scaleKubeDns(bed(), 0);
+        await lasting();
+      });
+      await scaleKubeDns(bed(), 2);
+    });
+  });
+
+  test("a node that boots without kube-dns waits for it, and is not restarted", async () => {
+    const { cluster, node } = bed();
+    await scaleKubeDns(bed(), 0);
+    const [old] = await podsOf(cluster, node);
+    await cluster.kubectl(["-n", "kube-system", "delete", "pod", old?.name ?? ""]);
+    const newPod = async () => (await podsOf(cluster, node)).find(({ name }) => name !== old?.name);
+    await waitFor("there is another pod of nodens", async () => (await newPod())?.containerId !== undefined);
+    await new Promise((resolve) => setTimeout(resolve, 20_000));
+    expect(await newPod()).toMatchObject({ isReady: false, restarts: 0 });
+    await scaleKubeDns(bed(), 2);
+    const began = performance.now();
+    await waitFor("nodens is ready", async () => (await newPod())?.isReady === true);
+    bed().note(
+      "ready after kube-dns came, at a boot without it",
+      way,
+      `${((performance.now() - began) / 1000).toFixed(1)} s`,
+    );
+    expect(await newPod()).toMatchObject({ restarts: 0 });
+  });
+}

@@ -1,0 +1,136 @@
+/*
+ * Overlays and the chart: accepted without a warning, ready in seconds, gone without a trace.
+ */
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { type Bed, serverOf, underLoad } from "./bed.ts";
+import type { Cluster } from "./cluster.ts";
+import { type Load, libraries, startLoad } from "./load.ts";
+import {
+  applyOverlay,
+  deleteOverlay,
+  detachNodens,
+  nodensMetric,
+  rollOut,
+  tracesOnNode,
+  waitUntilGone,
+} from "./nodens-in-cluster.ts";
+import { runIn } from "./places.ts";
+import { projectFolder } from "../support/program/run-nodens.ts";
+
+/** Overlays that are ways of their own for pods' questions. */
+export type Mode = "intercept" | "link-local" | "host-ip";
+
+/** Row 1 for an overlay, with other rows between its coming and its going. They get the pods that ask nodens. */
+export function modeRows(bed: () => Bed, way: Mode, rows: (load: () => Load) => void): void {
+  let own: Load | undefined;
+  const load = (): Load => own ?? bed().load;
+
+  test("is accepted without a warning, and is ready in seconds", async () => {
+    const { warnings, rolledOutMs } = await applyOverlay(bed().cluster, way);
+    bed().note("rolled out after (minReadySeconds: 5)", way, `${(rolledOutMs / 1000).toFixed(1)} s`);
+    expect(warnings).toEqual([]);
+    expect(await nodensMetric(bed().node, "nodens_attached")).toBe(1);
+    if (way !== "intercept") own = await startLoad(bed().cluster, { name: way, nameserver: serverOf(way, bed().node) });
+  });
+
+  rows(load);
+
+  test("leaves nothing on the node after its going and `detach`", async () => {
+    const { cluster, node } = bed();
+    if (own !== undefined) await deleteLoad(cluster, own);
+    const what = "overlay deleted, and `detach`";
+    await underLoad(bed(), bed().load, { what, way, budget: { failed: 0, late: 5 } }, async () => {
+      await deleteOverlay(cluster, way);
+      await detachNodens(cluster);
+    });
+    expect(await tracesOnNode(node)).toEqual([]);
+  });
+}
+
+async function deleteLoad({ kubectl }: Cluster, load: Load): Promise<void> {
+  await kubectl(["-n", "shop", "delete", "pod", ...libraries.map((library) => load.podName(library))]);
+}
+
+/** Row 1 and 6: the overlay for clusters whose kubelets are others'. */
+export function managedClusterRows(bed: () => Bed): void {
+  const way = "managed-cluster";
+
+  test("is accepted without a warning, and is ready in seconds", async () => {
+    const { warnings, rolledOutMs } = await applyOverlay(bed().cluster, way);
+    bed().note("rolled out after (minReadySeconds: 5)", way, `${(rolledOutMs / 1000).toFixed(1)} s`);
+    expect(warnings).toEqual([]);
+  });
+
+  test("tells new pods of labelled namespaces to ask nodens, and not those that opt out", async () => {
+    const { kubectl } = bed().cluster;
+    await kubectl(["apply", "-f", "-"], namespaceWithInjection);
+    // The API server reads new policies every second.
+    const nameserverOf = async (name: string, label: string): Promise<string> => {
+      await kubectl(["apply", "-f", "-"], podWith(name, label));
+      const path = "jsonpath={.spec.dnsPolicy} {.spec.dnsConfig.nameservers}";
+      return kubectl(["-n", "injected", "get", "pod", name, "-o", path]);
+    };
+    expect(await nameserverOf("told", "enabled")).toBe('None ["169.254.20.10"]');
+    expect(await nameserverOf("opted-out", "disabled")).toBe("ClusterFirst ");
+    await kubectl(["delete", "namespace", "injected"]);
+  });
+
+  test("leaves nothing on the node after its going and `detach`", async () => {
+    await deleteOverlay(bed().cluster, way);
+    await detachNodens(bed().cluster);
+    expect(await tracesOnNode(bed().node)).toEqual([]);
+  });
+}
+
+const namespaceWithInjection = JSON.stringify({
+  apiVersion: "v1",
+  kind: "Namespace",
+  metadata: { name: "injected", labels: { "node-local-dns-injection": "enabled" } },
+});
+
+function podWith(name: string, label: string): string {
+  const containers = [{ name: "pause", image: "nodens.test/pause:1" }];
+  const metadata = { name, namespace: "injected", labels: { "node-local-dns-injection": label } };
+  const spec = { containers, terminationGracePeriodSeconds: 0 };
+  return JSON.stringify({ apiVersion: "v1", kind: "Pod", metadata, spec });
+}
+
+/** Row 1: the chart. */
+export function chartRows(bed: () => Bed): void {
+  const way = "chart";
+  const helm = (verb: string, ...args: string[]) => {
+    const { cluster } = bed();
+    const kubeconfig = ["--kubeconfig", cluster.controlPlane.adminKubeconfig, "--namespace", "kube-system"];
+    // With the machine's files and processes: it is nothing of the cluster's.
+    return runIn(cluster.world, ["helm", verb, "nodens", ...args, ...kubeconfig], { namespaces: ["--net"] });
+  };
+  const chart = join(projectFolder, "deploy", "chart", "nodens");
+
+  test("is installed, and upgraded from mode to mode under load", async () => {
+    const modes = ["intercept", "link-local", "host-ip", "intercept"];
+    for (const [index, mode] of modes.entries()) {
+      const verb = index === 0 ? "install" : "upgrade";
+      const what = index === 0 ? `chart installed, mode ${mode}` : `chart upgraded from ${modes[index - 1]} to ${mode}`;
+      await underLoad(bed(), bed().load, { what, way, budget: { failed: 0, late: 5 } }, async () => {
+        await helm(verb, chart, "--set", `mode=${mode}`);
+        await rollOut(bed().cluster);
+      });
+    }
+  });
+
+  test("leaves nothing on the node after its going and `detach`", async () => {
+    const { cluster, node, load } = bed();
+    await underLoad(
+      bed(),
+      load,
+      { what: "chart uninstalled, and `detach`", way, budget: { failed: 0, late: 5 } },
+      async () => {
+        await helm("uninstall");
+        await waitUntilGone(cluster);
+        await detachNodens(cluster);
+      },
+    );
+    expect(await tracesOnNode(node)).toEqual([]);
+  });
+}
