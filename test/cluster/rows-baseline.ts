@@ -21,7 +21,11 @@ export function baselineRows(bed: () => Bed): void {
     const figures = await underLoad(bed(), bed().load, { what: "nothing happens", way }, async () => {});
     expect(figures.failed).toBe(0);
     bed().note("questions at kube-dns for each lookup", way, (await questionsPerLookup(bed(), bed().load)).toFixed(2));
-    bed().note("conntrack entries of pods' questions, within 2 s each", way, String(await trackedQuestions(bed())));
+    bed().note(
+      "conntrack entries of pods' questions, within 2 s",
+      way,
+      String(await trackedQuestions(bed(), bed().load)),
+    );
   });
 
   test("kube-dns is rolled out, scaled, loses a pod", async () => {
