@@ -1,6 +1,7 @@
 /*
  * What happens to nodens, to the node and to kube-dns, while pods look up.
  */
+import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { type Bed, type Budget, deleteKubeDnsPod, rollOutKubeDns, scaleKubeDns, underLoad } from "./bed.ts";
 import type { Load } from "./load.ts";
@@ -101,12 +102,14 @@ export function kubeDnsRows(bed: () => Bed): void {
     test("while kube-dns is scaled", () => row("kube-dns scaled from 1 to 3 to 1", none, () => scaleAround(bed())));
 
     test("what is cached, with both C libraries, while there is no kube-dns", async () => {
-      const lasting = () => new Promise((resolve) => setTimeout(resolve, 45_000));
-      await row("no kube-dns for 45 s", { failed: 0, late: 60 }, async () => {
-        await scaleKubeDns(bed(), 0);
-        await lasting();
-      });
-      await scaleKubeDns(bed(), 2);
+      try {
+        await row("no kube-dns for 45 s", { failed: 0, late: 60 }, async () => {
+          await scaleKubeDns(bed(), 0);
+          await delay(45_000);
+        });
+      } finally {
+        await scaleKubeDns(bed(), 2);
+      }
     });
   });
 
@@ -117,7 +120,7 @@ export function kubeDnsRows(bed: () => Bed): void {
     await cluster.kubectl(["-n", "kube-system", "delete", "pod", old?.name ?? ""]);
     const newPod = async () => (await podsOf(cluster, node)).find(({ name }) => name !== old?.name);
     await waitFor("there is another pod of nodens", async () => (await newPod())?.containerId !== undefined);
-    await new Promise((resolve) => setTimeout(resolve, 20_000));
+    await delay(20_000);
     expect(await newPod()).toMatchObject({ isReady: false, restarts: 0 });
     await scaleKubeDns(bed(), 2);
     const began = performance.now();
