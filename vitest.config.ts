@@ -27,7 +27,15 @@ export default defineConfig({
       { extends: true, test: { name: "node", include: [nodeTests], maxWorkers: 1, sequence: { groupOrder: 1 } } },
       {
         extends: true,
-        test: { name: "cluster", include: [clusterTests], maxWorkers: 1, sequence: { groupOrder: 2 } },
+        test: {
+          name: "cluster",
+          include: [clusterTests],
+          globalSetup: "test/cluster/set-up.ts",
+          maxWorkers: 2,
+          testTimeout: 180_000,
+          hookTimeout: 300_000,
+          sequence: { groupOrder: 2 },
+        },
       },
     ],
     reporters: ["default", reportSkipped()],

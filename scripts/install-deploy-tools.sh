@@ -32,4 +32,4 @@ go build -buildvcs=false -tags=remove_all_sd,enable_kubernetes_sd -o "$folder/pr
   github.com/prometheus/prometheus/cmd/prometheus
 
 cd ../kubernetes
-go build -buildvcs=false -o /dev/null .
+CGO_ENABLED=0 go build -buildvcs=false -trimpath -o /dev/null .

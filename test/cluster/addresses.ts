@@ -12,6 +12,9 @@ export const apiServiceAddress = "10.96.0.1";
 /** The kube-dns Service. */
 export const kubeDnsAddress = "10.96.0.10";
 
+/** The same servers under an address that nodens is not told of (names.yaml). */
+export const plainDnsAddress = "10.96.0.11";
+
 export const serviceRange = "10.96.0.0/16";
 export const podRange = "10.244.0.0/16";
 export const clusterDomain = "cluster.local";

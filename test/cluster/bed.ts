@@ -1,16 +1,17 @@
 /*
  * What rows stand on: a cluster with names and pods that look them up, and the words in which they say what they found.
  */
+import { setTimeout as delay } from "node:timers/promises";
 import { join } from "node:path";
-import { expect } from "vitest";
-import { kubeDnsAddress } from "./addresses.ts";
+import { afterAll, beforeAll, expect } from "vitest";
+import { kubeDnsAddress, plainDnsAddress } from "./addresses.ts";
 import { type Cluster, startCluster } from "./cluster.ts";
 import { buildNodensImage } from "./images.ts";
-import { libraries, type Load, type LoadFigures, startLoad } from "./load.ts";
+import { endLoad, libraries, type Load, type LoadFigures, startLoad } from "./load.ts";
 import { enterPod, type PodNetwork } from "./lookups.ts";
 import type { ClusterNode } from "./node.ts";
 import type { ProxyMode } from "./node-setup.ts";
-import { inWords, type Report, type Way } from "./report.ts";
+import { inWords, type Report, startReport, type Way } from "./report.ts";
 import { runIn, waitFor } from "./places.ts";
 import { projectFolder } from "../support/program/run-nodens.ts";
 
@@ -25,18 +26,20 @@ export interface Bed {
   readonly load: Load;
   /** The network of one of them. */
   readonly pod: PodNetwork;
-  note(what: string, way: Way, found: string): void;
 }
 
-/** How many of a load's lookups may be harmed, beside one of a thousand that may be late on a machine that does other things too. */
+/**
+ * How many of a load's lookups may be harmed, beside one of a thousand that may be late on a machine that does other things too, and as
+ * many as plain kube-dns loses meanwhile.
+ */
 export interface Budget {
   readonly failed: number;
   readonly late: number;
 }
 
 /** Starts one, with the image of the working tree on its nodes but no nodens yet. Close its cluster at the end. */
-export async function startBed(proxyMode: ProxyMode, report: Report): Promise<Bed> {
-  const print = (line: string) => void process.stderr.write(`${line}\n`);
+export async function startBed(proxyMode: ProxyMode): Promise<Bed> {
+  const print = (line: string) => void process.stderr.write(`${proxyMode}: ${line}\n`);
   const image = await buildNodensImage(print);
   const cluster = await startCluster({ proxyMode, print });
   try {
@@ -46,31 +49,71 @@ export async function startBed(proxyMode: ProxyMode, report: Report): Promise<Be
     await cluster.kubectl(["apply", "-f", join(projectFolder, "test", "fixtures", "cluster", "names.yaml")]);
     const load = await startLoad(cluster, { name: "load" });
     const pod = await enterPod(cluster, node, "shop", load.podName("glibc"));
-    const note = (what: string, way: Way, found: string) => report.note(what, way, proxyMode, found);
-    return { cluster, node, proxyMode, report, load, pod, note };
+    return { cluster, node, proxyMode, report: startReport(proxyMode), load, pod };
   } catch (error) {
     await cluster.close();
     throw error;
   }
 }
 
+/** Something that is done under load. */
+export interface UnderLoad {
+  readonly what: string;
+  readonly way: Way;
+  readonly budget?: Budget;
+  /** Pods that ask kube-dns meanwhile: what harms their lookups as well is not held against nodens. */
+  readonly beside?: Load;
+}
+
+/** How long lookups are watched after it is done. */
+const settleMs = 3000;
+
 /** Does something under load, notes what became of the lookups, and fails when that is more than the budget. */
 export async function underLoad(
-  { note }: Bed,
+  { report }: Bed,
   load: Load,
-  row: { readonly what: string; readonly way: Way; readonly budget?: Budget; readonly settleMs?: number },
+  { what, way, budget, beside }: UnderLoad,
   action: () => Promise<unknown>,
 ): Promise<LoadFigures> {
-  const figures = await load.during(action, row.settleMs);
-  note(row.what, row.way, inWords(figures));
-  const { budget } = row;
+  const fromMs = Date.now();
+  await action();
+  await delay(settleMs);
+  const toMs = Date.now();
+  const [figures, plain] = await Promise.all([load.between(fromMs, toMs), beside?.between(fromMs, toMs)]);
+  const found = plain === undefined ? inWords(figures) : `${inWords(figures)} (kube-dns meanwhile: ${inWords(plain)})`;
+  report.note(what, way, found);
   if (budget !== undefined) {
     const { failed, late } = figures;
-    expect({ failed, late }, `${row.what}: ${inWords(figures)}`).toSatisfy(
-      (found: Budget) => found.failed <= budget.failed && found.late <= budget.late + figures.lookups / 1000,
+    const allowed = allowance(budget, figures, plain);
+    expect({ failed, late }, `${what}: ${found}`).toSatisfy(
+      (harmed: Budget) => harmed.failed <= allowed.failed && harmed.late <= allowed.late,
     );
   }
   return figures;
+}
+
+/** A budget, with what plain kube-dns lost of as many lookups. */
+function allowance(budget: Budget, { lookups }: LoadFigures, plain: LoadFigures | undefined): Budget {
+  const share = plain === undefined || plain.lookups === 0 ? 0 : lookups / plain.lookups;
+  return {
+    failed: budget.failed + Math.ceil((plain?.failed ?? 0) * share),
+    late: budget.late + Math.ceil(((plain?.failed ?? 0) + (plain?.late ?? 0)) * share + lookups / 1000),
+  };
+}
+
+/** Pods that ask kube-dns whatever overlay there is, from before a suite's tests until after them. No other suite has their `name`. */
+export function plainLoad(bed: () => Bed, name: string): () => Load {
+  let plain: Load | undefined;
+  beforeAll(async () => {
+    plain = await startLoad(bed().cluster, { name, nameserver: plainDnsAddress, perSecond: 20 });
+  });
+  afterAll(async () => {
+    if (plain !== undefined) await endLoad(bed().cluster, plain);
+  });
+  return () => {
+    if (plain === undefined) throw new Error("the plain load did not start");
+    return plain;
+  };
 }
 
 const kubeDns = ["-n", "kube-system", "deployment/coredns"];
@@ -148,8 +191,11 @@ export async function trackedQuestions({ cluster, node }: Bed, load: Load): Prom
 /** The load's questions to kube-dns for each lookup, over ten seconds. */
 export async function questionsPerLookup(bed: Bed, load: Load): Promise<number> {
   const before = await kubeDnsQuestions(bed);
-  const { lookups } = await load.during(async () => {}, 10_000);
-  return ((await kubeDnsQuestions(bed)) - before) / lookups;
+  const fromMs = Date.now();
+  await delay(10_000);
+  const toMs = Date.now();
+  const questions = (await kubeDnsQuestions(bed)) - before;
+  return questions / (await load.between(fromMs, toMs)).lookups;
 }
 
 /** The address that pods ask in each way that overlays offer. */

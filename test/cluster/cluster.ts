@@ -16,13 +16,15 @@ import { type ClusterNode, startNode } from "./node.ts";
 import type { ProxyMode } from "./node-setup.ts";
 import { makePlace, type Output, type Place, runIn, tryIn, waitFor } from "./places.ts";
 import { buildPrograms, type Programs } from "./programs.ts";
+import { cgroupHierarchies } from "../support/program/cgroups.ts";
 import { renderers } from "../support/manifests/manifests-tools.ts";
 import type { Requirement } from "../support/program/requirements.ts";
 import { projectFolder } from "../support/program/run-nodens.ts";
 
-/** What a machine needs to run one, beside cgroups that may be changed. */
+/** What a machine needs to run one. */
 export const clusterRequirements: readonly Requirement[] = [
   "root",
+  "cgroups",
   "go",
   "gcc",
   "musl-gcc",
@@ -190,15 +192,6 @@ function makeCgroups(cgroup: string, nodeCount: number): void {
       .join(" ");
     for (const each of ["", cgroup]) appendFileSync(join(hierarchy.path, each, "cgroup.subtree_control"), all);
   }
-}
-
-function cgroupHierarchies(): { readonly path: string; readonly isUnified: boolean }[] {
-  const mounts = readFileSync("/proc/mounts", "utf8")
-    .split("\n")
-    .map((line) => line.split(" "));
-  return mounts
-    .filter(([, , type = ""]) => type === "cgroup" || type === "cgroup2")
-    .map(([, path = "", type]) => ({ path, isUnified: type === "cgroup2" }));
 }
 
 /** The last lines of what the programs of a cluster wrote, for somebody who wants to know why it did not start. */

@@ -19,7 +19,7 @@ import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { findCommand } from "../support/program/requirements.ts";
 import { projectFolder } from "../support/program/run-nodens.ts";
-import { cacheFolder, type Programs } from "./programs.ts";
+import { cacheFolder, type Programs, pruneCache } from "./programs.ts";
 
 const run = promisify(execFile);
 
@@ -83,7 +83,8 @@ async function librariesOf(program: string): Promise<string[]> {
 /** An archive with one layer, as `docker save` writes it and containerd reads it. */
 async function archiveOf(image: SmallImage, print: (line: string) => void): Promise<string> {
   const digest = digestOf([JSON.stringify(image), ...Object.values(image.files).map((file) => readFileSync(file))]);
-  const archive = join(cacheFolder, `${image.name.replace(/.*\/|:/g, "")}-${digest}.tar`);
+  const prefix = `${image.name.replace(/.*\/|:/g, "")}-`;
+  const archive = join(cacheFolder, `${prefix}${digest}.tar`);
   if (existsSync(archive)) return archive;
   print(`making the image ${image.name}`);
   const folder = mkdtempSync(join(cacheFolder, "image-"));
@@ -110,6 +111,7 @@ async function archiveOf(image: SmallImage, print: (line: string) => void): Prom
     const members = ["manifest.json", "config.json", "layer.tar"];
     await run("tar", ["--create", "--file", unfinished, "--directory", folder, ...members]);
     renameSync(unfinished, archive);
+    pruneCache(prefix);
     return archive;
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -135,6 +137,7 @@ export async function buildNodensImage(print: (line: string) => void): Promise<s
   await run("buildah", [...buildah, "push", "--quiet", nodensImage, `docker-archive:${unfinished}:${nodensImage}`]);
   await run("buildah", [...buildah, "rmi", nodensImage]);
   renameSync(unfinished, archive);
+  pruneCache("nodens-");
   return archive;
 }
 
@@ -147,6 +150,7 @@ async function baseStorage(print: (line: string) => void): Promise<string> {
   const unfinished = `${storage}.${process.pid}`;
   await run(join(projectFolder, "scripts", "build-test-base.sh"), [unfinished], { maxBuffer: 2 ** 26 });
   renameSync(unfinished, storage);
+  pruneCache("base-");
   return storage;
 }
 

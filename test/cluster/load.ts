@@ -35,8 +35,8 @@ export interface LoadFigures {
 
 /** Pods that look up. */
 export interface Load {
-  /** Does something, waits `settleMs` more, and says what became of the lookups since it began. */
-  during(action: () => Promise<unknown>, settleMs?: number): Promise<LoadFigures>;
+  /** What became of the lookups that began between two moments (ms since 1970), as soon as that is known. */
+  between(fromMs: number, toMs: number): Promise<LoadFigures>;
   /** The name of the pod with this library. */
   podName(library: Library): string;
 }
@@ -68,26 +68,22 @@ export async function startLoad(cluster: Cluster, options: LoadOptions): Promise
   );
   await waitFor("the load's pods look up", () => logs.every((log) => log().length > perSecond));
 
-  /** What a pod's lookups that began between two moments became, as soon as that is known. */
   async function lookupsOf(log: () => readonly Lookup[], fromMs: number, toMs: number): Promise<readonly Lookup[]> {
     const giveUpAt = performance.now() + patienceMs;
     for (;;) {
       const all = log();
       const inside = all.filter(({ beganMs }) => beganMs >= fromMs && beganMs <= toMs);
       const isPast = all.some(({ beganMs }) => beganMs > toMs);
-      if (isPast && missing(inside).length === 0) return inside;
-      if (performance.now() > giveUpAt) return [...inside, ...missing(inside)];
+      const lost = missing(inside, all);
+      if (isPast && lost.length === 0) return inside;
+      if (performance.now() > giveUpAt) return [...inside, ...lost];
       await delay(100);
     }
   }
 
   return {
     podName,
-    async during(action, settleMs = 3000) {
-      const fromMs = Date.now();
-      await action();
-      await delay(settleMs);
-      const toMs = Date.now();
+    async between(fromMs, toMs) {
       const found = await Promise.all(logs.map((log) => lookupsOf(log, fromMs, toMs)));
       const all = found.flat();
       const failedNames = libraries.flatMap((library, index) =>
@@ -104,13 +100,19 @@ export async function startLoad(cluster: Cluster, options: LoadOptions): Promise
   };
 }
 
-/** Lookups between the first and the last of these that have not ended. */
-function missing(lookups: readonly Lookup[]): Lookup[] {
-  const numbers = new Set(lookups.map(({ number }) => number));
+/** Removes a load's pods. */
+export async function endLoad({ kubectl }: Cluster, load: Load): Promise<void> {
+  await kubectl(["-n", "shop", "delete", "pod", ...libraries.map((library) => load.podName(library))]);
+}
+
+/** Lookups between the first and the last of these that have not ended. `all` may hold some of those that began a moment outside. */
+function missing(inside: readonly Lookup[], all: readonly Lookup[]): Lookup[] {
+  const ended = new Set(all.map(({ number }) => number));
+  const numbers = inside.map(({ number }) => number);
+  const last = Math.max(...numbers);
   const lost: Lookup[] = [];
-  for (let number = Math.min(...numbers); number < Math.max(...numbers); number++) {
-    if (!numbers.has(number))
-      lost.push({ number, beganMs: 0, tookMs: patienceMs, isAnswered: false, name: "(no end)" });
+  for (let number = Math.min(...numbers); number < last; number++) {
+    if (!ended.has(number)) lost.push({ number, beganMs: 0, tookMs: patienceMs, isAnswered: false, name: "(no end)" });
   }
   return lost;
 }

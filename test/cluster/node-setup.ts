@@ -10,7 +10,8 @@ import { findCommand } from "../support/program/requirements.ts";
 import { pauseImage } from "./images.ts";
 
 /** How kube-proxy translates Services. */
-export type ProxyMode = "iptables" | "nftables";
+export const proxyModes = ["iptables", "nftables"] as const;
+export type ProxyMode = (typeof proxyModes)[number];
 
 /**
  * Kernel settings that belong to the whole machine and that kubelet sets to these values. It reads a file of the node's instead,

@@ -3,7 +3,7 @@
  */
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
@@ -92,26 +92,37 @@ export async function buildPrograms(print: (line: string) => void): Promise<Prog
 async function compile(source: Source, version: string, folder: string, print: (line: string) => void): Promise<void> {
   const unfinished = `${folder}.${process.pid}`;
   mkdirSync(unfinished, { recursive: true });
+  const names = Object.keys(source.packages);
+  const what = `${names.join(", ")} ${version}`;
+  print(`compiling ${what}`);
+  const began = performance.now();
+  // All at once: while one is linked, which keeps one processor busy, others are compiled. Go names several after their folders.
+  const output = names.length === 1 ? join(unfinished, ...names) : `${unfinished}/`;
   const linkerFlags = ["-s", "-w", ...(source.linkerFlags?.(version) ?? [])].join(" ");
+  const flags = ["-buildvcs=false", "-trimpath", "-ldflags", linkerFlags, "-o", output];
   try {
-    for (const [name, goPackage] of Object.entries(source.packages)) {
-      const began = performance.now();
-      print(`compiling ${name} ${version}`);
-      const output = join(unfinished, name);
-      const args = ["build", "-buildvcs=false", "-trimpath", "-ldflags", linkerFlags, "-o", output, goPackage];
-      await promisify(execFile)("go", args, {
-        cwd: moduleFolder(source),
-        // Without C they run in any image, and on any node.
-        env: { ...process.env, CGO_ENABLED: "0" },
-        maxBuffer: 2 ** 26,
-      });
-      print(`compiled ${name} ${version} in ${Math.round((performance.now() - began) / 1000)} s`);
-    }
+    await promisify(execFile)("go", ["build", ...flags, ...Object.values(source.packages)], {
+      cwd: moduleFolder(source),
+      // Without C they run in any image, and on any node.
+      env: { ...process.env, CGO_ENABLED: "0" },
+      maxBuffer: 2 ** 26,
+    });
+    print(`compiled ${what} in ${Math.round((performance.now() - began) / 1000)} s`);
     renameSync(unfinished, folder);
+    pruneCache(`${source.folder}-v`);
   } catch (error) {
     rmSync(unfinished, { recursive: true, force: true });
     throw error;
   }
+}
+
+/** Of what the cache has under names that begin like this, keeps the newest two: what is in use, and what another branch may come back to. */
+export function pruneCache(prefix: string): void {
+  const paths = readdirSync(cacheFolder)
+    .filter((name) => name.startsWith(prefix))
+    .map((name) => join(cacheFolder, name))
+    .toSorted((one, other) => statSync(other).mtimeMs - statSync(one).mtimeMs);
+  for (const path of paths.slice(2)) rmSync(path, { recursive: true, force: true });
 }
 
 function moduleFolder({ folder }: Source): string {

@@ -4,18 +4,16 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { type Bed, type Budget, deleteKubeDnsPod, rollOutKubeDns, scaleKubeDns, underLoad } from "./bed.ts";
-import type { Load } from "./load.ts";
 import { nodensPid, podsOf, restartNodens, rollOut, waitForRestart } from "./nodens-in-cluster.ts";
 import { runIn, waitFor } from "./places.ts";
-import { scaleAround } from "./rows-baseline.ts";
-import type { Mode } from "./rows-install.ts";
+import type { Loads, Mode } from "./rows-install.ts";
 
 const none: Budget = { failed: 0, late: 2 };
 
 /** Row 3, what happens to nodens and the node's own programs. */
-export function disruptionRows(bed: () => Bed, way: Mode, load: () => Load): void {
+export function disruptionRows(bed: () => Bed, way: Mode, { ours, plain }: Loads): void {
   const row = (what: string, budget: Budget, action: () => Promise<unknown>) =>
-    underLoad(bed(), load(), { what, way, budget }, action);
+    underLoad(bed(), ours(), { what, way, budget, beside: plain() }, action);
   const kill = async (signal: string) => {
     const { cluster, node } = bed();
     await runIn(node.place, ["kill", `-${signal}`, String(await nodensPid(cluster, node))]);
@@ -88,10 +86,10 @@ async function killByMemory({ cluster, node }: Bed): Promise<void> {
 }
 
 /** Row 3, what happens to kube-dns; in the mode in which pods name kube-dns itself. */
-export function kubeDnsRows(bed: () => Bed): void {
+export function kubeDnsRows(bed: () => Bed, { ours, plain }: Loads): void {
   const way = "intercept";
   const row = (what: string, budget: Budget, action: () => Promise<unknown>) =>
-    underLoad(bed(), bed().load, { what, way, budget }, action);
+    underLoad(bed(), ours(), { what, way, budget, beside: plain() }, action);
 
   describe("pods go on looking up", () => {
     test("while kube-dns is rolled out", () => row("kube-dns rolled out", none, () => rollOutKubeDns(bed())));
@@ -100,36 +98,33 @@ export function kubeDnsRows(bed: () => Bed): void {
       row("a pod of kube-dns deleted", none, () => deleteKubeDnsPod(bed())));
 
     test("while kube-dns is scaled", () => row("kube-dns scaled from 1 to 3 to 1", none, () => scaleAround(bed())));
-
-    test("what is cached, with both C libraries, while there is no kube-dns", async () => {
-      try {
-        await row("no kube-dns for 45 s", { failed: 0, late: 60 }, async () => {
-          await scaleKubeDns(bed(), 0);
-          await delay(45_000);
-        });
-      } finally {
-        await scaleKubeDns(bed(), 2);
-      }
-    });
   });
 
   test("a node that boots without kube-dns waits for it, and is not restarted", async () => {
     const { cluster, node } = bed();
-    await scaleKubeDns(bed(), 0);
     const [old] = await podsOf(cluster, node);
-    await cluster.kubectl(["-n", "kube-system", "delete", "pod", old?.name ?? ""]);
     const newPod = async () => (await podsOf(cluster, node)).find(({ name }) => name !== old?.name);
-    await waitFor("there is another pod of nodens", async () => (await newPod())?.containerId !== undefined);
-    await delay(20_000);
-    expect(await newPod()).toMatchObject({ isReady: false, restarts: 0 });
-    await scaleKubeDns(bed(), 2);
+    await scaleKubeDns(bed(), 0);
+    try {
+      await cluster.kubectl(["-n", "kube-system", "delete", "pod", old?.name ?? ""]);
+      await waitFor("there is another pod of nodens", async () => (await newPod())?.containerId !== undefined);
+      await delay(20_000);
+      expect(await newPod()).toMatchObject({ isReady: false, restarts: 0 });
+    } finally {
+      await scaleKubeDns(bed(), 2);
+    }
     const began = performance.now();
     await waitFor("nodens is ready", async () => (await newPod())?.isReady === true);
-    bed().note(
+    bed().report.note(
       "ready after kube-dns came, at a boot without it",
       way,
       `${((performance.now() - began) / 1000).toFixed(1)} s`,
     );
     expect(await newPod()).toMatchObject({ restarts: 0 });
   });
+}
+
+/** Scales kube-dns to one pod, to three, to one, and back to two. */
+async function scaleAround(bed: Bed): Promise<void> {
+  for (const replicas of [1, 3, 1, 2]) await scaleKubeDns(bed, replicas);
 }

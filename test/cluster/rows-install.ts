@@ -2,10 +2,9 @@
  * Overlays and the chart: accepted without a warning, ready in seconds, gone without a trace.
  */
 import { join } from "node:path";
-import { expect, test } from "vitest";
-import { type Bed, serverOf, underLoad } from "./bed.ts";
-import type { Cluster } from "./cluster.ts";
-import { type Load, libraries, startLoad } from "./load.ts";
+import { describe, expect, test } from "vitest";
+import { type Bed, plainLoad, serverOf, underLoad } from "./bed.ts";
+import { endLoad, type Load, startLoad } from "./load.ts";
 import {
   applyOverlay,
   deleteOverlay,
@@ -16,40 +15,48 @@ import {
   waitUntilGone,
 } from "./nodens-in-cluster.ts";
 import { runIn } from "./places.ts";
+import { nameRows } from "./rows-names.ts";
 import { projectFolder } from "../support/program/run-nodens.ts";
 
 /** Overlays that are ways of their own for pods' questions. */
 export type Mode = "intercept" | "link-local" | "host-ip";
 
-/** Row 1 for an overlay, with other rows between its coming and its going. They get the pods that ask nodens. */
-export function modeRows(bed: () => Bed, way: Mode, rows: (load: () => Load) => void): void {
+/** Pods that other rows look at: those that ask nodens, and those that ask kube-dns. */
+export interface Loads {
+  readonly ours: () => Load;
+  readonly plain: () => Load;
+}
+
+/** Row 1 for an overlay, with row 2 and others between its coming and its going. */
+export function modeRows(bed: () => Bed, way: Mode, rows: (loads: Loads) => void): void {
   let own: Load | undefined;
-  const load = (): Load => own ?? bed().load;
+  const ours = (): Load => own ?? bed().load;
 
   test("is accepted without a warning, and is ready in seconds", async () => {
     const { warnings, rolledOutMs } = await applyOverlay(bed().cluster, way);
-    bed().note("rolled out after (minReadySeconds: 5)", way, `${(rolledOutMs / 1000).toFixed(1)} s`);
+    bed().report.note("rolled out after (minReadySeconds: 5)", way, `${(rolledOutMs / 1000).toFixed(1)} s`);
     expect(warnings).toEqual([]);
     expect(await nodensMetric(bed().node, "nodens_attached")).toBe(1);
     if (way !== "intercept") own = await startLoad(bed().cluster, { name: way, nameserver: serverOf(way, bed().node) });
   });
 
-  rows(load);
+  nameRows(bed, way, ours);
 
-  test("leaves nothing on the node after its going and `detach`", async () => {
-    const { cluster, node } = bed();
-    if (own !== undefined) await deleteLoad(cluster, own);
-    const what = "overlay deleted, and `detach`";
-    await underLoad(bed(), bed().load, { what, way, budget: { failed: 0, late: 5 } }, async () => {
-      await deleteOverlay(cluster, way);
-      await detachNodens(cluster);
+  describe("under load, beside plain kube-dns", () => {
+    const plain = plainLoad(bed, `beside-${way}`);
+    rows({ ours, plain });
+
+    test("leaves nothing on the node after its going and `detach`", async () => {
+      const { cluster, node, load } = bed();
+      if (own !== undefined) await endLoad(cluster, own);
+      const row = { what: "overlay deleted, and `detach`", way, budget: { failed: 0, late: 5 }, beside: plain() };
+      await underLoad(bed(), load, row, async () => {
+        await deleteOverlay(cluster, way);
+        await detachNodens(cluster);
+      });
+      expect(await tracesOnNode(node)).toEqual([]);
     });
-    expect(await tracesOnNode(node)).toEqual([]);
   });
-}
-
-async function deleteLoad({ kubectl }: Cluster, load: Load): Promise<void> {
-  await kubectl(["-n", "shop", "delete", "pod", ...libraries.map((library) => load.podName(library))]);
 }
 
 /** Row 1 and 6: the overlay for clusters whose kubelets are others'. */
@@ -58,7 +65,7 @@ export function managedClusterRows(bed: () => Bed): void {
 
   test("is accepted without a warning, and is ready in seconds", async () => {
     const { warnings, rolledOutMs } = await applyOverlay(bed().cluster, way);
-    bed().note("rolled out after (minReadySeconds: 5)", way, `${(rolledOutMs / 1000).toFixed(1)} s`);
+    bed().report.note("rolled out after (minReadySeconds: 5)", way, `${(rolledOutMs / 1000).toFixed(1)} s`);
     expect(warnings).toEqual([]);
   });
 
@@ -105,6 +112,9 @@ export function chartRows(bed: () => Bed): void {
     // With the machine's files and processes: it is nothing of the cluster's.
     return runIn(cluster.world, ["helm", verb, "nodens", ...args, ...kubeconfig], { namespaces: ["--net"] });
   };
+  const plain = plainLoad(bed, `beside-${way}`);
+  const row = (what: string, action: () => Promise<unknown>) =>
+    underLoad(bed(), bed().load, { what, way, budget: { failed: 0, late: 5 }, beside: plain() }, action);
   const chart = join(projectFolder, "deploy", "chart", "nodens");
 
   test("is installed, and upgraded from mode to mode under load", async () => {
@@ -112,7 +122,7 @@ export function chartRows(bed: () => Bed): void {
     for (const [index, mode] of modes.entries()) {
       const verb = index === 0 ? "install" : "upgrade";
       const what = index === 0 ? `chart installed, mode ${mode}` : `chart upgraded from ${modes[index - 1]} to ${mode}`;
-      await underLoad(bed(), bed().load, { what, way, budget: { failed: 0, late: 5 } }, async () => {
+      await row(what, async () => {
         await helm(verb, chart, "--set", `mode=${mode}`);
         await rollOut(bed().cluster);
       });
@@ -120,17 +130,12 @@ export function chartRows(bed: () => Bed): void {
   });
 
   test("leaves nothing on the node after its going and `detach`", async () => {
-    const { cluster, node, load } = bed();
-    await underLoad(
-      bed(),
-      load,
-      { what: "chart uninstalled, and `detach`", way, budget: { failed: 0, late: 5 } },
-      async () => {
-        await helm("uninstall");
-        await waitUntilGone(cluster);
-        await detachNodens(cluster);
-      },
-    );
+    const { cluster, node } = bed();
+    await row("chart uninstalled, and `detach`", async () => {
+      await helm("uninstall");
+      await waitUntilGone(cluster);
+      await detachNodens(cluster);
+    });
     expect(await tracesOnNode(node)).toEqual([]);
   });
 }

@@ -4,6 +4,7 @@
 import { expect, test } from "vitest";
 import { type Bed, underLoad } from "./bed.ts";
 import { runIn, waitFor } from "./places.ts";
+import type { Loads } from "./rows-install.ts";
 
 const way = "intercept";
 
@@ -29,10 +30,10 @@ export async function newServiceMs({ cluster, pod }: Bed, name: string): Promise
 }
 
 /** Row 4. */
-export function kubeProxyRows(bed: () => Bed): void {
+export function kubeProxyRows(bed: () => Bed, { ours, plain }: Loads): void {
   test("a new Service works as soon as without nodens", async () => {
     const tookMs = await newServiceMs(bed(), "beside-nodens");
-    bed().note("a new Service works after", way, `${Math.round(tookMs)} ms`);
+    bed().report.note("a new Service works after", way, `${Math.round(tookMs)} ms`);
     expect(tookMs).toBeLessThan(5000);
   });
 
@@ -41,14 +42,15 @@ export function kubeProxyRows(bed: () => Bed): void {
     const ruleset = await runIn(node.place, ["nft", "list", "ruleset"]);
     expect(ruleset).toContain("nodens");
     await runIn(node.place, ["iptables-save"]);
-    bed().note("`nft list ruleset` of the node reads", way, `${ruleset.split("\n").length} lines`);
+    bed().report.note("`nft list ruleset` of the node reads", way, `${ruleset.split("\n").length} lines`);
   });
 
   test("kube-proxy changes its mode and back", { timeout: 240_000 }, async () => {
-    const { node, proxyMode, load } = bed();
+    const { node, proxyMode } = bed();
     const other = proxyMode === "iptables" ? "nftables" : "iptables";
     const what = "kube-proxy changed to the other mode and back, with a new Service in each";
-    await underLoad(bed(), load, { what, way, budget: { failed: 0, late: 5 } }, async () => {
+    const row = { what, way, budget: { failed: 0, late: 5 }, beside: plain() } as const;
+    await underLoad(bed(), ours(), row, async () => {
       for (const mode of [other, proxyMode] as const) {
         await node.setProxyMode(mode);
         await newServiceMs(bed(), `with-${mode}`);

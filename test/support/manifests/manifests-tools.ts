@@ -16,7 +16,7 @@ export const renderers: readonly Requirement[] = ["kustomize", "helm"];
 export function runTool(
   program: string,
   args: readonly string[],
-  options: { input?: string; cwd?: string } = {},
+  options: { input?: string; cwd?: string; env?: NodeJS.ProcessEnv } = {},
 ): string {
   return execFileSync(program, args, { input: "", ...options, encoding: "utf8", stdio: "pipe" });
 }

@@ -6,6 +6,7 @@ import { accessSync, constants, existsSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import { delimiter, isAbsolute, join } from "node:path";
 import { describe, test } from "vitest";
+import { canMakeCgroups } from "./cgroups.ts";
 
 declare module "vitest" {
   interface TaskMeta {
@@ -17,7 +18,7 @@ declare module "vitest" {
 /** Whether nothing may be skipped. */
 const isCi = process.env["CI"] === "true";
 
-/** What a suite may need: a command on PATH, a file by its full path, "root", "::1", or "CI=true" where it takes minutes. */
+/** What a suite may need: a command on PATH, a file by its full path, "root", "cgroups" that may be made, "::1", or "CI=true" where it takes minutes. */
 export type Requirement = string;
 
 /** Which of the requirements this machine lacks. */
@@ -28,6 +29,7 @@ export function missingRequirements(requirements: readonly Requirement[]): Requi
 function isThere(requirement: Requirement): boolean {
   if (requirement === "CI=true") return isCi;
   if (requirement === "root") return process.getuid?.() === 0;
+  if (requirement === "cgroups") return canMakeCgroups();
   if (requirement === "::1")
     return Object.values(networkInterfaces())
       .flat()

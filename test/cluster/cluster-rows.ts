@@ -1,0 +1,42 @@
+/*
+ * nodens on a cluster, beside what the same pods lose without it: all rows, in their order. A file for each of kube-proxy's modes calls
+ * this, so that both run at the same time; most of it is waiting.
+ */
+import { afterAll, beforeAll, describe } from "vitest";
+import { type Bed, startBed } from "./bed.ts";
+import { clusterRequirements } from "./cluster.ts";
+import type { ProxyMode } from "./node-setup.ts";
+import { baselineRows } from "./rows-baseline.ts";
+import { changeRows } from "./rows-changes.ts";
+import { disruptionRows, kubeDnsRows } from "./rows-disruptions.ts";
+import { chartRows, managedClusterRows, modeRows } from "./rows-install.ts";
+import { kubeProxyRows } from "./rows-kube-proxy.ts";
+import { describeWith } from "../support/program/requirements.ts";
+
+/** Registers the tests of a cluster whose kube-proxy has this mode. */
+export function clusterRows(proxyMode: ProxyMode): void {
+  describeWith(["CI=true", ...clusterRequirements], `a cluster whose kube-proxy uses ${proxyMode}`, () => {
+    let made: Bed | undefined;
+    const bed = (): Bed => {
+      if (made === undefined) throw new Error("the cluster did not start");
+      return made;
+    };
+    beforeAll(async () => {
+      made = await startBed(proxyMode);
+    });
+    afterAll(() => made?.cluster.close());
+
+    describe("without nodens", () => baselineRows(bed));
+    describe.each(["intercept", "link-local", "host-ip"] as const)("with the overlay %s", (way) => {
+      modeRows(bed, way, (loads) => {
+        disruptionRows(bed, way, loads);
+        if (way !== "intercept") return;
+        kubeDnsRows(bed, loads);
+        kubeProxyRows(bed, loads);
+        changeRows(bed, loads);
+      });
+    });
+    describe("with the overlay managed-cluster", () => managedClusterRows(bed));
+    describe("with the chart", () => chartRows(bed));
+  });
+}

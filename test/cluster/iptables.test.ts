@@ -1,0 +1,3 @@
+import { clusterRows } from "./cluster-rows.ts";
+
+clusterRows("iptables");
