@@ -98,6 +98,17 @@ export function kubeDnsRows(bed: () => Bed, { ours, plain }: Loads): void {
       row("a pod of kube-dns deleted", none, () => deleteKubeDnsPod(bed())));
 
     test("while kube-dns is scaled", () => row("kube-dns scaled from 1 to 3 to 1", none, () => scaleAround(bed())));
+
+    test("what is cached, with both C libraries, while there is no kube-dns", async () => {
+      try {
+        await row("no kube-dns for 45 s", { failed: 0, late: 60 }, async () => {
+          await scaleKubeDns(bed(), 0);
+          await delay(45_000);
+        });
+      } finally {
+        await scaleKubeDns(bed(), 2);
+      }
+    });
   });
 
   test("a node that boots without kube-dns waits for it, and is not restarted", async () => {
