@@ -180,18 +180,31 @@ async function closeCleaner(cleaner: ChildProcess, word: "" | "keep"): Promise<v
 
 /** A cgroup of the cluster's own in each hierarchy, in which each node has one. */
 function makeCgroups(cgroup: string, nodeCount: number): void {
-  for (const hierarchy of cgroupHierarchies()) {
+  for (const { path, isUnified } of cgroupHierarchies()) {
     for (let index = 1; index <= nodeCount; index++) {
-      mkdirSync(join(hierarchy.path, cgroup, `node${index}`), { recursive: true });
+      mkdirSync(join(path, cgroup, `node${index}`), { recursive: true });
     }
-    if (!hierarchy.isUnified) continue;
-    const controllers = readFileSync(join(hierarchy.path, "cgroup.controllers"), "utf8").trim().split(" ");
-    const all = controllers
-      .filter((name) => name !== "")
-      .map((name) => `+${name}`)
-      .join(" ");
-    for (const each of ["", cgroup]) appendFileSync(join(hierarchy.path, each, "cgroup.subtree_control"), all);
+    if (isUnified) enableControllers(path, cgroup);
+    for (const [file, weight] of Object.entries(processorWeight)) {
+      const whole = join(path, cgroup, file);
+      if (existsSync(whole)) writeFileSync(whole, weight);
+    }
   }
+}
+
+/**
+ * Ten times what one process of the machine has, in both versions' words: all pods are in this cgroup, and where others keep the processors
+ * busy they would look up late for want of one.
+ */
+const processorWeight: Readonly<Record<string, string>> = { "cpu.shares": "10240", "cpu.weight": "1000" };
+
+function enableControllers(path: string, cgroup: string): void {
+  const controllers = readFileSync(join(path, "cgroup.controllers"), "utf8").trim().split(" ");
+  const all = controllers
+    .filter((name) => name !== "")
+    .map((name) => `+${name}`)
+    .join(" ");
+  for (const each of ["", cgroup]) appendFileSync(join(path, each, "cgroup.subtree_control"), all);
 }
 
 /** The last lines of what the programs of a cluster wrote, for somebody who wants to know why it did not start. */

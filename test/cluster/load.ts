@@ -128,7 +128,16 @@ function podOf(name: string, image: string, perSecond: number, nameserver: strin
       nodeName: "node1",
       terminationGracePeriodSeconds: 1,
       ...(nameserver === undefined ? {} : { dnsPolicy: "None", dnsConfig }),
-      containers: [{ name: "load", image, imagePullPolicy: "IfNotPresent", args: [String(perSecond), ...names] }],
+      containers: [
+        {
+          name: "load",
+          image,
+          imagePullPolicy: "IfNotPresent",
+          args: [String(perSecond), ...names],
+          // As much as kube-dns: with none they would be the last to get a processor, and late by themselves.
+          resources: { requests: { cpu: "100m" } },
+        },
+      ],
     },
   };
 }
