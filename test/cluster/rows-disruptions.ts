@@ -65,7 +65,10 @@ async function replacePod({ cluster, node }: Bed): Promise<void> {
   await rollOut(cluster);
 }
 
-/** Lets another process in nodens's cgroup take memory until the kernel has to choose, and nodens is what it chooses. */
+/**
+ * Lets another process in nodens's cgroup take memory until the kernel has to choose, and nodens is what it chooses. At one go: meanwhile the
+ * kernel takes nodens's pages, and it hangs.
+ */
 async function killByMemory({ cluster, node }: Bed): Promise<void> {
   const [before] = await podsOf(cluster, node);
   const pid = await nodensPid(cluster, node);
@@ -77,7 +80,7 @@ async function killByMemory({ cluster, node }: Bed): Promise<void> {
       [ -e $folder/cgroup.procs ] && break
     done
     echo $$ >$folder/cgroup.procs
-    head -c 400M /dev/zero | tail >/dev/null &
+    dd if=/dev/zero of=/dev/null bs=400M count=1 2>/dev/null &
     eater=$!
     while [ -e /proc/$0 ] && [ -e /proc/$eater ]; do sleep 0.1; done
     kill -KILL $eater 2>/dev/null; true`;
