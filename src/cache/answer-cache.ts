@@ -133,9 +133,9 @@ export function createAnswerCache(limits: CacheLimits): AnswerCache {
   function existsForSeconds(query: ClientQuery, offset: number, nowMs: number): number {
     return Math.max(
       lifeSeconds(answers, query, offset, RrType.A, nowMs),
-      lifeSeconds(denials, query, offset, RrType.A, nowMs, provesName),
+      lifeSeconds(denials, query, offset, RrType.A, nowMs, true),
       lifeSeconds(answers, query, offset, RrType.AAAA, nowMs),
-      lifeSeconds(denials, query, offset, RrType.AAAA, nowMs, provesName),
+      lifeSeconds(denials, query, offset, RrType.AAAA, nowMs, true),
     );
   }
 
@@ -196,6 +196,9 @@ export function createAnswerCache(limits: CacheLimits): AnswerCache {
   };
 }
 
+/** lru-cache makes an object for each call without one. */
+const noOptions = {};
+
 type Store = LRUCache<number, CacheEntry>;
 
 /** What may still be given as an answer to `question`, provided that it expires after `sinceMs`. */
@@ -224,31 +227,34 @@ function findNoData(answers: Store, denials: Store, question: Question, sinceMs:
 /** A store's entry for exactly this question, whatever its age. It keeps its place in the order. */
 function peek(store: LRUCache<number, CacheEntry>, question: Question): CacheEntry | undefined {
   const { nameHash, type, dnssecOk, checkingDisabled } = question;
-  const entry = store.peek(cacheKey(nameHash, type, question.class, dnssecOk, checkingDisabled));
+  const entry = store.peek(cacheKey(nameHash, type, question.class, dnssecOk, checkingDisabled), noOptions);
   if (entry === undefined || entry.type !== type || entry.class !== question.class) return undefined;
   if (entry.dnssecOk !== dnssecOk || entry.checkingDisabled !== checkingDisabled) return undefined;
   return hasName(entry, question.name, question.name.length) ? entry : undefined;
 }
 
-/** How many whole seconds are left of a store's entry for `type` and the part of the query's name from `offset` on; 0 without one. */
+/**
+ * How many whole seconds are left of a store's entry for `type` and the part of the query's name from `offset` on; 0 without one, and with
+ * `isProofOnly` for one that does not show that the name exists.
+ */
 function lifeSeconds(
   store: LRUCache<number, CacheEntry>,
   query: ClientQuery,
   offset: number,
   type: number,
   nowMs: number,
-  counts: (entry: CacheEntry) => boolean = () => true,
+  isProofOnly = false,
 ): number {
   const { octets, sizeBytes, seed, hash } = query.name;
   const nameHash = offset === 0 ? hash : hashName(octets, offset, sizeBytes, seed);
-  const entry = store.peek(cacheKey(nameHash, type, query.class, query.dnssecOk, (query.flags & Flag.CD) !== 0));
-  if (entry === undefined || entry.type !== type || !counts(entry)) return 0;
-  const name = octets.subarray(offset, sizeBytes);
-  return hasName(entry, name, name.length) ? Math.max(0, Math.floor((entry.expiresAtMs - nowMs) / 1000)) : 0;
+  const key = cacheKey(nameHash, type, query.class, query.dnssecOk, (query.flags & Flag.CD) !== 0);
+  const entry = store.peek(key, noOptions);
+  if (entry === undefined || entry.type !== type || (isProofOnly && !provesName(entry))) return 0;
+  return hasName(entry, octets, sizeBytes, offset) ? Math.max(0, Math.floor((entry.expiresAtMs - nowMs) / 1000)) : 0;
 }
 
 function read(store: LRUCache<number, CacheEntry>, key: number, touches: boolean): CacheEntry | undefined {
-  return touches ? store.get(key) : store.peek(key);
+  return touches ? store.get(key, noOptions) : store.peek(key, noOptions);
 }
 
 function createStore(maxSizeBytes: number, onEvict: () => void): LRUCache<number, CacheEntry> {

@@ -7,6 +7,7 @@
  */
 import { type ClusterName, labelOffset } from "./cluster-name.ts";
 import { readU8 } from "../wire/octets.ts";
+import { labelText } from "./label-text.ts";
 
 /** The two levels of parents, as the number of labels left of Z: the namespace node `ns.svc.Z`, and the Service node `s.ns.svc.Z`. */
 export const ParentLevel = { namespace: 2, service: 3 } as const;
@@ -38,23 +39,18 @@ export function parentOffset(view: ClusterName, level: ParentLevel): number {
  */
 export function parentToAsk(view: ClusterName, isTopLevelDomain: (label: string) => boolean): ParentLevel | undefined {
   for (const level of [ParentLevel.namespace, ParentLevel.service]) {
-    if (isBelow(view, level) && isTopLevelDomain(labelText(view, labelOffset(view, level)))) return level;
+    if (isBelow(view, level) && isTopLevelDomain(labelText(view.octets, labelOffset(view, level)))) return level;
   }
   return undefined;
 }
 
 /** Whether the last label before one of the three usual suffixes (Z itself, `svc.Z`, `ns.svc.Z`) is a top-level domain. */
 export function looksLikeOutsideName(view: ClusterName, isTopLevelDomain: (label: string) => boolean): boolean {
-  if (view.shape === "foreign") return isTopLevelDomain(labelText(view, labelOffset(view, 1)));
+  if (view.shape === "foreign") return isTopLevelDomain(labelText(view.octets, labelOffset(view, 1)));
   return parentToAsk(view, isTopLevelDomain) !== undefined;
 }
 
 function isUnderServices(view: ClusterName): boolean {
   // Only "svc" and "pod" lead to these shapes, and they differ in the first letter.
   return readU8(view.octets, labelOffset(view, 1) + 1) === 0x73;
-}
-
-function labelText(view: ClusterName, offset: number): string {
-  const size = readU8(view.octets, offset);
-  return String.fromCharCode(...view.octets.subarray(offset + 1, offset + 1 + size));
 }
