@@ -63,6 +63,7 @@ export function metricSourcesOf(
     isAttached: attachment.isComplete,
     isFailOpen: attachment.isFailOpen,
     hasFallback: attachment.hasFallback,
+    blockedPods: attachment.blockedPods,
     intercepted: attachment.intercepted,
     survivedExceptions: () => 0,
     eventLoopDelays: () => eventLoop.delays,

@@ -9,11 +9,12 @@ import { type Interception, startInterception } from "./interception.ts";
 import type { InterceptedSources, InterceptTarget } from "./intercept-table.ts";
 import { families } from "./address-family.ts";
 import { elementsOf } from "./address-ranges.ts";
+import { type BlockedPods, blockedPodProblems } from "./blocked-pods.ts";
 import { type FallOpen, startFallOpen } from "./fall-open.ts";
 import { ensureAddresses } from "./local-addresses.ts";
 import { type AttachMode, attachModes } from "./modes.ts";
 import type { OpenNftSession } from "./nft-session.ts";
-import { keepOwnAddressTable, type OwnAddress } from "./own-address-table.ts";
+import { keepOwnAddressTable, type OwnAddress, ownAddressTable } from "./own-address-table.ts";
 import type { PodCounts } from "./pod-counts.ts";
 import type { Tracking } from "./pod-switches.ts";
 import { notStarted, type RunProgram } from "./run-program.ts";
@@ -71,6 +72,8 @@ export interface Attachment {
   isFailOpen(): boolean;
   /** Whether others answer the pods of this node while nodens is away, as far as rules are concerned. */
   hasFallback(): boolean;
+  /** Pods that ask an address of nodens's own, and whose packets a rule of the node dropped at the last look. */
+  blockedPods(): BlockedPods;
   /** How many Service addresses are intercepted now, and what was seen of pods at the last look. */
   intercepted(): { readonly addresses: number; readonly pods: PodCounts | undefined };
   /** What is wrong now. */
@@ -85,7 +88,7 @@ export interface Attachment {
 
 const checkMs = 60_000;
 const retryMs = 5000;
-/** How soon rules are back that somebody flushed, in the modes where pods depend on them most. */
+/** How soon rules are back that somebody flushed, and how soon it is told that others drop pods' packets. */
 const rulesMs = 5000;
 /** Pods without an answer notice after a second or more. */
 const watchMs = 100;
@@ -101,6 +104,7 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
   const countsTracked = options.isTrackingInUse();
   const own = ownAddressesOf({ ...options, addresses });
   const canFallOpen = own.some(({ service }) => service !== undefined);
+  const needsTable = notrack !== false || canFallOpen;
   const table = keepOwnAddressTable(wantedTable, run);
   const openSockets = new Set<string>();
   /** What pods of this node ask: with an interception the Service, whose questions have ports of their own. */
@@ -108,6 +112,7 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
   let nodeProblems: readonly SetupProblem[] = [];
   let interceptProblems: readonly SetupProblem[] = [];
   let fallOpenProblems: readonly SetupProblem[] = [];
+  let podProblems: readonly SetupProblem[] = [];
   let interception: Interception | undefined;
   let fallOpen: FallOpen | undefined;
   const mayMakeRules = own.length > 0 && (await canMakeRules());
@@ -126,10 +131,8 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
     await check();
     if (placesAddresses) watch();
     if (intercepts) interception = intercept();
-    else if (canFallOpen && mayMakeRules) {
-      fallOpen = beat();
-      watchRules();
-    }
+    else if (canFallOpen && mayMakeRules) fallOpen = beat();
+    if (mayMakeRules && needsTable) watchRules();
   }
 
   /** Without the rules pods have no DNS should nodens end, and are tracked. What is wrong with them is told with everything else. */
@@ -142,7 +145,7 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
   }
 
   function wantedTable() {
-    if (notrack === false && !canFallOpen) return undefined;
+    if (!needsTable) return undefined;
     const { allowed } = options.sources();
     const sources = families.flatMap((family) => elementsOf(allowed, family));
     return { own, sources, notrack: notrack !== false, countsTracked };
@@ -201,6 +204,7 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
 
   async function makeRules(): Promise<SetupProblem[]> {
     const { wasChanged, problem } = await table.verify();
+    podProblems = compare(podProblems, blockedPodProblems(table.blockedPods(), ownAddressTable));
     if (wasChanged) log.warn({}, "somebody changed or removed the nftables table of nodens; it has been put back");
     return problem === undefined ? [] : [problem];
   }
@@ -231,7 +235,7 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
         problems.push({ kind: "path", message });
       }
     }
-    const isTracked = mayMakeRules && (await table.countTracked()) > 0;
+    const isTracked = mayMakeRules && table.countTracked() > 0;
     if (isTracked) problems.push(trackedProblem(`packets to ${own.map(({ address }) => address).join(", ")} port 53`));
     return problems;
   }
@@ -303,8 +307,9 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
     areSocketsOpen: () => !placesAddresses || needed.every((address) => openSockets.has(formatServerAddress(address))),
     isFailOpen: () => interception?.isInForce() === false || (canReachService() && fallOpen?.isAnswering() === false),
     hasFallback: () => !attachModes[mode].fallsOpen || canReachService(),
+    blockedPods: table.blockedPods,
     intercepted: () => ({ addresses: interception?.inForceCount() ?? 0, pods: interception?.podCounts() }),
-    problems: () => [...nodeProblems, ...interceptProblems, ...fallOpenProblems],
+    problems: () => [...nodeProblems, ...interceptProblems, ...fallOpenProblems, ...podProblems],
     problemCounts: () => counts,
     async release() {
       stopLooking();

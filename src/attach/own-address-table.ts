@@ -12,13 +12,21 @@
  *     back         what the Service replies to questions that were moved, behind NAT       from our address
  *     arrivals     behind all other rules: what was tracked although nothing should be     counted
  *
+ * At the beginning and the end of both ways packets are noted by pod: what passes only the first was dropped (blocked-pods.ts).
  * A connection keeps its side: once its SYN was moved, all of it is; one to nodens ends with nodens. The two first hooks are just
  * before iptables' raw table: a rule there may give packets a zone, and then nothing keeps them out of tracking.
  */
 import { createHash } from "node:crypto";
 import { families, familyOf, protocol } from "./address-family.ts";
+import {
+  type BlockedPods,
+  blockedPodSets,
+  noBlockedPods,
+  noteRule,
+  passRule,
+  readBlockedPods,
+} from "./blocked-pods.ts";
 import { aliveSeconds } from "./pod-switches.ts";
-import { readTable } from "./read-table.ts";
 import { notStarted, type RunProgram } from "./run-program.ts";
 import { problemOfProgram, type SetupProblem } from "./setup-problem.ts";
 
@@ -66,7 +74,11 @@ export function ownAddressTableText(options: OwnAddressTableOptions): string {
       own.flatMap((each) => replyRules(each, notrack)),
     ),
     chain("back", "postrouting priority srcnat + 200", backRules(own)),
-    ...(countsTracked && notrack ? [chain("arrivals", "input priority filter + 300", own.flatMap(arrivalRules))] : []),
+    chain(
+      "arrivals",
+      "input priority filter + 300",
+      own.flatMap((each) => arrivalRules(each, countsTracked && notrack)),
+    ),
   ].join("\n  ");
   // What tells one nodens's table from that of another release, or of other settings.
   const mark = createHash("sha256").update(body).digest("hex").slice(0, 12);
@@ -89,6 +101,7 @@ function setsOf({ own, sources }: OwnAddressTableOptions): string[] {
       const list = elements.length === 0 ? "" : `\n    elements = { ${elements.join(", ")} }`;
       return `set served${family} {\n    typeof ${protocol(family)} saddr\n    flags interval${list}\n  }`;
     }),
+    ...present.flatMap(blockedPodSets),
     ...own.flatMap(({ address, service }, position) =>
       service === undefined
         ? []
@@ -110,7 +123,8 @@ function questionRules({ address, service }: OwnAddress, position: number, notra
     `iif lo ${ip} saddr ${address} meta l4proto { tcp, udp } th sport 53 ${untracked}accept`,
   ];
   const stays = `${toUs} ${untracked}accept`;
-  if (service === undefined) return [...crossingLo, stays];
+  const note = noteRule(address, "questions");
+  if (service === undefined) return [...crossingLo, note, stays];
   const moves = (transport: "udp" | "tcp", match: string) => {
     const pod = `${ip} saddr . ${transport} sport`;
     const moved = movedSet(transport, position);
@@ -120,6 +134,7 @@ function questionRules({ address, service }: OwnAddress, position: number, notra
   return [
     ...crossingLo,
     moves("tcp", `tcp dport 53 ${ip} saddr . tcp sport @${movedSet("tcp", position)} `),
+    `${ip} daddr @alive${family} ${note}`,
     `${toUs} ${ip} daddr @alive${family} ${untracked}accept`,
     moves("udp", `udp dport 53 ${served} `),
     moves("tcp", `tcp dport 53 tcp flags & (syn|ack) == syn ${served} `),
@@ -139,6 +154,7 @@ function replyRules({ address }: OwnAddress, notrack: boolean): string[] {
     // A question met a closed port, of a nodens that has ended: the next one goes to the Service at once.
     `${ip} saddr ${address} ${refusal[family]} delete @alive${family} { ${ip} saddr }`,
     ...(notrack ? both : []),
+    noteRule(address, "replies"),
   ];
 }
 
@@ -159,13 +175,15 @@ function backRules(own: readonly OwnAddress[]): string[] {
             `${ip} saddr ${service} ${transport} sport 53 ${ip} daddr . ${transport} dport @${movedSet(transport, position)} ${ip} saddr set ${address}`,
         );
   });
-  return ["meta l4proto != { tcp, udp } accept", "th sport != 53 accept", ...rules];
+  const passes = own.map(({ address }) => passRule(address, "replies"));
+  return ["meta l4proto != { tcp, udp } accept", "th sport != 53 accept", ...passes, ...rules];
 }
 
-function arrivalRules({ address }: OwnAddress): string[] {
+function arrivalRules({ address }: OwnAddress, countsTracked: boolean): string[] {
   const ip = protocol(familyOf(address));
   const toUs = `${ip} daddr ${address} meta l4proto { tcp, udp } th dport 53`;
-  return [`${toUs} ct state != untracked counter name ${ownAddressCounters.tracked}`];
+  const tracked = `${toUs} ct state != untracked counter name ${ownAddressCounters.tracked}`;
+  return [...(countsTracked ? [tracked] : []), passRule(address, "questions")];
 }
 
 function chain(name: string, hook: string, rules: readonly string[]): string {
@@ -183,8 +201,10 @@ export interface OwnAddressTable {
    * table of another nodens that started later, with other settings or of another release, stays: the latest one decides.
    */
   verify(): Promise<{ wasChanged: boolean; problem: SetupProblem | undefined }>;
-  /** How many packets to us were tracked since the last call; 0 where nothing counts them. */
-  countTracked(): Promise<number>;
+  /** How many packets to us were tracked at the last look, since the last call; 0 where nothing counts them. */
+  countTracked(): number;
+  /** The pods that were blocked at the last look. */
+  blockedPods(): BlockedPods;
 }
 
 /** Keeps the table as `wanted` says at each look; undefined makes sure that there is none. */
@@ -194,11 +214,16 @@ export function keepOwnAddressTable(
 ): OwnAddressTable {
   // What was put, and the table as nft prints it: comparing with that is the only sure way to see a change. "" means no table.
   let put: { readonly text: string; readonly listed: string } | undefined;
-  let counted = 0;
+  /** What the kernel had counted and noted in the table at the last look, and how much of it was told. */
+  let seen = { tracked: 0, blocked: noBlockedPods };
+  let told = 0;
 
+  /** The table as it is, without what packets change in it. */
   async function listing(): Promise<string> {
-    const { code, stdout } = await run("nft", ["--terse", "--stateless", "list", "table", "inet", ownAddressTable]);
-    return code === 0 ? stdout : "";
+    const { code, stdout } = await run("nft", ["list", "table", "inet", ownAddressTable]);
+    if (code !== 0) return "";
+    seen = { tracked: packetsIn(ownAddressCounters.tracked, stdout), blocked: readBlockedPods(stdout) };
+    return withoutState(stdout);
   }
 
   async function putText(text: string): Promise<SetupProblem | undefined> {
@@ -208,7 +233,7 @@ export function keepOwnAddressTable(
     if (!isDone)
       return problemOfProgram("nft", "nft", `${text === "" ? "remove" : "add"} the table ${ownAddressTable}`, result);
     put = { text, listed: await listing() };
-    counted = 0;
+    told = 0;
     return undefined;
   }
 
@@ -234,15 +259,12 @@ export function keepOwnAddressTable(
       // Reported once it is back, not at every try.
       return { wasChanged: !wasLeftSo && problem === undefined, problem };
     },
-    async countTracked() {
-      const options = wanted();
-      if (options?.countsTracked !== true || !options.notrack) return 0;
-      const read = await readTable(ownAddressTable, run);
-      const now = read?.packets.get(ownAddressCounters.tracked) ?? counted;
-      const more = now - counted;
-      counted = now;
-      return more;
+    countTracked() {
+      const more = seen.tracked - told;
+      told = seen.tracked;
+      return Math.max(0, more);
     },
+    blockedPods: () => seen.blocked,
   };
 }
 
@@ -259,7 +281,19 @@ function markOf(text: string): string {
   return /comment "nodens: .* \(([0-9a-f]{12})\)"/.exec(text)?.[1] ?? "";
 }
 
-/** Lines that nft prints as well: not the elements of sets, nor empty lines. */
+/** Without the elements of sets, which may take many lines, and what counters have counted. */
+function withoutState(text: string): string {
+  return text.replaceAll(/\n\s*elements = \{[^}]*\}/g, "").replaceAll(/\n\s*packets \d+ bytes \d+(?=\n)/g, "");
+}
+
+/** What a named counter has counted in a table as nft lists it; 0 where it has no such counter. */
+function packetsIn(counter: string, listed: string): number {
+  return Number(new RegExp(`counter ${counter} \\{\\s*packets (\\d+)`).exec(listed)?.[1] ?? 0);
+}
+
+/** Lines that nft prints as well: not the empty ones. */
 function lineCount(text: string): number {
-  return text.split("\n").filter((line) => line.trim() !== "" && !line.includes("elements = ")).length;
+  return withoutState(text)
+    .split("\n")
+    .filter((line) => line.trim() !== "").length;
 }

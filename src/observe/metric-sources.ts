@@ -3,6 +3,7 @@
  * where a reload may replace what is read.
  */
 import type { AttachMode } from "../attach/modes.ts";
+import type { BlockedPods } from "../attach/blocked-pods.ts";
 import type { PodCounts } from "../attach/pod-counts.ts";
 import type { SetupProblemKind } from "../attach/setup-problem.ts";
 import type { AnswerCache } from "../cache/answer-cache.ts";
@@ -59,6 +60,8 @@ export interface MetricSources {
   isFailOpen(): boolean;
   /** Whether others answer the pods of this node while nodens is away. */
   hasFallback(): boolean;
+  /** Pods that ask an address of nodens's own, and whose packets a rule of the node drops. */
+  blockedPods(): BlockedPods;
   /** How many Service addresses are intercepted now, and what was seen of pods; undefined where nothing looks. */
   intercepted(): { readonly addresses: number; readonly pods: PodCounts | undefined };
   /** Uncaught exceptions that did not end the process. */

@@ -319,7 +319,7 @@ export const nodensMetrics: readonly Metric[] = [
   counter(
     "nodens_setup_errors_total",
     ["kind"],
-    "Problems with setting up the node, each counted when it appears: nft (missing, or rules refused), nft_owner (no tables with an owner), permission (no NET_ADMIN), address, listen (address taken), path (packets do not arrive), pods (no replies leave for some pods), unseen (nothing arrives to be intercepted), admin (address for operators taken), config.",
+    "Problems with setting up the node, each counted when it appears: nft (missing, or rules refused), nft_owner (no tables with an owner), permission (no NET_ADMIN), address, listen (address taken), path (packets do not arrive), pods (a rule of the node drops packets of some pods), unseen (nothing arrives to be intercepted), admin (address for operators taken), config.",
     (sources, add) => {
       for (const [kind, count] of Object.entries(sources.setupErrors())) add({ kind }, count);
     },
@@ -341,6 +341,14 @@ export const nodensMetrics: readonly Metric[] = [
     [],
     "1 where others answer the pods of this node while nodens is away: kube-dns, or another node's nodens. 0 where nobody does.",
     (sources, add) => add({}, Number(sources.hasFallback())),
+  ),
+  gauge(
+    "nodens_blocked_pods",
+    ["packets"],
+    "Pods that ask an address of nodens's own, and whose questions a rule of the node drops on their way in (questions), or the replies on their way out (replies); read every five seconds. Of what is intercepted, nodens_intercept_pods tells.",
+    (sources, add) => {
+      for (const [packets, pods] of entriesOf(sources.blockedPods())) add({ packets }, pods);
+    },
   ),
   gauge(
     "nodens_intercepted_addresses",

@@ -63,16 +63,62 @@ describeWith(tools, "attach.mode intercept", () => {
   });
 });
 
-describeWith(tools, "attach.mode link-local", () => {
-  test("a firewall that forbids untracked replies is told in log and metric", async () => {
+/** Rules that a node may have against two of three pods, and what they stop. */
+const againstTwoPods = [
+  { packets: "questions", hook: "input", rule: 'iifname { "pod1", "pod2" } th dport 53 drop' },
+  { packets: "replies", hook: "output", rule: 'oifname { "pod1", "pod2" } ct state != established drop' },
+  { packets: "replies", hook: "postrouting", rule: 'oifname { "pod1", "pod2" } th sport 53 drop' },
+];
+
+describeWith(tools, "a firewall that drops what pods ask or are told", () => {
+  test.concurrent.for(["link-local", "host-ip"] as const)(
+    "is told within seconds, over UDP and TCP, and its end too, wherever it drops: %s",
+    { timeout: 180_000 },
+    async (mode, { expect: expectHere, onTestFinished: onFinished }) => {
+      const bed = await createNodeBed({ proxy: "iptables", podCount: 3 });
+      onFinished(() => bed.close());
+      const asked = mode === "host-ip" ? bedAddress.node : bedAddress.own;
+      const ask = async (pod: BedHost, transport = "+notcp") =>
+        (await pod.run("dig", ["+short", transport, "+tries=3", "+time=1", `@${asked}`, name])).stdout;
+      const [overUdp, overTcp, other] = bed.pods as [BedHost, BedHost, BedHost];
+      const askAll = () => Promise.all([ask(overUdp), ask(overTcp, "+tcp"), ask(other)]);
+      // A node tracks connections long before nodens comes.
+      await other.run("dig", ["+short", `@${bedAddress.service}`, name]);
+      const nodens = await startNodensOnNode(bed, { mode });
+      const answer = "10.96.0.7\n";
+      expectHere(await askAll()).toEqual([answer, answer, answer]);
+      for (const { packets, hook, rule } of againstTwoPods) {
+        const chain = `chain c { type filter hook ${hook} priority filter; meta l4proto { tcp, udp } ${rule}\n }`;
+        await bed.node.run("nft", ["-f", "-"], `table inet foreign { ${chain}\n }\n`);
+        const blocked = () => nodens.metric("nodens_blocked_pods", `"${packets}"`);
+        // What passed in the last two seconds is no longer evidence.
+        const isTold = async () => {
+          expectHere((await askAll()).filter((text) => text === answer)).toHaveLength(1);
+          return (await blocked()) === 2;
+        };
+        await until(`it says so of ${packets} dropped in ${hook}`, isTold, 30_000);
+        const words = packets === "questions" ? "questions of some pods" : "replies to some pods";
+        expectHere(nodens.output().split(`no longer: ${words}`).at(-1)).toContain(words);
+        expectHere(await nodens.metric("nodens_attached")).toBe(1);
+        await bed.node.run("nft", ["delete", "table", "inet", "foreign"]);
+        expectHere(await askAll()).toEqual([answer, answer, answer]);
+        await until("it is over", async () => (await blocked()) === 0, 20_000);
+        expectHere(nodens.output()).toContain(`no longer: ${words}`);
+      }
+    },
+  );
+});
+
+describeWith([...tools, "setpriv"], "a firewall that forbids untracked replies", () => {
+  test("is told in log and metric without NET_ADMIN too, as far as UDP goes", async () => {
     const { bed, ask } = await createBed();
     // A node tracks connections long before nodens comes.
     await ask(bedAddress.service);
-    const nodens = await startNodensOnNode(bed, { mode: "link-local" });
-    const rule = 'oifname "pod1" ct state != established drop';
+    const nodens = await startNodensOnNode(bed, { mode: "host-ip", without: ["net_admin"] });
+    const rule = 'oifname "pod1" udp sport 53 drop';
     const text = `table inet foreign { chain c { type filter hook output priority filter; ${rule}\n }\n }\n`;
     await bed.node.run("nft", ["-f", "-"], text);
-    expect(await ask(bedAddress.own)).not.toContain("10.96.0.7");
+    expect(await ask(bedAddress.node)).not.toContain("10.96.0.7");
     await until("it says so", () => nodens.output().includes("the kernel refuses to send replies"), 7000);
     expect(await nodens.metric("nodens_unsent_replies_total", '"forbidden"')).toBeGreaterThan(0);
   });

@@ -34,6 +34,8 @@ export interface FakeNode {
   readonly runs: string[];
   /** What the counters of the interception say. */
   counters: Record<InterceptCounter, number>;
+  /** What is in a set of the untracked table, as nft lists it. */
+  elements: Map<string, string>;
   /** How many pods are in a set. */
   pods: { fallen4: number; tracked4: number };
   /** Answers instead of the program whose command line begins so. */
@@ -57,6 +59,7 @@ export function createFakeNode(): FakeNode {
     sessions: [],
     runs: [],
     counters: { intercepted: 0, answered: 0, fell_back: 0, unserved: 0, turned_tracked: 0, tracked: 0 },
+    elements: new Map(),
     pods: { fallen4: 0, tracked4: 0 },
     failures: new Map(),
     complaint: undefined,
@@ -111,8 +114,19 @@ export function createFakeNode(): FakeNode {
       node.untracked = undefined;
       return wasThere ? ok("") : { code: 1, stdout: "", stderr: "Error: No such file or directory" };
     }
-    if (args.includes("nodens")) return node.untracked === undefined ? { ...ok(""), code: 1 } : ok(node.untracked);
+    if (args.includes("nodens"))
+      return node.untracked === undefined ? { ...ok(""), code: 1 } : ok(listed(node.untracked));
     return ok("");
+  }
+
+  /** With what the kernel counted and noted. */
+  function listed(text: string): string {
+    const counted = text.replace(/(counter tracked \{)\n/, `$1\n    packets ${node.counters.tracked} bytes 60\n`);
+    return [...node.elements].reduce(
+      (list, [set, elements]) =>
+        list.replace(new RegExp(`(set ${set} \\{[^}]*?)\\n  \\}`), `$1\n    elements = { ${elements} }\n  }`),
+      counted,
+    );
   }
 
   function openSession(onEnd: (reason: string) => void): NftSession {

@@ -199,21 +199,44 @@ describe("mode link-local", () => {
   });
 
   test.each([
-    ["five seconds, where pods depend on the rules should nodens end", ["10.96.0.10"], 5000],
-    ["a minute, where there is no Service to fall back to", [], 60_000],
-  ])("puts back within %s, what a stranger changed or removed", async (_, virtualAddresses, withinMs) => {
-    const { node, clock, log } = await start({ virtualAddresses });
-    const asLeft = node.untracked;
-    node.untracked = undefined;
-    await clock.advance(withinMs - 1000);
-    expect(node.untracked).toBeUndefined();
-    await clock.advance(1000);
-    expect(node.untracked).toBe(asLeft);
-    node.untracked = `${asLeft} # changed`;
-    await clock.advance(withinMs);
-    expect(node.untracked).toBe(asLeft);
-    expect(log.filter((line) => line.includes("changed or removed the nftables table"))).toHaveLength(2);
-  });
+    ["link-local", ["10.96.0.10"]],
+    ["link-local", []],
+    ["host-ip", ["10.96.0.10"]],
+    ["intercept", ["10.96.0.10"]],
+  ] as const)(
+    "%s: puts back within five seconds what a stranger changed or removed",
+    async (mode, virtualAddresses) => {
+      const { node, clock, log } = await start({ mode, virtualAddresses });
+      const asLeft = node.untracked;
+      node.untracked = undefined;
+      await clock.advance(4000);
+      expect(node.untracked).toBeUndefined();
+      await clock.advance(1000);
+      expect(node.untracked).toBe(asLeft);
+      node.untracked = `${asLeft} # changed`;
+      await clock.advance(5000);
+      expect(node.untracked).toBe(asLeft);
+      expect(log.filter((line) => line.includes("changed or removed the nftables table"))).toHaveLength(2);
+    },
+  );
+
+  test.each(["link-local", "host-ip"] as const)(
+    "%s: says within five seconds that a rule of the node drops what pods send, and when it no longer does",
+    async (mode) => {
+      const { attachment, node, clock, log } = await start({ mode });
+      node.elements.set("stopped_in4", "10.244.1.10 . tcp counter packets 3 bytes 180 expires 59s");
+      await clock.advance(5000);
+      expect(attachment.blockedPods()).toEqual({ questions: 1, replies: 0 });
+      expect(attachment.problems()).toEqual([
+        { kind: "pods", message: expect.stringContaining("questions of some pods do not get to nodens") },
+      ]);
+      expect(attachment.isComplete()).toBe(true);
+      node.elements.clear();
+      await clock.advance(5000);
+      expect(attachment.problems()).toEqual([]);
+      expect(log.at(-1)).toMatch(/^no longer: questions of some pods/);
+    },
+  );
 
   test("leaves alone what is as it should be", async () => {
     const { node, clock } = await start();
@@ -526,8 +549,8 @@ test("a program runner that rejects is a problem, and the next look comes", asyn
   expect(attachment.isComplete()).toBe(false);
   await clock.advance(60_000);
   expect(attachment.problemCounts().path).toBe(1);
-  // The next look, and the watch over addresses.
-  expect(clock.pendingTimers()).toBe(2);
+  // The next look, and the watches over addresses and rules.
+  expect(clock.pendingTimers()).toBe(3);
 });
 
 test("released while it looks, it opens no socket: nobody would close that", async () => {

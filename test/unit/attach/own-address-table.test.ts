@@ -37,9 +37,9 @@ describe("the text", () => {
 
   test("sends on to the Service what sources that nodens would answer ask, once nothing says that nodens is alive", () => {
     const rules = rulesOf("prerouting", ownAddressTableText(options()));
-    const alive = rules.findIndex((rule) => rule.includes("@alive4"));
+    const alive = rules.findIndex((rule) => rule.endsWith("@alive4 notrack accept"));
     const moved = rules.findIndex((rule) => rule.startsWith(`ip daddr ${own} udp`));
-    expect(rules[alive]).toMatch(/@alive4 notrack accept$/);
+    expect(alive).toBeGreaterThan(0);
     expect(rules[moved]).toContain("ip saddr @served4");
     expect(rules[moved]).toMatch(new RegExp(`ip daddr set ${service} accept$`));
     expect(alive).toBeLessThan(moved);
@@ -73,8 +73,9 @@ describe("the text", () => {
 
   test("declares every set by `typeof`: old releases of nft crash on what newer ones make with `type`", () => {
     const text = ownAddressTableText(options({ own: [{ address: own, service }, six] }));
-    expect(text.match(/^ {2}set /gm)).toHaveLength(8);
-    expect(text.match(/^ {4}typeof /gm)).toHaveLength(8);
+    const count = text.match(/^ {2}set /gm)?.length;
+    expect(count).toBeGreaterThan(8);
+    expect(text.match(/^ {4}typeof /gm)).toHaveLength(count ?? 0);
   });
 
   test("does not look at connection tracking unless that is in use: looking would start it", () => {
@@ -85,26 +86,44 @@ describe("the text", () => {
   });
 });
 
-describe("counting what is tracked all the same", () => {
-  test("tells how many packets since the last time", async () => {
+describe("what the kernel counted and noted", () => {
+  test("is how many packets were tracked all the same since the last time", async () => {
     const node = createFakeNode();
     const table = keepOwnAddressTable(() => options({ countsTracked: true }), node.run);
-    await table.verify();
     const counts: number[] = [];
     for (const tracked of [0, 5, 5, 7]) {
       node.counters.tracked = tracked;
-      counts.push(await table.countTracked());
+      await table.verify();
+      counts.push(table.countTracked());
     }
     expect(counts).toEqual([0, 5, 0, 2]);
   });
 
-  test("asks nothing where nothing is counted, and makes nothing of an nft that cannot say", async () => {
+  test("is nothing where no table is wanted, or nft cannot say", async () => {
     const node = createFakeNode();
-    expect(await keepOwnAddressTable(() => undefined, node.run).countTracked()).toBe(0);
-    expect(await keepOwnAddressTable(() => options(), node.run).countTracked()).toBe(0);
-    expect(node.runs).toEqual([]);
-    node.failures.set("nft --json", { stderr: "Error: No such file or directory" });
-    expect(await keepOwnAddressTable(() => options({ countsTracked: true }), node.run).countTracked()).toBe(0);
+    const unwanted = keepOwnAddressTable(() => undefined, node.run);
+    await unwanted.verify();
+    expect([unwanted.countTracked(), unwanted.blockedPods()]).toEqual([0, { questions: 0, replies: 0 }]);
+    node.failures.set("nft", { stderr: "Error: Operation not permitted" });
+    const refused = keepOwnAddressTable(() => options({ countsTracked: true }), node.run);
+    await refused.verify();
+    expect([refused.countTracked(), refused.blockedPods()]).toEqual([0, { questions: 0, replies: 0 }]);
+  });
+
+  test("is which pods are blocked, each once, and a packet or two are none", async () => {
+    const node = createFakeNode();
+    const table = keepOwnAddressTable(() => options({ own: [{ address: own, service }, six] }), node.run);
+    await table.verify();
+    const udp = "10.244.1.10 . udp counter packets 3 bytes 180 expires 59s900ms";
+    const tcp = "10.244.1.10 . tcp counter packets 9 bytes 540 expires 50s";
+    node.elements.set("stopped_in4", `${udp},\n\t\t\t     ${tcp}`);
+    node.elements.set("stopped_out4", "10.244.1.11 . udp counter packets 2 bytes 180 expires 59s");
+    node.elements.set("stopped_out6", "fd44::10 . udp counter packets 7 bytes 180 expires 59s");
+    expect(await table.verify()).toEqual({ wasChanged: false, problem: undefined });
+    expect(table.blockedPods()).toEqual({ questions: 1, replies: 1 });
+    node.elements.clear();
+    await table.verify();
+    expect(table.blockedPods()).toEqual({ questions: 0, replies: 0 });
   });
 });
 
@@ -123,7 +142,7 @@ describe("keeping the table", () => {
     await table.verify();
     const before = node.runs.length;
     await table.verify();
-    expect(node.runs.slice(before)).toEqual(["nft --terse --stateless list table inet nodens"]);
+    expect(node.runs.slice(before)).toEqual(["nft list table inet nodens"]);
   });
 
   test("puts it again when nft prints something else, and says so once", async () => {
@@ -153,7 +172,7 @@ describe("keeping the table", () => {
     node.untracked = ownAddressTableText(options());
     const table = keepOwnAddressTable(() => options(), node.run);
     expect(await table.verify()).toEqual({ wasChanged: false, problem: undefined });
-    expect(node.runs).toEqual(["nft --terse --stateless list table inet nodens"]);
+    expect(node.runs).toEqual(["nft list table inet nodens"]);
   });
 
   test("does not adopt one that lacks a rule", async () => {
@@ -191,7 +210,7 @@ describe("keeping the table", () => {
     expect(node.untracked).toBeUndefined();
     const before = node.runs.length;
     await table.verify();
-    expect(node.runs.slice(before)).toEqual(["nft --terse --stateless list table inet nodens"]);
+    expect(node.runs.slice(before)).toEqual(["nft list table inet nodens"]);
   });
 
   test("not wanted and not there, is content without nft; there, says what it could not do with it", async () => {

@@ -96,6 +96,7 @@ export function createFakeSources() {
     isAttached: () => true,
     isFailOpen: () => false,
     hasFallback: () => true,
+    blockedPods: () => ({ questions: 0, replies: 0 }),
     intercepted: () => ({ addresses: 0, pods: undefined }),
     survivedExceptions: () => 0,
     eventLoopDelays: () => createHistogram(timeBoundsSeconds),
