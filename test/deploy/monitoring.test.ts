@@ -198,6 +198,13 @@ describe("the dashboard", () => {
     expect(selectorsOf(withVariables(expr)).length).toBeGreaterThan(0);
   });
 
+  test("shows every metric of our own that no alert watches, but for those that are for a closer look", () => {
+    const used = expressions.join(" ");
+    const names = [...read("docs/metrics.md").matchAll(/^\| `(nodens_\w+)`/gm)].map(([, name = ""]) => name);
+    const unused = names.filter((name) => !new RegExp(`\\b${name}(?:_bucket|_sum|_count)?\\b`).test(used));
+    expect(new Set(unused)).toEqual(forACloserLook);
+  });
+
   test("is judged by a parser that finds errors", () => {
     expect(syntaxErrors("sum(rate(a_total[1m])")).not.toEqual([]);
     expect(syntaxErrors("a_total b_total")).not.toEqual([]);
@@ -306,6 +313,25 @@ async function ask({ port }: RunningNodens): Promise<void> {
   const queries = names.flatMap((name) => [Type.A, Type.AAAA].map((type) => buildQuery(name, type)));
   for (const protocol of ["udp", "udp", "tcp"] as const) await askAll({ host: "127.0.0.1", port }, protocol, queries);
 }
+
+/** Metrics of our own in no panel and no alert. */
+const forACloserLook: ReadonlySet<string> = new Set([
+  "nodens_client_malformed_total",
+  "nodens_truncated_replies_total",
+  "nodens_tcp_connections_open",
+  "nodens_tcp_connections_accepted_total",
+  "nodens_tcp_connections_evicted_total",
+  "nodens_tcp_connections_overflowed_total",
+  "nodens_stale_seconds",
+  "nodens_unkept_replies_total",
+  "nodens_outside_answers_total",
+  "nodens_rule_on",
+  "nodens_inflight",
+  "nodens_waiters",
+  "nodens_upstream_flows_opened_total",
+  "nodens_config_reloads_total",
+  "nodens_config_reload_failures_total",
+]);
 
 /** On a machine that is busy with something else these may be true. */
 const dependingOnMachine: ReadonlySet<string> = new Set([

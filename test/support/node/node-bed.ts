@@ -41,8 +41,8 @@ export interface BedHost {
   readonly address6: string;
   /** Runs a program to its end. Rejects only when it cannot be started. */
   run(program: string, args: readonly string[], input?: string): Promise<Output>;
-  /** Starts a program, whose own process id the child has. It is killed with the bed. */
-  start(program: string, args: readonly string[], env?: Record<string, string>): ChildProcess;
+  /** Starts a program, whose own process id the child has; with a channel for messages on request. It is killed with the bed. */
+  start(program: string, args: readonly string[], env?: Record<string, string>, hasChannel?: boolean): ChildProcess;
 }
 
 /** A node with what is around it. */
@@ -83,8 +83,9 @@ export async function createNodeBed({ proxy, podCount, ttlSeconds }: NodeBedOpti
       address,
       address6,
       run: (program, args, input) => runProgram("ip", inside(program, args), input),
-      start(program, args, env = {}) {
-        const child = spawn("ip", inside(program, args), { env: { ...process.env, ...env }, stdio: "pipe" });
+      start(program, args, env = {}, hasChannel = false) {
+        const stdio = ["pipe" as const, "pipe" as const, "pipe" as const, ...(hasChannel ? ["ipc" as const] : [])];
+        const child = spawn("ip", inside(program, args), { env: { ...process.env, ...env }, stdio });
         children.add(child);
         child.once("exit", () => children.delete(child));
         return child;

@@ -8,6 +8,7 @@ import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { bedAddress, type NodeBed, patienceMs } from "./node-bed.ts";
+import type { ClockMove } from "../program/movable-clock.ts";
 import { projectFolder } from "../program/run-nodens.ts";
 import { until } from "../servers/scripted-upstream.ts";
 
@@ -21,6 +22,8 @@ export interface NodensOnNode {
   isReady(): boolean;
   /** How long ago it last showed its probes that it is alive, in milliseconds; undefined where it never did. */
   aliveAgeMs(): number | undefined;
+  /** Lets time pass for it; only where `hasMovableClock`. */
+  moveClock(move: ClockMove): Promise<void>;
   /** Ends it with SIGTERM and resolves with its exit code. */
   stop(): Promise<number | null>;
 }
@@ -39,6 +42,8 @@ export interface NodensOnNodeOptions {
   readonly adminPort?: number;
   /** Capabilities that it must do without. */
   readonly without?: readonly string[];
+  /** Whether `moveClock` works. */
+  readonly hasMovableClock?: boolean;
 }
 
 /** Starts one. It ends with its bed at the latest. */
@@ -47,11 +52,13 @@ export async function startNodensOnNode(bed: NodeBed, options: NodensOnNodeOptio
   const settingsFile = join(folder, "nodens.yaml");
   writeFileSync(settingsFile, JSON.stringify(settingsOf(options, folder)));
   const program = join(projectFolder, "src", "nodens.mjs");
-  const command = [process.execPath, program, "serve", "--config", settingsFile];
+  const { hasMovableClock = false } = options;
+  const preload = hasMovableClock ? ["--import", join(projectFolder, "test/support/program/movable-clock.ts")] : [];
+  const command = [process.execPath, ...preload, program, "serve", "--config", settingsFile];
   const restriction = (options.without ?? []).map((capability) => `-${capability}`).join(",");
   const child =
     restriction === ""
-      ? bed.node.start(command[0] as string, command.slice(1), options.env)
+      ? bed.node.start(command[0] as string, command.slice(1), options.env, hasMovableClock)
       : bed.node.start("setpriv", ["--bounding-set", restriction, ...command], options.env);
   let output = "";
   child.stdout?.on("data", (text) => (output += String(text)));
@@ -78,6 +85,12 @@ export async function startNodensOnNode(bed: NodeBed, options: NodensOnNodeOptio
     metric,
     isReady: () => existsSync(readyFile),
     aliveAgeMs: () => (existsSync(aliveFile) ? Date.now() - statSync(aliveFile).mtimeMs : undefined),
+    async moveClock(move) {
+      if (!child.connected) throw new Error("this nodens has no movable clock");
+      const moved = once(child, "message");
+      child.send(move);
+      await moved;
+    },
     stop() {
       if (child.exitCode === null && child.signalCode === null) child.kill("SIGTERM");
       return exited;
