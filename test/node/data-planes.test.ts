@@ -33,7 +33,7 @@ describeWith(tools, "attach.mode intercept, where sockets are translated by eBPF
     onTestFinished(() => plane.remove());
     const nodens = await startNodensOnNode(bed, { mode: "intercept", hasMovableClock: true });
     const ask = async (transport: string, before: readonly string[]) => {
-      const [first = "", ...rest] = [...before, "dig", "+short", transport, "+tries=1", `@${bedAddress.service}`, name];
+      const [first, ...rest] = [...before, "dig", "+short", transport, "+tries=1", `@${bedAddress.service}`, name];
       return (await pod.run(first, rest)).stdout;
     };
     /** Counters are read three seconds after the interception is in force again, which a leap of the clock interrupts. */
