@@ -36,18 +36,22 @@ export interface Readiness {
   readonly reasons: readonly string[];
 }
 
+/** How soon nodens looks again at what is its own: sockets and addresses. */
 const retryMs = 500;
+/** How long it waits at most before it asks the zone again. When kube-dns comes back after an outage, every node that started meanwhile asks. */
+const longestPauseMs = 5000;
 
 /** Tries again and again until nodens is ready, or no longer starting. Never rejects. */
 export async function becomeReady(parts: ReadinessParts): Promise<void> {
   const { lifeCycle, upstream, clock, log } = parts;
+  /** The upstream over which the zone was answered: as long as that is in force, it is not asked again. */
+  let answeredOver: Upstream | undefined;
+  let pauseMs = retryMs;
   for (let isFirst = true; lifeCycle.state() === "starting"; isFirst = false) {
     const asked = upstream.inForce();
-    // Servers are probed so that those that are down can be reported; a reply to a probe does not prove that cluster names are answered.
-    // In a loop the probes would come back.
-    const probed = parts.loopGuard.isLooping() ? undefined : asked.probeAll();
-    const [isZoneAnswered] = await Promise.all([parts.learn(), probed]);
+    if (asked !== answeredOver && (await isZoneAnsweredOver(asked, parts))) answeredOver = asked;
     if (lifeCycle.state() !== "starting") return;
+    const isZoneAnswered = asked === answeredOver;
     const missing = await whatIsMissing(isZoneAnswered, parts);
     if (missing === undefined) {
       if (lifeCycle.becomeReady()) announce(asked, parts);
@@ -60,8 +64,18 @@ export async function becomeReady(parts: ReadinessParts): Promise<void> {
         { upstream: describeServers(asked.routes) },
         "the cluster's zone is not answered; serving, but not ready",
       );
-    await clock.pause(retryMs);
+    // Nodes that started together do not ask together.
+    await clock.pause(isZoneAnswered ? retryMs : pauseMs * (0.5 + Math.random() / 2));
+    pauseMs = isZoneAnswered ? retryMs : Math.min(2 * pauseMs, longestPauseMs);
   }
+}
+
+async function isZoneAnsweredOver(asked: Upstream, { loopGuard, learn }: ReadinessParts): Promise<boolean> {
+  // Servers are probed so that those that are down can be reported; a reply to a probe does not prove that cluster names are answered.
+  // In a loop the probes would come back.
+  const probed = loopGuard.isLooping() ? undefined : asked.probeAll();
+  const [isZoneAnswered] = await Promise.all([learn(), probed]);
+  return isZoneAnswered;
 }
 
 const leadsBack = "the upstream leads back to nodens";

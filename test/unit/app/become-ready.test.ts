@@ -13,11 +13,13 @@ interface Sight {
   silence: string | undefined;
   /** How often servers were probed. */
   probes: number;
+  /** How often the zone was asked. */
+  asked: number;
 }
 
 /** A nodens that starts, and sees everything that it needs unless `sight` says otherwise. */
 async function start(sight: Partial<Sight> = {}) {
-  const seen: Sight = { isZoneAnswered: true, areSocketsOpen: true, silence: undefined, probes: 0, ...sight };
+  const seen: Sight = { isZoneAnswered: true, areSocketsOpen: true, silence: undefined, probes: 0, asked: 0, ...sight };
   const clock = createFakeClock();
   const lifeCycle = createLifeCycle();
   const loopGuard = createLoopGuard("5ec2e7");
@@ -33,7 +35,7 @@ async function start(sight: Partial<Sight> = {}) {
     sockets: { listeners: [{}], findSilence: () => Promise.resolve(seen.silence) },
     attachment: { areSocketsOpen: () => seen.areSocketsOpen },
     log: { info() {}, warn: (_fields: object, message: string) => void warnings.push(message) },
-    learn: () => Promise.resolve(seen.isZoneAnswered),
+    learn: () => ((seen.asked += 1), Promise.resolve(seen.isZoneAnswered)),
     learnUntilShown: () => Promise.resolve(),
   } as unknown as ReadinessParts;
   void becomeReady(parts);
@@ -55,7 +57,7 @@ describe("nodens is not ready, and says why, while", () => {
     await clock.advance(60_000);
     expect([lifeCycle.state(), lifeCycle.reasons()]).toEqual(["starting", [reason]]);
     Object.assign(seen, present);
-    await clock.advance(500);
+    await clock.advance(missing.isZoneAnswered === false ? 5000 : 500);
     expect(lifeCycle.state()).toBe("ready");
   });
 
@@ -71,9 +73,34 @@ describe("nodens is not ready, and says why, while", () => {
     seen.isZoneAnswered = true;
     loopGuard.startRound();
     loopGuard.endRound();
-    await clock.advance(500);
+    await clock.advance(5000);
     expect(lifeCycle.state()).toBe("ready");
   });
+});
+
+test("a zone that is not answered is asked again ever more rarely, up to every five seconds", async () => {
+  const { seen, clock } = await start({ isZoneAnswered: false });
+  const within = async (ms: number) => {
+    const before = seen.asked;
+    await clock.advance(ms);
+    return seen.asked - before;
+  };
+  expect(seen.asked).toBe(1);
+  const [first, later] = [await within(3000), (await within(20_000), await within(60_000))];
+  expect(first).toBeGreaterThanOrEqual(2);
+  expect(first).toBeLessThanOrEqual(3);
+  // Each pause is between half of five seconds and all of them.
+  expect(later).toBeGreaterThanOrEqual(12);
+  expect(later).toBeLessThanOrEqual(24);
+});
+
+test("a zone that was answered is not asked again while something else is missing", async () => {
+  const { seen, clock, lifeCycle } = await start({ areSocketsOpen: false });
+  await clock.advance(60_000);
+  expect([seen.asked, seen.probes]).toEqual([1, 1]);
+  seen.areSocketsOpen = true;
+  await clock.advance(500);
+  expect(lifeCycle.state()).toBe("ready");
 });
 
 test("a zone that is not answered is logged once", async () => {
