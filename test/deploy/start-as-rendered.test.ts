@@ -40,6 +40,19 @@ describeWith(tools, "on a node with kube-dns at 10.96.0.10", () => {
   );
 });
 
+describeWith(tools, "an ordinary start", () => {
+  test.each([["host-ip"], ["link-local"]])("%s: leaves no failed probe behind", timeLimit, async (name) => {
+    const folder = ownFolder();
+    const { startupProbe, readinessProbe } = containerOf(variantOf(name).kustomize());
+    const stdout = await onOwnNode(variantOf(name).kustomize(), folder, "kube-dns", [
+      // Before that a busy machine may take longer than the probe waits.
+      until(`test -e ${folder}/alive`),
+      `${commandOf(startupProbe, folder)} && ${commandOf(readinessProbe, folder)} && echo started and ready`,
+    ]);
+    expect(stdout).toBe("started and ready\n");
+  });
+});
+
 describeWith(tools, "host-ip", () => {
   test("keeps port 53 of the node's address out of connection tracking", timeLimit, async () => {
     const folder = ownFolder();
@@ -105,6 +118,19 @@ describeWith(["sh", ...renderers], "the liveness probe", () => {
 
   test("nodens never answered", async () => {
     expect(await exitCodeOf(commandOf(livenessProbe, ownFolder()))).not.toBe(0);
+  });
+});
+
+describeWith(["sh", ...renderers], "the startup probe, when nodens is not ready in time", () => {
+  const { startupProbe } = containerOf(variantOf("host-ip").kustomize());
+
+  test.each([
+    ["holds one that is alive for started", true, true],
+    ["does not hold one for started that never came to run", false, false],
+  ])("%s", timeLimit, async (_, isAlive, isStarted) => {
+    const folder = ownFolder();
+    const touching = `while sleep 1; do ${isAlive ? `touch ${folder}/alive` : ":"}; done & ${commandOf(startupProbe, folder)}; code=$?; kill $!; exit $code`;
+    expect((await exitCodeOf(touching)) === 0).toBe(isStarted);
   });
 });
 
