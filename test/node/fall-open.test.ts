@@ -2,8 +2,11 @@
  * What pods notice that ask nodens by an address of its own, while something happens to nodens: the kernel sends their questions on to
  * kube-dns. Each test has a node of its own, and most of its time is waiting.
  */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, test, type TestContext } from "vitest";
+import { createMemoryGroup } from "../support/node/control-groups.ts";
 import { type BedHost, bedAddress, createNodeBed, type NodeBed } from "../support/node/node-bed.ts";
 import { startNodensOnNode } from "../support/node/nodens-on-node.ts";
 import { expectNoHole, type WatchedLookups, watchLookups } from "../support/node/watch-lookups.ts";
@@ -11,7 +14,7 @@ import { type CompiledClient, compileClient } from "../support/program/compile-c
 import { describeWith } from "../support/program/requirements.ts";
 import { until } from "../support/servers/scripted-upstream.ts";
 
-const tools = ["CI=true", "root", "ip", "nft", "iptables-restore", "conntrack", "curl", "gcc", "dig"];
+const tools = ["CI=true", "root", "ip", "nft", "iptables-restore", "conntrack", "curl", "gcc", "dig", "mount"];
 const timeout = 90_000;
 const name = "web.default.svc.cluster.local";
 const modes = [
@@ -116,6 +119,27 @@ describeWith(tools, "an address that falls open", () => {
         }
       });
       expectNoHole(seen);
+    },
+  );
+
+  test.concurrent.for([modes[0], modes[2]])(
+    "$mode, kube-proxy with $proxy: killed by the kernel for want of memory, pods ask kube-dns",
+    { timeout },
+    async (mode, { expect, onTestFinished }) => {
+      const { bed, nodens } = await start(mode, onTestFinished);
+      // A mebibyte beyond what it has.
+      const group = createMemoryGroup(2 ** 20);
+      onTestFinished(() => group.remove());
+      const seen = await during(bed, mode, async () => {
+        writeFileSync(join(group.folder, "cgroup.procs"), String(nodens.process.pid));
+        const isOver = () => nodens.process.exitCode !== null || nodens.process.signalCode !== null;
+        await until("it takes more", async () => isOver() || (await nodens.metric("nodens_ready")) === -1, 30_000);
+      });
+      expect(nodens.process.signalCode).toBe("SIGKILL");
+      // Perhaps together with a program that it had just started.
+      expect(group.killedCount()).toBeGreaterThan(0);
+      expectNoHole(seen);
+      expect(await lookUp(bed, mode)).toBe("10.96.0.7\n");
     },
   );
 

@@ -2,12 +2,10 @@
  * A data plane that translates Services where sockets connect and send, by eBPF programs of a cgroup, as Cilium does (source:
  * test/fixtures/clients/socket-load-balancer.c): no packet of the cgroup's programs ever has the Service's address.
  */
-import { execFileSync, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmdirSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { until } from "../servers/scripted-upstream.ts";
+import { createControlGroup } from "./control-groups.ts";
 import { patienceMs } from "./node-bed.ts";
 
 /** Such a data plane. */
@@ -24,11 +22,8 @@ export async function startSocketLoadBalancer(
   service: string,
   endpoint: string,
 ): Promise<SocketLoadBalancer> {
-  // Where a machine has them is its own matter.
-  const root = mkdtempSync(join(tmpdir(), "nodens-cgroups-"));
-  execFileSync("mount", ["-t", "cgroup2", "none", root]);
-  const cgroup = mkdtempSync(join(root, "nodens-"));
-  const child = spawn(program, [cgroup, service, endpoint], { stdio: "pipe" });
+  const group = createControlGroup();
+  const child = spawn(program, [group.folder, service, endpoint], { stdio: "pipe" });
   let output = "";
   child.stdout.on("data", (text) => (output += String(text)));
   child.stderr.on("data", (text) => (output += String(text)));
@@ -37,9 +32,7 @@ export async function startSocketLoadBalancer(
   async function remove(): Promise<void> {
     child.kill("SIGKILL");
     await ended;
-    rmdirSync(cgroup);
-    execFileSync("umount", [root]);
-    rmdirSync(root);
+    group.remove();
   }
 
   try {
@@ -52,5 +45,5 @@ export async function startSocketLoadBalancer(
     await remove();
     throw error;
   }
-  return { inCgroup: ["sh", "-c", 'echo $$ >"$0/cgroup.procs" && exec "$@"', cgroup], remove };
+  return { inCgroup: ["sh", "-c", 'echo $$ >"$0/cgroup.procs" && exec "$@"', group.folder], remove };
 }
