@@ -196,9 +196,6 @@ export function createAnswerCache(limits: CacheLimits): AnswerCache {
   };
 }
 
-/** lru-cache makes an object for each call without one. */
-const noOptions = {};
-
 type Store = LRUCache<number, CacheEntry>;
 
 /** What may still be given as an answer to `question`, provided that it expires after `sinceMs`. */
@@ -227,7 +224,7 @@ function findNoData(answers: Store, denials: Store, question: Question, sinceMs:
 /** A store's entry for exactly this question, whatever its age. It keeps its place in the order. */
 function peek(store: LRUCache<number, CacheEntry>, question: Question): CacheEntry | undefined {
   const { nameHash, type, dnssecOk, checkingDisabled } = question;
-  const entry = store.peek(cacheKey(nameHash, type, question.class, dnssecOk, checkingDisabled), noOptions);
+  const entry = store.peek(cacheKey(nameHash, type, question.class, dnssecOk, checkingDisabled));
   if (entry === undefined || entry.type !== type || entry.class !== question.class) return undefined;
   if (entry.dnssecOk !== dnssecOk || entry.checkingDisabled !== checkingDisabled) return undefined;
   return hasName(entry, question.name, question.name.length) ? entry : undefined;
@@ -248,13 +245,14 @@ function lifeSeconds(
   const { octets, sizeBytes, seed, hash } = query.name;
   const nameHash = offset === 0 ? hash : hashName(octets, offset, sizeBytes, seed);
   const key = cacheKey(nameHash, type, query.class, query.dnssecOk, (query.flags & Flag.CD) !== 0);
-  const entry = store.peek(key, noOptions);
+  const entry = store.peek(key);
   if (entry === undefined || entry.type !== type || (isProofOnly && !provesName(entry))) return 0;
-  return hasName(entry, octets, sizeBytes, offset) ? Math.max(0, Math.floor((entry.expiresAtMs - nowMs) / 1000)) : 0;
+  const name = octets.subarray(offset, sizeBytes);
+  return hasName(entry, name, name.length) ? Math.max(0, Math.floor((entry.expiresAtMs - nowMs) / 1000)) : 0;
 }
 
 function read(store: LRUCache<number, CacheEntry>, key: number, touches: boolean): CacheEntry | undefined {
-  return touches ? store.get(key, noOptions) : store.peek(key, noOptions);
+  return touches ? store.get(key) : store.peek(key);
 }
 
 function createStore(maxSizeBytes: number, onEvict: () => void): LRUCache<number, CacheEntry> {

@@ -106,12 +106,11 @@ export function provesName(entry: CacheEntry): boolean {
   return rcode === Rcode.NOERROR || readU16(entry.octets, HeaderOffset.answerCount) > 0;
 }
 
-/** Whether the entry's question is about the folded name in the octets of `name` from `offset` up to, not including, `end`. */
-export function hasName(entry: CacheEntry, name: Uint8Array, end: number, offset = 0): boolean {
-  if (entry.nameSizeBytes !== end - offset) return false;
-  const start = headerSizeBytes - offset;
-  for (let at = offset; at < end; at += 1) {
-    if (entry.octets[start + at] !== name[at]) return false;
+/** Whether the entry's question is about the folded name in the first `sizeBytes` octets of `name`. */
+export function hasName(entry: CacheEntry, name: Uint8Array, sizeBytes: number): boolean {
+  if (entry.nameSizeBytes !== sizeBytes) return false;
+  for (let at = 0; at < sizeBytes; at += 1) {
+    if (entry.octets[headerSizeBytes + at] !== name[at]) return false;
   }
   return true;
 }
