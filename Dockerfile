@@ -3,7 +3,7 @@
 # nodens as one layer: Node.js, the program as one bundle, `nft` and `ip`. Built from a base that has Node.js 26 and Debian's apt.
 ARG BASE=node:26-trixie-slim
 
-# The bundle, V8's compiled form of it, and Node.js without symbols, which are a fifth of it. Needs development dependencies and
+# The bundle, V8's snapshot of it, and Node.js without symbols, which are a fifth of it. Needs development dependencies and
 # tools, of which nothing gets further than this stage.
 FROM ${BASE} AS bundle
 RUN apt-get update \
@@ -22,11 +22,12 @@ RUN node scripts/bundle.ts /out/usr/lib/nodens \
  # For whatever user the container runs as: root without DAC_OVERRIDE may not write where only another user may.
  && install -d -m 1777 /out/run/nodens && mkdir -p /out/etc/nodens
 COPY deploy/image/nodens.yaml /out/etc/nodens/nodens.yaml
-# V8 takes a cache only with the flags that made it.
-ENV NODE_COMPILE_CACHE=/out/usr/lib/nodens/compile-cache NODE_COMPILE_CACHE_PORTABLE=1
 # As in the ENTRYPOINT below, which cannot read variables; a test compares them.
 ARG V8_FLAGS="--max-semi-space-size=4 --heap-growing-percent=20"
-RUN node ${V8_FLAGS} /out/usr/lib/nodens/nodens.mjs version && chmod -R a+rX /out/usr/lib/nodens
+# The program with all its modules loaded, as the process begins with it. Only this very version of Node.js takes it.
+RUN cd /out/usr/lib/nodens \
+ && node ${V8_FLAGS} --snapshot-blob nodens.blob --build-snapshot-config snapshot.json \
+ && rm snapshot.cjs snapshot.json && chmod -R a+rX .
 
 # The system: what the base has, plus the two programs for attaching, minus package managers of JavaScript.
 FROM ${BASE} AS system
@@ -56,8 +57,7 @@ LABEL org.opencontainers.image.title="nodens" \
       org.opencontainers.image.created="${CREATED}"
 ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     NODENS_REVISION="${REVISION}" \
-    NODE_COMPILE_CACHE=/usr/lib/nodens/compile-cache \
-    NODE_COMPILE_CACHE_PORTABLE=1 \
+    MALLOC_ARENA_MAX=1 \
     UV_THREADPOOL_SIZE=1
 # What changes the node's network runs as root, with all capabilities but two dropped; everything else as this user.
 USER 65532:65532
@@ -65,7 +65,8 @@ STOPSIGNAL SIGTERM
 # The flags stand here and not in NODE_OPTIONS, which Node.js ignores when its file has capabilities that it does not expect.
 # With a full cache they keep a third of the memory out of the resident set, where V8 would let garbage grow with the heap. None limits
 # the heap: that would end nodens where `cache.answersBytes` is raised. The container's limit is the limit.
-ENTRYPOINT ["node", "--max-semi-space-size=4", "--heap-growing-percent=20", "/usr/lib/nodens/nodens.mjs"]
+# The last argument stands where Node.js wants a script; it finds there what the snapshot does not hold.
+ENTRYPOINT ["node", "--snapshot-blob=/usr/lib/nodens/nodens.blob", "--max-semi-space-size=4", "--heap-growing-percent=20", "/usr/lib/nodens/nodens.mjs"]
 CMD ["serve", "--config", "/etc/nodens/nodens.yaml"]
 # For engines that look at it; Kubernetes has probes of its own. Both read the files in the folder that `probes.directory` names.
 HEALTHCHECK --interval=10s --timeout=2s --start-period=5s --retries=3 \

@@ -1,19 +1,15 @@
 /*
  * The command line on this process's own streams, environment and clock.
  */
-import { check } from "./commands/check.ts";
 import { createCommandLine } from "./commands/command-line.ts";
 import { runProgram } from "./attach/run-program.ts";
 import { ExitCode } from "./commands/exit-code.ts";
-import { detach } from "./commands/detach.ts";
-import { doctor } from "./commands/doctor.ts";
-import { explain } from "./commands/explain.ts";
-import { migrate } from "./commands/migrate.ts";
-import { query } from "./commands/query.ts";
+import type { ExplainFlags } from "./commands/explain.ts";
+import type { DoctorFlags } from "./commands/doctor.ts";
+import type { QueryFlags } from "./commands/query.ts";
 import { serve } from "./commands/serve.ts";
-import { untaint } from "./commands/untaint.ts";
-import { tail, top } from "./commands/seen.ts";
-import { openScreen } from "./runtime/screen.ts";
+import type { UntaintFlags } from "./commands/untaint.ts";
+import type { TailFlags, TopFlags } from "./commands/seen.ts";
 import { version } from "./commands/version.ts";
 import { pauseAwake, systemClock } from "./runtime/clock.ts";
 import { createTerminal } from "./runtime/terminal.ts";
@@ -26,24 +22,51 @@ export async function main(argv: readonly string[]): Promise<number> {
   const hasColours = process.stdout.isTTY && !env["NO_COLOR"];
   // What `serve` writes is for people who look at it, and not what it is for.
   let isServing = false;
+  // What serves needs no other command, and would keep it for as long as it lives.
   const actions = {
     serve({ config, ...flags }: { config?: string | undefined }) {
       isServing = true;
       return serve({ filePath: config, flags, env, clock: systemClock, write, writeError, exit: process.exit });
     },
-    check: (filePath: string) => check(filePath, { env, write, writeError }),
-    query: (name: string, type: string | undefined, flags: Parameters<typeof query>[2]) =>
-      query(name, type, flags, { write, writeError }),
-    explain: (name: string, flags: Parameters<typeof explain>[1]) =>
-      explain(name, flags, { write: hasColours ? writeInColour : write, writeError, hasColours }),
-    top: (flags: Parameters<typeof top>[0]) =>
-      top(flags, { write, writeError }, openScreen(process.stdin, process.stdout)),
-    tail: (flags: Parameters<typeof tail>[0]) => tail(flags, { write, writeError }),
-    doctor: (flags: Parameters<typeof doctor>[0]) =>
-      doctor(flags, { run: runProgram, self: [argv[0] ?? "", argv[1] ?? ""], write, writeError }),
-    migrate: (filePath: string) => migrate(filePath, { env, write, writeError }),
-    detach: (filePath: string | undefined) => detach(filePath, { env, run: runProgram, write, writeError }),
-    untaint: (flags: Parameters<typeof untaint>[0]) => untaint(flags, { env, pause: pauseAwake, write, writeError }),
+    async check(filePath: string) {
+      const { check } = await import("./commands/check.ts");
+      return check(filePath, { env, write, writeError });
+    },
+    async query(name: string, type: string | undefined, flags: QueryFlags) {
+      const { query } = await import("./commands/query.ts");
+      return query(name, type, flags, { write, writeError });
+    },
+    async explain(name: string, flags: ExplainFlags) {
+      const { explain } = await import("./commands/explain.ts");
+      return explain(name, flags, { write: hasColours ? writeInColour : write, writeError, hasColours });
+    },
+    async top(flags: TopFlags) {
+      const [{ top }, { openScreen }] = await Promise.all([
+        import("./commands/seen.ts"),
+        import("./runtime/screen.ts"),
+      ]);
+      return top(flags, { write, writeError }, openScreen(process.stdin, process.stdout));
+    },
+    async tail(flags: TailFlags) {
+      const { tail } = await import("./commands/seen.ts");
+      return tail(flags, { write, writeError });
+    },
+    async doctor(flags: DoctorFlags) {
+      const { doctor } = await import("./commands/doctor.ts");
+      return doctor(flags, { run: runProgram, self: [argv[0] ?? "", argv[1] ?? ""], write, writeError });
+    },
+    async migrate(filePath: string) {
+      const { migrate } = await import("./commands/migrate.ts");
+      return migrate(filePath, { env, write, writeError });
+    },
+    async detach(filePath: string | undefined) {
+      const { detach } = await import("./commands/detach.ts");
+      return detach(filePath, { env, run: runProgram, write, writeError });
+    },
+    async untaint(flags: UntaintFlags) {
+      const { untaint } = await import("./commands/untaint.ts");
+      return untaint(flags, { env, pause: pauseAwake, write, writeError });
+    },
     version: () => version({ env, write }),
   };
   const code = await createCommandLine(actions, terminal).run(argv.slice(2));

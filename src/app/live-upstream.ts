@@ -2,9 +2,7 @@
  * The upstream in force, across reloads: the servers in the settings or the embedded cluster DNS, the upstreams that a reload has replaced
  * but that still have questions under way, and the counters that outlive both.
  */
-import { type ClusterDns, startClusterDns } from "../cluster-dns/cluster-dns-server.ts";
-import { createClusterZone } from "../cluster-dns/cluster-zone.ts";
-import { readZoneFile } from "../cluster-dns/zone-file.ts";
+import type { ClusterDns } from "../cluster-dns/cluster-dns-server.ts";
 import type { RouteTaken } from "../resolve/step.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { formatServerAddress, type ServerAddress } from "../runtime/server-address.ts";
@@ -87,9 +85,10 @@ export async function createLiveUpstream(
   }
 
   async function embeddedServer({ cluster, listen, upstream: chosen }: Settings): Promise<ServerAddress> {
-    clusterDns ??= await startClusterDns({
-      address: { host: "127.0.0.1", port: 0 },
-      zone: createClusterZone({ ...readZoneFile(), zone: cluster.domain }),
+    // Loaded on demand: no cluster has need of it.
+    const { startExampleZone } = await import("../cluster-dns/start-example-zone.ts");
+    clusterDns ??= await startExampleZone({
+      zone: cluster.domain,
       ownAddresses: listen.addresses,
       outside: chosen.embeddedOutside,
       clock,

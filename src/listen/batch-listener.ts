@@ -21,7 +21,9 @@ import type { Listener } from "./listener.ts";
 import { createSendQueue } from "./send-queue.ts";
 
 /** Whether `listenInBatches` works here. */
-export const canListenInBatches = canWatchDescriptors && hasBatchLayout;
+export function canListenInBatches(): boolean {
+  return canWatchDescriptors() && hasBatchLayout;
+}
 
 /** So many full batches, about a millisecond, then TCP, timers and the answers to misses have their turn. */
 const batchesPerWake = 4;

@@ -12,5 +12,5 @@ export type BatchChoice = "auto" | "off";
 
 /** Binds `address` (the kernel picks a port for 0) and answers on it. Rejects with the system's error if it cannot be bound. */
 export async function listenUdp(address: ServerAddress, front: Front, batch: BatchChoice): Promise<Listener> {
-  return batch === "auto" && canListenInBatches ? listenInBatches(address, front) : listenByDgram(address, front);
+  return batch === "auto" && canListenInBatches() ? listenInBatches(address, front) : listenByDgram(address, front);
 }

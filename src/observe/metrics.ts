@@ -2,7 +2,8 @@
  * All metrics together, in a registry that reads plain integers when it is scraped. Every read is synchronous, so one scrape is one
  * consistent moment.
  */
-import { collectDefaultMetrics, Registry } from "prom-client";
+import { collectDefaultMetrics, Gauge, Registry } from "prom-client";
+import { processStartSeconds } from "../runtime/clock.ts";
 import { corednsMetrics } from "./coredns-metrics.ts";
 import { corednsUpstreamMetrics } from "./coredns-upstream-metrics.ts";
 import { type Metric, registerMetric } from "./metric.ts";
@@ -24,11 +25,22 @@ const misnamedMetrics = [
   "nodejs_active_requests_total",
 ];
 
+/** prom-client reads it when it is loaded, which with a snapshot was in another process. */
+const startTimeMetric = "process_start_time_seconds";
+
 /** Creates the registry. `sources` returns what is current: a reload may replace any of it. */
 export function createMetrics(sources: MetricSources, { compat }: { readonly compat: MetricsCompat }): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
-  for (const name of misnamedMetrics) registry.removeSingleMetric(name);
+  for (const name of [...misnamedMetrics, startTimeMetric]) registry.removeSingleMetric(name);
+  new Gauge({
+    name: startTimeMetric,
+    help: "Start time of the process since unix epoch in seconds.",
+    registers: [registry],
+    collect() {
+      this.set(Math.round(processStartSeconds()));
+    },
+  });
   for (const metric of compat === "coredns" ? allMetrics : nodensMetrics) registerMetric(registry, metric, sources);
   return registry;
 }

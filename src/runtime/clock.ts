@@ -48,3 +48,8 @@ export function pauseAwake(delayMs: number): Promise<void> {
 export function wallTime(): Date {
   return new Date();
 }
+
+/** When this process started, by the wall clock: seconds since 1970. For output that others read. */
+export function processStartSeconds(): number {
+  return Date.now() / 1000 - process.uptime();
+}

@@ -3,6 +3,7 @@
  * through node:ffi, which needs no compiled add-on and works with glibc and musl alike.
  */
 import { getSystemErrorName } from "node:util";
+import { startupSnapshot } from "node:v8";
 import type { dlopen, FunctionDefinitions } from "node:ffi";
 
 const signatures = {
@@ -48,18 +49,26 @@ export interface EventLoop extends LoopFunctions {
   callback(run: (handle: bigint, status: number, events: number) => void): bigint;
 }
 
-const opened = await open();
-
 /** The C library of this process; undefined if Node has no FFI or may not use it, and on systems other than Linux. */
-export const libc = opened?.libc;
+export let libc: Libc | undefined;
 
 /** Node's event loop; undefined where `libc` is, and if this Node hides its libuv. */
-export const eventLoop = opened?.eventLoop;
+export let eventLoop: EventLoop | undefined;
 
-async function open(): Promise<{ libc: Libc; eventLoop: EventLoop | undefined } | undefined> {
+// Addresses are this process's own: one that begins with a snapshot of loaded modules looks them up then.
+if (startupSnapshot.isBuildingSnapshot()) startupSnapshot.addDeserializeCallback(lookUp);
+else lookUp();
+
+function lookUp(): void {
+  const opened = open();
+  libc = opened?.libc;
+  eventLoop = opened?.eventLoop;
+}
+
+function open(): { libc: Libc; eventLoop: EventLoop | undefined } | undefined {
   // The numbers of socket options and address families below are Linux's.
   if (process.platform !== "linux") return undefined;
-  const ffi = await importQuietly();
+  const ffi = loadQuietly();
   if (ffi === undefined) return undefined;
   const library = loadOwn(ffi);
   if (library === undefined) return undefined;
@@ -102,13 +111,11 @@ function loadOwn(ffi: typeof import("node:ffi")) {
 }
 
 /** Node warns about node:ffi once, on standard error. That concerns whoever chose to use it, not whoever runs nodens. */
-async function importQuietly() {
+function loadQuietly() {
   const { emitWarning } = process;
   process.emitWarning = () => {};
   try {
-    return await import("node:ffi");
-  } catch {
-    return undefined;
+    return process.getBuiltinModule("node:ffi");
   } finally {
     process.emitWarning = emitWarning;
   }

@@ -17,7 +17,9 @@ export interface DescriptorWatch {
 }
 
 /** Whether `watchDescriptor` works here. */
-export const canWatchDescriptors = libc !== undefined && eventLoop !== undefined;
+export function canWatchDescriptors(): boolean {
+  return libc !== undefined && eventLoop !== undefined;
+}
 
 /** UV_POLL of libuv's uv_handle_type. */
 const pollHandleType = 8;

@@ -46,6 +46,7 @@ const everyRoom = [
 
 const rules: Readonly<Record<string, Rule>> = {
   "main.ts": { rooms: ["commands", "runtime", "attach"] },
+  "snapshot.ts": { rooms: ["main.ts"], node: true },
   // The composition root sees every room; the verbs see what each of them does.
   app: { rooms: everyRoom, node: true },
   commands: { rooms: [...everyRoom, "app"], packages: ["commander"], node: true },

@@ -8,7 +8,7 @@ import { hostOf, portOf, socketAddress } from "../../../src/runtime/socket-addre
 import { until } from "../../support/servers/scripted-upstream.ts";
 import { canWatchDescriptors, Readiness, watchDescriptor } from "../../../src/runtime/watch-descriptor.ts";
 
-describe.skipIf(!canWatchDescriptors || !hasBatchLayout)("a descriptor under watch", () => {
+describe.skipIf(!canWatchDescriptors() || !hasBatchLayout)("a descriptor under watch", () => {
   const real = libc as Libc;
 
   /** A bound UDP socket, and a client of it. */

@@ -1,0 +1,79 @@
+/*
+ * nodens as the image has it: bundled, and begun with a snapshot of its loaded modules that another process has made.
+ */
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { makeShippedForm, type ShippedForm } from "../support/program/shipped-form.ts";
+import { findFreePort } from "../support/servers/free-port.ts";
+import { until } from "../support/servers/scripted-upstream.ts";
+
+const run = promisify(execFile);
+const settingsOf = (port: number, adminPort: number) => ({
+  listen: { addresses: [`127.0.0.1:${port}`] },
+  admin: { address: `127.0.0.1:${adminPort}` },
+  upstream: { embedded: true },
+  search: { resolvConf: "" },
+  shutdown: { drainMs: 0 },
+});
+
+describe("nodens in the form of the image", () => {
+  let folder: string;
+  let form: ShippedForm;
+
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), "nodens-form-"));
+    form = await makeShippedForm(folder);
+  }, 60_000);
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  async function startServing(): Promise<{ port: number; metrics: string }> {
+    const [port, adminPort] = [await findFreePort(), await findFreePort()];
+    const file = join(folder, `${port}.yaml`);
+    writeFileSync(file, JSON.stringify(settingsOf(port, adminPort)));
+    const [program = "", ...args] = form.line;
+    const child = spawn(program, [...args, "serve", "--config", file], { env: form.env, stdio: "ignore" });
+    onTestFinished(async () => {
+      const ended = child.exitCode === null ? once(child, "exit") : undefined;
+      child.kill("SIGTERM");
+      await ended;
+    });
+    const page = (path: string) => fetch(`http://127.0.0.1:${adminPort}${path}`);
+    await until("nodens is ready", () =>
+      page("/readyz").then(
+        ({ ok }) => ok,
+        () => false,
+      ),
+    );
+    return { port, metrics: await (await page("/metrics")).text() };
+  }
+
+  async function runCommand(...words: readonly string[]): Promise<string> {
+    const [program = "", ...args] = form.line;
+    return (await run(program, [...args, ...words], { env: form.env })).stdout;
+  }
+
+  test("serves, and asks and explains", async () => {
+    const { port } = await startServing();
+    const name = "kubernetes.default.svc.cluster.local";
+    expect(await runCommand("query", name, "--server", `127.0.0.1:${port}`, "--short")).toBe("10.96.0.1\n");
+    expect(await runCommand("explain", "www.example.com")).toContain("www.example.com");
+  });
+
+  test("tells when the process started, and not when the snapshot was made", async () => {
+    const before = Date.now() / 1000;
+    const { metrics } = await startServing();
+    const startedAt = Number(/^process_start_time_seconds (\d+)$/m.exec(metrics)?.[1]);
+    expect(startedAt).toBeGreaterThanOrEqual(Math.floor(before));
+  });
+
+  test("reads the environment and the command line of its own process", async () => {
+    const [program = "", ...args] = form.line;
+    const env = { ...form.env, NODENS_REVISION: "abc1234" };
+    expect((await run(program, [...args, "version"], { env })).stdout).toContain("(revision abc1234)");
+  });
+});
