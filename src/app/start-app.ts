@@ -8,7 +8,7 @@ import { nftSessionsOn } from "../attach/nft-session.ts";
 import { runProgram } from "../attach/run-program.ts";
 import { type AccessList, createAccessList } from "../listen/access-list.ts";
 import type { Front } from "../listen/answer-query.ts";
-import { createHealthQuestion } from "../listen/health-question.ts";
+import { createHealthQuestion, healthLabel } from "../listen/health-question.ts";
 import { replySourceNames } from "../listen/listen-counters.ts";
 import type { Logger } from "../observe/log.ts";
 import type { BuildInfo } from "../observe/metric-sources.ts";
@@ -142,6 +142,7 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
     log,
     run: runProgram,
     openSession: nftSessionsOn(clock),
+    testLabel: healthLabel,
     isTrackingInUse,
     hasAddress: hasLocalAddress,
     hasIpv6,

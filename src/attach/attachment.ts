@@ -46,6 +46,8 @@ export interface AttachmentOptions {
     info(fields: object, message: string): void;
     warn(fields: object, message: string): void;
   };
+  /** The first label of the names that nodens's own questions ask for, in lower case. */
+  readonly testLabel: string;
   /** Whether this node tracks connections at all. */
   isTrackingInUse(): boolean;
   /** Whether this node has the address now. Asked ten times a second. */
@@ -148,7 +150,7 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
     if (!needsTable) return undefined;
     const { allowed } = options.sources();
     const sources = families.flatMap((family) => elementsOf(allowed, family));
-    return { own, sources, notrack: notrack !== false, countsTracked };
+    return { own, sources, notrack: notrack !== false, countsTracked, testLabel: options.testLabel };
   }
 
   /** Looks at once when an address is taken away. One that cannot be put back is tried again with everything else. */

@@ -6,15 +6,21 @@
  *
  *     prerouting   a question to us, while we are alive                                    not tracked
  *                  one of a source that nodens would answer, while we are not              to the Service, noted in `moved`
- *     output       the reply to our own test packet                                        alive for two seconds more
+ *     output       a question of the node itself, while we are not alive                   to the Service, noted in `moved`
+ *                  the reply to our own test packet                                        alive for two seconds more
  *                  a refusal, for nobody listens on the port                               no longer alive
  *                  replies                                                                 not tracked
- *     back         what the Service replies to questions that were moved, behind NAT       from our address
+ *     back         what the Service replies to pods' questions that were moved, behind NAT from our address
+ *     home         the same for the node's own                                             from our address
  *     arrivals     behind all other rules: what was tracked although nothing should be     counted
  *
  * At the beginning and the end of both ways packets are noted by pod: what passes only the first was dropped (blocked-pods.ts).
  * A connection keeps its side: once its SYN was moved, all of it is; one to nodens ends with nodens. The two first hooks are just
  * before iptables' raw table: a rule there may give packets a zone, and then nothing keeps them out of tracking.
+ *
+ * A question of the node itself (a pod on the node's network, or a program of the node) has been given its route to us before it meets a
+ * rule; kube-proxy's translation gives it another one. It comes from the address that it asks, as test packets do, which are known by what
+ * they ask. An address that means something on this node alone is exchanged for the node's on the way out (`leaving`).
  */
 import { createHash } from "node:crypto";
 import { families, familyOf, protocol } from "./address-family.ts";
@@ -49,8 +55,10 @@ export interface OwnAddressTableOptions {
   readonly sources: readonly string[];
   /** Whether to keep the traffic out of connection tracking. */
   readonly notrack: boolean;
-  /** Whether to count what is tracked all the same. Only where connection tracking is in use: looking would start it. */
+  /** Whether connection tracking is in use, so that what is tracked all the same can be counted: looking would start it. */
   readonly countsTracked: boolean;
+  /** The first label of the names that test packets ask for, in lower case. */
+  readonly testLabel: string;
 }
 
 /** How long a pod's port counts as moved after its last question: longer than any resolver waits for a reply. */
@@ -71,9 +79,12 @@ export function ownAddressTableText(options: OwnAddressTableOptions): string {
     chain(
       "output",
       "output priority raw - 10",
-      own.flatMap((each) => replyRules(each, notrack)),
+      own.flatMap((each, position) => [...ownQuestionRules(each, position, options), ...replyRules(each, notrack)]),
     ),
     chain("back", "postrouting priority srcnat + 200", backRules(own)),
+    chain("home", "input priority filter + 290", homeRules(own)),
+    // A chain of this type starts connection tracking.
+    ...(countsTracked ? [chain("leaving", "postrouting priority srcnat - 10", own.flatMap(leavingRules), "nat")] : []),
     chain(
       "arrivals",
       "input priority filter + 300",
@@ -125,11 +136,7 @@ function questionRules({ address, service }: OwnAddress, position: number, notra
   const stays = `${toUs} ${untracked}accept`;
   const note = noteRule(address, "questions");
   if (service === undefined) return [...crossingLo, note, stays];
-  const moves = (transport: "udp" | "tcp", match: string) => {
-    const pod = `${ip} saddr . ${transport} sport`;
-    const moved = movedSet(transport, position);
-    return `${ip} daddr ${address} ${match}update @${moved} { ${pod} } counter name ${ownAddressCounters.fellOpen} ${ip} daddr set ${service} accept`;
-  };
+  const moves = moveRule({ address, service }, position);
   const served = `${ip} saddr @served${family}`;
   return [
     ...crossingLo,
@@ -140,6 +147,43 @@ function questionRules({ address, service }: OwnAddress, position: number, notra
     moves("tcp", `tcp dport 53 tcp flags & (syn|ack) == syn ${served} `),
     stays,
   ];
+}
+
+/** The rule that sends on to the Service what `match` says of packets to the address. */
+function moveRule({ address, service }: OwnAddress, position: number) {
+  const ip = protocol(familyOf(address));
+  return (transport: "udp" | "tcp", match: string): string => {
+    const asker = `${ip} saddr . ${transport} sport`;
+    const moved = movedSet(transport, position);
+    return `${ip} daddr ${address} ${match}update @${moved} { ${asker} } counter name ${ownAddressCounters.fellOpen} ${ip} daddr set ${service} accept`;
+  };
+}
+
+function ownQuestionRules(
+  { address, service }: OwnAddress,
+  position: number,
+  { notrack, testLabel }: OwnAddressTableOptions,
+): string[] {
+  if (service === undefined) return [];
+  const family = familyOf(address);
+  const ip = protocol(family);
+  const moves = moveRule({ address, service }, position);
+  const isTest = `@th,${testNameAt * 8},${(1 + testLabel.length) * 8} ${labelAsNumber(testLabel)}`;
+  const dead = `${ip} daddr != @alive${family} `;
+  return [
+    `${ip} saddr ${address} ${ip} daddr ${address} udp dport 53 ${isTest} ${notrack ? "notrack " : ""}accept`,
+    moves("tcp", `tcp dport 53 ${ip} saddr . tcp sport @${movedSet("tcp", position)} `),
+    moves("udp", `udp dport 53 ${dead}`),
+    moves("tcp", `tcp dport 53 tcp flags & (syn|ack) == syn ${dead}`),
+  ];
+}
+
+/** Where a question's name begins, behind the headers of UDP and DNS, in octets. */
+const testNameAt = 8 + 12;
+
+/** A label as it stands in a name (RFC 1035 §3.1), as rules compare it. */
+function labelAsNumber(label: string): string {
+  return `0x${Buffer.from([label.length, ...Buffer.from(label)]).toString("hex")}`;
 }
 
 function replyRules({ address }: OwnAddress, notrack: boolean): string[] {
@@ -166,17 +210,32 @@ const refusal = {
 
 /** Every packet of the node comes by: most should not meet more than two rules. */
 function backRules(own: readonly OwnAddress[]): string[] {
-  const rules = own.flatMap(({ address, service }, position) => {
-    const ip = protocol(familyOf(address));
-    return service === undefined
-      ? []
-      : (["udp", "tcp"] as const).map(
-          (transport) =>
-            `${ip} saddr ${service} ${transport} sport 53 ${ip} daddr . ${transport} dport @${movedSet(transport, position)} ${ip} saddr set ${address}`,
-        );
-  });
   const passes = own.map(({ address }) => passRule(address, "replies"));
-  return ["meta l4proto != { tcp, udp } accept", "th sport != 53 accept", ...passes, ...rules];
+  return ["meta l4proto != { tcp, udp } accept", "th sport != 53 accept", ...passes, ...own.flatMap(fromServiceRules)];
+}
+
+/** Replies to the node itself: kube-proxy's translation is undone by now, and no socket has been looked for yet. */
+function homeRules(own: readonly OwnAddress[]): string[] {
+  return ["meta l4proto != { tcp, udp } accept", "th sport != 53 accept", ...own.flatMap(fromServiceRules)];
+}
+
+/** What the Service replies to questions that were moved gets our address. */
+function fromServiceRules({ address, service }: OwnAddress, position: number): string[] {
+  const ip = protocol(familyOf(address));
+  return service === undefined
+    ? []
+    : (["udp", "tcp"] as const).map(
+        (transport) =>
+          `${ip} saddr ${service} ${transport} sport 53 ${ip} daddr . ${transport} dport @${movedSet(transport, position)} ${ip} saddr set ${address}`,
+      );
+}
+
+/** Where the address is the node's own it needs no other, and is exchanged for itself at most. */
+function leavingRules({ address, service }: OwnAddress): string[] {
+  const ip = protocol(familyOf(address));
+  return service === undefined
+    ? []
+    : [`ct original ${ip} daddr ${service} ${ip} saddr ${address} meta l4proto { tcp, udp } masquerade`];
 }
 
 function arrivalRules({ address }: OwnAddress, countsTracked: boolean): string[] {
@@ -186,8 +245,8 @@ function arrivalRules({ address }: OwnAddress, countsTracked: boolean): string[]
   return [...(countsTracked ? [tracked] : []), passRule(address, "questions")];
 }
 
-function chain(name: string, hook: string, rules: readonly string[]): string {
-  return `chain ${name} {\n    type filter hook ${hook}; policy accept;\n    ${rules.join("\n    ")}\n  }`;
+function chain(name: string, hook: string, rules: readonly string[], type: "filter" | "nat" = "filter"): string {
+  return `chain ${name} {\n    type ${type} hook ${hook}; policy accept;\n    ${rules.join("\n    ")}\n  }`;
 }
 
 function movedSet(transport: "udp" | "tcp", position: number): string {

@@ -15,6 +15,9 @@ import { ownQuestion, type Question } from "../wire/question.ts";
 import { composeRecord } from "../wire/record.ts";
 import { composeOwnReply } from "../wire/shape-reply.ts";
 
+/** The first label of the name, in the zone's front. */
+export const healthLabel = "nodens-health";
+
 /** The question and its answer, for one process. */
 export interface HealthQuestion {
   readonly question: Question;
@@ -31,7 +34,7 @@ export interface HealthQuestion {
  * new for every process.
  */
 export function createHealthQuestion(zone: Uint8Array, instance: string): HealthQuestion {
-  const question = ownQuestion(Uint8Array.from([...wireName("nodens-health").subarray(0, -1), ...zone]), RrType.HINFO);
+  const question = ownQuestion(Uint8Array.from([...wireName(healthLabel).subarray(0, -1), ...zone]), RrType.HINFO);
   const { name } = question;
   // CPU and OS, each a character string (RFC 1035 §3.3.2). The owner is a pointer to the question; TTL 0, for nobody should keep it.
   const data = Uint8Array.from([...characterString("nodens"), ...characterString(instance)]);

@@ -143,6 +143,46 @@ describeWith(tools, "an address that falls open", () => {
     },
   );
 
+  test.concurrent.for(modes)(
+    "$mode, kube-proxy with $proxy: killed, programs of the node itself are answered by kube-dns; started again, by nodens",
+    { timeout },
+    async (mode, { expect, onTestFinished }) => {
+      const { bed, nodens } = await start(mode, onTestFinished);
+      const ask = async (transport: string, version: string) => {
+        const args = ["+short", transport, "+tries=2", "+time=3", `@${mode.asked}`, version, "TXT"];
+        return (await bed.node.run("dig", args)).stdout;
+      };
+      // What only kube-dns is asked for shows who answered: nodens counts what it is asked.
+      const counted = async () => {
+        const seen = ['proto="udp",family="1",type="TXT"', 'proto="tcp",family="1",type="TXT"'].map((labels) =>
+          nodens.metric("coredns_dns_requests_total", labels),
+        );
+        return (await Promise.all(seen)).reduce<number>((sum, count) => sum + (count ?? 0), 0);
+      };
+      const version = "dns-version.cluster.local";
+      const answers = await Promise.all(["+notcp", "+tcp"].map((transport) => ask(transport, version)));
+      expect(answers).toEqual([expect.stringMatching(/^"\d/), expect.stringMatching(/^"\d/)]);
+      await until("nodens counts both", async () => (await counted()) === 2);
+      nodens.process.kill("SIGKILL");
+      await nodens.stop();
+      await pause(2100);
+      for (const transport of ["+notcp", "+tcp", "+notcp"]) expect(await ask(transport, version)).toMatch(/^"\d/);
+      if (mode.proxy === "iptables") {
+        // Where kube-proxy leaves the sources of the node's own packets as they are.
+        await bed.node.run("iptables", ["-t", "nat", "-F", "KUBE-POSTROUTING"]);
+        await bed.node.run("conntrack", ["-F"]);
+        for (const transport of ["+notcp", "+tcp"]) expect(await ask(transport, version)).toMatch(/^"\d/);
+      }
+      const again = await startNodensOnNode(bed, { mode: mode.mode });
+      await until("questions come to nodens", async () => (await again.metric("nodens_failopen")) === 0);
+      expect(await ask("+notcp", version)).toMatch(/^"\d/);
+      await until("nodens counts it", async () => {
+        const count = await again.metric("coredns_dns_requests_total", 'proto="udp",family="1",type="TXT"');
+        return (count ?? 0) > 0;
+      });
+    },
+  );
+
   test.concurrent(
     "link-local: with its address taken from lo while it is dead, pods ask kube-dns",
     { timeout },

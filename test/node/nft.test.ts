@@ -62,7 +62,7 @@ describeWith(["root", "nft", "unshare"], "a real nft", () => {
     const stdout = await inNamespace(`${put}echo again\n${put}`);
     const [first, again] = stdout.split("again\n");
     expect(first).toBe(again);
-    expect(first?.match(/notrack/g)).toHaveLength(12);
+    expect(first?.match(/notrack/g)).toHaveLength(14);
   });
 
   test("answers a session's commands one by one, and its tables end with it, however it ends", async () => {

@@ -28,6 +28,7 @@ async function start(
     clock,
     run: node.run,
     openSession: node.openSession,
+    testLabel: "nodens-health",
     isTrackingInUse: () => true,
     hasAddress: (host) => node.addresses.some(({ local }) => local === host),
     hasIpv6: () => true,

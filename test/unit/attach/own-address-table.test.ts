@@ -12,7 +12,14 @@ const service = "10.96.0.10";
 const six = { address: "fd00:20::10", service: "fd00:96::10" };
 
 function options(changes: Partial<OwnAddressTableOptions> = {}): OwnAddressTableOptions {
-  return { own: [{ address: own, service }], sources: ["10.0.0.0/8"], notrack: true, countsTracked: false, ...changes };
+  return {
+    own: [{ address: own, service }],
+    sources: ["10.0.0.0/8"],
+    notrack: true,
+    countsTracked: false,
+    testLabel: "nodens-health",
+    ...changes,
+  };
 }
 
 /** The rules of a chain, in order. */
@@ -45,6 +52,24 @@ describe("the text", () => {
     expect(alive).toBeLessThan(moved);
   });
 
+  test("sends on what the node itself asks too, but for test packets: what they ask has to come here to be a sign of life", () => {
+    const rules = rulesOf("output", ownAddressTableText(options()));
+    // The label "nodens-health", behind the headers of UDP and DNS.
+    const test = rules.findIndex((rule) => rule.includes("@th,160,112 0x0d6e6f64656e732d6865616c7468 notrack accept"));
+    const moved = rules.findIndex((rule) => rule.startsWith(`ip daddr ${own} udp dport 53 ip daddr != @alive4`));
+    expect(rules[moved]).toMatch(new RegExp(`ip daddr set ${service} accept$`));
+    expect([test, test < moved]).toEqual([0, true]);
+    const home = rulesOf("home", ownAddressTableText(options()));
+    expect(home).toContain(`ip saddr ${service} udp sport 53 ip daddr . udp dport @moved_udp_0 ip saddr set ${own}`);
+  });
+
+  test("translates no source where connections are not tracked: that would start tracking", () => {
+    expect(ownAddressTableText(options())).not.toContain("type nat");
+    expect(ownAddressTableText(options({ countsTracked: true }))).toContain(
+      `ct original ip daddr ${service} ip saddr ${own} meta l4proto { tcp, udp } masquerade`,
+    );
+  });
+
   test("gives replies of the Service to such questions the address that was asked", () => {
     const rules = rulesOf("back", ownAddressTableText(options()));
     expect(rules).toContain(`ip saddr ${service} udp sport 53 ip daddr . udp dport @moved_udp_0 ip saddr set ${own}`);
@@ -52,7 +77,9 @@ describe("the text", () => {
   });
 
   test("takes replies to test packets, and nothing else, for a sign of life, and a refusal for the end of it", () => {
-    const rules = rulesOf("output", ownAddressTableText(options())).filter((rule) => rule.includes("@alive4"));
+    const rules = rulesOf("output", ownAddressTableText(options())).filter((rule) =>
+      /(?:update|delete) @alive4/.test(rule),
+    );
     expect(rules).toEqual([
       `ip saddr ${own} ip daddr ${own} udp sport 53 update @alive4 { ip saddr timeout 2s }`,
       `ip saddr ${own} icmp type destination-unreachable icmp code port-unreachable delete @alive4 { ip saddr }`,
