@@ -18,6 +18,7 @@ import { learnNameDenials } from "../resolve/learn-name-denials.ts";
 import { learnUntilShown, learnZone } from "../resolve/learn-zone.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { createLifeCycle, type LifeCycle } from "../runtime/life-cycle.ts";
+import { netfilter } from "../runtime/netfilter.ts";
 import { formatServerAddress } from "../runtime/server-address.ts";
 import { hasLocalAddress } from "../runtime/shared-socket.ts";
 import { searchRules } from "../search/rules.ts";
@@ -142,6 +143,7 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
     log,
     run: runProgram,
     openSession: nftSessionsOn(clock),
+    netfilter,
     testLabel: healthLabel,
     isTrackingInUse,
     hasAddress: hasLocalAddress,

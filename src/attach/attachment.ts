@@ -4,6 +4,7 @@
  */
 import { isIP } from "node:net";
 import type { Clock } from "../runtime/clock.ts";
+import type { Netfilter } from "../runtime/netfilter.ts";
 import { formatServerAddress, type ServerAddress } from "../runtime/server-address.ts";
 import { type Interception, startInterception } from "./interception.ts";
 import type { InterceptedSources, InterceptTarget } from "./intercept-table.ts";
@@ -42,6 +43,7 @@ export interface AttachmentOptions {
   readonly clock: Clock;
   readonly run: RunProgram;
   readonly openSession: OpenNftSession;
+  readonly netfilter: Netfilter;
   readonly log: {
     info(fields: object, message: string): void;
     warn(fields: object, message: string): void;
@@ -107,7 +109,7 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
   const own = ownAddressesOf({ ...options, addresses });
   const canFallOpen = own.some(({ service }) => service !== undefined);
   const needsTable = notrack !== false || canFallOpen;
-  const table = keepOwnAddressTable(wantedTable, run);
+  const table = keepOwnAddressTable(wantedTable, run, options.netfilter);
   const openSockets = new Set<string>();
   /** What pods of this node ask: with an interception the Service, whose questions have ports of their own. */
   const needed = intercepts ? targets : addresses.map((host) => ({ host, port: 53 }));
@@ -140,7 +142,7 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
   /** Without the rules pods have no DNS should nodens end, and are tracked. What is wrong with them is told with everything else. */
   function watchRules(): void {
     cancelRulesWatch = clock.after(rulesMs, () => {
-      void (isChecking ? Promise.resolve([]) : makeRules().catch(unexpected)).then(() => {
+      void (isChecking ? Promise.resolve([]) : makeRules(table.glance).catch(unexpected)).then(() => {
         if (!isReleased) watchRules();
       });
     });
@@ -204,8 +206,8 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
     return problems;
   }
 
-  async function makeRules(): Promise<SetupProblem[]> {
-    const { wasChanged, problem } = await table.verify();
+  async function makeRules(look = table.verify): Promise<SetupProblem[]> {
+    const { wasChanged, problem } = await look();
     podProblems = compare(podProblems, blockedPodProblems(table.blockedPods(), ownAddressTable));
     if (wasChanged) log.warn({}, "somebody changed or removed the nftables table of nodens; it has been put back");
     return problem === undefined ? [] : [problem];

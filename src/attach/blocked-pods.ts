@@ -9,6 +9,7 @@
  * against one of them. What is dropped outside of these hooks, by an eBPF program or in the pod's own namespace, is not seen here.
  */
 import { type Family, familyOf, protocol } from "./address-family.ts";
+import type { SetElement } from "../runtime/netfilter.ts";
 import type { SetupProblem } from "./setup-problem.ts";
 
 /** How many pods are blocked, by what is dropped. */
@@ -62,6 +63,25 @@ function partsOf(address: string, direction: Direction) {
   const [elsewhere, own] = direction === "questions" ? ["iif != lo", "daddr"] : ["oif != lo", "saddr"];
   const match = `${elsewhere} ${ip} ${own} ${address} meta l4proto { tcp, udp } th ${port}`;
   return { match, pod, isNew: `${pod} != @${passed}${family}`, family };
+}
+
+/** Reads them from the elements of the sets; undefined where the kernel does not tell those. */
+export function askBlockedPods(
+  elements: (set: string) => readonly SetElement[] | undefined,
+  present: readonly Family[],
+): BlockedPods | undefined {
+  const count = (direction: Direction) => {
+    const pods = new Set<string>();
+    for (const family of present) {
+      const found = elements(`${directions[direction].stopped}${family}`);
+      if (found === undefined) return undefined;
+      // The key is the address and four octets for the transport.
+      for (const { key, packets } of found) if (packets >= packetsUntilBlocked) pods.add(key.slice(0, -8));
+    }
+    return pods.size;
+  };
+  const [questions, replies] = [count("questions"), count("replies")];
+  return questions === undefined || replies === undefined ? undefined : { questions, replies };
 }
 
 /** Reads them from the table as nft lists it. */

@@ -23,8 +23,10 @@
  * they ask. An address that means something on this node alone is exchanged for the node's on the way out (`leaving`).
  */
 import { createHash } from "node:crypto";
-import { families, familyOf, protocol } from "./address-family.ts";
+import { families, type Family, familyOf, protocol } from "./address-family.ts";
+import type { Netfilter } from "../runtime/netfilter.ts";
 import {
+  askBlockedPods,
   type BlockedPods,
   blockedPodSets,
   noBlockedPods,
@@ -100,8 +102,12 @@ export function ownAddressTableText(options: OwnAddressTableOptions): string {
 `;
 }
 
+function familiesOf(own: readonly OwnAddress[]): Family[] {
+  return families.filter((family) => own.some(({ address }) => familyOf(address) === family));
+}
+
 function setsOf({ own, sources }: OwnAddressTableOptions): string[] {
-  const present = families.filter((family) => own.some(({ address }) => familyOf(address) === family));
+  const present = familiesOf(own);
   return [
     ...present.map(
       (family) =>
@@ -253,13 +259,24 @@ function movedSet(transport: "udp" | "tcp", position: number): string {
   return `moved_${transport}_${position}`;
 }
 
+/** What a look found. */
+interface Verified {
+  readonly wasChanged: boolean;
+  readonly problem: SetupProblem | undefined;
+}
+
 /** Keeps the table as it should be. */
 export interface OwnAddressTable {
   /**
    * Puts the table in place if it is not as it was left. `wasChanged` says that somebody had changed or removed it, and it is back. The
    * table of another nodens that started later, with other settings or of another release, stays: the latest one decides.
    */
-  verify(): Promise<{ wasChanged: boolean; problem: SetupProblem | undefined }>;
+  verify(): Promise<Verified>;
+  /**
+   * The same, at next to no cost: nft runs only where the kernel says that some rule of the node has changed since the last look, or does
+   * not say. It looks at blocked pods too, and not at what was tracked.
+   */
+  glance(): Promise<Verified>;
   /** How many packets to us were tracked at the last look, since the last call; 0 where nothing counts them. */
   countTracked(): number;
   /** The pods that were blocked at the last look. */
@@ -270,12 +287,15 @@ export interface OwnAddressTable {
 export function keepOwnAddressTable(
   wanted: () => OwnAddressTableOptions | undefined,
   run: RunProgram,
+  netfilter: Netfilter,
 ): OwnAddressTable {
   // What was put, and the table as nft prints it: comparing with that is the only sure way to see a change. "" means no table.
   let put: { readonly text: string; readonly listed: string } | undefined;
   /** What the kernel had counted and noted in the table at the last look, and how much of it was told. */
   let seen = { tracked: 0, blocked: noBlockedPods };
   let told = 0;
+  /** The generation of the node's rules in which the table was as it should be. */
+  let goodGeneration: number | undefined;
 
   /** The table as it is, without what packets change in it. */
   async function listing(): Promise<string> {
@@ -304,19 +324,38 @@ export function keepOwnAddressTable(
     return listed === put.listed || (markOf(listed) !== "" && markOf(listed) !== markOf(text));
   }
 
+  function wantedText(): string {
+    const options = wanted();
+    return options === undefined ? "" : ownAddressTableText(options);
+  }
+
+  async function verify(): Promise<Verified> {
+    const text = wantedText();
+    // Before the table is read: what is changed meanwhile counts as changed.
+    const generation = netfilter.generation();
+    goodGeneration = undefined;
+    const listed = await listing();
+    if (mayStay(text, listed)) {
+      put ??= { text, listed };
+      goodGeneration = generation;
+      return { wasChanged: false, problem: undefined };
+    }
+    const wasLeftSo = put === undefined || put.text !== text;
+    const problem = await putText(text);
+    // Reported once it is back, not at every try.
+    return { wasChanged: !wasLeftSo && problem === undefined, problem };
+  }
+
   return {
-    async verify() {
+    verify,
+    async glance() {
+      const isSame = goodGeneration !== undefined && goodGeneration === netfilter.generation();
       const options = wanted();
-      const text = options === undefined ? "" : ownAddressTableText(options);
-      const listed = await listing();
-      if (mayStay(text, listed)) {
-        put ??= { text, listed };
-        return { wasChanged: false, problem: undefined };
-      }
-      const wasLeftSo = put === undefined || put.text !== text;
-      const problem = await putText(text);
-      // Reported once it is back, not at every try.
-      return { wasChanged: !wasLeftSo && problem === undefined, problem };
+      if (!isSame || options === undefined || put?.text !== wantedText()) return verify();
+      const blocked = askBlockedPods((set) => netfilter.elements(ownAddressTable, set), familiesOf(options.own));
+      if (blocked === undefined) return verify();
+      seen = { ...seen, blocked };
+      return { wasChanged: false, problem: undefined };
     },
     countTracked() {
       const more = seen.tracked - told;

@@ -14,6 +14,8 @@ const signatures = {
   getsockname: { return: "i32", arguments: ["i32", "buffer", "buffer"] },
   recvmmsg: { return: "i32", arguments: ["i32", "pointer", "u32", "i32", "pointer"] },
   sendmmsg: { return: "i32", arguments: ["i32", "pointer", "u32", "i32"] },
+  send: { return: "i64", arguments: ["i32", "buffer", "u64", "i32"] },
+  recv: { return: "i64", arguments: ["i32", "buffer", "u64", "i32"] },
   close: { return: "i32", arguments: ["i32"] },
   __errno_location: { return: "pointer", arguments: [] },
 } as const satisfies FunctionDefinitions;

@@ -65,6 +65,33 @@ describeWith(["root", "nft", "unshare"], "a real nft", () => {
     expect(first?.match(/notrack/g)).toHaveLength(14);
   });
 
+  test("changes what the kernel says of its rules, and packets do not; elements are told with their packets", async () => {
+    const module = join(projectFolder, "src", "runtime", "netfilter.ts");
+    const look = `"${process.execPath}" --input-type=module -e 'import { netfilter } from "${module}";
+      console.log(JSON.stringify([netfilter.generation(), netfilter.elements("t", "s")]))'`;
+    const noted = "ip daddr 127.0.0.1 udp dport 9 update @s { ip saddr . meta l4proto counter }";
+    const stdout = await inNamespace(`ip link set lo up
+      nft -f - <<'TEXT'
+table inet t {
+  set s { typeof ip saddr . meta l4proto; flags dynamic,timeout; timeout 1m; }
+  chain c { type filter hook output priority 0; ${noted}; }
+}
+TEXT
+      ${look}
+      bash -c 'for i in 1 2 3; do echo >/dev/udp/127.0.0.1/9; done'
+      ${look}
+      nft add rule inet t c accept
+      ${look}`);
+    const [before, during, after] = stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as [number, unknown]);
+    const element = { key: "7f00000111000000", packets: 3 };
+    expect(before?.[1]).toEqual([]);
+    expect(during).toEqual([before?.[0], [element]]);
+    expect(after).toEqual([(before?.[0] ?? 0) + 1, [element]]);
+  });
+
   test("answers a session's commands one by one, and its tables end with it, however it ends", async () => {
     const program = join(projectFolder, "test", "support", "node", "nft-session-program.ts");
     const { stdout } = await run("unshare", ["--net", process.execPath, program]);

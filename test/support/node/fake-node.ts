@@ -3,6 +3,7 @@
  */
 import type { InterceptCounter } from "../../../src/attach/intercept-table.ts";
 import type { NftSession, OpenNftSession } from "../../../src/attach/nft-session.ts";
+import type { Netfilter } from "../../../src/runtime/netfilter.ts";
 import type { ProgramResult, RunProgram } from "../../../src/attach/run-program.ts";
 
 /** An address on an interface. */
@@ -34,6 +35,8 @@ export interface FakeNode {
   readonly runs: string[];
   /** What the counters of the interception say. */
   counters: Record<InterceptCounter, number>;
+  /** What the kernel says of its rules; nothing, unless a test exchanges it. */
+  netfilter: Netfilter;
   /** What is in a set of the untracked table, as nft lists it. */
   elements: Map<string, string>;
   /** How many pods are in a set. */
@@ -59,6 +62,7 @@ export function createFakeNode(): FakeNode {
     sessions: [],
     runs: [],
     counters: { intercepted: 0, answered: 0, fell_back: 0, unserved: 0, turned_tracked: 0, tracked: 0 },
+    netfilter: { generation: () => undefined, elements: () => undefined },
     elements: new Map(),
     pods: { fallen4: 0, tracked4: 0 },
     failures: new Map(),

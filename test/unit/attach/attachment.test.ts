@@ -28,6 +28,7 @@ async function start(
     clock,
     run: node.run,
     openSession: node.openSession,
+    netfilter: node.netfilter,
     testLabel: "nodens-health",
     isTrackingInUse: () => true,
     hasAddress: (host) => node.addresses.some(({ local }) => local === host),
