@@ -11,6 +11,7 @@ import { questionClasses } from "../resolve/question-class.ts";
 import { searchRules } from "../search/rules.ts";
 import { firstNames } from "../seen/repeats.ts";
 import { waitBuckets } from "../seen/waits.ts";
+import { copyOutcomes, verdictNames } from "../shadow/figures.ts";
 import { transportNames } from "../upstream/transport.ts";
 import { Rcode } from "../wire/codes.ts";
 import { faultNames } from "../wire/fault.ts";
@@ -18,7 +19,7 @@ import type { AppParts } from "./start-app.ts";
 
 /** Joins the parts to the metrics. `close` stops the watch on the event loop. */
 export function metricSourcesOf(
-  { sockets, upstream, chain, lifeCycle, attachment, reload, readiness, seen, clock }: AppParts,
+  { sockets, upstream, chain, lifeCycle, attachment, reload, readiness, seen, shadow, clock }: AppParts,
   build: BuildInfo,
   settingsHash: () => string,
   adminProblemCount: () => number,
@@ -40,6 +41,8 @@ export function metricSourcesOf(
       transports: transportNames,
       waitBuckets,
       firsts: firstNames,
+      shadowVerdicts: verdictNames,
+      copyOutcomes,
     },
     listeners: counters,
     serverCounters: upstream.serverCounters,
@@ -58,9 +61,13 @@ export function metricSourcesOf(
     isReady: () => readiness().ready,
     reloads: () => reload.counters,
     settingsHash,
-    setupErrors: () => ({ ...attachment.problemCounts(), admin: adminProblemCount(), config: reload.counters.failed }),
+    setupErrors() {
+      const counts = attachment.problemCounts();
+      const permission = counts.permission + (shadow?.problemCount() ?? 0);
+      return { ...counts, permission, admin: adminProblemCount(), config: reload.counters.failed };
+    },
     attachMode: () => reload.inForce().attach.mode,
-    isAttached: attachment.isComplete,
+    isAttached: shadow?.isWatching ?? attachment.isComplete,
     isFailOpen: attachment.isFailOpen,
     hasFallback: attachment.hasFallback,
     blockedPods: attachment.blockedPods,
@@ -69,6 +76,7 @@ export function metricSourcesOf(
     eventLoopDelays: () => eventLoop.delays,
     receiveDrops: countReceiveDrops(udpAddresses),
     waits: seen.waits.count,
+    shadow: () => shadow?.numbers(),
     forgottenQueries: seen.forgottenCount,
   };
   return { sources, close: eventLoop.close };

@@ -41,17 +41,23 @@ export async function openAdmin(parts: AppParts, settings: Settings, build: Buil
   const hash = () => hashOf(reload.latest());
   const metrics = metricSourcesOf(parts, build, hash, () => problemCount);
   const { listeners, receiveDrops, eventLoopDelays } = metrics.sources;
+  const { shadow } = parts;
   const { serverCounters } = parts.upstream;
-  const counters = { listeners, receiveDrops, eventLoopDelays, serverCounters, attachment: parts.attachment };
+  const real = { listeners, receiveDrops, eventLoopDelays, serverCounters, attachment: parts.attachment };
+  // Where nodens only watches, the flow that is shown is that of the shadow.
+  const counters =
+    shadow === undefined ? real : { ...real, listeners: () => [shadow.counters], serverCounters: shadow.servers };
   const pictureParts = picturePartsOf(parts.seen, settings);
   const incidents = createIncidents(pictureParts);
   const sampled = sampleCounters(pictureParts, counters, clock, incidents.look);
+  const localPages = new Map(seenPages(parts, pictureParts, incidents, settings, build.version));
+  if (shadow !== undefined) localPages.set("/observe", shadow.page);
   const pages = {
     registry: createMetrics(metrics.sources, { compat: settings.metrics.compat }),
     build,
     isReady: readiness,
     explain: (parameters: URLSearchParams) => explainPage(parameters, explainState()),
-    localPages: seenPages(parts, pictureParts, incidents, settings, build.version),
+    localPages,
     isAllowed: (host: string) => isIP(host) !== 0 && adminAccess.isAllowed(socketAddress({ host, port: 0 })),
     clock,
   };

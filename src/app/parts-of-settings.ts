@@ -99,6 +99,7 @@ export function interceptedSourcesOf(settings: Settings): InterceptedSources {
 
 /** The addresses to listen on from the start: all but those that the attachment has to place on the node first. */
 export function ownAddresses({ listen, attach: { mode, addresses } }: Settings): ServerAddress[] {
+  if (attachModes[mode].onlyWatches) return [];
   const attached = attachModes[mode].placesAddresses ? addresses.map((host) => ({ host, port: 53 })) : [];
   return listen.addresses.filter((address) => !attached.some((other) => isSameAddress(other, address)));
 }

@@ -3,6 +3,7 @@
  */
 import { randomBytes, randomInt } from "node:crypto";
 import { type Attachment, attach } from "../attach/attachment.ts";
+import { attachModes } from "../attach/modes.ts";
 import { hasIpv6, isTrackingInUse } from "../attach/kernel-features.ts";
 import { nftSessionsOn } from "../attach/nft-session.ts";
 import { runProgram } from "../attach/run-program.ts";
@@ -26,6 +27,7 @@ import { isTopLevelDomain } from "../search/top-level-domains.ts";
 import type { Seen } from "../seen/seen.ts";
 import { hostSuffixes } from "../settings/host-suffixes.ts";
 import type { Settings } from "../settings/settings-table.ts";
+import { createWireUpstream } from "../shadow/wire-upstream.ts";
 import { virtualAddressesOf } from "../settings/virtual-addresses.ts";
 import { rcodeName, typeName } from "../wire/codes.ts";
 import { Flag } from "../wire/header.ts";
@@ -35,6 +37,7 @@ import { findsAsMuch } from "./fit-for-pods.ts";
 import { createUpstreamFollower } from "./follow-upstream.ts";
 import { keepProbes } from "./keep-probes.ts";
 import { createSeenFor, noteTripsOf } from "./live-seen.ts";
+import { type LiveShadow, watchInShadow } from "./live-shadow.ts";
 import { createLiveUpstream, type LiveUpstream, type OnHealthChange } from "./live-upstream.ts";
 import { type Admin, openAdmin } from "./open-admin.ts";
 import { type OwnSockets, openOwnSockets } from "./own-sockets.ts";
@@ -43,7 +46,7 @@ import { createReload, type Reload } from "./reload.ts";
 import { createStop, type Stop } from "./stop-app.ts";
 import { watchForRefusals } from "./watch-for-refusals.ts";
 import { createLoopWatch } from "./watch-for-loops.ts";
-import { watchOwnSockets } from "./watch-own-sockets.ts";
+import { type OwnEvidence, watchOwnSockets } from "./watch-own-sockets.ts";
 
 /** What the application needs from outside. */
 export interface AppOptions {
@@ -72,6 +75,8 @@ export interface AppParts {
   /** Ends the watch over nodens's own sockets. */
   endWatch(): void;
   readonly seen: Seen;
+  /** What nodens would answer, where it only watches. */
+  readonly shadow: LiveShadow | undefined;
 }
 
 /** A running nodens, and how to stop it. */
@@ -93,8 +98,12 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
     follow(isUp);
   };
   const upstream = await createLiveUpstream(settings, clock, onHealthChange, noteTripsOf(seen, clock));
+  const { onlyWatches } = attachModes[settings.attach.mode];
+  const wire = onlyWatches
+    ? createWireUpstream({ zone, clock, hashSeed, deadlineMs: () => reload.inForce().upstream.deadlineMs })
+    : undefined;
   const chain = createLiveChain();
-  const { resolver, loopGuard, knowledge } = chain;
+  const { resolver, loopGuard } = chain;
   const learning = { ...chain, clock };
   const learn = () => learnZone(zone, learning);
   const watchForLoops = createLoopWatch({ upstream, loopGuard, lifeCycle, zone, clock, log });
@@ -123,6 +132,7 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
     chain,
     upstream,
     onUpstreamReplaced() {
+      if (onlyWatches) return;
       void watchForLoops();
       void learn();
     },
@@ -131,7 +141,7 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
     await upstream.close();
     throw error;
   });
-  const evidence = watchOwnSockets(sockets, clock, log);
+  const evidence = onlyWatches ? noSockets : watchOwnSockets(sockets, clock, log);
   const readiness = () => readinessOf(lifeCycle, loopGuard, evidence);
   // Before what may take long.
   const endProbes = keepProbes(settings, readiness, clock, log);
@@ -154,7 +164,7 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
     isFit: () => lifeCycle.state() === "ready" && !loopGuard.isLooping(),
     mayIntercept: (virtualAddress) => findsAsMuch(upstream.routes(), virtualAddress),
   });
-  const parts = {
+  const started = {
     clock,
     log,
     lifeCycle,
@@ -169,13 +179,9 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
     seen,
     endWatch: evidence.close,
   };
-  const shown = () => learnUntilShown(zone, learning, () => lifeCycle.state() !== "ready");
-  const isOver = () => lifeCycle.state() === "draining" || lifeCycle.state() === "gone";
-  for (const suffix of suffixesOf(settings)) void learnNameDenials(suffix, learning, isOver);
-  void watchForLoops();
-  const counters = () => sockets.listeners.map((listener) => listener.counters);
-  void watchForRefusals({ clock, log, counters, isOver: () => lifeCycle.state() === "gone" });
-  void becomeReady({ ...parts, loopGuard, knowledge, learn, learnUntilShown: shown });
+  const shadow = wire && watchInShadow({ ...started, settings, wire, zone, hashSeed, front });
+  const parts = { ...started, shadow };
+  if (!onlyWatches) askUpstream({ ...parts, learn, watchForLoops }, zone, suffixesOf(settings));
   const admin = await openAdmin(parts, settings, build);
   return { ...parts, admin, ...createStop({ ...parts, admin }) };
 
@@ -188,8 +194,8 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
       loopSecret: randomBytes(16).toString("hex"),
       hashSeed,
       isTopLevelDomain,
-      ask: upstream.ask,
-      learnZone: async () => void (await learn()),
+      ask: wire?.ask ?? upstream.ask,
+      learnZone: async () => void (onlyWatches || (await learn())),
       onRuleOff(rule, { name }) {
         const message = "upstream has a name that a search rule denied; the rule is off";
         log.warn({ rule: searchRules[rule].label, name: nameToText(name) }, message);
@@ -198,6 +204,26 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
     });
   }
 }
+
+/** What nodens asks by itself from the start on: whether cluster names are answered, what the zone is like, and whether questions come back. */
+function askUpstream(
+  parts: AppParts & { learn(): Promise<boolean>; watchForLoops(): Promise<void> },
+  zone: Uint8Array,
+  suffixes: readonly Uint8Array[],
+): void {
+  const { chain, clock, lifeCycle, log, sockets } = parts;
+  const learning = { ...chain, clock };
+  const isOver = () => lifeCycle.state() === "draining" || lifeCycle.state() === "gone";
+  for (const suffix of suffixes) void learnNameDenials(suffix, learning, isOver);
+  void parts.watchForLoops();
+  const counters = () => sockets.listeners.map((listener) => listener.counters);
+  void watchForRefusals({ clock, log, counters, isOver: () => lifeCycle.state() === "gone" });
+  const shown = () => learnUntilShown(zone, learning, () => lifeCycle.state() !== "ready");
+  void becomeReady({ ...parts, ...chain, learnUntilShown: shown });
+}
+
+/** Where nodens only watches, it has no sockets of which anything could be seen. */
+const noSockets: OwnEvidence = { trouble: () => undefined, close: () => {} };
 
 /** Further suffixes that pods append, folded, in wire form. */
 function suffixesOf(settings: Settings): Uint8Array[] {

@@ -25,6 +25,7 @@ export function createStop(parts: AppParts & { readonly admin: Admin }): Stop {
   async function close(): Promise<void> {
     lifeCycle.end();
     parts.endWatch();
+    parts.shadow?.close();
     await attachment.close();
     await sockets.close();
     await upstream.close();
@@ -40,7 +41,8 @@ export function createStop(parts: AppParts & { readonly admin: Admin }): Stop {
       lifeCycle.drain();
       parts.endProbes();
       await attachment.release();
-      await clock.pause(Math.max(0, startedAtMs + lameDuckMs - clock.nowMs()));
+      // Where nodens only watches, nobody has to be told to ask others.
+      if (parts.shadow === undefined) await clock.pause(Math.max(0, startedAtMs + lameDuckMs - clock.nowMs()));
       await sockets.leave();
       const closeAtMs = startedAtMs + shutdown.gracePeriodSeconds * 1000 - closingMs / 2;
       const giveUpAtMs = Math.min(clock.nowMs() + asking.deadlineMs, closeAtMs);

@@ -5,6 +5,8 @@
 interface ModeRow {
   /** What pods ask, in a few words. */
   readonly asked: string;
+  /** Whether nodens only watches: it opens no socket for pods, sends nothing upstream, and answers nobody. */
+  readonly onlyWatches: boolean;
   /** The addresses that are kept out of connection tracking on port 53, where nodens may: by the settings that name them. */
   readonly own: "attach.addresses" | "listen.addresses" | undefined;
   /** Whether `attach.addresses` are put on the node, and answered on port 53. */
@@ -19,6 +21,7 @@ interface ModeRow {
 export const attachModes = {
   "host-ip": {
     asked: "the node's own address",
+    onlyWatches: false,
     own: "listen.addresses",
     placesAddresses: false,
     fallsOpen: true,
@@ -26,6 +29,7 @@ export const attachModes = {
   },
   "link-local": {
     asked: "an address of nodens's own",
+    onlyWatches: false,
     own: "attach.addresses",
     placesAddresses: true,
     fallsOpen: true,
@@ -33,13 +37,30 @@ export const attachModes = {
   },
   intercept: {
     asked: "the kube-dns Service",
+    onlyWatches: false,
     own: "attach.addresses",
     placesAddresses: true,
     fallsOpen: false,
     intercepts: true,
   },
   // Nothing on the node is touched: pods are pointed here by other means, such as a Service.
-  none: { asked: "whatever leads here", own: undefined, placesAddresses: false, fallsOpen: false, intercepts: false },
+  none: {
+    asked: "whatever leads here",
+    onlyWatches: false,
+    own: undefined,
+    placesAddresses: false,
+    fallsOpen: false,
+    intercepts: false,
+  },
+  // Nothing on the node is touched, and pods ask whom they asked before.
+  observe: {
+    asked: "kube-dns, as before",
+    onlyWatches: true,
+    own: undefined,
+    placesAddresses: false,
+    fallsOpen: false,
+    intercepts: false,
+  },
 } as const satisfies Record<string, ModeRow>;
 
 /** The name of a mode. */

@@ -72,8 +72,22 @@ export interface MetricSources {
   receiveDrops(): number;
   /** How often a client asked again, by the numbers of what had become of its query and of how long it waited. */
   waits(first: number, bucket: number): number;
+  /** What is found out where nodens only watches; undefined where it answers. */
+  shadow(): ShadowNumbers | undefined;
   /** Queries that were forgotten before they could have been recognised when they came again. */
   forgottenQueries(): number;
+}
+
+/** What nodens would have done and saved (attach.mode: observe). All of it only grows. */
+export interface ShadowNumbers {
+  /** By number of the source. */
+  readonly queries: Float64Array;
+  readonly upstreamQuestions: number;
+  readonly flows: number;
+  readonly unanswered: number;
+  /** How the answers that nodens would have given stand to those that pods got, and what became of copies: by their names. */
+  readonly verdicts: Readonly<Record<string, number>>;
+  readonly copies: Readonly<Record<string, number>>;
 }
 
 /** What is running. */
@@ -105,6 +119,9 @@ export interface MetricNames {
   /** How long clients wait before they ask again, and what has become of their query by then. */
   readonly waitBuckets: readonly string[];
   readonly firsts: readonly string[];
+  /** Where nodens only watches: how its answers stand to the real ones, and what becomes of copies. */
+  readonly shadowVerdicts: readonly string[];
+  readonly copyOutcomes: readonly string[];
 }
 
 /** The part of a route that says how it is doing. */

@@ -44,6 +44,14 @@ export function pauseAwake(delayMs: number): Promise<void> {
   return new Promise((resolve) => void setTimeout(resolve, delayMs));
 }
 
+/** Keeps the process alive until the returned function is called: for what has neither a socket of Node's own nor a timer that does. */
+export function keepAwake(): () => void {
+  const timer = setInterval(() => {}, longestTimerMs);
+  return () => clearInterval(timer);
+}
+
+const longestTimerMs = 2 ** 31 - 1;
+
 /** The wall clock, for output that others read. Nothing may depend on it, because it may be set back. */
 export function wallTime(): Date {
   return new Date();

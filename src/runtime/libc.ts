@@ -9,6 +9,7 @@ import type { dlopen, FunctionDefinitions } from "node:ffi";
 const signatures = {
   socket: { return: "i32", arguments: ["i32", "i32", "i32"] },
   setsockopt: { return: "i32", arguments: ["i32", "i32", "i32", "buffer", "u32"] },
+  getsockopt: { return: "i32", arguments: ["i32", "i32", "i32", "buffer", "buffer"] },
   bind: { return: "i32", arguments: ["i32", "buffer", "u32"] },
   connect: { return: "i32", arguments: ["i32", "buffer", "u32"] },
   getsockname: { return: "i32", arguments: ["i32", "buffer", "buffer"] },
@@ -127,6 +128,7 @@ function loadQuietly() {
 export const SocketConstant = {
   AF_INET: 2,
   AF_INET6: 10,
+  AF_PACKET: 17,
   SOCK_STREAM: 1,
   SOCK_DGRAM: 2,
   SOCK_NONBLOCK: 0o4000,
@@ -136,9 +138,12 @@ export const SocketConstant = {
   SO_SNDBUF: 7,
   SO_RCVBUF: 8,
   SO_REUSEPORT: 15,
+  SO_ATTACH_FILTER: 26,
   SO_RCVBUFFORCE: 33,
   SO_TIMESTAMPNS: 35,
   SO_ATTACH_REUSEPORT_CBPF: 51,
+  SOL_PACKET: 263,
+  PACKET_STATISTICS: 6,
   IPPROTO_IPV6: 41,
   IPV6_V6ONLY: 26,
 } as const;

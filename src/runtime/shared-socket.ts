@@ -3,8 +3,8 @@
  * connections over all of them. A process that ends first leaves the group, so that new ones go to the others, then reads what the
  * kernel has queued for it, and closes last. Closing at once would lose that queue.
  */
-import { endianness } from "node:os";
 import { isIPv6 } from "node:net";
+import { attachBpfProgram, bpf } from "./bpf-program.ts";
 import { libc, SocketConstant as k } from "./libc.ts";
 import type { ServerAddress } from "./server-address.ts";
 import { portOf, socketAddress } from "./socket-address.ts";
@@ -139,22 +139,10 @@ const discardPort = 9;
  * before the other. (A new pod that is rolled back is the second, and gets them until it closes, answering each.)
  * If there is no second member, the kernel makes its own choice, which is this socket. The program stays with the group: whoever joins
  * next gets all new connections at once, for as long as it lives.
- *
- *     struct sock_fprog { u16 length; struct sock_filter *filter; }      struct sock_filter { u16 code; u8 jt, jf; u32 k; }
  */
 function steerAway(fd: number): void {
-  if (libc === undefined) return;
-  const program = new Int32Array(2);
-  program[0] = endianness() === "LE" ? bpfReturnConstant : bpfReturnConstant << 16;
-  program[1] = 1;
-  const filter = Buffer.from(program.buffer);
-  const description = Buffer.alloc(16);
-  new Uint16Array(description.buffer, description.byteOffset, 1)[0] = 1;
-  new BigUint64Array(description.buffer, description.byteOffset + 8, 1)[0] = libc.addressOf(filter);
-  libc.setsockopt(fd, k.SOL_SOCKET, k.SO_ATTACH_REUSEPORT_CBPF, description, description.length);
+  attachBpfProgram(fd, k.SO_ATTACH_REUSEPORT_CBPF, [bpf.result(1)]);
 }
-
-const bpfReturnConstant = 0x06;
 
 function setOption(fd: number, level: number, option: number, value: number): void {
   const memory = Buffer.from(new Int32Array([value]).buffer);

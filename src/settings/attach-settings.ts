@@ -3,10 +3,10 @@ import { addressRanges, group, ipAddresses, oneOf, wholeNumber, yesNoOrAuto } fr
 
 /** The group `attach`. */
 export const attach = group("How pods reach nodens on this node, apart from `listen.addresses`.", {
-  mode: oneOf(["host-ip", "link-local", "intercept", "none"], {
+  mode: oneOf(["host-ip", "link-local", "intercept", "none", "observe"], {
     default: "none",
     effect: "restart",
-    help: "How pods reach nodens. `host-ip`: they ask the node's own address; list it in `listen.addresses`, with port 53, which nodens keeps out of connection tracking where it has NET_ADMIN. `link-local`: nodens puts `attach.addresses` on `lo`, answers there on port 53 and keeps that traffic out of connection tracking. In both, the kernel sends pods' questions on to the kube-dns Service while nodens does not answer. `intercept`: in addition, nodens redirects to itself what pods send to the kube-dns Service, as long as it answers; pods need no change. `none`: nodens touches nothing on the node, and pods reach it by other means, such as a Service. `link-local` and `intercept` need root, NET_ADMIN and the programs `ip` and `nft`.",
+    help: "How pods reach nodens. `host-ip`: they ask the node's own address; list it in `listen.addresses`, with port 53, which nodens keeps out of connection tracking where it has NET_ADMIN. `link-local`: nodens puts `attach.addresses` on `lo`, answers there on port 53 and keeps that traffic out of connection tracking. In both, the kernel sends pods' questions on to the kube-dns Service while nodens does not answer. `intercept`: in addition, nodens redirects to itself what pods send to the kube-dns Service, as long as it answers; pods need no change. `none`: nodens touches nothing on the node, and pods reach it by other means, such as a Service. `observe`: nodens answers nobody and touches nothing; it reads copies of what pods and kube-dns say to each other, and tells what it would have saved and answered, for which it needs NET_RAW (docs/observe.md). `link-local` and `intercept` need root, NET_ADMIN and the programs `ip` and `nft`.",
   }),
   addresses: ipAddresses({
     default: ["169.254.20.10"],
@@ -16,7 +16,7 @@ export const attach = group("How pods reach nodens on this node, apart from `lis
   virtualAddresses: ipAddresses({
     default: [],
     effect: "restart",
-    help: "Addresses of the kube-dns Service: those that pods ask, for `intercept`, each of which needs an address of the same family in `attach.addresses`; and for `link-local` and `host-ip` where questions go while nodens does not answer, the first of each family. Empty means the addresses of `upstream.servers` on port 53; with `intercept` a change of those needs a restart then.",
+    help: "Addresses of the kube-dns Service: those that pods ask, for `intercept`, each of which needs an address of the same family in `attach.addresses`; and for `link-local` and `host-ip` where questions go while nodens does not answer, the first of each family; for `observe`, what is watched, beside `attach.addresses`, where NodeLocal DNSCache answers. Empty means the addresses of `upstream.servers` on port 53; with `intercept` a change of those needs a restart then.",
   }),
   interceptPort: wholeNumber("port", {
     default: 10_053,

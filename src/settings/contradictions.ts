@@ -81,6 +81,8 @@ interface PlacedAddress {
 }
 
 function listenAddressesOf({ listen, attach }: Settings): PlacedAddress[] {
+  // Nothing is opened for pods, whatever is listed.
+  if (attach.mode === "observe") return [];
   const listening = listen.addresses.map((address, position): PlacedAddress => {
     return { path: ["listen", "addresses", position], address };
   });
@@ -94,12 +96,24 @@ function listenAddressesOf({ listen, attach }: Settings): PlacedAddress[] {
 
 /** nodens has to be reachable somewhere. */
 function nowhere(settings: Settings): Contradiction[] {
+  if (settings.attach.mode === "observe") return nothingToWatch(settings);
   if (listenAddressesOf(settings).length > 0) return [];
   const paths = [
     ["listen", "addresses"],
     ["attach", "mode"],
   ];
   return [{ paths, wrong: "is empty, and attach.mode adds no address: nodens would listen nowhere" }];
+}
+
+function nothingToWatch(settings: Settings): Contradiction[] {
+  if (virtualAddressesOf(settings).length > 0) return [];
+  const paths = [
+    ["attach", "virtualAddresses"],
+    ["upstream", "servers"],
+  ];
+  return [
+    { paths, wrong: "is empty, and upstream.servers names none: observe needs the address of the kube-dns Service" },
+  ];
 }
 
 /** The example zone of the embedded cluster DNS is never taken for the cluster's: it answers only where that was asked for. */

@@ -12,7 +12,7 @@ export const listen = group("Where pods reach nodens, and who may ask.", {
     default: ["127.0.0.1:5353"],
     effect: "restart",
     flag: { name: "--listen", value: "ADDR:PORT", help: "address for DNS over UDP and TCP" },
-    help: "Addresses to answer on, over UDP and TCP. `0.0.0.0` and `[::]` mean every address the machine has at start. Port 0 takes any free port. May be empty when `attach.mode` is `link-local` or `intercept`.",
+    help: "Addresses to answer on, over UDP and TCP. `0.0.0.0` and `[::]` mean every address the machine has at start. Port 0 takes any free port. May be empty when `attach.mode` is `link-local` or `intercept`, and means nothing when it is `observe`.",
   }),
   allow: addressRanges({
     default: nearbyClients,

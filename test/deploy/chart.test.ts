@@ -208,6 +208,7 @@ describeWith(renderers, "what helm says after the installation", () => {
     ["link-local", {}, /answers on 169\.254\.20\.10 of every node.*kubelet names.*, or inject\.enabled is true\./s],
     ["link-local", injected, /or its namespace has the label below\..*get 192\.0\.2\.53 as nameserver/s],
     ["intercept", {}, /What pods ask 10\.96\.0\.10 is answered by it.*nodens_failopen/s],
+    ["observe", {}, /beside the DNS Service.*answers nobody.*nodens top --once/s],
     ["service", {}, /-n dns get service nodens/],
     ["cilium-local-redirect", {}, /-n dns get ciliumlocalredirectpolicy nodens/],
   ])("%s, %j", (mode, inject, text) => {

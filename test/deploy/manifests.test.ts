@@ -22,7 +22,7 @@ import {
 import { describeWith } from "../support/program/requirements.ts";
 import { projectFolder } from "../support/program/run-nodens.ts";
 
-const onHostNetwork = variants.filter(({ mode }) => ["host-ip", "link-local", "intercept"].includes(mode));
+const onHostNetwork = variants.filter(({ mode }) => ["host-ip", "link-local", "intercept", "observe"].includes(mode));
 const onPodNetwork = variants.filter((variant) => !onHostNetwork.includes(variant));
 
 describeWith(renderers, "every variant", () => {
@@ -57,17 +57,22 @@ describeWith(renderers, "every variant", () => {
     },
   );
 
-  test.each(variants)("$name: is locked up apart from what its mode needs", ({ kustomize, isNetworkAdmin: isRoot }) => {
-    expect(podOf(kustomize())["securityContext"]).toEqual({ seccompProfile: { type: "RuntimeDefault" } });
-    expect(containerOf(kustomize()).securityContext).toEqual({
-      runAsNonRoot: !isRoot,
-      runAsUser: isRoot ? 0 : 65_532,
-      runAsGroup: isRoot ? 0 : 65_532,
-      allowPrivilegeEscalation: false,
-      readOnlyRootFilesystem: true,
-      capabilities: { drop: ["ALL"], add: isRoot ? ["NET_ADMIN", "NET_BIND_SERVICE"] : ["NET_BIND_SERVICE"] },
-    });
-  });
+  test.each(variants)(
+    "$name: is locked up apart from what its mode needs",
+    ({ kustomize, isNetworkAdmin, readsPackets }) => {
+      const isRoot = isNetworkAdmin || readsPackets;
+      const more = [...(isNetworkAdmin ? ["NET_ADMIN"] : []), ...(readsPackets ? ["NET_RAW"] : [])];
+      expect(podOf(kustomize())["securityContext"]).toEqual({ seccompProfile: { type: "RuntimeDefault" } });
+      expect(containerOf(kustomize()).securityContext).toEqual({
+        runAsNonRoot: !isRoot,
+        runAsUser: isRoot ? 0 : 65_532,
+        runAsGroup: isRoot ? 0 : 65_532,
+        allowPrivilegeEscalation: false,
+        readOnlyRootFilesystem: true,
+        capabilities: { drop: ["ALL"], add: [...more, "NET_BIND_SERVICE"] },
+      });
+    },
+  );
 
   test.each(variants)("$name: is updated without a gap, a tenth of the nodes at a time", ({ kustomize }) => {
     expect(objectOf(kustomize(), "DaemonSet", "nodens")["spec"]).toMatchObject({
@@ -202,7 +207,7 @@ describeWith(renderers, "the settings in the ConfigMap", () => {
     expect("warnings" in loaded ? loaded.warnings.map(formatProblem) : []).toEqual([]);
   });
 
-  test.each(["host-ip", "link-local", "intercept", "service", "cilium-local-redirect"])(
+  test.each(["host-ip", "link-local", "intercept", "observe", "service", "cilium-local-redirect"])(
     "where there is IPv6 only, mode %s needs the Service's address and one of nodens's own, and nothing else",
     (mode) => {
       const attach = mode in attachModes && mode !== "host-ip" ? { attach: { addresses: ["fd00:20::10"] } } : {};
@@ -279,7 +284,7 @@ describe("the folders", () => {
   const overlays = readdirSync(join(deployFolder, "overlays"));
 
   test("there is an overlay for each of the usual cases", () => {
-    expect(overlays.toSorted()).toEqual(["host-ip", "intercept", "link-local", "managed-cluster"]);
+    expect(overlays.toSorted()).toEqual(["host-ip", "intercept", "link-local", "managed-cluster", "observe"]);
   });
 
   test.each(overlays)("overlay %s selects, and patches nothing", (name) => {

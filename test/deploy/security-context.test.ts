@@ -78,7 +78,7 @@ Promise.all([udp, tcp]).then(([udp, tcp]) => console.log(JSON.stringify({
 })));
 `.replaceAll("'", '"');
 
-const numbers: Readonly<Record<string, number>> = { NET_BIND_SERVICE: 10, NET_ADMIN: 12 };
+const numbers: Readonly<Record<string, number>> = { NET_BIND_SERVICE: 10, NET_ADMIN: 12, NET_RAW: 13 };
 
 function maskOf(capabilities: readonly string[]): number {
   return capabilities.reduce((mask, name) => mask + 2 ** (numbers[name] ?? Number.NaN), 0);

@@ -34,6 +34,7 @@ const everyRoom = [
   "listen",
   "attach",
   "seen",
+  "shadow",
   "settings",
   "observe",
   "cluster-dns",
@@ -68,6 +69,11 @@ const rules: Readonly<Record<string, Rule>> = {
   attach: { rooms: ["runtime"], node: true },
   // Columns of numbers: what is seen, the time, and how much may be remembered are handed in.
   seen: { rooms: ["wire", "runtime"] },
+  // The answer that nobody gets, over the resolver's own steps; packets and time are handed in.
+  shadow: {
+    rooms: ["wire", "cache", "listen", "runtime"],
+    types: ["resolve", "search", "seen", "upstream"],
+  },
   settings: { rooms: ["runtime"], packages: ["yaml", "zod"], node: true },
   observe: {
     rooms: ["runtime"],

@@ -11,6 +11,8 @@ export interface Variant {
   readonly mode: Exclude<AttachMode, "none"> | "service" | "cilium-local-redirect";
   /** Whether nodens may change the node's network. */
   readonly isNetworkAdmin: boolean;
+  /** Whether nodens may read copies of packets. */
+  readonly readsPackets: boolean;
   kustomize(): KubernetesObject[];
   helm(): KubernetesObject[];
 }
@@ -24,6 +26,7 @@ export const variants: readonly Variant[] = [
   overlay("host-ip", "host-ip", {}),
   overlay("link-local", "link-local", {}),
   overlay("intercept", "intercept", {}),
+  overlay("observe", "observe", {}),
   overlay("managed-cluster", "link-local", { ...inject, ...eksAddress }),
   variant("the base alone", "host-ip", () => buildFolder("base"), { hostIP: { networkAdmin: false } }, false),
   combination("service", ["service"], {}),
@@ -55,9 +58,17 @@ function variant(
   mode: Variant["mode"],
   build: () => KubernetesObject[],
   values: object,
-  isNetworkAdmin = mode in attachModes,
+  isNetworkAdmin = mode in attachModes && mode !== "observe",
 ): Variant {
-  return { name, mode, isNetworkAdmin, kustomize: once(build), helm: once(() => renderChart({ mode, ...values })) };
+  const readsPackets = mode === "observe";
+  return {
+    name,
+    mode,
+    isNetworkAdmin,
+    readsPackets,
+    kustomize: once(build),
+    helm: once(() => renderChart({ mode, ...values })),
+  };
 }
 
 function once<Value>(make: () => Value): () => Value {

@@ -28,7 +28,7 @@ export interface NodensOnNode {
   stop(): Promise<number | null>;
 }
 
-/** Three ways of being on a node. */
+/** Ways of being on a node. */
 export type AttachMode = Exclude<AnyMode, "none">;
 
 /** Which nodens. Settings come on top of what the mode needs. */

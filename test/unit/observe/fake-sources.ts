@@ -10,6 +10,7 @@ import type { ServerAddress } from "../../../src/runtime/server-address.ts";
 import { createServerCounters } from "../../../src/upstream/server-counters.ts";
 import { firstNames } from "../../../src/seen/repeats.ts";
 import { waitBuckets } from "../../../src/seen/waits.ts";
+import { copyOutcomes, verdictNames } from "../../../src/shadow/figures.ts";
 import { transportNames } from "../../../src/upstream/transport.ts";
 import { Rcode } from "../../../src/wire/codes.ts";
 import { faultNames } from "../../../src/wire/fault.ts";
@@ -44,10 +45,12 @@ export function createFakeSources() {
       searchRules,
       questionClasses,
       shedReasons,
-      attachModes: ["host-ip", "link-local", "intercept", "none"],
+      attachModes: ["host-ip", "link-local", "intercept", "none", "observe"],
       transports: transportNames,
       waitBuckets,
       firsts: firstNames,
+      shadowVerdicts: verdictNames,
+      copyOutcomes,
     },
     listeners: () => [udp, tcp],
     serverCounters: () => [
@@ -102,6 +105,7 @@ export function createFakeSources() {
     eventLoopDelays: () => createHistogram(timeBoundsSeconds),
     receiveDrops: () => 0,
     waits: () => 0,
+    shadow: () => undefined,
     forgottenQueries: () => 0,
   };
   return { sources, udp, tcp, cluster, outside, isUp, failed, cacheCounters, resolver };

@@ -20,6 +20,11 @@ k8s-app: nodens
 {{- if or (include "nodens.hasOwnAddress" .) (and (eq .Values.mode "host-ip") .Values.hostIP.networkAdmin) }}true{{ end }}
 {{- end }}
 
+{{/* "true" where nodens only watches, for which it reads copies of packets, else "". */}}
+{{- define "nodens.readsPackets" -}}
+{{- if eq .Values.mode "observe" }}true{{ end }}
+{{- end }}
+
 {{- define "nodens.image" -}}
 {{- with .Values.image -}}
 {{- if .digest -}}
