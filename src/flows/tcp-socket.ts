@@ -3,6 +3,7 @@
  * deadline would otherwise block on nodens.
  */
 import { connect } from "node:net";
+import { systemClock } from "../runtime/clock.ts";
 import type { ServerAddress } from "../runtime/server-address.ts";
 import { createFrameReader, frameMessage } from "../wire/framing.ts";
 import type { FlowSocket, SocketEvents } from "./flow-socket.ts";
@@ -39,6 +40,11 @@ export function openTcpSocket(server: ServerAddress, events: SocketEvents): Flow
 
   return {
     send(message) {
+      // All that is asked in one turn of the loop leaves in one call.
+      if (socket.writableCorked === 0) {
+        socket.cork();
+        systemClock.afterIo(() => socket.uncork());
+      }
       socket.write(frameMessage(message, message.length));
     },
     close,

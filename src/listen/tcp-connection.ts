@@ -5,8 +5,9 @@
 import type { Socket } from "node:net";
 import type { Clock } from "../runtime/clock.ts";
 import type { SocketAddress } from "../runtime/socket-address.ts";
-import { createFrameReader, frameMessage, tooLong } from "../wire/framing.ts";
+import { createFrameReader, frameMessage, framePrefixSizeBytes, tooLong } from "../wire/framing.ts";
 import { maxMessageSizeBytes } from "../wire/header.ts";
+import { writeU16 } from "../wire/octets.ts";
 import { maxQuerySizeBytes, noReply, type QueryAnswerer, replyLater } from "./answer-query.ts";
 
 /** Limits of a connection (settings: listen.tcp). */
@@ -31,8 +32,14 @@ export interface ClientConnection {
   destroy(): void;
 }
 
-/** Replies are written one at a time, and each is framed into an array of its own. */
-const target = new Uint8Array(maxMessageSizeBytes);
+/** The replies to what one read has brought leave in one write, or in more if they are larger than this. */
+const writeSizeBytes = 16 * 1024;
+
+/** Where those replies are put together: nothing else happens between a read and the last of them, so all connections share it. */
+const outbox = Buffer.alloc(writeSizeBytes + framePrefixSizeBytes + maxMessageSizeBytes);
+
+/** Room for the first of them; most reads bring one query. */
+const firstRoom = outbox.subarray(framePrefixSizeBytes);
 
 const nothing = new Uint8Array(0);
 
@@ -70,15 +77,22 @@ export function serveConnection(
   let rest: Uint8Array = nothing;
   let pending = 0;
   let isEnding = false;
+  // Whether the client has closed its side.
+  let hasEnded = false;
+  // The octets of this connection's replies in the outbox, and the moment of the read that they answer.
+  let outboxSizeBytes = 0;
+  let readAtMs = 0;
 
-  socket.setNoDelay(true);
   socket.on("data", (chunk: Buffer) => {
     if (isEnding) return;
     if (rest.length > 0) rest = Buffer.concat([rest, chunk]);
     else read(chunk);
   });
   socket.on("drain", goOn);
-  socket.on("end", endWhenAnswered);
+  socket.on("end", () => {
+    hasEnded = true;
+    endWhenAnswered();
+  });
   // Reset, broken pipe, timeout: the connection is gone, and "close" follows.
   socket.on("error", () => {});
   socket.on("close", onClose);
@@ -89,7 +103,10 @@ export function serveConnection(
   }
 
   function read(chunk: Uint8Array): void {
+    readAtMs = clock.nowMs();
     const taken = frames.push(chunk, onFrame);
+    flushOutbox();
+    answerer.endBatch(clock.nowMs());
     if (taken === tooLong) refuseLength();
     else if (taken < chunk.length && !socket.destroyed) hold(chunk.subarray(taken));
   }
@@ -112,11 +129,23 @@ export function serveConnection(
   }
 
   function answer(query: Uint8Array): void {
-    const size = answerer.answerNow(query, query.length, peer, target, clock.nowMs());
+    const target = outboxSizeBytes === 0 ? firstRoom : outbox.subarray(outboxSizeBytes + framePrefixSizeBytes);
+    const size = answerer.answerNow(query, query.length, peer, target, readAtMs);
     if (size !== noReply) onQuery();
     if (size === replyLater) return wait();
-    write(target, size);
-    answerer.endBatch(clock.nowMs());
+    if (size === noReply) return;
+    writeU16(outbox, outboxSizeBytes, size);
+    outboxSizeBytes += framePrefixSizeBytes + size;
+    if (outboxSizeBytes >= writeSizeBytes) flushOutbox();
+  }
+
+  function flushOutbox(): void {
+    if (outboxSizeBytes === 0) return;
+    // The socket keeps what it cannot write at once. A small array of Buffer's pool would keep the whole pool.
+    const octets = Buffer.allocUnsafeSlow(outboxSizeBytes);
+    outbox.copy(octets, 0, 0, outboxSizeBytes);
+    outboxSizeBytes = 0;
+    write(octets);
   }
 
   function wait(): void {
@@ -124,14 +153,23 @@ export function serveConnection(
     if (pending >= limits.maxPipelined) socket.pause();
     answerer.answerLater(peer, (message, sizeBytes) => {
       pending -= 1;
-      write(message, sizeBytes);
+      if (sizeBytes !== noReply) writeLate(frameMessage(message, sizeBytes));
       goOn();
     });
   }
 
-  function write(message: Uint8Array, sizeBytes: number): void {
-    if (sizeBytes === noReply || socket.destroyed) return;
-    const hasRoom = socket.write(frameMessage(message, sizeBytes));
+  /** All that is answered in one turn of the loop leaves in one call. */
+  function writeLate(frame: Uint8Array): void {
+    if (socket.writableCorked === 0) {
+      socket.cork();
+      clock.afterIo(() => socket.uncork());
+    }
+    write(frame);
+  }
+
+  function write(octets: Uint8Array): void {
+    if (socket.destroyed) return;
+    const hasRoom = socket.write(octets);
     if (hasRoom) return;
     // The client does not read what it asked for: no more is read from it, and what it may leave unread is bounded.
     socket.pause();
@@ -157,7 +195,10 @@ export function serveConnection(
   /** A half-closed connection still gets its replies (RFC 7766 §6.2.4 forbids only new queries). */
   function endWhenAnswered(): void {
     isEnding = true;
-    if (pending === 0 && rest.length === 0) socket.end();
+    if (pending > 0 || rest.length > 0) return;
+    // When both sides have said all, closing is one call, and ending would be two and an event.
+    if (hasEnded && socket.writableLength === 0) socket.destroy();
+    else socket.end();
   }
 
   return {

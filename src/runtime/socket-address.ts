@@ -5,7 +5,7 @@
  *     struct sockaddr_in6 { u16 family; u16 port; u32 flow; u8 address[16]; u32 scope; }, port and address in network order.
  */
 import { isIPv6 } from "node:net";
-import { networkInterfaces } from "node:os";
+import { endianness, networkInterfaces } from "node:os";
 import { addressOctets, type ServerAddress } from "./server-address.ts";
 
 /** An address as the kernel has it: 16 octets for IPv4, 28 for IPv6. */
@@ -22,12 +22,14 @@ export const ipv6Octets = { offset: 8, sizeBytes: 16 } as const;
 const scopeOffset = 24;
 const families = { ipv4: 2, ipv6: 10 } as const;
 
+/** Where the family's lower octet is: it is in the machine's order. */
+const familyOffset = endianness() === "LE" ? 0 : 1;
+
 /** Writes an address in the kernel's form. Throws for a host that is not an IP literal. */
 export function socketAddress({ host, port }: ServerAddress): Buffer<ArrayBuffer> {
   const isLong = isIPv6(host);
   const memory = Buffer.alloc(isLong ? ipv6SocketAddressSizeBytes : ipv4SocketAddressSizeBytes);
-  const inMachineOrder = new Uint16Array([isLong ? families.ipv6 : families.ipv4]);
-  memory.set(new Uint8Array(inMachineOrder.buffer), 0);
+  memory[familyOffset] = isLong ? families.ipv6 : families.ipv4;
   memory.writeUInt16BE(port, 2);
   memory.set(addressOctets(host), isLong ? ipv6Octets.offset : ipv4Octets.offset);
   if (isLong) memory.set(new Uint8Array(new Uint32Array([scopeOf(host)]).buffer), scopeOffset);

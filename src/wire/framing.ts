@@ -75,7 +75,7 @@ export function createFrameReader(maxMessageBytes = 0xffff): FrameReader {
         at = end;
         if (!onMessage(message)) return at;
       }
-      return append(chunk, at, chunk.length);
+      return at === chunk.length ? at : append(chunk, at, chunk.length);
     },
     isInsideMessage: () => partialSize > 0,
     heldSizeBytes: () => partial.length,

@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import { describe, expect, test } from "vitest";
 import type { Flow } from "../../../src/flows/flow.ts";
 import { concat, replyTo, u16 } from "../../support/messages/messages.ts";
+import { countWrites } from "../../support/servers/count-writes.ts";
 import { type ReceivedQuery, type Script, until } from "../../support/servers/scripted-upstream.ts";
 import {
   answerAll,
@@ -59,6 +60,16 @@ describe("queries on one connection", () => {
     expect(server.received.map(({ name }) => name)).toStrictEqual(names);
     expect(server.connections.size).toBe(1);
     expect([flow.load(), flow.sentCount(), counters.sends.tcp]).toStrictEqual([20, 20, 20]);
+  });
+
+  test("leave in one write when they are asked in one turn", async () => {
+    const server = await startServer(answerInReverse(20));
+    const writes = countWrites(({ remotePort }) => remotePort === server.port);
+    const { flow } = openFlow(server.port);
+    await until("the flow is connected", () => flow.isConnected());
+    sendAll(flow, names);
+    await until("all are answered", () => flow.load() === 0);
+    expect(writes()).toBe(1);
   });
 
   test("are each answered with their own answer when the answers come in reverse", async () => {

@@ -4,6 +4,7 @@ import { listenTcp, type TcpListenLimits } from "../../../src/listen/tcp-listene
 import { askTcp, openTcp, type TcpClient } from "../../support/messages/ask.ts";
 import { buildQuery, concat, readMessage, txt, Type, u16 } from "../../support/messages/messages.ts";
 import { libc } from "../../../src/runtime/libc.ts";
+import { countWrites } from "../../support/servers/count-writes.ts";
 import { findFreePort } from "../../support/servers/free-port.ts";
 import { until } from "../../support/servers/scripted-upstream.ts";
 import { addressAnswer, createFront, tcpListenLimits } from "./front-parts.ts";
@@ -63,6 +64,26 @@ describe("pipelined queries", () => {
     client.socket.write(frames(["a.test", 1], ["b.test", 2]));
     const replies = (await client.read(2)).map((reply) => readMessage(reply));
     expect(replies.map(({ id, answers }) => `${id} ${answers[0]?.name}`)).toStrictEqual(["1 a.test", "2 b.test"]);
+  });
+
+  test("get the answers that are known at once in one write", async () => {
+    const { listener, open } = await listen();
+    const writes = countWrites(({ localPort }) => localPort === listener.address.port);
+    const client = await open();
+    client.socket.write(frames(["hit.test", 1], ["hit.test", 2], ["hit.test", 3]));
+    expect(await readIds(client, 3)).toStrictEqual([1, 2, 3]);
+    expect(writes()).toBe(1);
+  });
+
+  test("get the answers that come in one turn in one write", async () => {
+    const { listener, open, resolver } = await listen();
+    const writes = countWrites(({ localPort }) => localPort === listener.address.port);
+    const client = await open();
+    client.socket.write(frames(["a.test", 1], ["b.test", 2], ["c.test", 3]));
+    await until("the resolver is asked", () => resolver.waiting.length === 3);
+    for (const name of ["a.test", "b.test", "c.test"]) resolver.answer(name);
+    expect(await readIds(client, 3)).toStrictEqual([1, 2, 3]);
+    expect(writes()).toBe(1);
   });
 
   test("are read, however the stream is cut", async () => {
