@@ -1,6 +1,7 @@
-/* Writes every page of docs/ that is generated from code. A test compares the pages with the code they come from. */
+/* Writes every page of docs/ that is generated from code, or from what was measured. A test compares the pages with what they come from. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { benchmarksPage, benchmarksPicture } from "../bench/peers/page.ts";
 import { metricsPage } from "./metrics-page.ts";
 import { settingsJsonSchema, settingsPage } from "./settings-page.ts";
 
@@ -9,6 +10,8 @@ export const generatedPages: readonly (readonly [path: string, render: () => str
   ["docs/metrics.md", metricsPage],
   ["docs/settings.md", settingsPage],
   ["docs/settings.schema.json", settingsJsonSchema],
+  ["docs/benchmarks.md", benchmarksPage],
+  ["docs/benchmarks.svg", benchmarksPicture],
 ];
 
 if (import.meta.main) {

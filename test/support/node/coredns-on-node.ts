@@ -2,7 +2,8 @@
  * CoreDNS in the node's namespace of a bed, with the settings and the packet rules of NodeLocal DNSCache: what nodens is compared with.
  */
 import { execFile } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
@@ -25,13 +26,19 @@ export interface CorednsOnNode {
 export async function buildCoredns(): Promise<string> {
   const folder =
     process.env["NODENS_COREDNS_FOLDER"] ?? join(projectFolder, "node_modules", ".cache", "nodens-coredns");
-  const program = join(folder, `coredns-${corednsVersion}`);
+  const source = join(projectFolder, "test", "fixtures", "coredns");
+  // Other plugins, another program.
+  const plugins = createHash("sha256")
+    .update(readFileSync(join(source, "main.go")))
+    .digest("hex")
+    .slice(0, 8);
+  const program = join(folder, `coredns-${corednsVersion}-${plugins}`);
   if (existsSync(program)) return program;
   mkdirSync(folder, { recursive: true });
   // Go's usual folder is often on no PATH.
   const env = { ...process.env, PATH: [process.env["PATH"], "/usr/local/go/bin"].join(delimiter) };
   const args = ["build", "-trimpath", "-buildvcs=false", "-o", program, "."];
-  await promisify(execFile)("go", args, { cwd: join(projectFolder, "test", "fixtures", "coredns"), env });
+  await promisify(execFile)("go", args, { cwd: source, env });
   return program;
 }
 

@@ -1,0 +1,142 @@
+/*
+ * Measures one row: starts what it needs, asks all series in turns, forwards in one round and backwards in the next, and ends what it
+ * started. The first round warms up and is not counted.
+ */
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import {
+  fillCache,
+  measureFlood,
+  measureHits,
+  measureMisses,
+  measurePods,
+  measureRest,
+  type RoundInput,
+} from "./measure.ts";
+import { type NameSet, writeAll, writeDraws, writePodLookups } from "./questions.ts";
+import type { Round } from "./results.ts";
+import type { Row, RowWay, Series } from "./rows.ts";
+import { startUpstream } from "./run-load.ts";
+import type { ServerName } from "./servers.ts";
+import { type RunningServer, startServer, whyAbsent } from "./start-server.ts";
+import type { Tools } from "./tools.ts";
+
+/** How much is measured. */
+export interface Effort {
+  readonly rounds: number;
+  /** Of one part of a round. */
+  readonly seconds: number;
+}
+
+/** What came of a row. */
+export interface Measured {
+  readonly rounds: Record<string, Round[]>;
+  readonly absent: readonly string[];
+}
+
+/** Measures it. `folder` keeps questions from one row to the next. */
+export async function measureRow(
+  row: Row,
+  { tools, folder, effort }: { tools: Tools; folder: string; effort: Effort },
+  progress: (text: string) => void,
+): Promise<Measured> {
+  const names = [...new Set(row.series.map(({ server }) => server))];
+  const reasons = new Map<string, string>();
+  for (const name of names) {
+    const reason = name === "straight" ? undefined : whyAbsent(name, tools);
+    if (reason !== undefined) reasons.set(name, reason);
+  }
+  const series = row.series.filter(({ server }) => !reasons.has(server));
+  const own = mkdtempSync(join(folder, "row-"));
+  const upstream = await startUpstream(tools, row.upstreamPauseMs);
+  const running = new Map<ServerName, RunningServer>();
+  try {
+    for (const name of names) {
+      if (name === "straight" || reasons.has(name)) continue;
+      progress(`starts ${name}`);
+      const place = { tools, folder: own, upstreamPort: upstream.port, entries: row.entries };
+      running.set(name, await startServer(name, place));
+    }
+    const inputFor = ({ server }: Series, round: number): RoundInput => ({
+      tools,
+      upstream,
+      server: server === "straight" ? undefined : running.get(server),
+      seconds: effort.seconds,
+      round,
+    });
+    const rounds: Record<string, Round[]> = Object.fromEntries(series.map(({ label }) => [label, []]));
+    const count = Math.min(effort.rounds, row.mostRounds ?? effort.rounds);
+    for (const each of series) {
+      progress(`fills ${each.label}`);
+      await prepare(row.way, each, inputFor(each, 0), folder);
+    }
+    for (let round = 0; round <= count; round += 1) {
+      for (const each of round % 2 === 0 ? series : series.toReversed()) {
+        progress(`round ${round} of ${count}, ${each.label}`);
+        const measured = await measureOnce(row.way, each, inputFor(each, round), { folder, rounds: count });
+        if (round > 0) rounds[each.label]?.push(measured);
+      }
+    }
+    return { rounds, absent: [...reasons.values()] };
+  } finally {
+    for (const server of running.values()) await server.stop();
+    await upstream.close();
+    rmSync(own, { recursive: true, force: true });
+  }
+}
+
+async function prepare(way: RowWay, series: Series, input: RoundInput, folder: string): Promise<void> {
+  const set = series.names;
+  if (set === undefined || way.kind === "misses" || way.kind === "pods") return;
+  await fillCache(input, hitLoad({ ...anyHits, ...(way.kind === "hits" ? way : {}) }, set, folder), sizeOf(set));
+}
+
+async function measureOnce(
+  way: RowWay,
+  { names = anyNames }: Series,
+  input: RoundInput,
+  { folder, rounds }: { folder: string; rounds: number },
+): Promise<Round> {
+  if (way.kind === "hits") return measureHits(input, hitLoad(way, names, folder));
+  const { perSecond } = way;
+  if (way.kind === "rest") return measureRest(input, { file: drawsOf(names, folder), perSecond });
+  if (way.kind === "pods") return measurePods(input, { file: podLookups(folder), perSecond });
+  const unique = { kind: way.names, count: Math.ceil(perSecond * (input.seconds + 1) * (rounds + 1)) };
+  if (way.kind === "misses") return measureMisses(input, { file: allOf(unique, folder), perSecond });
+  const hits = drawsOf(names, folder);
+  // Names beyond those that the others ask.
+  const flood = way.isUnique ? allOf({ kind: "unasked", count: unique.count }, folder) : hits;
+  return measureFlood(input, { hits, file: flood, perSecond });
+}
+
+const anyNames: NameSet = { kind: "outside", count: 1000 };
+const anyHits = { kind: "hits", mode: "udp", window: 100, clients: 10, perSecond: 1000 } as const;
+
+function hitLoad(way: RowWay & { kind: "hits" }, set: NameSet, folder: string) {
+  return { ...way, all: allOf(set, folder), draws: drawsOf(set, folder) };
+}
+
+function sizeOf(set: NameSet): number {
+  return set.count * (set.bothTypes === true ? 2 : 1);
+}
+
+function allOf(set: NameSet, folder: string): string {
+  return made(join(folder, `all-${nameOf(set)}`), (file) => writeAll(file, set));
+}
+
+function drawsOf(set: NameSet, folder: string): string {
+  return made(join(folder, `draws-${nameOf(set)}`), (file) => writeDraws(file, set));
+}
+
+function podLookups(folder: string): string {
+  return made(join(folder, "pods"), writePodLookups);
+}
+
+function made(file: string, write: (file: string) => void): string {
+  if (!existsSync(file)) write(file);
+  return file;
+}
+
+function nameOf({ kind, count, hasEdns, bothTypes }: NameSet): string {
+  return [kind, count, hasEdns === true ? "edns" : "plain", bothTypes === true ? "both" : "a"].join("-");
+}
