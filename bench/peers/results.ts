@@ -17,6 +17,7 @@ export const measures = {
   quietP99: { title: "p99 µs, quiet", digits: 0 },
   timesQuiet: { title: "times quiet", digits: 2 },
   upstreamPerLookup: { title: "upstream", digits: 3 },
+  steadyUpstreamPerLookup: { title: "upstream, steady", digits: 3 },
   flows: { title: "flows", digits: 0 },
   lostPercent: { title: "lost %", digits: 2 },
   residentMib: { title: "MiB", digits: 0 },
