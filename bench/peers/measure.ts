@@ -32,10 +32,10 @@ export interface HitLoad {
 }
 
 /** Fills the cache, twice: what was lost comes with the second. */
-export async function fillCache({ tools, server }: RoundInput, load: HitLoad, count: number): Promise<void> {
-  if (server === undefined) return;
+export async function fillCache(input: RoundInput, load: HitLoad, count: number): Promise<void> {
+  if (input.server === undefined) return;
   for (let pass = 0; pass < 2; pass += 1) {
-    await runLoad(tools, { file: load.all, port: server.port, window: 100, most: count, timeoutMs: 1000 });
+    await askHurried(input, { file: load.all, window: 100, most: count, timeoutMs: 1000 });
   }
 }
 

@@ -63,7 +63,10 @@ const hit: Row = {
   way: hitWay,
   upstreamPauseMs: 0,
   entries: 2000,
-  series: of(["floor", "nodens", "unbound", "dnsdist", "dnsmasq", "bind", "coredns-cache", "coredns-log"], thousand),
+  series: of(
+    ["floor", "nodens", "dgram", "unbound", "dnsdist", "dnsmasq", "bind", "coredns-cache", "coredns-log"],
+    thousand,
+  ),
   goals: [
     ...cheaper(["floor", 1.35], ["unbound", 1], ["dnsdist", 1], ["dnsmasq", 1]),
     ...cheaper(["coredns-cache", 0.5], ["coredns-log", 0.25]),

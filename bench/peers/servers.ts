@@ -43,6 +43,11 @@ export const servers = {
     command: undefined,
     line: (place, tools) => nodensLine(place, tools, tools.bundle),
   },
+  dgram: {
+    title: "nodens, listen.batch: off",
+    command: undefined,
+    line: (place, tools) => nodensLine(place, tools, tools.bundle, { batch: "off" }),
+  },
   base: {
     title: "nodens, the other revision",
     command: undefined,
@@ -71,11 +76,11 @@ export const servers = {
   },
 } as const satisfies Record<string, ServerKind>;
 
-function nodensLine(place: Place, tools: Tools, bundle: string): readonly string[] {
+function nodensLine(place: Place, tools: Tools, bundle: string, listen: object = {}): readonly string[] {
   // A full cache of either kind; an entry takes well below this.
   const bytes = Math.max(32 * 2 ** 20, place.entries * 1024);
   const settings = {
-    listen: { addresses: [`127.0.0.1:${place.port}`] },
+    listen: { addresses: [`127.0.0.1:${place.port}`], ...listen },
     admin: { address: `127.0.0.1:${place.adminPort}` },
     upstream: { servers: [`127.0.0.1:${place.upstreamPort}`] },
     search: { resolvConf: "" },
