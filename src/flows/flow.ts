@@ -38,8 +38,11 @@ export interface FlowOptions {
   readonly limits: FlowLimits;
   /** The round trip of the path, which all of the path's flows share. */
   readonly roundTrip: RoundTrip;
-  /** Something came that answers a question, open or past. `wasGood`: whether the flow was good before that. */
-  onHeard(wasGood: boolean): void;
+  /**
+   * Something came that answers a question, open or past. `wasGood`: whether the flow was good before that. `wasStuck`: it had been silent,
+   * and the question that all others waited behind was answered at once elsewhere, so that it was not the name that was slow.
+   */
+  onHeard(wasGood: boolean, wasStuck: boolean): void;
   /** The flow owes answers and has been silent for longer than the path's round trip allows: ask it something easy. */
   onQuiet(): void;
   /** The flow did not answer that either, or has never answered anything: it is to be left. */
@@ -80,6 +83,8 @@ export interface Flow {
   sentCount(): number;
   /** How many questions were ever answered, nodens's own included. */
   answeredCount(): number;
+  /** The open question with this order was answered on another flow, as quickly as a question is that is not slow. */
+  noteAnsweredElsewhere(order: number): void;
   /** Sends an attempt. */
   send(attempt: Attempt): Cancel;
   /** Accepts no more, and closes once no attempt waits any more. */
@@ -101,6 +106,8 @@ export function openFlow(options: FlowOptions): Flow {
   let lastHeardAtMs = -Infinity;
   let lastAnsweredOrder = 0;
   let lastAnsweredAtMs = -Infinity;
+  /** Whether the first of the open questions was answered at once on another flow. */
+  let isFirstElsewhere = false;
   let cancelIdleTimer: Cancel = () => {};
   counters.openedFlows[transport] += 1;
   counters.openFlows[transport] += 1;
@@ -139,10 +146,12 @@ export function openFlow(options: FlowOptions): Flow {
 
   function noteHeard(load: number, isOwn: boolean): void {
     const wasGood = isGood();
+    const wasStuck = silence.isSilent() && isFirstElsewhere;
+    isFirstElsewhere = false;
     lastHeardAtMs = clock.nowMs();
     if (!isOwn) lastAnsweredAtMs = lastHeardAtMs;
     silence.noteHeard(load > 0, isOwn);
-    options.onHeard(wasGood);
+    options.onHeard(wasGood, wasStuck);
   }
 
   /** Wrong replies are guesses only on a socket that anybody can send to; on a connection they come from the server. */
@@ -207,6 +216,9 @@ export function openFlow(options: FlowOptions): Flow {
     load: () => waiting.count(),
     sentCount: () => sent,
     answeredCount: () => answered,
+    noteAnsweredElsewhere(order) {
+      if (waiting.all()[0]?.order === order) isFirstElsewhere = true;
+    },
     send,
     retire() {
       if (state === "closed") return;

@@ -287,10 +287,11 @@ export const nodensMetrics: readonly Metric[] = [
   counter(
     "nodens_upstream_early_sends_total",
     ["to", "result"],
-    "Questions that others overtook and that were sent again (sent), or would have been if the budget had had room (over_budget).",
+    "Questions that others overtook, or whose answer is overdue while packets are being lost, and that were sent again (sent), or would have been if the budget had had room (over_budget); of those that were sent, the ones answered at once, before the earlier send (helped), as happens when packets are being lost.",
     (sources, add) =>
       forServers(sources, (to, { earlySends }) => {
         add({ to, result: "sent" }, earlySends.sent);
+        add({ to, result: "helped" }, earlySends.helped);
         add({ to, result: "over_budget" }, earlySends.overBudget);
       }),
   ),

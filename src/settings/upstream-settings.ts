@@ -48,7 +48,7 @@ export const upstream = group("Which servers nodens asks what the cache does not
     default: 3,
     between: [1, 3],
     effect: "live",
-    help: "How often one question is sent at most, first send included. More would multiply the load when kube-dns is already slow.",
+    help: "How often one question is sent at most, first send included; while packets are being lost, over each transport. More would multiply the load when kube-dns is already slow.",
   }),
   deadlineMs: wholeNumber("ms", {
     default: 4500,

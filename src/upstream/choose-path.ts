@@ -4,7 +4,7 @@
  */
 import type { Flow } from "../flows/flow.ts";
 import type { Path, Server } from "./server.ts";
-import { type Transport, transportNames, transports } from "./transport.ts";
+import { type Transport, transports, unrepaired } from "./transport.ts";
 
 /** Where a question may go: a path, and one of its flows if a proven one was chosen. */
 export interface Target {
@@ -16,7 +16,8 @@ export interface Target {
 /** The path for a question's first send, or undefined if there are no servers. */
 export function firstTarget(servers: readonly Server[], primary: Transport): Target | undefined {
   const [server] = servers.toSorted((a, b) => reluctance(a, primary) - reluctance(b, primary));
-  return server === undefined ? undefined : { server, path: usablePath(server, primary) };
+  if (server === undefined) return undefined;
+  return { server, path: usablePath(server, server.earlySends.areHelping() ? unrepaired(primary) : primary) };
 }
 
 /** How unlikely it is that a server answers: lower is better. Equals keep their order. */
@@ -39,8 +40,6 @@ export function usablePath(server: Server, primary: Transport): Path {
 export interface SentBefore {
   readonly flows: ReadonlySet<Flow>;
   readonly servers: ReadonlySet<Server>;
-  /** The transports that it was sent over. */
-  readonly transports: ReadonlySet<Transport>;
   /** Whether packets are being lost at present. */
   readonly isLossy: boolean;
   /** When it was first sent: what has answered since is the surest to answer. */
@@ -48,16 +47,21 @@ export interface SentBefore {
 }
 
 /**
- * The best proven flow for a question that is sent again, preferably one that has answered since the question was first sent. Never one that
- * it was sent on before; undefined if there is none.
+ * The best proven flow for a question that is sent again over one of `open`, preferably `wanted`, and one that has answered since the question
+ * was first sent; undefined if there is none. One that it was sent on before is taken only while packets are being lost, and then last.
  */
-export function nextTarget(servers: readonly Server[], primary: Transport, before: SentBefore): Target | undefined {
+export function nextTarget(
+  servers: readonly Server[],
+  open: readonly Transport[],
+  wanted: Transport,
+  before: SentBefore,
+): Target | undefined {
   const targets = servers.flatMap((server) =>
-    transportNames.flatMap((name) => {
+    open.flatMap((name) => {
       const path = server.paths[name];
       return path
         .goodFlows()
-        .filter((flow) => !before.flows.has(flow))
+        .filter((flow) => before.isLossy || !before.flows.has(flow))
         .map((flow) => ({ server, path, flow }));
     }),
   );
@@ -65,17 +69,10 @@ export function nextTarget(servers: readonly Server[], primary: Transport, befor
     (isFresh(flow, before) ? 0 : 8) +
     (server.health.isRefusing() ? 4 : 0) +
     (before.servers.has(server) ? 2 : 0) +
-    (before.isLossy && isUnsure(path.transport, before.transports) ? 16 : 0) +
-    (path.transport === primary ? 0 : 1);
+    (before.isLossy && path.transport !== wanted ? 32 : 0) +
+    (before.flows.has(flow) ? 16 : 0) +
+    (path.transport === wanted ? 0 : 1);
   return targets.toSorted((a, b) => rank(a) - rank(b))[0];
-}
-
-/**
- * Whether a transport is less sure than the other under loss: after sends over one transport, that one is; after sends over both, the one that
- * the kernel does not repair.
- */
-function isUnsure(transport: Transport, before: ReadonlySet<Transport>): boolean {
-  return before.size === 1 ? before.has(transport) : !transports[transport].isRepaired;
 }
 
 /** Whether a flow has answered since the question was first sent. */

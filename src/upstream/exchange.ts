@@ -1,13 +1,14 @@
 /*
  * One question, asked until it is answered: which server is asked, over which transport, when again, and when to stop.
  *
- *   - at most `maxSends` packets leave for a question, over all transports and servers (RFC 9520 §3.1);
+ *   - at most `maxSends` packets leave for a question, over all transports and servers; while packets are being lost, as many over each
+ *     transport (RFC 9520 §3.1), those beyond out of the budget for early sends;
  *   - a flow that owes answers and is silent is left at once for another that is proven; the first may still answer. The last send waits
  *     a moment for a flow that has answered since;
  *   - a flow that goes on answering others is not left: a slow name waits, unless later questions overtake it and the budget for early
  *     sends has room;
- *   - if such early sends help, packets are being lost: the question is sent again over the other transport, and the last time over a
- *     connection, on which the kernel repairs losses;
+ *   - if such early sends help, packets are being lost: then questions go over UDP first, where a lost packet holds up no others, are sent
+ *     again as soon as an answer is overdue, and from the third send on by turns over a connection, on which the kernel repairs losses;
  *   - after a lost connection or a closed port, the question is sent again elsewhere at once, or after a moment if there is nowhere else;
  *   - after a reply that was truncated or cut off, it is sent over a transport that does not truncate, if one works; if somebody is
  *     guessing at a socket, over the other transport;
@@ -29,7 +30,7 @@ import { stoodStillMs } from "../flows/silence-watch.ts";
 import { composePlainQuery } from "./plain-query.ts";
 import { isAboutForm, judgeReply } from "./reply-verdict.ts";
 import type { Path, Server } from "./server.ts";
-import { type Transport, transports } from "./transport.ts";
+import { type Transport, transportNames, transports, unrepaired } from "./transport.ts";
 
 /** What came of a question: a reply that repeats it, or why there is none. */
 export type ExchangeResult = { readonly reply: Reply } | { readonly failure: LossReason };
@@ -59,7 +60,6 @@ export interface ExchangeParts {
   /** The transport over which they are asked first. */
   readonly transport: Transport;
   readonly limits: ExchangeLimits;
-  readonly earlySends: EarlySends;
   readonly clock: Clock;
   /** Called once, at the end. */
   onEnd?(note: ExchangeNote): void;
@@ -95,6 +95,8 @@ interface Sending {
 
 interface Exchange extends ExchangeParts {
   readonly question: Question;
+  /** Those of the server that is asked first. */
+  readonly earlySends: EarlySends;
   readonly startedAtMs: number;
   readonly cancels: Set<Cancel>;
   readonly sendings: Sending[];
@@ -126,6 +128,7 @@ export function exchange(question: Question, parts: ExchangeParts): Promise<Exch
     const asked: Exchange = {
       ...parts,
       question,
+      earlySends: first.server.earlySends,
       startedAtMs: parts.clock.nowMs(),
       cancels: new Set(),
       sendings: [],
@@ -141,7 +144,7 @@ export function exchange(question: Question, parts: ExchangeParts): Promise<Exch
       resolve,
     };
     asked.cancels.add(parts.clock.after(parts.limits.deadlineMs, () => giveUp(asked)));
-    parts.earlySends.noteQuestion();
+    asked.earlySends.noteQuestion();
     send(asked, first);
   });
 }
@@ -202,7 +205,7 @@ function send(asked: Exchange, target: Target, how: { isPlain?: boolean; isEarly
     onSent(via) {
       asked.sends += 1;
       Object.assign(sending, { flow: via, order: via.sentCount(), sentAtMs: clock.nowMs() });
-      watch(asked, sending, path.roundTrip.patienceMs());
+      watch(asked, sending, overdueMs(asked, sending));
     },
     onSilent: () => onSilent(asked, sending),
     onReply: (heard) => onReply(asked, sending, heard),
@@ -214,6 +217,13 @@ function send(asked: Exchange, target: Target, how: { isPlain?: boolean; isEarly
 /** The last send to a server from which nothing with OPT ever came back is plain: something on the way may swallow OPT. */
 function isPlainBetter({ sends, limits }: Exchange, { edns }: Server): boolean {
   return !edns.mayUse() || (!edns.hasWorked() && sends > 0 && sends === limits.maxSends - 1);
+}
+
+/** How long an answer may take before something is done about it; under loss, longer and longer from the third send on. */
+function overdueMs({ sends, earlySends }: Exchange, { server, path }: Sending): number {
+  if (!earlySends.areHelping()) return path.roundTrip.patienceMs();
+  const quickestMs = Math.min(...Object.values(server.paths).map(({ roundTrip }) => roundTrip.patienceMs()));
+  return quickestMs * 2 ** Math.max(0, sends - 2);
 }
 
 /** Looks after `delayMs` whether a question that has no answer yet should be sent again. */
@@ -234,12 +244,17 @@ function watch(asked: Exchange, sending: Sending, delayMs: number): void {
 }
 
 function onOverdue(asked: Exchange, sending: Sending): void {
+  if (hasLater(asked, sending)) return;
+  if (asked.earlySends.areHelping()) {
+    sendAgainstLoss(asked, sending);
+    return;
+  }
   const { clock, limits } = asked;
   const { flow, path, server } = sending;
   const waitedMs = clock.nowMs() - sending.sentAtMs;
   const slowNameMs = path.roundTrip.slowNameMs() * 2 ** (asked.sends - 1);
   // The flow's own watch decides about silence, for all the answers that it owes.
-  if (flow === undefined || flow.isSilent() || hasLater(asked, sending)) return;
+  if (flow === undefined || flow.isSilent()) return;
   if (waitedMs >= slowNameMs) {
     server.counters.losses.timeout += 1;
     server.paths[transports[path.transport].other].want();
@@ -248,45 +263,50 @@ function onOverdue(asked: Exchange, sending: Sending): void {
   }
   const patienceMs = path.roundTrip.patienceMs();
   const wasOvertaken = flow.lastAnsweredOrder() > sending.order && waitedMs >= leastEarlyMs;
-  const mayBeLost = wasOvertaken || isDoubtful(asked, sending, flow, waitedMs);
+  const mayBeLost = wasOvertaken || isDoubtful(sending, flow, waitedMs);
   if (mayBeLost && asked.sends < limits.maxSends && sendEarly(asked, sending)) return;
   watch(asked, sending, Math.max(1, Math.min(patienceMs, slowNameMs - waitedMs)));
 }
 
+/** While packets are being lost, so is probably an answer that is overdue, whatever its flow answers to others. */
+function sendAgainstLoss(asked: Exchange, sending: Sending): void {
+  const transport = transportAgainstLoss(asked);
+  if (transport === undefined) return;
+  const { server } = sending;
+  server.paths[transports[transport].other].want();
+  const target = surestTarget(asked, false) ?? { server, path: server.paths[transport] };
+  if (takeEarly(asked, sending)) send(asked, target, { isEarly: true });
+  else watch(asked, sending, overdueMs(asked, sending));
+}
+
 /** Sends once more out of the budget, if there is a flow for it; if there is none, one is opened for later. */
 function sendEarly(asked: Exchange, sending: Sending): boolean {
-  const { counters } = sending.server;
   const target = surestTarget(asked, false);
   if (target === undefined) {
     sending.path.addFlow();
     return false;
   }
-  if (isLastOfItsKind(asked, target)) return false;
-  if (!asked.earlySends.take()) {
-    if (!sending.wasRefusedBudget) counters.earlySends.overBudget += 1;
-    sending.wasRefusedBudget = true;
-    return false;
-  }
-  counters.earlySends.sent += 1;
+  if (!takeEarly(asked, sending)) return false;
   send(asked, target, { isEarly: true });
   return true;
 }
 
-/** Whether this would be the last send, over the transport that lost all earlier ones: then it had better wait for the other transport. */
-function isLastOfItsKind({ sends, sendings, limits, earlySends }: Exchange, { server, path }: Target): boolean {
-  const other = server.paths[transports[path.transport].other];
-  const isLast = sends === limits.maxSends - 1 && sendings.every((each) => each.path.transport === path.transport);
-  return isLast && earlySends.areHelping() && !other.isFailed();
+function takeEarly({ earlySends }: Exchange, sending: Sending): boolean {
+  const { counters } = sending.server;
+  const isTaken = earlySends.take();
+  if (isTaken) counters.earlySends.sent += 1;
+  else if (!sending.wasRefusedBudget) counters.earlySends.overBudget += 1;
+  sending.wasRefusedBudget = !isTaken;
+  return isTaken;
 }
 
 /**
- * Whether the flow has since answered only nodens's own questions, and for so long that this question may be lost. While packets are
- * being lost, that is soon; otherwise, a slow name is more likely.
+ * Whether the flow has since answered only nodens's own questions, and for so long that this question may be lost, though a slow name is
+ * more likely.
  */
-function isDoubtful({ earlySends }: Exchange, { path, sentAtMs }: Sending, flow: Flow, waitedMs: number): boolean {
+function isDoubtful({ path, sentAtMs }: Sending, flow: Flow, waitedMs: number): boolean {
   const isAlive = flow.lastHeardAtMs() > sentAtMs && flow.lastAnsweredAtMs() <= sentAtMs;
-  const doubtMs = earlySends.areHelping() ? leastEarlyMs : Math.max(leastDoubtMs, 4 * path.roundTrip.patienceMs());
-  return isAlive && waitedMs >= doubtMs;
+  return isAlive && waitedMs >= Math.max(leastDoubtMs, 4 * path.roundTrip.patienceMs());
 }
 
 /** Whether the question has been sent again since; then the later sending is the one that is watched. */
@@ -296,11 +316,7 @@ function hasLater({ sendings }: Exchange, sending: Sending): boolean {
 
 function onSilent(asked: Exchange, sending: Sending): void {
   if (asked.isDone) return;
-  if (isAwaitedElsewhere(asked, sending)) {
-    // While packets are being lost, what is awaited on the other flow has probably been lost as well.
-    if (asked.earlySends.areHelping() && asked.sends < asked.limits.maxSends) sendEarly(asked, sending);
-    return;
-  }
+  if (isAwaitedElsewhere(asked, sending)) return;
   asked.lastFailure = "timeout";
   // On a connection, the question at the head of the line may hold up the rest; on a socket, the kernel does not repair losses.
   sending.server.paths[transports[sending.path.transport].other].want();
@@ -332,7 +348,7 @@ function onLost(asked: Exchange, sending: Sending, reason: LossReason): void {
 /** Sends once more on the best flow, or as soon as there is one. */
 function sendAgain(asked: Exchange): void {
   if (!maySend(asked)) return;
-  const isLast = asked.sends === asked.limits.maxSends - 1;
+  const isLast = asked.sends === asked.limits.maxSends - 1 && !asked.earlySends.areHelping();
   const target = surestTarget(asked, isLast);
   if (target === undefined) hold(asked, isLast);
   else send(asked, target);
@@ -343,12 +359,28 @@ function surestTarget(asked: Exchange, mustBeFresh: boolean): Target | undefined
   const before = {
     flows: new Set(sendings.flatMap(({ flow }) => flow ?? [])),
     servers: new Set(sendings.map(({ server }) => server)),
-    transports: new Set(sendings.map(({ path }) => path.transport)),
     isLossy: asked.earlySends.areHelping(),
     sinceMs: asked.startedAtMs,
   };
-  const target = nextTarget(servers, transport, before);
+  const isOpen = (name: Transport) => mayUse(asked, name);
+  const wanted = before.isLossy ? transportAgainstLoss(asked) : transport;
+  const target = nextTarget(servers, transportNames.filter(isOpen), wanted ?? transport, before);
   return target?.flow === undefined || (mustBeFresh && !isFresh(target.flow, before)) ? undefined : target;
+}
+
+/** Whether one more send over this transport keeps its bound. */
+function mayUse({ sendings, limits }: Exchange, transport: Transport): boolean {
+  const sent = sendings.filter(
+    ({ path, flow, isOpen }) => path.transport === transport && (flow !== undefined || isOpen),
+  );
+  return sent.length < limits.maxSends;
+}
+
+/** The transport for the next send while packets are being lost, if one may leave: after two where no packet holds up others, by turns. */
+function transportAgainstLoss(asked: Exchange): Transport | undefined {
+  const last = asked.sendings.at(-1)?.path.transport ?? asked.transport;
+  const best = asked.sendings.length < 2 ? unrepaired(last) : transports[last].other;
+  return [best, transports[best].other].find((transport) => mayUse(asked, transport));
 }
 
 /** Waits for a flow to be proven, and takes whatever there is if none is proven in time. */
@@ -421,16 +453,19 @@ function onReply(asked: Exchange, sending: Sending, heard: Heard): void {
 
 function noteAnswer({ sendings, earlySends, askedPlainly, clock }: Exchange, sending: Sending): void {
   const tookMs = clock.nowMs() - sending.sentAtMs;
-  for (const { isOpen, flow, path, sentAtMs } of sendings) {
-    const wasPassedOver = isOpen && flow !== undefined && path === sending.path && tookMs < path.roundTrip.patienceMs();
+  const wasQuick = tookMs <= sending.path.roundTrip.patienceMs();
+  for (const { isOpen, flow, path, sentAtMs, order } of sendings) {
+    if (!isOpen || flow === undefined || !wasQuick) continue;
+    flow.noteAnsweredElsewhere(order);
     const hasWaited = clock.nowMs() - sentAtMs >= leastDoubtMs;
-    if (wasPassedOver && hasWaited && flow.lastAnsweredAtMs() <= sentAtMs) path.doubt(flow);
+    if (path === sending.path && hasWaited && flow.lastAnsweredAtMs() <= sentAtMs) path.doubt(flow);
   }
   const { server, isPlain, isEarly } = sending;
   server.health.noteVerdict(false);
   if (isPlain && server === askedPlainly) server.edns.notePlainHelped();
   if (isEarly && sendings.some((each) => each !== sending && each.isOpen)) {
-    earlySends.noteHelped(sendings.filter((each) => each.isEarly).length);
+    if (wasQuick) server.counters.earlySends.helped += 1;
+    earlySends.noteHelped(sendings.filter((each) => each.isEarly).length, wasQuick);
   }
 }
 
@@ -446,9 +481,8 @@ function sendUntruncated(asked: Exchange, { server, path }: Sending): void {
     finishWithWhatThereIs(asked);
     return;
   }
-  if (!maySend(asked)) return;
   asked.cancels.add(asked.clock.after(untruncatedMs, () => finishWithWhatThereIs(asked)));
-  send(asked, { server, path: whole });
+  if (maySend(asked)) send(asked, { server, path: whole });
 }
 
 function onRefusal(asked: Exchange, { server, path, isPlain }: Sending, reply: Reply | undefined): void {

@@ -11,6 +11,7 @@ import type { ServerAddress } from "../runtime/server-address.ts";
 import type { Question } from "../wire/question.ts";
 import type { Attempt, Cancel } from "../flows/attempt.ts";
 import { type AttemptQueue, createAttemptQueue } from "./attempt-queue.ts";
+import type { EarlySends } from "./early-sends.ts";
 import type { EdnsMemory } from "./edns-memory.ts";
 import { type Flow, type FlowEnd, type FlowLimits, openFlow } from "../flows/flow.ts";
 import { createFlowDepth, type FlowDepth } from "./flow-depth.ts";
@@ -39,6 +40,7 @@ export interface FlowPoolOptions {
   readonly counters: ServerCounters;
   readonly roundTrip: RoundTrip;
   readonly edns: EdnsMemory;
+  readonly earlySends: EarlySends;
   readonly probeQuestion: Question;
   /** Whether the path is tried again in the background even if nobody asks. */
   readonly isKept: boolean;
@@ -204,7 +206,7 @@ function open(pool: Pool): Flow | undefined {
   const flow = openFlow({
     ...pool,
     isInOrder: transports[pool.transport].isInOrder,
-    onHeard: (wasGood) => onHeard(pool, flow, wasGood),
+    onHeard: (wasGood, wasStuck) => onHeard(pool, flow, wasGood, wasStuck),
     onQuiet: () => onQuiet(pool, flow),
     onSilent: () => onSilent(pool, flow),
     onEnd: (end) => onEnd(pool, flow, end),
@@ -243,8 +245,9 @@ function prove(pool: Pool, flow: Flow): void {
   if (!isDone) proofs.set(flow, cancel);
 }
 
-function onHeard(pool: Pool, flow: Flow, wasGood: boolean): void {
+function onHeard(pool: Pool, flow: Flow, wasGood: boolean, wasStuck: boolean): void {
   pool.depth.noteHeard(flow);
+  if (wasStuck && transports[pool.transport].isRepaired) pool.earlySends.noteStuck();
   if (!wasGood) {
     pool.opening.noteProven();
     retireWorn(pool);

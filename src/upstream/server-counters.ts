@@ -22,8 +22,8 @@ export interface ServerCounters {
   readonly failedTransports: Record<Transport, number>;
   /** How often OPT was given up, because plain questions were answered and those with OPT were not. */
   ednsDropped: number;
-  /** Questions that were sent again early, and those for which the budget had no room. */
-  readonly earlySends: Record<"sent" | "overBudget", number>;
+  /** Questions that were sent again early, those of them that helped at once, and those for which the budget had no room. */
+  readonly earlySends: Record<"sent" | "helped" | "overBudget", number>;
   /** Clients' attempts that came to nothing. */
   readonly losses: Record<LossReason, number>;
   /** Packets that answered no open question. */
@@ -45,7 +45,7 @@ export function createServerCounters(): ServerCounters {
     silentFlows: zeros(),
     failedTransports: zeros(),
     ednsDropped: 0,
-    earlySends: { sent: 0, overBudget: 0 },
+    earlySends: { sent: 0, helped: 0, overBudget: 0 },
     losses: {
       timeout: 0,
       refused: 0,

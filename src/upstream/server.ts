@@ -6,6 +6,7 @@ import type { ServerAddress } from "../runtime/server-address.ts";
 import { observe } from "../runtime/histogram.ts";
 import type { Question } from "../wire/question.ts";
 import type { Attempt, Cancel } from "../flows/attempt.ts";
+import type { EarlySends } from "./early-sends.ts";
 import { createEdnsMemory, type EdnsMemory } from "./edns-memory.ts";
 import type { OpeningLimits } from "./flow-opening.ts";
 import type { Flow } from "../flows/flow.ts";
@@ -36,6 +37,7 @@ export interface Server {
   readonly counters: ServerCounters;
   readonly health: ServerHealth;
   readonly edns: EdnsMemory;
+  readonly earlySends: EarlySends;
   readonly paths: Readonly<Record<Transport, Path>>;
   /** Calls `action` whenever the server has said something, until cancelled. */
   onHeard(action: () => void): Cancel;
@@ -61,6 +63,8 @@ export interface ServerOptions {
   readonly clock: Clock;
   /** Added to by this server. The counters outlive a server that a reload replaces. */
   readonly counters: ServerCounters;
+  /** Shared by all servers with the same address: packets get lost on the way there, whatever the route. */
+  readonly earlySends: EarlySends;
   onHealthChange(isUp: boolean): void;
 }
 
@@ -135,6 +139,7 @@ export function createServer(options: ServerOptions): Server {
     counters,
     health,
     edns,
+    earlySends: options.earlySends,
     paths,
     onHeard(action) {
       listeners.add(action);

@@ -42,6 +42,11 @@ export const transports: Readonly<Record<Transport, TransportRow>> = {
 /** The names of the transports, as in settings and metric labels. */
 export const transportNames = Object.keys(transports) as Transport[];
 
+/** The transport whose losses the kernel does not repair: this one or the other. There a lost packet holds up no others. */
+export function unrepaired(transport: Transport): Transport {
+  return transports[transport].isRepaired ? transports[transport].other : transport;
+}
+
 /** A new record with a value for each transport. */
 export function perTransport<Value>(valueOf: (transport: Transport) => Value): Record<Transport, Value> {
   return Object.fromEntries(transportNames.map((name) => [name, valueOf(name)])) as Record<Transport, Value>;

@@ -7,7 +7,7 @@ import { formatServerAddress, type ServerAddress } from "../runtime/server-addre
 import { RrType } from "../wire/codes.ts";
 import { isAtOrBelow } from "../wire/name.ts";
 import { ownQuestion, type Question } from "../wire/question.ts";
-import { createEarlySends } from "./early-sends.ts";
+import { createEarlySends, type EarlySends } from "./early-sends.ts";
 import { exchange, type ExchangeLimits, type ExchangeNote, type ExchangeResult } from "./exchange.ts";
 import { createServer, type Server, type ServerLimits } from "./server.ts";
 import type { ServerCounters } from "./server-counters.ts";
@@ -63,11 +63,10 @@ export interface Upstream {
 
 /** Creates the upstream. Nothing is opened before something is asked. */
 export function createUpstream(options: UpstreamOptions): Upstream {
-  const shared = new Map<string, Server>();
+  const shared: Shared = { servers: new Map(), earlySends: new Map() };
   const routes = options.routes.map((definition) => createRoute(definition, options, shared));
   const choose = routeChooser(routes);
-  const everyServer = [...shared.values()];
-  const earlySends = createEarlySends();
+  const everyServer = [...shared.servers.values()];
   return {
     ask(question) {
       const { name, servers, transport } = choose(question.name);
@@ -77,7 +76,6 @@ export function createUpstream(options: UpstreamOptions): Upstream {
         servers,
         transport,
         limits: options.exchange,
-        earlySends,
         clock: options.clock,
         onEnd,
       });
@@ -109,13 +107,22 @@ export function routeChooser<R extends { readonly zones: readonly Uint8Array[] }
   };
 }
 
+/** What routes share: servers by transport and address, and by address what is known of loss on the way there. */
+interface Shared {
+  readonly servers: Map<string, Server>;
+  readonly earlySends: Map<string, EarlySends>;
+}
+
 /** Routes over the same transport to the same address share a server: flows are few for each address, not for each route. */
-function createRoute(definition: RouteDefinition, options: UpstreamOptions, shared: Map<string, Server>): Route {
+function createRoute(definition: RouteDefinition, options: UpstreamOptions, shared: Shared): Route {
   const { name, zones, transport } = definition;
   const servers = definition.servers.map((address) => {
-    const key = `${transport} ${formatServerAddress(address)}`;
-    const known = shared.get(key);
+    const to = formatServerAddress(address);
+    const key = `${transport} ${to}`;
+    const known = shared.servers.get(key);
     if (known !== undefined) return known;
+    const earlySends = shared.earlySends.get(to) ?? createEarlySends(options.clock);
+    shared.earlySends.set(to, earlySends);
     const server = createServer({
       address,
       transport,
@@ -123,10 +130,11 @@ function createRoute(definition: RouteDefinition, options: UpstreamOptions, shar
       probeQuestion: probeQuestionOf(definition),
       limits: options.server,
       clock: options.clock,
+      earlySends,
       counters: options.countersFor(name, address),
       onHealthChange: (isUp) => options.onHealthChange(name, address, isUp),
     });
-    shared.set(key, server);
+    shared.servers.set(key, server);
     return server;
   });
   return { name, zones, transport, servers };

@@ -59,8 +59,7 @@ describeWith([...tools, "go"], "kube-dns in trouble, beside CoreDNS", () => {
 });
 
 /**
- * What was no slower than the peer's keeps the budget for slowness, which a busy machine does not, nor nodens itself in every round of
- * loss (docs/benchmarks.md). What was lost stands.
+ * What was no slower than the peer's keeps the budget for slowness, which a busy machine does not (docs/benchmarks.md). What was lost stands.
  */
 function relativeTo(peer: FaultOutcome, outcome: FaultOutcome): FaultOutcome {
   return outcome.p99Ms <= peer.p99Ms ? { ...outcome, p99Ms: 0 } : outcome;

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { createRoundTrip } from "../../../src/flows/round-trip.ts";
+import { createEarlySends } from "../../../src/upstream/early-sends.ts";
 import { createEdnsMemory } from "../../../src/upstream/edns-memory.ts";
 import { createFlowPool, type FlowPoolLimits } from "../../../src/upstream/flow-pool.ts";
 import { createServerCounters } from "../../../src/upstream/server-counters.ts";
@@ -33,6 +34,7 @@ function createPool(
     counters,
     roundTrip: createRoundTrip(800),
     edns: createEdnsMemory(clock, () => {}),
+    earlySends: createEarlySends(clock),
     probeQuestion: questionFor("probe.test"),
     isKept,
     onHeard() {},

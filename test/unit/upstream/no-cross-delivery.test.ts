@@ -4,6 +4,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { systemClock } from "../../../src/runtime/clock.ts";
 import type { Attempt, Cancel } from "../../../src/flows/attempt.ts";
 import type { FlowPoolLimits } from "../../../src/upstream/flow-pool.ts";
+import { createEarlySends } from "../../../src/upstream/early-sends.ts";
 import { createServerCounters, type ServerCounters } from "../../../src/upstream/server-counters.ts";
 import { createServer } from "../../../src/upstream/server.ts";
 import { systemSockets, type Transport } from "../../../src/upstream/transport.ts";
@@ -92,6 +93,7 @@ function createPath(transport: Transport, port: number, limits: Partial<FlowPool
     },
     clock: systemClock,
     counters,
+    earlySends: createEarlySends(systemClock),
     onHealthChange() {},
   });
   onTestFinished(() => server.close());
