@@ -99,6 +99,7 @@ function createNodens(parts: NodeParts, sockets: ReturnType<typeof createNodeSoc
     ask: upstream.ask,
     learnZone: async () => void (await learn()),
     onRuleOff() {},
+    isAway: upstream.isAway,
     routeOf(name) {
       const { name: route, transport } = choose(name);
       return { route, transport };

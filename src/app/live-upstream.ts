@@ -28,6 +28,8 @@ export interface LiveUpstream {
   ask(question: Question): Promise<ExchangeResult>;
   /** The route that a name (folded, wire form) would take. */
   routeOf(name: Uint8Array): RouteTaken;
+  /** Whether no server of a name's route is up. */
+  isAway(name: Uint8Array): boolean;
   /** The routes of the upstream in force. */
   routes(): readonly Route[];
   /** The upstream in force, which a reload may replace. */
@@ -109,6 +111,7 @@ export async function createLiveUpstream(
       const { name: route, transport } = choose(name);
       return { route, transport };
     },
+    isAway: (name) => upstream.isAway(name),
     routes: () => upstream.routes,
     inForce: () => upstream,
     async replace(wanted) {

@@ -201,6 +201,7 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
         log.warn({ rule: searchRules[rule].label, name: nameToText(name) }, message);
       },
       routeOf: upstream.routeOf,
+      isAway: upstream.isAway,
     });
   }
 }

@@ -71,6 +71,7 @@ function imagineChain(zone: Uint8Array, limits: ChainLimits): Chain {
     ask: ({ name }) => Promise.resolve(denialOf(queryFor(name), soa)),
     learnZone: () => Promise.resolve(),
     onRuleOff: () => {},
+    isAway: () => false,
     routeOf: (name) =>
       isAtOrBelow(name, zone) ? { route: "cluster", transport: "tcp" } : { route: "outside", transport: "udp" },
   });

@@ -88,6 +88,8 @@ export interface ChainOptions {
   onRuleOff(rule: InferringRule, question: Question): void;
   /** The route that a name would take. */
   routeOf(name: Uint8Array): RouteTaken;
+  /** Whether no server that knows the name answers at present, as far as is known. */
+  isAway(name: Uint8Array): boolean;
 }
 
 /** The parts of a chain, joined. */
@@ -174,7 +176,7 @@ function createSteps(options: ChainOptions, parts: Parts, counters: Resolver["co
     limits: limits.resolver,
     counters,
   });
-  const flights = createQuestionFlights({ ...parts, stale, keeper, clock, counters, routeOf });
+  const flights = createQuestionFlights({ ...parts, stale, keeper, clock, counters, routeOf, isAway: options.isAway });
   const outsideNames = createOutsideNames(limits.resolver, loopGuard);
   const checks = { ...parts, clock, ask: parts.askOwn, keep: keeper.keep, onRuleOff: options.onRuleOff };
   const deny = createDenyStep({ ...parts, clock, outsideNames, checks, counters, learnZone: options.learnZone });

@@ -5,7 +5,7 @@ import type { AnswerCache } from "../cache/answer-cache.ts";
 import { type CacheEntry, questionOfEntry } from "../cache/entry.ts";
 import type { FailureMemory } from "../cache/failure-memory.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { ExtendedError } from "../wire/codes.ts";
+import { ExtendedError, Rcode } from "../wire/codes.ts";
 import { type Question, questionKey } from "../wire/question.ts";
 import type { Answer, ShedReason } from "./answer.ts";
 import { freshAnswer, type ReplyKeeper } from "./keep-reply.ts";
@@ -31,6 +31,8 @@ export interface FlightParts {
   };
   readonly schedule: QuestionSchedule;
   routeOf(name: Uint8Array): RouteTaken;
+  /** Whether no server that knows the name answers at present, as far as is known. */
+  isAway(name: Uint8Array): boolean;
 }
 
 /** Puts questions in flight. None of its promises rejects. */
@@ -69,6 +71,12 @@ const prefetchRetryMs = 1000;
  */
 const leastGain = 0.5;
 
+/**
+ * How long a client waits for a server that is known to be away. What it asks may still be answered then, and is for the client that asks
+ * again. Longer than two seconds, and a pod that asks nothing else would be left to the Service that is away (attach/pod-switches).
+ */
+const awayPatienceMs = 1800;
+
 /** Creates the flights over these parts. */
 export function createQuestionFlights(parts: FlightParts): QuestionFlights {
   const { cache, failures, shared, stale, keeper, clock, counters, schedule } = parts;
@@ -102,8 +110,27 @@ export function createQuestionFlights(parts: FlightParts): QuestionFlights {
     return stale.find(question) ?? { kind: "dropped", reason };
   }
 
+  /** What a client gets: the answer, or an error once it has waited long enough for servers that are away. */
+  function unlessAway(question: Question, answer: Promise<Answer>): Promise<Answer> {
+    const nobodyThere: Answer = {
+      kind: "error",
+      rcode: Rcode.SERVFAIL,
+      extendedError: ExtendedError.noReachableAuthority,
+    };
+    return new Promise((resolveWith) => {
+      const cancel = clock.after(awayPatienceMs, () => {
+        if (parts.isAway(question.name) && stale.find(question) === undefined) resolveWith(nobodyThere);
+      });
+      void answer.then((given) => {
+        cancel();
+        const isLeftWaiting = given.kind === "dropped" && given.reason === "late" && parts.isAway(question.name);
+        resolveWith(isLeftWaiting ? nobodyThere : given);
+      });
+    });
+  }
+
   function join({ question, key, client }: Asked, flight: InFlight): Answer | Promise<Answer> {
-    const waiting = shared.wait(flight, client);
+    const waiting = shared.wait(flight, client, (answer) => unlessAway(question, answer));
     if (typeof waiting === "string") return shed(question, waiting);
     schedule.hasten(key, { class: "client", client });
     return waiting;

@@ -36,8 +36,15 @@ export interface SharedQuestions {
    * which may be later: a stale answer is given while the fresh one is still awaited. Neither may reject.
    */
   start(key: string, route: string, answer: Promise<Answer>, settled: Promise<unknown>): InFlight;
-  /** Adds a waiter of `client`, an address. Returns the answer to come, or the bound that the waiter would exceed. */
-  wait(inFlight: InFlight, client: string): Promise<Answer> | ShedReason;
+  /**
+   * Adds a waiter of `client`, an address. Returns the answer to come, or the bound that the waiter would exceed. `ofWaiter` turns the
+   * flight's answer into what this waiter gets, which may come sooner; it must not reject.
+   */
+  wait(
+    inFlight: InFlight,
+    client: string,
+    ofWaiter?: (answer: Promise<Answer>) => Promise<Answer>,
+  ): Promise<Answer> | ShedReason;
   /** Gauge: questions in flight. */
   inFlightCount(): number;
   /** Gauge: waiters on all routes. */
@@ -78,12 +85,12 @@ export function createSharedQuestions(limits: WaitLimits): SharedQuestions {
       void settled.then(() => byKey.delete(key));
       return inFlight;
     },
-    wait(inFlight, client) {
+    wait(inFlight, client, ofWaiter = (answer) => answer) {
       const { route } = inFlight;
       const bound = boundAgainst(client, route);
       if (bound !== undefined) return bound;
       count(1, client, route);
-      return inFlight.answer.then((answer) => {
+      return ofWaiter(inFlight.answer).then((answer) => {
         count(-1, client, route);
         return answer;
       });

@@ -54,6 +54,8 @@ export interface Route {
 export interface Upstream {
   /** Asks the route of the question's name. Never rejects. */
   ask(question: Question): Promise<ExchangeResult>;
+  /** Whether no server of the name's route is up. They are asked all the same. */
+  isAway(name: Uint8Array): boolean;
   /** Asks every server its probe question. Resolves when each has replied or failed to; never rejects. */
   probeAll(): Promise<void>;
   readonly routes: readonly Route[];
@@ -67,10 +69,12 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   const routes = options.routes.map((definition) => createRoute(definition, options, shared));
   const choose = routeChooser(routes);
   const everyServer = [...shared.servers.values()];
+  const isAway = (name: Uint8Array) => !choose(name).servers.some(({ health }) => health.isUp());
   return {
+    isAway,
     ask(question) {
       const { name, servers, transport } = choose(question.name);
-      if (!servers.some((server) => server.health.isUp())) options.onAllDown();
+      if (isAway(question.name)) options.onAllDown();
       const onEnd = (note: ExchangeNote) => options.onEnd?.(name, note);
       return exchange(question, {
         servers,

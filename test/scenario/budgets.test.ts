@@ -87,6 +87,19 @@ describe("many misses of one pod", () => {
     expect(world.asked).toHaveLength(9);
   });
 
+  test("are told SERVFAIL in time where no server answers: that is not for want of room", async () => {
+    const world = createRoutedWorld();
+    world.upstream.goesAway();
+    await asksMany(world, "10.0.0.66", 9, "default.svc.cluster.local");
+    const last = "10.0.0.66-8.default.svc.cluster.local";
+    expect(world.open()).not.toContain(`${last} A`);
+    await world.passes(1.5);
+    const again = await world.asks(last, "A", { client: "10.0.0.66" });
+    await world.passes(0.5);
+    expect(again.rcode()).toBe(servfail);
+    expect(world.shed("late")).toBe(1);
+  });
+
   test("that were let go are not remembered as failed: the next one asks", async () => {
     const world = createRoutedWorld();
     await asksMany(world, "10.0.0.66", 9, "default.svc.cluster.local");

@@ -86,6 +86,32 @@ describe("failures without an old answer", () => {
     expect(await learn(world, name, "A", { ...data, rcode: servfail })).toMatchObject({ rcode: servfail, answers: [] });
   });
 
+  test("while no server answers, a client is told so after 1.8 s, and what it asked still counts", async () => {
+    const world = createWorld();
+    world.upstream.goesAway();
+    const first = await world.asks(name, "A", withEdns);
+    await world.passes(1.7);
+    expect(first.isWaiting()).toBe(true);
+    await world.passes(0.1);
+    expect(first.rcode()).toBe(servfail);
+    expect(extendedErrors(first.reply())).toEqual([22]);
+    const second = await world.asks(name, "A", withEdns);
+    await world.passes(1);
+    expect(second.isWaiting()).toBe(true);
+    await world.upstream.answers(data);
+    expect(second.hasData()).toBe(true);
+    expect(world.upstream.received).toHaveLength(1);
+    expect(world.shared.waiterCount()).toBe(0);
+    expect(world.clock.pendingTimers()).toBe(0);
+  });
+
+  test("a client of servers that answer others waits as long as it takes", async () => {
+    const world = createWorld();
+    const asked = await world.asks(name);
+    await world.passes(4);
+    expect(asked.isWaiting()).toBe(true);
+  });
+
   test("C8: a failure that repeats is remembered for 1, 2, 4, 5 and 5 s", async () => {
     const world = createWorld();
     for (const seconds of [1, 2, 4, 5, 5]) {

@@ -139,6 +139,7 @@ export function createWorld(settings: WorldSettings = {}) {
   const open: OpenQuestion[] = [];
   const switchedOff: { rule: InferringRule; name: string }[] = [];
   let learnings = 0;
+  let isAway = false;
 
   const chain = createChain({
     limits: mutableLimitsOf(settingsOf(settings)),
@@ -160,6 +161,7 @@ export function createWorld(settings: WorldSettings = {}) {
     },
     learnZone: async () => void (learnings += 1),
     onRuleOff: (rule, { name }) => switchedOff.push({ rule, name: nameToText(name) }),
+    isAway: () => isAway,
     routeOf: settings.routeOf ?? ((name) => ({ route: name.length > 15 ? "long" : "short", transport: "udp" })),
   });
   if (settings.showsSchema === true) {
@@ -324,8 +326,13 @@ export function createWorld(settings: WorldSettings = {}) {
       received,
       /** How many of them are not answered yet. */
       openCount: () => open.length,
+      /** Its servers are found not to answer. */
+      goesAway: () => void (isAway = true),
       /** A server that had been down answers again. */
-      recovers: () => chain.failures.relax(clock.nowMs()),
+      recovers() {
+        isAway = false;
+        chain.failures.relax(clock.nowMs());
+      },
     },
     switchedOff,
     /** How many questions and waiters were let go for this reason, on all routes, for whomever. */
