@@ -13,8 +13,8 @@ import { findFreePort } from "../support/servers/free-port.ts";
 import { until } from "../support/servers/scripted-upstream.ts";
 
 const run = promisify(execFile);
-const settingsOf = (port: number, adminPort: number) => ({
-  listen: { addresses: [`127.0.0.1:${port}`] },
+const settingsOf = (port: number, adminPort: number, batch: string) => ({
+  listen: { addresses: [`127.0.0.1:${port}`], batch },
   admin: { address: `127.0.0.1:${adminPort}` },
   upstream: { embedded: true },
   search: { resolvConf: "" },
@@ -31,10 +31,10 @@ describe("nodens in the form of the image", () => {
   }, 60_000);
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-  async function startServing(): Promise<{ port: number; metrics: string }> {
+  async function startServing(batch = "auto"): Promise<{ port: number; metrics: string }> {
     const [port, adminPort] = [await findFreePort(), await findFreePort()];
     const file = join(folder, `${port}.yaml`);
-    writeFileSync(file, JSON.stringify(settingsOf(port, adminPort)));
+    writeFileSync(file, JSON.stringify(settingsOf(port, adminPort, batch)));
     const [program = "", ...args] = form.line;
     const child = spawn(program, [...args, "serve", "--config", file], { env: form.env, stdio: "ignore" });
     onTestFinished(async () => {
@@ -62,6 +62,12 @@ describe("nodens in the form of the image", () => {
     const name = "kubernetes.default.svc.cluster.local";
     expect(await runCommand("query", name, "--server", `127.0.0.1:${port}`, "--short")).toBe("10.96.0.1\n");
     expect(await runCommand("explain", "www.example.com")).toContain("www.example.com");
+  });
+
+  test("finds the C library and the event loop of its own process, and so receives in batches", async () => {
+    const ownSockets = ({ metrics }: { metrics: string }) =>
+      Number(/^nodejs_active_resources\{type="UDPWrap"\} (\d+)$/m.exec(metrics)?.[1] ?? 0);
+    expect(ownSockets(await startServing())).toBeLessThan(ownSockets(await startServing("off")));
   });
 
   test("tells when the process started, and not when the snapshot was made", async () => {
