@@ -64,6 +64,7 @@ export function createShadowWorld() {
     learnZone: () => Promise.resolve(),
     onRuleOff: () => {},
     routeOf: () => ({ route: "cluster", transport: "udp" }),
+    isAway: () => false,
   });
   const seen = createSeen({
     recordedQueries: 4096,
