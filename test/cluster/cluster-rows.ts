@@ -2,7 +2,7 @@
  * nodens on a cluster, beside what the same pods lose without it: all rows, in their order. A file for each of kube-proxy's modes calls
  * this, so that both run at the same time; most of it is waiting.
  */
-import { afterAll, beforeAll, describe } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe } from "vitest";
 import { type Bed, startBed } from "./bed.ts";
 import { clusterRequirements } from "./cluster.ts";
 import type { ProxyMode } from "./node-setup.ts";
@@ -11,6 +11,7 @@ import { changeRows } from "./rows-changes.ts";
 import { disruptionRows, kubeDnsRows } from "./rows-disruptions.ts";
 import { chartRows, managedClusterRows, modeRows } from "./rows-install.ts";
 import { kubeProxyRows } from "./rows-kube-proxy.ts";
+import { whatHappened } from "./what-happened.ts";
 import { describeWith } from "../support/program/requirements.ts";
 
 /** Registers the tests of a cluster whose kube-proxy has this mode. */
@@ -25,6 +26,11 @@ export function clusterRows(proxyMode: ProxyMode): void {
       made = await startBed(proxyMode);
     });
     afterAll(() => made?.cluster.close());
+    beforeEach(({ onTestFailed }) => {
+      onTestFailed(async () => {
+        process.stderr.write(`${proxyMode}: a row failed\n${await whatHappened(bed().cluster)}\n`);
+      });
+    });
 
     describe("without nodens", () => baselineRows(bed));
     describe.each(["intercept", "link-local", "host-ip"] as const)("with the overlay %s", (way) => {

@@ -10,7 +10,10 @@ import { runIn, tryIn, waitFor } from "./places.ts";
 import { projectFolder } from "../support/program/run-nodens.ts";
 
 const namespace = "kube-system";
-const ours = ["-n", namespace, "-l", "app.kubernetes.io/name=nodens"];
+/** What all of nodens's pods are labelled with. */
+export const nodensLabel = "app.kubernetes.io/name=nodens";
+
+const ours = ["-n", namespace, "-l", nodensLabel];
 
 /** What became of manifests. */
 export interface Applied {
