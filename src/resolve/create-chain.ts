@@ -188,7 +188,17 @@ function createSteps(options: ChainOptions, parts: Parts, counters: Resolver["co
     deny,
     localhost: createLocalhostStep(clock.nowMs),
     loop: createLoopStep(loopGuard, stale),
-    failure: createFailureStep({ ...parts, stale, flights, rechecks, clock, counters, isOnItsWay, routeOf }),
+    failure: createFailureStep({
+      ...parts,
+      stale,
+      flights,
+      rechecks,
+      clock,
+      counters,
+      isOnItsWay,
+      routeOf,
+      isAway: options.isAway,
+    }),
     join: createJoinStep(shared, flights, stale, counters, routeOf),
     outsideName: createOutsideNameStep({
       ...shares,

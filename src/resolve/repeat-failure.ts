@@ -1,7 +1,7 @@
 /*
  * Step: what upstream failed to answer a moment ago is not asked again yet (RFC 9520 §3.2); what has a stale answer only as far as the budget
- * for asking again has room. While upstream says nothing to anybody, no client waits for it that has a stale answer: the questions
- * that were in vain a moment ago are the attempt that comes first (RFC 8767 §5).
+ * for asking again has room. While upstream says nothing to anybody, or none of its servers can be reached, no client waits for it that
+ * has a stale answer: the questions and connections that were in vain a moment ago are the attempt that comes first (RFC 8767 §5).
  */
 import type { FailureMemory } from "../cache/failure-memory.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -22,6 +22,8 @@ export interface FailureStepParts {
   /** The budget of a route, by its name. */
   rechecks(route: string): RecheckBudget;
   routeOf(name: Uint8Array): RouteTaken;
+  /** Whether no server that knows the name answers at present, as far as is known. */
+  isAway(name: Uint8Array): boolean;
   /** Whether a question is on its way: another one waits along, and needs no budget. */
   isOnItsWay(key: string): boolean;
 }
@@ -29,6 +31,8 @@ export interface FailureStepParts {
 /** Creates the step. */
 export function createFailureStep(parts: FailureStepParts): Step {
   const { failures, stale, flights, rechecks, clock, counters, isOnItsWay } = parts;
+
+  const isAway = ({ question }: Asked, budget: RecheckBudget) => budget.isAway() || parts.isAway(question.name);
 
   function answerWhileAway({ question, key }: Asked, budget: RecheckBudget): Answer | undefined {
     const staleAnswer = stale.find(question);
@@ -71,7 +75,7 @@ export function createFailureStep(parts: FailureStepParts): Step {
         return stale.find(question) ?? { kind: "error", rcode: failure.rcode, extendedError };
       }
       const budget = rechecks(parts.routeOf(question.name).route);
-      if (budget.isAway()) return answerWhileAway(asked, budget);
+      if (isAway(asked, budget)) return answerWhileAway(asked, budget);
       if (!failures.hasFailed(key) || isOnItsWay(key)) return undefined;
       const staleAnswer = stale.find(question);
       if (staleAnswer === undefined || budget.take(nowMs)) return undefined;
@@ -84,7 +88,7 @@ export function createFailureStep(parts: FailureStepParts): Step {
       if (failures.peek(key, nowMs) !== undefined) return { kind: "failed", stale: stale.verdict(question) };
       const { route } = parts.routeOf(question.name);
       const budget = rechecks(route);
-      if (budget.isAway()) return foreseeWhileAway(asked, assumed, route, budget);
+      if (isAway(asked, budget)) return foreseeWhileAway(asked, assumed, route, budget);
       if (!failures.hasFailed(key) || assumed.has(key)) return undefined;
       const verdict = stale.verdict(question);
       if (verdict === undefined) return undefined;

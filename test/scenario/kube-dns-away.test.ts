@@ -183,3 +183,42 @@ describe("C13: while upstream says nothing to anybody", () => {
     expect((await world.asks(long, "A")).isWaiting()).toBe(true);
   });
 });
+
+describe("C13: while no server of a route is up", () => {
+  const name = "a.example";
+
+  /** A world with an expired name, none of whose servers is up. */
+  async function downWorld(): Promise<World> {
+    const world = createWorld();
+    await learn(world, name, "A", { answers: [a(name, "192.0.2.1", 5)] });
+    await world.passes(6);
+    world.upstream.goesAway();
+    return world;
+  }
+
+  test("nobody waits for a first question to fail who has a stale answer; it is asked meanwhile", async () => {
+    const world = await downWorld();
+    expect(world.foresees(name, "A")).toEqual([{ kind: "awayUpstream", stale: "data", again: true }]);
+    const asked = await world.asks(name, "A");
+    expect(asked.reply().answers[0]?.ttl).toBe(30);
+    expect(world.open()).toEqual([`${name} A`]);
+  });
+
+  test("the reply to that question is what the next client gets, also while the servers count as down", async () => {
+    const world = await downWorld();
+    await world.asks(name, "A");
+    await world.upstream.answers({ answers: [a(name, "192.0.2.2", 5)] });
+    expect((await world.asks(name, "A")).isCached()).toBe(true);
+  });
+
+  test("what has no stale answer is asked", async () => {
+    const world = await downWorld();
+    expect((await world.asks("b.example", "A")).isWaiting()).toBe(true);
+  });
+
+  test("everybody waits again once a server is up", async () => {
+    const world = await downWorld();
+    world.upstream.recovers();
+    expect((await world.asks(name, "A")).isWaiting()).toBe(true);
+  });
+});
