@@ -80,12 +80,12 @@ export async function underLoad(
   await delay(settleMs);
   const toMs = Date.now();
   const [figures, plain] = await Promise.all([load.between(fromMs, toMs), beside?.between(fromMs, toMs)]);
-  const found = plain === undefined ? inWords(figures) : `${inWords(figures)} (kube-dns meanwhile: ${inWords(plain)})`;
+  const found = inWords(figures, plain);
   report.note(what, way, found);
   if (budget !== undefined) {
     const { failed, late } = figures;
     const allowed = allowance(budget, figures, plain);
-    expect({ failed, late }, `${what}: ${found}`).toSatisfy(
+    expect({ failed, late }, `${what}: ${found} ${figures.failedNames.slice(0, 4).join(", ")}`.trim()).toSatisfy(
       (harmed: Budget) => harmed.failed <= allowed.failed && harmed.late <= allowed.late,
     );
   }

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import type { LoadFigures } from "./load.ts";
 import { proxyModes, type ProxyMode } from "./node-setup.ts";
 import { cacheFolder, type Programs } from "./programs.ts";
+import { testedPage } from "./tested-page.ts";
 import { projectFolder } from "../support/program/run-nodens.ts";
 
 /** How pods reach DNS while something is looked at. */
@@ -49,16 +50,17 @@ export function writePage(path: string, programs: Programs): void {
   const all = byMode.flat();
   if (all.length === 0) return;
   const whats = [...new Set(all.map(({ what }) => what))];
-  const lines = whats.flatMap((what) => {
+  const rows = whats.flatMap((what) => {
     const ways = new Set(all.filter((finding) => finding.what === what).map(({ way }) => way));
     return [...ways].map((way, index) => {
       const cells = byMode.map(
         (findings) => findings.findLast((finding) => finding.what === what && finding.way === way)?.found ?? "",
       );
-      return `| ${[index === 0 ? what : "", way, ...cells].join(" | ")} |`;
+      return [index === 0 ? what : "", way, ...cells];
     });
   });
-  writeFileSync(path, page(versionsOf(programs), lines));
+  const date = new Date().toISOString().slice(0, 10);
+  writeFileSync(path, testedPage({ date, versions: versionsOf(programs), rows }));
 }
 
 function findingsPath(proxyMode: ProxyMode): string {
@@ -70,31 +72,19 @@ function readFindings(proxyMode: ProxyMode): Finding[] {
   return existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as Finding[]) : [];
 }
 
-/** Figures of a load in a few words. */
-export function inWords({ lookups, failed, late, slowestMs, failedNames }: LoadFigures): string {
-  const slowest = slowestMs < 1000 ? `${Math.round(slowestMs)} ms` : `${(slowestMs / 1000).toFixed(1)} s`;
-  const lost = failed === 0 ? "0 failed" : `${failed} failed (${failedNames.slice(0, 4).join(", ")})`;
-  return `${lost}, ${late} late of ${lookups}; slowest ${slowest}`;
+/**
+ * Figures of a load in the few words of a cell. What others lost meanwhile, which asked kube-dns straight, is in it only if they lost
+ * anything.
+ */
+export function inWords(figures: LoadFigures, plain?: LoadFigures): string {
+  const inBrackets =
+    plain !== undefined && plain.failed + plain.late > 0 ? ` (kube-dns: ${figuresInWords(plain)})` : "";
+  return `${figuresInWords(figures)}${inBrackets}`;
 }
 
-function page(versions: readonly (readonly [string, string])[], rows: readonly string[]): string {
-  return `# Tested on a cluster
-
-Written by \`npm run test:cluster\` on ${new Date().toISOString().slice(0, 10)}, which makes a Kubernetes cluster on one machine, puts
-nodens on it with the manifests and the chart as they are, and does to it what happens to clusters. The columns are kube-proxy's modes.
-
-| program | version |
-| ------- | ------- |
-${versions.map((cells) => `| ${cells.join(" | ")} |`).join("\n")}
-
-Load: a pod with glibc and one with musl, each 40 lookups a second of six names with \`getaddrinfo\` for both families. Late is an answer after more
-than a second; failed is an error, or no end within half a minute. What kube-dns did meanwhile was seen by a pod of each kind that asked it straight,
-20 lookups a second.
-
-| what | pods ask | ${proxyModes.map((mode) => `kube-proxy: ${mode}`).join(" | ")} |
-| ---- | -------- |${" ---- |".repeat(proxyModes.length)}
-${rows.join("\n")}
-`;
+function figuresInWords({ lookups, failed, late, slowestMs }: LoadFigures): string {
+  const slowest = slowestMs < 1000 ? `${Math.round(slowestMs)} ms` : `${(slowestMs / 1000).toFixed(1)} s`;
+  return `${failed} / ${late} of ${lookups}, ${slowest}`;
 }
 
 function versionsOf({ versions }: Programs): [string, string][] {
