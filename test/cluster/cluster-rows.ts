@@ -11,19 +11,44 @@ import { changeRows } from "./rows-changes.ts";
 import { disruptionRows, kubeDnsRows } from "./rows-disruptions.ts";
 import { chartRows, managedClusterRows, modeRows } from "./rows-install.ts";
 import { kubeProxyRows } from "./rows-kube-proxy.ts";
+import { policyRows } from "./rows-policy.ts";
+import { twoNodeRows } from "./rows-two-nodes.ts";
 import { whatHappened } from "./what-happened.ts";
 import { describeWith } from "../support/program/requirements.ts";
 
-/** Registers the tests of a cluster whose kube-proxy has this mode. */
+/** Registers the tests of a cluster of one node whose kube-proxy has this mode. */
 export function clusterRows(proxyMode: ProxyMode): void {
-  describeWith(["CI=true", ...clusterRequirements], `a cluster whose kube-proxy uses ${proxyMode}`, () => {
+  describeCluster(`a cluster whose kube-proxy uses ${proxyMode}`, proxyMode, 1, (bed) => {
+    describe("without nodens", () => baselineRows(bed));
+    describe.each(["intercept", "link-local", "host-ip"] as const)("with the overlay %s", (way) => {
+      modeRows(bed, way, (loads) => {
+        disruptionRows(bed, way, loads);
+        if (way !== "intercept") return;
+        kubeDnsRows(bed, loads);
+        policyRows(bed, loads);
+        kubeProxyRows(bed, loads);
+        changeRows(bed, loads);
+      });
+    });
+    describe("with the overlay managed-cluster", () => managedClusterRows(bed));
+    describe("with the chart", () => chartRows(bed));
+  });
+}
+
+/** Registers the tests of a cluster of two nodes: what needs two. */
+export function twoNodeClusterRows(proxyMode: ProxyMode): void {
+  describeCluster(`a cluster of two nodes whose kube-proxy uses ${proxyMode}`, proxyMode, 2, twoNodeRows);
+}
+
+function describeCluster(name: string, proxyMode: ProxyMode, nodeCount: number, rows: (bed: () => Bed) => void): void {
+  describeWith(["CI=true", ...clusterRequirements], name, () => {
     let made: Bed | undefined;
     const bed = (): Bed => {
       if (made === undefined) throw new Error("the cluster did not start");
       return made;
     };
     beforeAll(async () => {
-      made = await startBed(proxyMode);
+      made = await startBed(proxyMode, nodeCount);
     });
     afterAll(() => made?.cluster.close());
     beforeEach(({ onTestFailed }) => {
@@ -32,17 +57,6 @@ export function clusterRows(proxyMode: ProxyMode): void {
       });
     });
 
-    describe("without nodens", () => baselineRows(bed));
-    describe.each(["intercept", "link-local", "host-ip"] as const)("with the overlay %s", (way) => {
-      modeRows(bed, way, (loads) => {
-        disruptionRows(bed, way, loads);
-        if (way !== "intercept") return;
-        kubeDnsRows(bed, loads);
-        kubeProxyRows(bed, loads);
-        changeRows(bed, loads);
-      });
-    });
-    describe("with the overlay managed-cluster", () => managedClusterRows(bed));
-    describe("with the chart", () => chartRows(bed));
+    rows(bed);
   });
 }

@@ -83,6 +83,8 @@ export async function restartNodens(cluster: Cluster): Promise<void> {
 /** A pod of nodens. */
 export interface NodensPod {
   readonly name: string;
+  /** Of the pod network, or the node's. */
+  readonly address: string;
   readonly containerId: string;
   readonly restarts: number;
   readonly isReady: boolean;
@@ -92,6 +94,7 @@ interface PodList {
   readonly items: readonly {
     readonly metadata: { readonly name: string; readonly deletionTimestamp?: string };
     readonly status: {
+      readonly podIP?: string;
       readonly containerStatuses?: readonly {
         readonly containerID?: string;
         readonly restartCount: number;
@@ -110,11 +113,23 @@ export async function podsOf(cluster: Cluster, node: ClusterNode): Promise<Noden
     .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
     .map(({ metadata, status }) => ({
       name: metadata.name,
+      address: status.podIP ?? "",
       containerId: status.containerStatuses?.[0]?.containerID ?? "",
       restarts: status.containerStatuses?.[0]?.restartCount ?? 0,
       isReady: status.containerStatuses?.[0]?.ready ?? false,
     }))
     .toReversed();
+}
+
+/** Deletes the pod on a node, and waits until another has come in its place, whose container has not been restarted. */
+export async function deletePodOf(cluster: Cluster, node: ClusterNode): Promise<void> {
+  const [old] = await podsOf(cluster, node);
+  await cluster.kubectl(["-n", namespace, "delete", "pod", old?.name ?? ""]);
+  await waitFor("there is another pod of nodens", async () => {
+    const [pod] = await podsOf(cluster, node);
+    return pod !== undefined && pod.name !== old?.name && pod.isReady;
+  });
+  await rollOut(cluster);
 }
 
 /** The node's number of the process of the only pod of nodens there. */
@@ -130,6 +145,35 @@ export async function waitForRestart(cluster: Cluster, node: ClusterNode, before
     const [pod] = await podsOf(cluster, node);
     return pod !== undefined && pod.isReady && pod.restarts > before;
   });
+}
+
+/** What kubelet says of probes of nodens's pods that failed since a moment (ms since 1970). */
+export async function failedProbes(cluster: Cluster, sinceMs: number): Promise<string[]> {
+  interface Event {
+    readonly involvedObject: { readonly name: string };
+    readonly lastTimestamp: string | null;
+    readonly message: string;
+  }
+  const args = ["-n", namespace, "get", "events", "--field-selector=reason=Unhealthy", "-o", "json"];
+  const { items } = JSON.parse(await cluster.kubectl(args)) as { items: readonly Event[] };
+  return items
+    .filter(({ involvedObject }) => involvedObject.name.startsWith("nodens-"))
+    .filter(({ lastTimestamp }) => Date.parse(lastTimestamp ?? "") >= sinceMs)
+    .map(({ involvedObject, message }) => `${involvedObject.name}: ${message}`);
+}
+
+/** What a node's kubelet counts as nodens's memory that cannot be given back, in bytes. 0 before it has looked. */
+export async function workingSetBytes(cluster: Cluster, node: ClusterNode): Promise<number> {
+  interface Summary {
+    readonly pods: readonly {
+      readonly podRef: { readonly name: string };
+      readonly containers: readonly { readonly memory?: { readonly workingSetBytes?: number } }[];
+    }[];
+  }
+  const path = `/api/v1/nodes/${node.name}/proxy/stats/summary`;
+  const { pods } = JSON.parse(await cluster.kubectl(["get", "--raw", path])) as Summary;
+  const [own] = await podsOf(cluster, node);
+  return pods.find(({ podRef }) => podRef.name === own?.name)?.containers[0]?.memory?.workingSetBytes ?? 0;
 }
 
 /** A metric without labels of a node's nodens, or the first of its series that has `label` in it. */

@@ -12,7 +12,7 @@ import { testedPage } from "./tested-page.ts";
 import { projectFolder } from "../support/program/run-nodens.ts";
 
 /** How pods reach DNS while something is looked at. */
-export type Way = "without nodens" | "intercept" | "link-local" | "host-ip" | "managed-cluster" | "chart";
+export type Way = "without nodens" | "intercept" | "link-local" | "host-ip" | "managed-cluster" | "service" | "chart";
 
 /** What was found on one cluster. */
 interface Finding {
@@ -28,12 +28,12 @@ export interface Report {
 }
 
 /** A report without rows, which `writePage` finds. What is noted is printed too. */
-export function startReport(proxyMode: ProxyMode): Report {
+export function startReport(proxyMode: ProxyMode, nodeCount: number): Report {
   const findings: Finding[] = [];
   return {
     note(what, way, found) {
       findings.push({ what, way, found });
-      writeFileSync(findingsPath(proxyMode), JSON.stringify(findings));
+      writeFileSync(findingsPath(proxyMode, nodeCount), JSON.stringify(findings));
       process.stderr.write(`${proxyMode}: ${what}, ${way}: ${found}\n`);
     },
   };
@@ -41,7 +41,7 @@ export function startReport(proxyMode: ProxyMode): Report {
 
 /** Forgets what the run before found. */
 export function forgetFindings(): void {
-  for (const mode of proxyModes) rmSync(findingsPath(mode), { force: true });
+  for (const path of proxyModes.flatMap(findingsPaths)) rmSync(path, { force: true });
 }
 
 /** Writes what reports have found into a page, if they have found anything. */
@@ -63,13 +63,18 @@ export function writePage(path: string, programs: Programs): void {
   writeFileSync(path, testedPage({ date, versions: versionsOf(programs), rows }));
 }
 
-function findingsPath(proxyMode: ProxyMode): string {
-  return join(cacheFolder, `found-${proxyMode}.json`);
+function findingsPath(proxyMode: ProxyMode, nodeCount: number): string {
+  return join(cacheFolder, `found-${proxyMode}-${nodeCount}.json`);
+}
+
+/** Those of clusters of one node and of two. */
+function findingsPaths(proxyMode: ProxyMode): string[] {
+  return [1, 2].map((nodeCount) => findingsPath(proxyMode, nodeCount));
 }
 
 function readFindings(proxyMode: ProxyMode): Finding[] {
-  const path = findingsPath(proxyMode);
-  return existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as Finding[]) : [];
+  const paths = findingsPaths(proxyMode).filter((path) => existsSync(path));
+  return paths.flatMap((path) => JSON.parse(readFileSync(path, "utf8")) as Finding[]);
 }
 
 /**

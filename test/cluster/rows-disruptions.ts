@@ -4,7 +4,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { type Bed, type Budget, deleteKubeDnsPod, rollOutKubeDns, scaleKubeDns, underLoad } from "./bed.ts";
-import { nodensPid, podsOf, restartNodens, rollOut, waitForRestart } from "./nodens-in-cluster.ts";
+import { deletePodOf, failedProbes, nodensPid, podsOf, restartNodens, waitForRestart } from "./nodens-in-cluster.ts";
 import { runIn, waitFor } from "./places.ts";
 import type { Loads, Mode } from "./rows-install.ts";
 
@@ -20,10 +20,14 @@ export function disruptionRows(bed: () => Bed, way: Mode, { ours, plain }: Loads
   };
 
   describe("pods go on looking up", () => {
-    test("while nodens is rolled out", () =>
-      row("`kubectl rollout restart`", none, () => restartNodens(bed().cluster)));
+    test("while nodens is rolled out, without a probe that fails", async () => {
+      const beganMs = Date.now() - 1000;
+      await row("`kubectl rollout restart`", none, () => restartNodens(bed().cluster));
+      expect(await failedProbes(bed().cluster, beganMs)).toEqual([]);
+    });
 
-    test("when its pod is deleted", () => row("pod of nodens deleted", none, () => replacePod(bed())));
+    test("when its pod is deleted", () =>
+      row("pod of nodens deleted", none, () => deletePodOf(bed().cluster, bed().node)));
 
     test("when it is killed", () =>
       row("`kill -9`", { failed: 0, late: 20 }, async () => {
@@ -43,7 +47,7 @@ export function disruptionRows(bed: () => Bed, way: Mode, { ours, plain }: Loads
       }));
 
     test("when the kernel kills it for want of memory", async () => {
-      await replacePod(bed());
+      await deletePodOf(bed().cluster, bed().node);
       await row("OOM kill", { failed: 0, late: 20 }, () => killByMemory(bed()));
     });
 
@@ -52,17 +56,6 @@ export function disruptionRows(bed: () => Bed, way: Mode, { ours, plain }: Loads
       await row("containerd restarted", none, () => bed().node.restart("containerd"));
     });
   });
-}
-
-/** Deletes the pod of nodens, and waits until another has come in its place, whose container has not been restarted. */
-async function replacePod({ cluster, node }: Bed): Promise<void> {
-  const [old] = await podsOf(cluster, node);
-  await cluster.kubectl(["-n", "kube-system", "delete", "pod", old?.name ?? ""]);
-  await waitFor("there is another pod of nodens", async () => {
-    const [pod] = await podsOf(cluster, node);
-    return pod !== undefined && pod.name !== old?.name && pod.isReady;
-  });
-  await rollOut(cluster);
 }
 
 /**
@@ -104,7 +97,10 @@ export function kubeDnsRows(bed: () => Bed, { ours, plain }: Loads): void {
 
     test("what is cached, with both C libraries, while there is no kube-dns", async () => {
       try {
-        await row("no kube-dns for 45 s", { failed: 0, late: 60 }, async () => {
+        // Late is what waits when kube-dns goes; once that is known, nobody does.
+        const budget = { failed: 0, late: 60 };
+        const away = { what: "no kube-dns for 45 s", way, budget, beside: plain(), addsPlain: false } as const;
+        await underLoad(bed(), ours(), away, async () => {
           await scaleKubeDns(bed(), 0);
           await delay(45_000);
         });

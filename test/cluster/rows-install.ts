@@ -9,12 +9,14 @@ import {
   applyOverlay,
   deleteOverlay,
   detachNodens,
+  failedProbes,
   nodensMetric,
   rollOut,
   tracesOnNode,
   waitUntilGone,
+  workingSetBytes,
 } from "./nodens-in-cluster.ts";
-import { runIn } from "./places.ts";
+import { runIn, waitFor } from "./places.ts";
 import { nameRows } from "./rows-names.ts";
 import { projectFolder } from "../support/program/run-nodens.ts";
 
@@ -32,15 +34,24 @@ export function modeRows(bed: () => Bed, way: Mode, rows: (loads: Loads) => void
   let own: Load | undefined;
   const ours = (): Load => own ?? bed().load;
 
-  test("is accepted without a warning, and is ready in seconds", async () => {
+  test("is accepted without a warning, and is ready in seconds, without a probe that fails", async () => {
+    const beganMs = Date.now() - 1000;
     const { warnings, rolledOutMs } = await applyOverlay(bed().cluster, way);
     bed().report.note("rolled out after (minReadySeconds: 5)", way, `${(rolledOutMs / 1000).toFixed(1)} s`);
     expect(warnings).toEqual([]);
+    expect(await failedProbes(bed().cluster, beganMs)).toEqual([]);
     expect(await nodensMetric(bed().node, "nodens_attached")).toBe(1);
     if (way !== "intercept") own = await startLoad(bed().cluster, { name: way, nameserver: serverOf(way, bed().node) });
   });
 
   nameRows(bed, way, ours);
+
+  test("its working set is known", async () => {
+    let bytes = 0;
+    const isKnown = async () => (bytes = await workingSetBytes(bed().cluster, bed().node)) > 0;
+    await waitFor("kubelet has looked at nodens's memory", isKnown);
+    bed().report.note("working set", way, `${Math.round(bytes / 2 ** 20)} MiB`);
+  });
 
   describe("under load, beside plain kube-dns", () => {
     const plain = plainLoad(bed, `beside-${way}`);

@@ -19,15 +19,10 @@ export async function whatHappened(cluster: Cluster): Promise<string> {
     return [`--- ${title}`, ...lines.map((line) => line.slice(0, maxLineLength))].join("\n");
   };
   const logs = ["-n", "kube-system", "logs", "-l", nodensLabel, "--prefix"];
-  const columns = "custom-columns=:lastTimestamp,:type,:involvedObject.kind,:involvedObject.name,:reason,:message";
   const parts = await Promise.all([
     said("nodens", [...logs, `--tail=${logLines}`], logLines * cluster.nodes.length),
     said("nodens, before its last restart", [...logs, "--previous", `--tail=${previousLines}`], previousLines),
-    said(
-      "events",
-      ["get", "events", "-A", "--sort-by=.metadata.creationTimestamp", "--no-headers", "-o", columns],
-      eventCount,
-    ),
+    said("events", ["events", "--all-namespaces", "--no-headers"], eventCount),
   ]);
   return parts.join("\n");
 }
