@@ -11,6 +11,7 @@ import { type AccessList, createAccessList } from "../listen/access-list.ts";
 import type { Front } from "../listen/answer-query.ts";
 import { createHealthQuestion, healthLabel } from "../listen/health-question.ts";
 import { replySourceNames } from "../listen/listen-counters.ts";
+import { createMissQueue } from "../resolve/miss-queue.ts";
 import type { Logger } from "../observe/log.ts";
 import type { BuildInfo } from "../observe/metric-sources.ts";
 import { createQueryLog } from "../observe/query-log.ts";
@@ -117,6 +118,7 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
     maxUdpReplySizeBytes,
     queryLog: undefined,
     onlooker: seen,
+    misses: createMissQueue(clock),
     resolver,
     health,
     clock,

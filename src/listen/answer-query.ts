@@ -3,6 +3,7 @@
  */
 import { ageSecondsOf } from "../cache/entry.ts";
 import type { Answer } from "../resolve/answer.ts";
+import type { MissQueue } from "../resolve/miss-queue.ts";
 import type { Resolver } from "../resolve/resolver.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { observe } from "../runtime/histogram.ts";
@@ -29,6 +30,7 @@ export interface Front {
   /** Sees every query of a client and what becomes of it. */
   readonly onlooker: Onlooker | undefined;
   readonly resolver: Resolver;
+  readonly misses: MissQueue;
   /** What nodens asks its own sockets. */
   readonly health: HealthQuestion;
   readonly clock: Clock;
@@ -70,13 +72,17 @@ export interface QueryAnswerer {
     waitedMs?: number,
   ): number;
   /**
-   * To be called right after answerNow returned `replyLater`: resolves the query that it read. `reply` is called once, with a message
-   * that is valid only during the call, or with size 0 if there is no reply. The host of `client` must stay as it is until then.
+   * To be called right after answerNow returned `replyLater`: has the query that it read resolved when its turn comes, not before
+   * `endBatch`. `reply` is called once, with a message that is valid only during the call, or with size 0 if there is no reply. The host
+   * of `client` must stay as it is until then.
    */
   answerLater(client: SocketAddress, reply: (message: Uint8Array, sizeBytes: number) => void): void;
   /** Drops a query that lay too long in the socket, since `receivedAtMs`: counts it, and shows it to the onlooker. */
   dropLate(packet: Uint8Array, sizeBytes: number, client: SocketAddress, receivedAtMs: number): void;
-  /** To be called when the replies of a batch have left, which may be one reply: counts how long all of them took. */
+  /**
+   * To be called when the replies of a batch have left, which may be one reply: counts how long all of them took, and begins with the
+   * queries that take longer.
+   */
   endBatch(nowMs: number): void;
   /** Whether the last query that answerNow read was nodens's own. Such a query appears in no counter and no log. */
   wasOwn(): boolean;
@@ -185,10 +191,20 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
 
   function answerLater(client: SocketAddress, reply: (message: Uint8Array, sizeBytes: number) => void): void {
     const kept = { query: copyQuery(query), client, receivedAtMs, number };
-    void Promise.resolve(front.resolver.resolve(kept.query, hostKey(client))).then((answer) => {
+    const key = hostKey(client);
+    const settle = (answer: Answer) => {
       const size = shapeAnswer(answer, kept);
       reply(lateReply, size);
+    };
+    front.misses.add(key, {
+      begin: () => void Promise.resolve(front.resolver.resolve(kept.query, key)).then(settle),
+      shed: (reason) => settle({ kind: "dropped", reason }),
     });
+  }
+
+  function endBatch(nowMs: number): void {
+    notes.endBatch(nowMs);
+    front.misses.begin();
   }
 
   function dropLate(packet: Uint8Array, sizeBytes: number, client: SocketAddress, sinceMs: number): void {
@@ -243,7 +259,7 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
     return asked.hasEdns ? Math.min(asked.udpSizeBytes, front.maxUdpReplySizeBytes) : minUdpSizeBytes;
   }
 
-  return { answerNow, answerLater, dropLate, endBatch: notes.endBatch, wasOwn: () => isOwn, counters };
+  return { answerNow, answerLater, dropLate, endBatch, wasOwn: () => isOwn, counters };
 }
 
 /** A query whose answer takes longer. */

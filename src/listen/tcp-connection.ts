@@ -5,10 +5,9 @@
 import type { Socket } from "node:net";
 import type { Clock } from "../runtime/clock.ts";
 import type { SocketAddress } from "../runtime/socket-address.ts";
-import { createFrameReader, frameMessage, framePrefixSizeBytes, tooLong } from "../wire/framing.ts";
-import { maxMessageSizeBytes } from "../wire/header.ts";
-import { writeU16 } from "../wire/octets.ts";
+import { createFrameReader, frameMessage, tooLong } from "../wire/framing.ts";
 import { maxQuerySizeBytes, noReply, type QueryAnswerer, replyLater } from "./answer-query.ts";
+import { addToOutbox, outboxRoom, takeOutbox } from "./tcp-outbox.ts";
 
 /** Limits of a connection (settings: listen.tcp). */
 export interface ConnectionLimits {
@@ -31,15 +30,6 @@ export interface ClientConnection {
   /** Closes the connection at once. */
   destroy(): void;
 }
-
-/** The replies to what one read has brought leave in one write, or in more if they are larger than this. */
-const writeSizeBytes = 16 * 1024;
-
-/** Where those replies are put together: nothing else happens between a read and the last of them, so all connections share it. */
-const outbox = Buffer.alloc(writeSizeBytes + framePrefixSizeBytes + maxMessageSizeBytes);
-
-/** Room for the first of them; most reads bring one query. */
-const firstRoom = outbox.subarray(framePrefixSizeBytes);
 
 const nothing = new Uint8Array(0);
 
@@ -77,10 +67,6 @@ export function serveConnection(
   let rest: Uint8Array = nothing;
   let pending = 0;
   let isEnding = false;
-  // Whether the client has closed its side.
-  let hasEnded = false;
-  // The octets of this connection's replies in the outbox, and the moment of the read that they answer.
-  let outboxSizeBytes = 0;
   let readAtMs = 0;
 
   socket.on("data", (chunk: Buffer) => {
@@ -89,10 +75,7 @@ export function serveConnection(
     else read(chunk);
   });
   socket.on("drain", goOn);
-  socket.on("end", () => {
-    hasEnded = true;
-    endWhenAnswered();
-  });
+  socket.on("end", endWhenAnswered);
   // Reset, broken pipe, timeout: the connection is gone, and "close" follows.
   socket.on("error", () => {});
   socket.on("close", onClose);
@@ -104,16 +87,14 @@ export function serveConnection(
 
   function read(chunk: Uint8Array): void {
     readAtMs = clock.nowMs();
-    const taken = frames.push(chunk, onFrame);
-    flushOutbox();
+    const taken = frames.push(chunk, (frame) => {
+      answer(frame);
+      return mayAnswer();
+    });
+    write(takeOutbox());
     answerer.endBatch(clock.nowMs());
     if (taken === tooLong) refuseLength();
     else if (taken < chunk.length && !socket.destroyed) hold(chunk.subarray(taken));
-  }
-
-  function onFrame(frame: Uint8Array): boolean {
-    answer(frame);
-    return mayAnswer();
   }
 
   function hold(octets: Uint8Array): void {
@@ -129,23 +110,10 @@ export function serveConnection(
   }
 
   function answer(query: Uint8Array): void {
-    const target = outboxSizeBytes === 0 ? firstRoom : outbox.subarray(outboxSizeBytes + framePrefixSizeBytes);
-    const size = answerer.answerNow(query, query.length, peer, target, readAtMs);
+    const size = answerer.answerNow(query, query.length, peer, outboxRoom(), readAtMs);
     if (size !== noReply) onQuery();
     if (size === replyLater) return wait();
-    if (size === noReply) return;
-    writeU16(outbox, outboxSizeBytes, size);
-    outboxSizeBytes += framePrefixSizeBytes + size;
-    if (outboxSizeBytes >= writeSizeBytes) flushOutbox();
-  }
-
-  function flushOutbox(): void {
-    if (outboxSizeBytes === 0) return;
-    // The socket keeps what it cannot write at once. A small array of Buffer's pool would keep the whole pool.
-    const octets = Buffer.allocUnsafeSlow(outboxSizeBytes);
-    outbox.copy(octets, 0, 0, outboxSizeBytes);
-    outboxSizeBytes = 0;
-    write(octets);
+    if (size !== noReply && addToOutbox(size)) write(takeOutbox());
   }
 
   function wait(): void {
@@ -167,10 +135,8 @@ export function serveConnection(
     write(frame);
   }
 
-  function write(octets: Uint8Array): void {
-    if (socket.destroyed) return;
-    const hasRoom = socket.write(octets);
-    if (hasRoom) return;
+  function write(octets: Uint8Array | undefined): void {
+    if (octets === undefined || socket.destroyed || socket.write(octets)) return;
     // The client does not read what it asked for: no more is read from it, and what it may leave unread is bounded.
     socket.pause();
     if (socket.writableLength <= limits.maxWriteBufferBytes) {
@@ -197,7 +163,7 @@ export function serveConnection(
     isEnding = true;
     if (pending > 0 || rest.length > 0) return;
     // When both sides have said all, closing is one call, and ending would be two and an event.
-    if (hasEnded && socket.writableLength === 0) socket.destroy();
+    if (socket.readableEnded && socket.writableLength === 0) socket.destroy();
     else socket.end();
   }
 

@@ -10,6 +10,7 @@ import { createAccessList } from "../../../src/listen/access-list.ts";
 import { createQueryAnswerer, type Front, noReply, replyLater } from "../../../src/listen/answer-query.ts";
 import { createHealthQuestion } from "../../../src/listen/health-question.ts";
 import { createListenCounters, ReplySource, replySourceNames } from "../../../src/listen/listen-counters.ts";
+import { createMissQueue } from "../../../src/resolve/miss-queue.ts";
 import type { ShedReason } from "../../../src/resolve/answer.ts";
 import { createChain } from "../../../src/resolve/create-chain.ts";
 import type { ResolverCounters } from "../../../src/resolve/resolver.ts";
@@ -186,6 +187,7 @@ export function createWorld(settings: WorldSettings = {}) {
     maxUdpReplySizeBytes: 1232,
     queryLog: (_client, _protocol, _query, _rcode, source) => (lastSource = replySourceNames[source] ?? ""),
     onlooker: seen,
+    misses: createMissQueue(clock),
     resolver: chain.resolver,
     health: createHealthQuestion(zone, "5e1f"),
     clock,

@@ -49,6 +49,7 @@ function setUp(protocol: "udp" | "tcp" = "udp") {
     const reply = new Promise<Uint8Array>((resolve) => {
       answerer.answerLater(client, (message, size) => resolve(message.slice(0, size)));
     });
+    answerer.endBatch(parts.clock.nowMs());
     // The receive buffer belongs to the next query by now.
     packet.fill(0xff);
     answer(parts.resolver.waiting[0] ?? "");
@@ -247,7 +248,7 @@ describe("a miss", () => {
   });
 
   test("gets its own answer among several, in whatever order those come", async () => {
-    const { askNow, answerer, resolver } = setUp();
+    const { askNow, answerer, resolver, clock } = setUp();
     const replies: Promise<ReadMessage>[] = [];
     for (const [index, name] of ["a.test", "b.test", "c.test"].entries()) {
       expect(askNow(query(name, { id: index }))).toBe(replyLater);
@@ -257,6 +258,7 @@ describe("a miss", () => {
         }),
       );
     }
+    answerer.endBatch(clock.nowMs());
     for (const name of ["c.test", "a.test", "b.test"]) resolver.answer(name);
     const read = await Promise.all(replies);
     expect(read.map(({ id, answers }) => `${id} ${answers[0]?.name}`)).toStrictEqual([

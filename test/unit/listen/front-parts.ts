@@ -6,6 +6,7 @@ import { createEntry } from "../../../src/cache/entry.ts";
 import { createAccessList } from "../../../src/listen/access-list.ts";
 import type { Front } from "../../../src/listen/answer-query.ts";
 import { createHealthQuestion } from "../../../src/listen/health-question.ts";
+import { createMissQueue } from "../../../src/resolve/miss-queue.ts";
 import type { ListenOptions } from "../../../src/listen/open-listeners.ts";
 import type { TcpListenLimits } from "../../../src/listen/tcp-listener.ts";
 import type { Answer } from "../../../src/resolve/answer.ts";
@@ -116,6 +117,7 @@ export function createFront(): { front: Front; resolver: FakeResolver; clock: Fa
     maxUdpReplySizeBytes: 1232,
     queryLog: undefined,
     onlooker: undefined,
+    misses: createMissQueue(clock),
     resolver,
     health: createHealthQuestion(nameBytes("cluster.local"), "5e1f"),
     clock,
