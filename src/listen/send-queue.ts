@@ -9,7 +9,7 @@ import type { SocketAddress } from "../runtime/socket-address.ts";
 import { maxUdpReplyRoomBytes } from "./answer-query.ts";
 import type { ListenCounters } from "./listen-counters.ts";
 
-/** The queue. It holds as many replies as one call can send. */
+/** The queue: as many replies as one call can send, and more while the kernel has no room. */
 export interface SendQueue {
   /** Where to write the next reply, room for maxUdpReplyRoomBytes. What is there already counts only once it is added. */
   room(): Uint8Array;
@@ -23,6 +23,16 @@ export interface SendQueue {
   abandon(): void;
 }
 
+/** What may wait beyond one call's replies, with what each costs beside its octets. Queries are not read meanwhile, so this is for misses. */
+const maxKeptBytes = 1024 * 1024;
+const keptOverheadBytes = 256;
+
+/** A reply that waits outside the memory that the kernel reads. */
+interface Kept {
+  readonly message: Uint8Array;
+  readonly client: SocketAddress;
+}
+
 /** Creates an empty queue of the socket `fd`, whose clients have addresses of this size. */
 export function createSendQueue(
   libc: Libc,
@@ -34,24 +44,52 @@ export function createSendQueue(
   // The slots from `first` up to, not including, `end` are full.
   let first = 0;
   let end = 0;
+  // While there are any, all slots are full.
+  const kept: Kept[] = [];
+  let keptBytes = 0;
+  const spareRoom = new Uint8Array(maxUdpReplyRoomBytes);
   let isBlocked = false;
   let hasFailed = false;
 
   function room(): Uint8Array {
-    if (end === batchSlots) {
-      // The kernel takes nothing. The youngest gives way: those before it have waited longer.
-      counters.unsent.other += 1;
-      end -= 1;
-    }
-    return batch.octets[end] as Uint8Array;
+    return batch.octets[end] ?? spareRoom;
   }
 
   function add(sizeBytes: number, client: SocketAddress): void {
+    if (end === batchSlots) {
+      keep(sizeBytes, client);
+      return;
+    }
+    fillSlot(sizeBytes, client);
+    if (end === batchSlots && !isBlocked) flush();
+  }
+
+  function fillSlot(sizeBytes: number, client: SocketAddress): void {
     const address = batch.addresses[end] as Uint8Array;
     for (let at = 0; at < addressSizeBytes; at += 1) address[at] = client[at] as number;
     batch.setSize(end, sizeBytes);
     end += 1;
-    if (end === batchSlots && !isBlocked) flush();
+  }
+
+  /** The kernel takes nothing. Beyond the bound the youngest give way: those before have waited longer. */
+  function keep(sizeBytes: number, client: SocketAddress): void {
+    if (keptBytes + sizeBytes + keptOverheadBytes > maxKeptBytes) {
+      counters.unsent.other += 1;
+      return;
+    }
+    keptBytes += sizeBytes + keptOverheadBytes;
+    kept.push({ message: spareRoom.slice(0, sizeBytes), client: client.slice() });
+  }
+
+  /** All slots are free again. */
+  function refill(): void {
+    first = 0;
+    end = 0;
+    for (const { message, client } of kept.splice(0, batchSlots)) {
+      keptBytes -= message.length + keptOverheadBytes;
+      room().set(message);
+      fillSlot(message.length, client);
+    }
   }
 
   function flush(): void {
@@ -62,9 +100,8 @@ export function createSendQueue(
         first += sent;
         hasFailed = false;
       } else if (!skipAfter(libc.lastErrno())) return;
+      if (first === end) refill();
     }
-    first = 0;
-    end = 0;
   }
 
   /**
@@ -86,7 +123,9 @@ export function createSendQueue(
   }
 
   function abandon(): void {
-    counters.unsent.other += end - first;
+    counters.unsent.other += end - first + kept.length;
+    kept.length = 0;
+    keptBytes = 0;
     first = 0;
     end = 0;
   }

@@ -81,7 +81,8 @@ function openSocket(protocol: "udp" | "tcp", host: string): number {
   if (fd === -1) throw failure("socket");
   if (isIPv6(host)) setOption(fd, k.IPPROTO_IPV6, k.IPV6_V6ONLY, 1);
   if (protocol === "udp") {
-    lengthenReceiveQueue(fd);
+    lengthenQueue(fd, k.SO_RCVBUFFORCE, k.SO_RCVBUF, receiveQueueSizeBytes);
+    lengthenQueue(fd, k.SO_SNDBUFFORCE, k.SO_SNDBUF, sendQueueSizeBytes);
     stampDatagrams(fd);
     return fd;
   }
@@ -95,11 +96,17 @@ function openSocket(protocol: "udp" | "tcp", host: string): number {
 /** The receive queue that the kernel is asked for: a burst of some thousand queries. */
 export const receiveQueueSizeBytes = 4 * 1024 * 1024;
 
-/** Without NET_ADMIN the kernel grants what net.core.rmem_max allows. The default works too, but holds shorter bursts. */
-function lengthenReceiveQueue(fd: number): void {
-  const memory = Buffer.from(new Int32Array([receiveQueueSizeBytes]).buffer);
-  if (libc?.setsockopt(fd, k.SOL_SOCKET, k.SO_RCVBUFFORCE, memory, memory.length) === 0) return;
-  libc?.setsockopt(fd, k.SOL_SOCKET, k.SO_RCVBUF, memory, memory.length);
+/**
+ * The send queue that the kernel is asked for. What waits in a pod's own queue (its bandwidth is limited, its node busy) counts here until it
+ * has left, so that one pod could fill the usual 208 KiB, and hold up the replies to all.
+ */
+const sendQueueSizeBytes = 4 * 1024 * 1024;
+
+/** Without NET_ADMIN the kernel grants what net.core.rmem_max or wmem_max allows. The default works too, but holds shorter bursts. */
+function lengthenQueue(fd: number, forced: number, modest: number, sizeBytes: number): void {
+  const memory = Buffer.from(new Int32Array([sizeBytes]).buffer);
+  if (libc?.setsockopt(fd, k.SOL_SOCKET, forced, memory, memory.length) === 0) return;
+  libc?.setsockopt(fd, k.SOL_SOCKET, modest, memory, memory.length);
 }
 
 /** A kernel that has no stamps (a sandbox) still has datagrams. */

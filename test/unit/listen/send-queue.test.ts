@@ -3,26 +3,25 @@ import { describe, expect, test } from "vitest";
 import { createSendQueue } from "../../../src/listen/send-queue.ts";
 import { libc, type Libc } from "../../../src/runtime/libc.ts";
 import { socketAddress } from "../../../src/runtime/socket-address.ts";
+import { u16 } from "../../support/messages/messages.ts";
 
 const { EAGAIN, ECONNREFUSED, ENOBUFS, EPERM } = constants.errno;
 const everything = 64;
+const ffi = libc === undefined ? undefined : await import("node:ffi");
 
 /** A queue whose kernel takes as many replies as the script says for each call, or fails with the negative of an errno; at the end all. */
 function setUp(real: Libc, script: number[]) {
   const sent: number[] = [];
   const counters = { unsent: { forbidden: 0, other: 0 } };
   let errno = 0;
-  let firstHeader: bigint | undefined;
   const kernel: Libc = {
     ...real,
     sendmmsg: Object.assign(
       (_fd: number, header: unknown, count: number) => {
-        firstHeader ??= header as bigint;
-        const from = Number((header as bigint) - firstHeader) / 64;
         const outcome = script.shift() ?? everything;
         errno = -outcome;
         if (outcome < 0) return -1;
-        for (let slot = from; slot < from + Math.min(outcome, count); slot += 1) sent.push(queued[slot] as number);
+        for (let at = 0; at < Math.min(outcome, count); at += 1) sent.push(numberIn(header as bigint, at));
         return Math.min(outcome, count);
       },
       { pointer: 0n },
@@ -30,17 +29,22 @@ function setUp(real: Libc, script: number[]) {
     lastErrno: () => errno,
   };
   const queue = createSendQueue(kernel, 1, 16, counters);
-  // The reply in each slot, by its number.
-  let queued: number[] = [];
   const client = socketAddress({ host: "127.0.0.1", port: 40_000 });
   function put(...replies: number[]): void {
-    queued = replies;
     for (const reply of replies) {
-      queue.room()[0] = reply;
-      queue.add(1, client);
+      queue.room().set(u16(reply));
+      queue.add(2, client);
     }
   }
   return { queue, put, sent, counters };
+}
+
+/** The number in a reply that the kernel is given: the message of a mmsghdr is behind the first part of its msghdr. */
+function numberIn(headers: bigint, at: number): number {
+  if (ffi === undefined) return -1;
+  const part = ffi.getUint64(headers, at * 64 + 16);
+  const octets = ffi.getUint64(part, 0);
+  return (ffi.getUint8(octets, 0) << 8) | ffi.getUint8(octets, 1);
 }
 
 describe.skipIf(libc === undefined)("the replies of one socket", () => {
@@ -80,10 +84,29 @@ describe.skipIf(libc === undefined)("the replies of one socket", () => {
     expect([queue.isBlocked(), sent, sum(counters.unsent)]).toStrictEqual([false, [1, 2, 3], 0]);
   });
 
+  test("wait, too, when they are more than a call can send, and leave in their order", () => {
+    const { queue, put, sent, counters } = setUp(real, [10, -EAGAIN, 20, -EAGAIN]);
+    const replies = Array.from({ length: 3 * everything }, (_, index) => index);
+    put(...replies);
+    queue.flush();
+    expect([queue.isBlocked(), sent.length]).toStrictEqual([true, 30]);
+    queue.flush();
+    expect([queue.isBlocked(), sent, sum(counters.unsent)]).toStrictEqual([false, replies, 0]);
+  });
+
   test("are counted as lost when they are too many for the wait", () => {
+    const { queue, put, sent, counters } = setUp(real, [-EAGAIN]);
+    put(...Array.from({ length: 5000 }, (_, index) => index));
+    const lost = sum(counters.unsent);
+    queue.flush();
+    expect([lost > 0, sent]).toStrictEqual([true, Array.from({ length: 5000 - lost }, (_, index) => index)]);
+  });
+
+  test("are counted as not sent, all that wait, when they are given up", () => {
     const { queue, put, counters } = setUp(real, [-EAGAIN]);
-    put(...Array.from({ length: everything + 3 }, (_, index) => index));
-    expect([queue.isBlocked(), sum(counters.unsent)]).toStrictEqual([true, 3]);
+    put(...Array.from({ length: 100 }, (_, index) => index));
+    queue.abandon();
+    expect(counters.unsent.other).toBe(100);
   });
 
   test("are counted as not sent when they are given up", () => {
