@@ -67,6 +67,7 @@ export function createClientTable(rowCount: number, seed: number): ClientTable {
   const setMask = rowCount / rowsPerSet - 1;
   // An IPv4 host as a word, or an IPv6 host folded into one.
   const words = new Int32Array(rowCount);
+  const keys = new Int32Array(rowCount);
   const generations = new Uint16Array(rowCount);
   const column = () => new Float32Array(rowCount);
   const columns: ClientColumns = {
@@ -91,10 +92,23 @@ export function createClientTable(rowCount: number, seed: number): ClientTable {
   };
   const chance = createChance(seed);
   let key = 0;
+  let lastRow = 0;
 
   function rowOf(client: SocketAddress): number {
     const isShort = client.length === ipv4SocketAddressSizeBytes;
     const word = isShort ? wordAt(client, ipv4Octets.offset) : foldLong(client);
+    // A and AAAA come one after the other.
+    if (isShort && words[lastRow] === word && sizes[lastRow] === ipv4SocketAddressSizeBytes) {
+      key = keys[lastRow] as number;
+      return lastRow;
+    }
+    lastRow = findRow(client, word, isShort);
+    if (lastRow >= 0) return lastRow;
+    lastRow = 0;
+    return -1;
+  }
+
+  function findRow(client: SocketAddress, word: number, isShort: boolean): number {
     key = mix(word ^ seed);
     const start = ((key >>> 16) & setMask) * rowsPerSet;
     let quietest = start;
@@ -116,6 +130,7 @@ export function createClientTable(rowCount: number, seed: number): ClientTable {
     sizes[row] = client.length;
     addresses.set(client, row * ipv6SocketAddressSizeBytes);
     words[row] = word;
+    keys[row] = key;
     generations[row] = (generations[row] as number) + 1;
     for (const column of columnList) column[row] = 0;
     last.atMs[row] = -pairWithinMs;

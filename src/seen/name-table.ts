@@ -15,10 +15,10 @@ export interface NameColumns {
 
 /** The names that are asked most. */
 export interface NameTable {
-  /** Counts a query and returns the name's row; -1 if it has none. */
-  note(name: FoldedName): number;
-  /** Adds one denial, if the row is still that of a name with this hash. */
-  noteDenial(row: number, hash: number): void;
+  /** Counts a query. */
+  note(name: FoldedName): void;
+  /** Counts a denial of the name with this hash, if it has a row. */
+  noteDenial(hash: number): void;
   /** The name in a row (folded, wire form), valid until the row is given away; undefined if names are not kept or the row is not taken. */
   nameIn(row: number): Uint8Array | undefined;
   hashIn(row: number): number;
@@ -39,21 +39,23 @@ export function createNameTable(rowCount: number, keepsNames: boolean, seed: num
   const setMask = rowCount / rowsPerSet - 1;
   const chance = createChance(seed);
 
-  function note(name: FoldedName): number {
+  function startOf(hash: number): number {
+    return ((hash ^ (hash >>> 16)) & setMask) * rowsPerSet;
+  }
+
+  function note(name: FoldedName): void {
     const { hash } = name;
-    const start = ((hash ^ (hash >>> 16)) & setMask) * rowsPerSet;
+    const start = startOf(hash);
     let rarest = start;
     for (let row = start; row < start + rowsPerSet; row += 1) {
       if (hashes[row] === hash && sizes[row] !== 0) {
         addOne(columns.queries, row);
-        return row;
+        return;
       }
       if ((columns.queries[row] as number) < (columns.queries[rarest] as number)) rarest = row;
     }
     const count = columns.queries[rarest] as number;
-    if (!chance.oneIn(count + 1)) return -1;
-    take(rarest, name, count < 1 ? 1 : count + 1);
-    return rarest;
+    if (chance.oneIn(count + 1)) take(rarest, name, count < 1 ? 1 : count + 1);
   }
 
   function take(row: number, { hash, octets: from, sizeBytes }: FoldedName, count: number): void {
@@ -68,8 +70,10 @@ export function createNameTable(rowCount: number, keepsNames: boolean, seed: num
 
   return {
     note,
-    noteDenial(row, hash) {
-      if (row >= 0 && hashes[row] === hash) addOne(columns.nxdomain, row);
+    noteDenial(hash) {
+      const start = startOf(hash);
+      for (let row = start; row < start + rowsPerSet; row += 1)
+        if (hashes[row] === hash && sizes[row] !== 0) return addOne(columns.nxdomain, row);
     },
     nameIn(row) {
       const size = sizes[row] ?? 0;

@@ -1,10 +1,20 @@
 /*
  * The flight recorder: the last queries as fixed slots of numbers, in which the newest overwrite the oldest. A query's number leads to its slot
  * when its reply is ready, as long as the slot has not been given to a later one.
+ *
+ * A slot is twelve 32-bit words that lie together, so that a query touches one or two lines of the processor's cache:
+ *
+ *      word 0   number                       6   port << 16 | ID
+ *      word 1   moment, its low 32 bits      7   type << 16 | flags
+ *      word 2   name's hash                  8   repeated after, in ms, << 16 | first
+ *      word 3   name's reference             9   source << 8 | rcode
+ *      word 4   client's row                10   duration in ms, as a float
+ *      word 5   that row's generation       11   entry in the table of repeats
  */
 
 /** What is known of a query when it comes. */
 export interface ArrivedQuery {
+  /** A whole number. */
   atMs: number;
   /** The client's row, -1 for none, and the row's generation. */
   clientRow: number;
@@ -34,25 +44,48 @@ export interface RecordedQuery extends ArrivedQuery {
 
 /** Records queries. */
 export interface Recorder {
-  /** Takes a slot for a query and returns its number. */
-  arrived(query: Readonly<ArrivedQuery>): number;
-  /** The slot that a query with this number took. */
-  slotOf(number: number): number;
+  /** Takes a slot for a query and returns its number. `entry` is kept with it. */
+  arrived(query: Readonly<ArrivedQuery>, entry: number): number;
   /** Notes the reply to the query with this number, and returns its slot; -1 if the slot has been given to another query. */
   replied(number: number, rcode: number, source: number, durationMs: number): number;
   /** Notes that there was no reply, and returns the slot as `replied` does. */
   dropped(number: number): number;
+  /** The slot that a query with this number took. */
+  slotOf(number: number): number;
+  /** Single fields of a slot, without an object: what the hot path reads back. */
+  entryIn(slot: number): number;
+  /** Port and ID, as `port << 16 | id`. */
+  askedIn(slot: number): number;
+  clientRowIn(slot: number): number;
+  clientGenerationIn(slot: number): number;
+  nameHashIn(slot: number): number;
+  nameReferenceIn(slot: number): number;
+  /** The reply's code; above all real ones if there is none. */
+  rcodeIn(slot: number): number;
   /** The query in a slot. */
   read(slot: number): RecordedQuery;
   /** Calls `look` with the slots from the newest to the oldest until it returns false. */
   eachSlot(look: (slot: number) => boolean | undefined): void;
   /** When the oldest of them came; undefined if there is none. */
   oldestAtMs(): number | undefined;
-  readonly columns: RecorderColumns;
 }
 
-/** The columns that the hot path reads back. */
-export type RecorderColumns = ReturnType<typeof createColumns>;
+const wordsPerSlot = 12;
+
+const Word = {
+  number: 0,
+  moment: 1,
+  nameHash: 2,
+  nameReference: 3,
+  clientRow: 4,
+  clientGeneration: 5,
+  asked: 6,
+  typeAndFlags: 7,
+  repeated: 8,
+  reply: 9,
+  duration: 10,
+  entry: 11,
+} as const;
 
 const numberMask = 0x3fff_ffff;
 
@@ -64,98 +97,96 @@ const FlagBit = { tcp: 1, edns: 2 } as const;
 
 /** Creates a recorder of `slotCount` slots, a power of 2. */
 export function createRecorder(slotCount: number): Recorder {
-  const columns = createColumns(slotCount);
+  const words = new Int32Array(slotCount * wordsPerSlot);
+  const floats = new Float32Array(words.buffer);
   const slotMask = slotCount - 1;
   let next = 0;
   let taken = 0;
+  // In an array, because a number that does not fit into 31 bits is an object in a variable.
+  const lastAtMs = new Float64Array(1);
+  // No query has this number.
+  for (let slot = 0; slot < slotCount; slot += 1) words[slot * wordsPerSlot] = -1;
 
-  function arrived(query: Readonly<ArrivedQuery>): number {
+  function arrived(query: Readonly<ArrivedQuery>, entry: number): number {
     const number = next;
-    const slot = number & slotMask;
+    const at = (number & slotMask) * wordsPerSlot;
     next = (number + 1) & numberMask;
     if (taken < slotCount) taken += 1;
-    columns.numbers[slot] = number;
-    columns.atMs[slot] = query.atMs;
-    columns.clientRows[slot] = query.clientRow;
-    columns.clientGenerations[slot] = query.clientGeneration;
-    columns.nameHashes[slot] = query.nameHash;
-    columns.nameReferences[slot] = query.nameReference;
-    columns.types[slot] = query.type;
-    columns.ports[slot] = query.port;
-    columns.ids[slot] = query.id;
-    columns.flags[slot] = (query.isTcp ? FlagBit.tcp : 0) | (query.hasEdns ? FlagBit.edns : 0);
-    columns.repeatedAfterMs[slot] = query.repeatedAfterMs;
-    columns.firsts[slot] = query.first;
-    columns.rcodes[slot] = noRcode;
-    columns.durationsMs[slot] = 0;
+    lastAtMs[0] = query.atMs;
+    words[at] = number;
+    words[at + Word.moment] = query.atMs;
+    words[at + Word.nameHash] = query.nameHash;
+    words[at + Word.nameReference] = query.nameReference;
+    words[at + Word.clientRow] = query.clientRow;
+    words[at + Word.clientGeneration] = query.clientGeneration;
+    words[at + Word.asked] = (query.port << 16) | query.id;
+    words[at + Word.typeAndFlags] =
+      (query.type << 16) | (query.isTcp ? FlagBit.tcp : 0) | (query.hasEdns ? FlagBit.edns : 0);
+    words[at + Word.repeated] = (query.repeatedAfterMs << 16) | query.first;
+    words[at + Word.reply] = noRcode;
+    floats[at + Word.duration] = 0;
+    words[at + Word.entry] = entry;
     return number;
   }
 
   function replied(number: number, rcode: number, source: number, durationMs: number): number {
     const slot = number & slotMask;
-    if (columns.numbers[slot] !== number) return -1;
-    columns.rcodes[slot] = rcode;
-    columns.sources[slot] = source;
-    columns.durationsMs[slot] = durationMs;
+    const at = slot * wordsPerSlot;
+    if (words[at] !== number) return -1;
+    words[at + Word.reply] = (source << 8) | rcode;
+    floats[at + Word.duration] = durationMs;
     return slot;
   }
 
+  function wordIn(slot: number, word: number): number {
+    return words[slot * wordsPerSlot + word] ?? 0;
+  }
+
+  function atMsIn(slot: number): number {
+    const last = lastAtMs[0] ?? 0;
+    return last - ((last - wordIn(slot, Word.moment)) >>> 0);
+  }
+
   function read(slot: number): RecordedQuery {
-    const rcode = columns.rcodes[slot] ?? noRcode;
-    const flags = columns.flags[slot] ?? 0;
+    const word = (index: number) => wordIn(slot, index);
+    const rcode = word(Word.reply) & 0xff;
+    const flags = word(Word.typeAndFlags);
     return {
-      atMs: columns.atMs[slot] ?? 0,
-      clientRow: columns.clientRows[slot] ?? -1,
-      clientGeneration: columns.clientGenerations[slot] ?? 0,
-      nameHash: columns.nameHashes[slot] ?? 0,
-      nameReference: columns.nameReferences[slot] ?? 0,
-      type: columns.types[slot] ?? 0,
-      port: columns.ports[slot] ?? 0,
-      id: columns.ids[slot] ?? 0,
+      atMs: atMsIn(slot),
+      clientRow: word(Word.clientRow),
+      clientGeneration: word(Word.clientGeneration),
+      nameHash: word(Word.nameHash),
+      nameReference: word(Word.nameReference) >>> 0,
+      type: flags >>> 16,
+      port: word(Word.asked) >>> 16,
+      id: word(Word.asked) & 0xffff,
       isTcp: (flags & FlagBit.tcp) !== 0,
       hasEdns: (flags & FlagBit.edns) !== 0,
-      repeatedAfterMs: columns.repeatedAfterMs[slot] ?? 0,
-      first: columns.firsts[slot] ?? 0,
+      repeatedAfterMs: word(Word.repeated) >>> 16,
+      first: word(Word.repeated) & 0xffff,
       rcode: rcode >= droppedRcode ? undefined : rcode,
-      source: columns.sources[slot] ?? 0,
-      durationMs: columns.durationsMs[slot] ?? 0,
+      source: (word(Word.reply) >>> 8) & 0xff,
+      durationMs: floats[slot * wordsPerSlot + Word.duration] ?? 0,
       isDropped: rcode === droppedRcode,
     };
   }
 
   return {
     arrived,
-    slotOf: (number) => number & slotMask,
     replied,
     dropped: (number) => replied(number, droppedRcode, 0, 0),
+    slotOf: (number) => number & slotMask,
+    entryIn: (slot) => wordIn(slot, Word.entry),
+    askedIn: (slot) => wordIn(slot, Word.asked),
+    clientRowIn: (slot) => wordIn(slot, Word.clientRow),
+    clientGenerationIn: (slot) => wordIn(slot, Word.clientGeneration),
+    nameHashIn: (slot) => wordIn(slot, Word.nameHash),
+    nameReferenceIn: (slot) => wordIn(slot, Word.nameReference) >>> 0,
+    rcodeIn: (slot) => wordIn(slot, Word.reply) & 0xff,
     read,
     eachSlot(look) {
       for (let back = 1; back <= taken; back += 1) if (look((next - back) & slotMask) === false) return;
     },
-    oldestAtMs: () => (taken === 0 ? undefined : columns.atMs[(next - taken) & slotMask]),
-    columns,
-  };
-}
-
-function createColumns(slotCount: number) {
-  return {
-    numbers: new Int32Array(slotCount).fill(-1),
-    atMs: new Float64Array(slotCount),
-    clientRows: new Int16Array(slotCount),
-    clientGenerations: new Uint16Array(slotCount),
-    nameHashes: new Int32Array(slotCount),
-    nameReferences: new Uint32Array(slotCount),
-    /** Where the query is in the table of repeats, and its name's row in the table of names. */
-    repeatEntries: new Int32Array(slotCount),
-    nameRows: new Int16Array(slotCount),
-    types: new Uint16Array(slotCount),
-    ports: new Uint16Array(slotCount),
-    ids: new Uint16Array(slotCount),
-    flags: new Uint8Array(slotCount),
-    firsts: new Uint8Array(slotCount),
-    repeatedAfterMs: new Uint16Array(slotCount),
-    rcodes: new Uint8Array(slotCount),
-    sources: new Uint8Array(slotCount),
-    durationsMs: new Float32Array(slotCount),
+    oldestAtMs: () => (taken === 0 ? undefined : atMsIn((next - taken) & slotMask)),
   };
 }

@@ -7,7 +7,7 @@
  *      word 0   client and name, mixed
  *      word 1   source port << 16 | ID
  *      word 2   moment in ms << 2 | state
- *      word 3   type
+ *      word 3   type; in the first entry of a set, << 16, which entry is given up next
  *
  * Both address types of one lookup lie in the same set, so that a query can be told from one whose twin never came.
  */
@@ -46,9 +46,9 @@ export interface Repeats {
   note(clientKey: number, port: number, id: number, nameHash: number, type: number, nowMs: number): number;
   /**
    * Says what has become of the query with this entry: any First but `unseen`. Until then it is waiting. Does nothing if the entry has
-   * become that of another query, as its port and ID tell.
+   * become that of another query, as its port and ID tell: `asked` is `port << 16 | id`.
    */
-  settle(entry: number, port: number, id: number, state: number): void;
+  settle(entry: number, asked: number, state: number): void;
   readonly noted: Readonly<Noted>;
   /** How many entries were given up before a client could have asked again: above 0, repeats go unseen. */
   forgottenCount(): number;
@@ -68,8 +68,6 @@ const wordsPerSet = waysPerSet * wordsPerEntry;
 export function createRepeats(entryCount: number): Repeats {
   const words = new Int32Array(entryCount * wordsPerEntry);
   const setMask = entryCount / waysPerSet - 1;
-  // The entry of each set that is given up next: the one that was taken first.
-  const nextWays = new Uint8Array(entryCount / waysPerSet);
   const noted: Noted = { afterMs: 0, first: 0, twinAfterMs: -1 };
   let forgotten = 0;
 
@@ -86,11 +84,12 @@ export function createRepeats(entryCount: number): Repeats {
       if (words[at] !== who) continue;
       const ageMs = ageOf(words[at + 2] as number, now);
       if (ageMs > mostWaitMs || (words[at + 1] as number) >>> 16 !== port) continue;
-      if (words[at + 1] === asked && words[at + 3] === type) return again(at, ageMs, now);
-      if (isTwin(words[at + 3] as number, type)) noted.twinAfterMs = ageMs;
+      const known = (words[at + 3] as number) & 0xffff;
+      if (words[at + 1] === asked && known === type) return again(at, ageMs, now);
+      if (isTwin(known, type)) noted.twinAfterMs = ageMs;
     }
-    const way = nextWays[set] as number;
-    nextWays[set] = (way + 1) & (waysPerSet - 1);
+    // The one that was taken first.
+    const way = (words[start + 3] as number) >>> 16;
     const at = start + way * wordsPerEntry;
     const stamp = words[at + 2] as number;
     if (stamp !== 0 && ageOf(stamp, now) < longestTimeoutMs) forgotten += 1;
@@ -98,6 +97,7 @@ export function createRepeats(entryCount: number): Repeats {
     words[at + 1] = asked;
     words[at + 2] = stampOf(now, First.waiting);
     words[at + 3] = type;
+    words[start + 3] = ((words[start + 3] as number) & 0xffff) | (((way + 1) & (waysPerSet - 1)) << 16);
     return at >> 2;
   }
 
@@ -110,7 +110,7 @@ export function createRepeats(entryCount: number): Repeats {
     for (let other = start; other < start + wordsPerSet; other += wordsPerEntry) {
       const isSameSocket =
         words[other] === words[at] && (words[other + 1] as number) >>> 16 === (words[at + 1] as number) >>> 16;
-      if (isSameSocket && isTwin(words[other + 3] as number, words[at + 3] as number))
+      if (isSameSocket && isTwin((words[other + 3] as number) & 0xffff, (words[at + 3] as number) & 0xffff))
         noted.twinAfterMs = ageOf(words[other + 2] as number, now);
     }
     // One that was sent again at once leaves the moment of the first, from which the client counts its time-out.
@@ -118,9 +118,9 @@ export function createRepeats(entryCount: number): Repeats {
     return at >> 2;
   }
 
-  function settle(entry: number, port: number, id: number, state: number): void {
+  function settle(entry: number, asked: number, state: number): void {
     const at = entry * wordsPerEntry;
-    if (words[at + 1] !== ((port << 16) | id)) return;
+    if (words[at + 1] !== asked) return;
     words[at + 2] = ((words[at + 2] as number) & ~3) | state;
   }
 

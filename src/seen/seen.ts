@@ -108,7 +108,6 @@ export function createSeen(options: SeenOptions): Seen {
   const records = recordedQueries > 0;
   const recorder: Recorder = createRecorder(powerOf2From(Math.max(recordedQueries, leastSlots)));
   const ring: NameRing | undefined = records && keepsNames ? createNameRing(nameRingBytes) : undefined;
-  const { columns } = recorder;
   const counts = clients.columns;
   const arrived: ArrivedQuery = {
     atMs: 0,
@@ -140,7 +139,7 @@ export function createSeen(options: SeenOptions): Seen {
         if (arrived.repeatedAfterMs === 0) clients.notePair(row, name.hash, type, port, id, nowMs);
       }
     }
-    const nameRow = names.note(name);
+    names.note(name);
     arrived.atMs = nowMs;
     arrived.clientRow = row;
     arrived.clientGeneration = clients.generationOf(row);
@@ -151,10 +150,7 @@ export function createSeen(options: SeenOptions): Seen {
     arrived.id = id;
     arrived.isTcp = isTcp;
     arrived.hasEdns = hasEdns;
-    const number = recorder.arrived(arrived);
-    const slot = recorder.slotOf(number);
-    columns.repeatEntries[slot] = entry;
-    columns.nameRows[slot] = nameRow;
+    const number = recorder.arrived(arrived, entry);
     if (arrived.repeatedAfterMs > 0) addWait(client, name, type, nowMs);
     return number;
   }
@@ -195,8 +191,7 @@ export function createSeen(options: SeenOptions): Seen {
   }
 
   function settle(slot: number, state: number): void {
-    const entry = columns.repeatEntries[slot] as number;
-    repeats.settle(entry, columns.ports[slot] as number, columns.ids[slot] as number, state);
+    repeats.settle(recorder.entryIn(slot), recorder.askedIn(slot), state);
   }
 
   return {
@@ -207,9 +202,9 @@ export function createSeen(options: SeenOptions): Seen {
       if (isFromUpstream(source)) noteUpstream(name, durationMs);
       const isAnswer = rcode === Rcode.NOERROR || rcode === Rcode.NXDOMAIN;
       settle(slot, isAnswer ? First.answered : First.failed);
-      if (rcode === Rcode.NXDOMAIN) names.noteDenial(columns.nameRows[slot] as number, name.hash);
-      const row = columns.clientRows[slot] as number;
-      if (row < 0 || clients.generationOf(row) !== columns.clientGenerations[slot]) return;
+      if (rcode === Rcode.NXDOMAIN) names.noteDenial(name.hash);
+      const row = recorder.clientRowIn(slot);
+      if (row < 0 || clients.generationOf(row) !== recorder.clientGenerationIn(slot)) return;
       if (isHit(source)) addOne(counts.hits, row);
       if (rcode !== Rcode.NXDOMAIN) return;
       addOne(counts.nxdomain, row);
@@ -234,11 +229,11 @@ export function createSeen(options: SeenOptions): Seen {
     eachAnswered(look) {
       if (!records) return;
       recorder.eachSlot((slot) => {
-        const rcode = columns.rcodes[slot] as number;
+        const rcode = recorder.rcodeIn(slot);
         if (rcode > Rcode.BADVERS) return true;
-        const row = columns.clientRows[slot] as number;
-        const isSame = row >= 0 && clients.generationOf(row) === columns.clientGenerations[slot];
-        look(rcode, columns.nameReferences[slot] as number, columns.nameHashes[slot] as number, isSame ? row : -1);
+        const row = recorder.clientRowIn(slot);
+        const isSame = row >= 0 && clients.generationOf(row) === recorder.clientGenerationIn(slot);
+        look(rcode, recorder.nameReferenceIn(slot), recorder.nameHashIn(slot), isSame ? row : -1);
         return true;
       });
     },

@@ -18,14 +18,14 @@ const query: ArrivedQuery = {
 
 test("what was recorded is read back", () => {
   const recorder = createRecorder(4);
-  const slot = recorder.slotOf(recorder.arrived(query));
+  const slot = recorder.slotOf(recorder.arrived(query, 0));
   expect(recorder.read(slot)).toMatchObject({ ...query, rcode: undefined, isDropped: false });
 });
 
 test("a late reply is not written into the slot of another query", () => {
   const recorder = createRecorder(4);
-  const first = recorder.arrived(query);
-  for (let turn = 0; turn < 4; turn += 1) recorder.arrived({ ...query, id: turn });
+  const first = recorder.arrived(query, 0);
+  for (let turn = 0; turn < 4; turn += 1) recorder.arrived({ ...query, id: turn }, 0);
   expect(recorder.replied(first, 0, 1, 3)).toBe(-1);
   expect(recorder.read(recorder.slotOf(first)).rcode).toBeUndefined();
 });
@@ -38,14 +38,14 @@ test("slots are walked from the newest to the oldest, as far as there are querie
     recorder.eachSlot((slot) => void seen.push(recorder.read(slot).id));
     return seen;
   };
-  for (let id = 0; id < 2; id += 1) recorder.arrived({ ...query, id });
+  for (let id = 0; id < 2; id += 1) recorder.arrived({ ...query, id }, 0);
   expect(walk()).toEqual([1, 0]);
-  for (let id = 2; id < 6; id += 1) recorder.arrived({ ...query, id });
+  for (let id = 2; id < 6; id += 1) recorder.arrived({ ...query, id }, 0);
   expect(walk()).toEqual([5, 4, 3, 2]);
 });
 
 test("a query that got no reply says so", () => {
   const recorder = createRecorder(4);
-  const slot = recorder.dropped(recorder.arrived(query));
+  const slot = recorder.dropped(recorder.arrived(query, 0));
   expect(recorder.read(slot)).toMatchObject({ isDropped: true, rcode: undefined });
 });

@@ -5,7 +5,7 @@ test("the entry of another query is not settled", () => {
   const repeats = createRepeats(4);
   const entry = repeats.note(1, 1000, 1, 77, 1, 1000);
   for (let id = 2; id < 6; id += 1) repeats.note(1, 1000, id, 77, 1, 1000);
-  repeats.settle(entry, 1000, 1, First.answered);
+  repeats.settle(entry, (1000 << 16) | 1, First.answered);
   repeats.note(1, 1000, 5, 77, 1, 6000);
   expect(repeats.noted).toMatchObject({ afterMs: 5000, first: First.waiting });
 });

@@ -67,9 +67,10 @@ test("the most asked names are found among ten thousand others", () => {
 test("a table that keeps no names has only their hashes", () => {
   const table = createNameTable(8, false, 1);
   const name = folded("secret.test");
-  const row = table.note(name);
+  table.note(name);
+  const row = Array.from({ length: 8 }, (_, index) => index).find((index) => table.hashIn(index) === name.hash) ?? -1;
+  expect(table.columns.queries[row]).toBe(1);
   expect(table.nameIn(row)).toBeUndefined();
-  expect(table.hashIn(row)).toBe(name.hash);
 });
 
 test("the ring keeps a name once, and knows when it was overwritten", () => {
