@@ -12,11 +12,13 @@ import { type Cause, causeNames } from "../seen/causes.ts";
 import type { PictureParts } from "../seen/picture.ts";
 import { createSecondRing } from "../seen/second-ring.ts";
 import { createSeen, type Seen } from "../seen/seen.ts";
+import type { PathState } from "../seen/upstream-rows.ts";
 import { hostSuffixes } from "../settings/host-suffixes.ts";
 import { formatServerAddress } from "../runtime/server-address.ts";
 import type { Settings } from "../settings/settings-table.ts";
+import { transportNames } from "../upstream/transport.ts";
 import { nameFromText, wireName } from "../wire/name-text.ts";
-import type { CountedServer, OnEnd } from "./live-upstream.ts";
+import type { CountedServer, LiveUpstream, OnEnd } from "./live-upstream.ts";
 
 /** What is sampled, as totals. */
 export interface SampledCounters {
@@ -57,6 +59,7 @@ const clusterRoutes = new Set(["cluster", "reverse"]);
 
 /** Where lookups end, in the order of their buckets in the ring. */
 export const endingNames = ["cache", "rules", "kube-dns", "outside", "stale", "error"] as const;
+const hereEndings: readonly (typeof endingNames)[number][] = ["cache", "rules", "stale"];
 
 /** Creates what is seen by the settings' measure. `routeOf` returns the name of the route that a name takes. */
 export function createSeenFor(settings: Settings, seed: number, routeOf: (name: Uint8Array) => string): Seen {
@@ -101,10 +104,28 @@ export function picturePartsOf(seen: Seen, settings: Settings): PictureParts {
     columns: column,
     sources: replySourceNames,
     endings: endingNames,
+    hereEndings,
     boundsSeconds: timeBoundsSeconds,
     zone: settings.cluster.domain,
     names: settings.seen.names,
   };
+}
+
+/** The state of every path of the upstream in force. */
+export function pathStatesOf({ routes }: Pick<LiveUpstream, "routes">): PathState[] {
+  return routes().flatMap(({ name: route, servers }) =>
+    servers.flatMap(({ address, paths, health, counters }) =>
+      transportNames.map((transport) => ({
+        route,
+        server: formatServerAddress(address),
+        transport,
+        isUp: health.isUp(),
+        isFailed: paths[transport].isFailed(),
+        openFlows: counters.openFlows[transport],
+        silentFlows: counters.silentFlows[transport],
+      })),
+    ),
+  );
 }
 
 /** Samples the counters into the ring every second, from now on until it is closed, and calls `onSample` each time. */

@@ -50,13 +50,14 @@ export async function openAdmin(parts: AppParts, settings: Settings, build: Buil
   const pictureParts = picturePartsOf(parts.seen, settings);
   const incidents = createIncidents(pictureParts);
   const sampled = sampleCounters(pictureParts, counters, clock, incidents.look);
-  const localPages = new Map(seenPages(parts, pictureParts, incidents, settings, build.version));
+  const explain = (parameters: URLSearchParams) => explainPage(parameters, explainState());
+  const localPages = new Map(seenPages(parts, pictureParts, incidents, settings, build.version, explain));
   if (shadow !== undefined) localPages.set("/observe", shadow.page);
   const pages = {
     registry: createMetrics(metrics.sources, { compat: settings.metrics.compat }),
     build,
     isReady: readiness,
-    explain: (parameters: URLSearchParams) => explainPage(parameters, explainState()),
+    explain,
     localPages,
     isAllowed: (host: string) => isIP(host) !== 0 && adminAccess.isAllowed(socketAddress({ host, port: 0 })),
     clock,

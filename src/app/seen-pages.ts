@@ -2,12 +2,24 @@
  * The pages that tell what is seen. They name clients and what these ask, so the admin server shows them to the machine itself only.
  */
 import { hostname } from "node:os";
+import type { Explanation } from "../explain/explain-lookup.ts";
+import { printExplanation } from "../explain/print-explanation.ts";
 import type { LocalPage } from "../observe/admin-pages.ts";
 import { type PictureParts, tailOf, takePicture } from "../seen/picture.ts";
+import { printPage } from "../seen/print-page.ts";
 import { printQuery, printTop, topTabs } from "../seen/print-top.ts";
+import { sentenceOf } from "../seen/sentence.ts";
+import { upstreamRows } from "../seen/upstream-rows.ts";
+import { printEffectiveSettings } from "../settings/effective-settings.ts";
 import type { Incident, Incidents } from "../seen/incidents.ts";
 import type { Settings } from "../settings/settings-table.ts";
+import { pathStatesOf } from "./live-seen.ts";
 import type { AppParts } from "./start-app.ts";
+
+/** Explains the lookup that the parameters describe, as the page /explain does. */
+export type Explain = (
+  parameters: URLSearchParams,
+) => { readonly explanation: Explanation } | { readonly wrong: string };
 
 const mostTold = 10_000;
 const usualTail = 100;
@@ -20,8 +32,9 @@ export function seenPages(
   incidents: Incidents,
   settings: Settings,
   version: string,
+  explain: Explain,
 ): ReadonlyMap<string, LocalPage> {
-  const { clock, attachment, readiness } = parts;
+  const { clock, attachment, readiness, reload, upstream } = parts;
   const head = () => ({
     version,
     node: process.env["NODE_NAME"] ?? hostname(),
@@ -30,6 +43,46 @@ export function seenPages(
     isFailOpen: attachment.isFailOpen(),
   });
   const tail = (limit: number) => tailOf(pictureParts, { limit }, clock.nowMs());
+
+  function paths() {
+    const rows = upstreamRows(pathStatesOf(upstream), parts.seen.trips.recent(), clock.nowMs());
+    return rows.filter(
+      ({ openFlows, questions, lastFailure, isFailed }) =>
+        openFlows > 0 || questions > 0 || lastFailure !== "" || isFailed,
+    );
+  }
+
+  function look() {
+    const picture = takePicture(pictureParts, clock.nowMs());
+    const { isReady, isFailOpen } = head();
+    const sentence = sentenceOf({ isReady, isFailOpen, reasons: readiness().reasons }, picture);
+    return { picture, sentence, upstream: paths() };
+  }
+
+  function showHome(parameters: URLSearchParams): ReturnType<LocalPage> {
+    const [name, namespace] = [parameters.get("explain") ?? "", parameters.get("namespace") ?? ""];
+    const answer = name === "" ? "" : explainAsText(name, namespace);
+    const settingsNow = printEffectiveSettings(reload.inForce());
+    const view = {
+      ...look(),
+      head: head(),
+      settings: settingsNow,
+      lastReload: lastReload(),
+      asked: { name, namespace, answer },
+    };
+    return { main: printPage(view) };
+  }
+
+  function lastReload(): string {
+    const { succeeded, failed, wasLastSuccessful } = reload.counters;
+    if (succeeded + failed === 0) return "";
+    return wasLastSuccessful ? "the last reload put them in force" : "the last reload was refused";
+  }
+
+  function explainAsText(name: string, namespace: string): string {
+    const explained = explain(new URLSearchParams({ name, ...(namespace === "" ? {} : { namespace }) }));
+    return "wrong" in explained ? explained.wrong : printExplanation(explained.explanation, false);
+  }
 
   function showTop(parameters: URLSearchParams): ReturnType<LocalPage> {
     const tab = topTabs.find((name) => name === (parameters.get("tab") ?? topTabs[0]));
@@ -65,7 +118,14 @@ export function seenPages(
   }
 
   return new Map<string, LocalPage>([
-    ["/seen", () => ({ json: { ...head(), ...takePicture(pictureParts, clock.nowMs()) } })],
+    ["/", showHome],
+    [
+      "/seen",
+      () => {
+        const { picture, ...rest } = look();
+        return { json: { ...head(), ...rest, ...picture } };
+      },
+    ],
     ["/incidents", () => ({ json: incidents.kept().map((each) => toldIncident(each, clock.nowMs())) })],
     ["/top", showTop],
     ["/tail", showTail],

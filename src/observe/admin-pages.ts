@@ -5,6 +5,7 @@
 import type { Registry } from "prom-client";
 import type { Clock } from "../runtime/clock.ts";
 import type { BuildInfo } from "./metric-sources.ts";
+import { framePage, framePolicy } from "./page-frame.ts";
 
 /** What the pages show. */
 export interface AdminPageOptions {
@@ -13,15 +14,18 @@ export interface AdminPageOptions {
   isReady(): Readiness;
   /** Explains a lookup: what to show as JSON, or one line that says what is wrong with the parameters. Asks nobody. */
   explain(parameters: URLSearchParams): { readonly explanation: object } | { readonly wrong: string };
-  /** Pages that are told to the machine itself only, by path. */
+  /** Pages that are told to the machine itself only, by path. That of "/" is told in place of a list of pages. */
   readonly localPages: ReadonlyMap<string, LocalPage>;
   readonly clock: Clock;
 }
 
 /** Makes a page, or one line that says what is wrong with the parameters. */
-export type LocalPage = (
-  parameters: URLSearchParams,
-) => { readonly json: object } | { readonly text: string } | { readonly wrong: string };
+export type LocalPage = (parameters: URLSearchParams) =>
+  | { readonly json: object }
+  | { readonly text: string }
+  /** HTML to be framed as a page. */
+  | { readonly main: string }
+  | { readonly wrong: string };
 
 /** Whether nodens wants queries, and if not, why: one reason per line. */
 interface Readiness {
@@ -42,12 +46,14 @@ interface Page {
   readonly status: number;
   readonly contentType: string;
   readonly body: string;
+  /** What the page may do in a browser: nothing unless said otherwise. */
+  readonly policy?: string;
 }
 
 /** A page and who may see it: `local` means clients on the list that come over loopback, and those of the Unix socket. */
 interface Route {
   readonly audience: "everybody" | "allowed" | "local";
-  show(parameters: URLSearchParams): Page | Promise<Page>;
+  show(parameters: URLSearchParams, client: Client): Page | Promise<Page>;
 }
 
 /** The pages by path. */
@@ -78,7 +84,7 @@ export function createPages(options: AdminPageOptions): Pages {
   ]);
   return new Map<string, Route>([
     ...localPages,
-    ["/", { audience: "allowed", show: () => ({ status: 200, contentType: html, body: indexPage }) }],
+    ["/", { audience: "allowed", show: showHome }],
     ["/metrics", { audience: "allowed", show: showMetrics }],
     ["/healthz", { audience: "everybody", show: () => text(200, "ok") }],
     ["/readyz", { audience: "everybody", show: showReadiness }],
@@ -88,6 +94,12 @@ export function createPages(options: AdminPageOptions): Pages {
 
   async function showMetrics(): Promise<Page> {
     return { status: 200, contentType: registry.contentType, body: await renderMetrics() };
+  }
+
+  function showHome(parameters: URLSearchParams, { isLocal }: Client): Page {
+    const home = options.localPages.get("/");
+    if (home !== undefined && isLocal) return showLocal(home(parameters));
+    return { status: 200, contentType: html, body: indexPage };
   }
 
   function showReadiness(): Page {
@@ -105,7 +117,7 @@ export async function choosePage(pages: Pages, client: Client, method: string, t
   const refusal = refusalOf(route, client);
   if (refusal !== undefined) return text(403, refusal);
   try {
-    return await route.show(new URLSearchParams(queryStart === -1 ? "" : target.slice(queryStart + 1)));
+    return await route.show(new URLSearchParams(queryStart === -1 ? "" : target.slice(queryStart + 1)), client);
   } catch (error) {
     return text(500, `the page failed: ${String(error)}`);
   }
@@ -125,6 +137,7 @@ function showExplanation(outcome: ReturnType<AdminPageOptions["explain"]>): Page
 
 function showLocal(made: ReturnType<LocalPage>): Page {
   if ("wrong" in made) return text(400, made.wrong);
+  if ("main" in made) return { status: 200, contentType: html, body: framePage(made.main), policy: framePolicy };
   return "json" in made ? asJson(made.json) : { ...text(200, ""), body: made.text };
 }
 

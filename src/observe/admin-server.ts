@@ -131,13 +131,13 @@ async function respond(
   pages: Pages,
   client: Client,
 ): Promise<void> {
-  const { status, contentType, body } = await choosePage(pages, client, method ?? "", url ?? "/");
+  const { status, contentType, body, policy } = await choosePage(pages, client, method ?? "", url ?? "/");
   if (status === 405) response.setHeader("Allow", "GET, HEAD");
   response.writeHead(status, {
     "Content-Type": contentType,
     "Content-Length": Buffer.byteLength(body),
     "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'",
+    "Content-Security-Policy": policy ?? "default-src 'none'",
     "X-Content-Type-Options": "nosniff",
     Connection: "close",
   });

@@ -26,6 +26,8 @@ export interface PictureParts {
   readonly sources: readonly string[];
   /** Where lookups end, and the upper bounds of the buckets of their durations, in seconds. */
   readonly endings: readonly string[];
+  /** Those of them that need nobody else. */
+  readonly hereEndings: readonly string[];
   readonly boundsSeconds: readonly number[];
   /** The cluster zone, as text. */
   readonly zone: string;
@@ -48,6 +50,7 @@ export type Picture = ReturnType<typeof takePicture>;
 
 const lookBackMs = 60_000;
 const stripMs = 900_000;
+const tenMinutesMs = 600_000;
 const stripSteps = 90;
 const shownRows = 50;
 
@@ -65,6 +68,11 @@ export function takePicture(parts: PictureParts, nowMs: number) {
   return {
     queriesPerSecond,
     flow,
+    /** The share that needed nobody else. */
+    answeredHere:
+      queriesPerSecond === 0
+        ? 0
+        : parts.hereEndings.reduce((sum, ending) => sum + (flow[ending]?.perSecond ?? 0), 0) / queriesPerSecond,
     sends,
     saved: {
       queriesPerSecond: Math.max(0, queriesPerSecond - sends.kubeDns - sends.others),
@@ -198,6 +206,7 @@ function waitsOf({ seen, ring, columns, names }: PictureParts, nowMs: number) {
   const recent = seen.waits.recent().filter(({ atMs }) => nowMs - atMs <= stripMs);
   return {
     last15Minutes: ring.grownBetween(columns.waits, nowMs - stripMs, nowMs),
+    last10Minutes: ring.grownBetween(columns.waits, nowMs - tenMinutesMs, nowMs),
     lastMinuteBySecond: ring.series(columns.waits, lookBackMs, 60, nowMs),
     recent: recent.slice(0, shownRows).map((wait) => ({
       secondsAgo: Math.round((nowMs - wait.atMs) / 1000),

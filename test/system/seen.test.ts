@@ -1,8 +1,10 @@
 /*
  * A pod that waited, as the commands, the page of JSON and the metric tell it: the real program, and a client whose reply is taken as lost.
  */
+import { createHash } from "node:crypto";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
+import { type IncomingMessage, request } from "node:http";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { tail, top } from "../../src/commands/seen.ts";
 import { buildQuery, Type } from "../support/messages/messages.ts";
@@ -73,6 +75,45 @@ describe("a pod whose reply was lost", () => {
     expect(tailed).toMatchObject({ code: 64, errors: expect.stringContaining("seen.recordedQueries is 0") as string });
     const metrics = await (await fetch(`${nodens.adminUrl}/metrics`)).text();
     expect(metrics).toContain('nodens_client_repeats_total{after="5s",first="answered"} 1');
+  });
+});
+
+describe("the page", () => {
+  test("begins with who waited and why, names the pod, and runs nothing but what its policy names", async () => {
+    const nodens = await start();
+    await waitsOnce(nodens);
+    const response = await fetch(`${nodens.adminUrl}/?explain=www.example.com&namespace=shop`);
+    const page = await response.text();
+    expect(page.length).toBeLessThan(100_000);
+    expect(page).toMatch(
+      /<h1>.*Pods wait\..*1 lookup of the pod 127\.0\.0\.1 waited for seconds: answered; the reply was lost/,
+    );
+    expect(page).toContain("www.example.com + shop.svc.cluster.local");
+    expect(page).not.toMatch(/(src|href)="(https?:)?\/\//);
+    const policy = response.headers.get("content-security-policy") ?? "";
+    expect(policy).toContain("default-src 'none'");
+    for (const [tag, directive] of [
+      ["style", "style-src"],
+      ["script", "script-src"],
+    ] as const) {
+      const text = new RegExp(`<${tag}>([^]*?)</${tag}>`).exec(page)?.[1] ?? "";
+      expect(policy).toContain(`${directive} 'sha256-${createHash("sha256").update(text).digest("base64")}'`);
+    }
+    expect(page).not.toMatch(/ style=| on\w+="/);
+  });
+
+  test("is a list of pages for those who do not come over loopback by its own name", async () => {
+    const { against } = await start();
+    const elsewhere = request({
+      host: "127.0.0.1",
+      port: Number(against.split(":")[1]),
+      headers: { host: "evil.test" },
+    });
+    elsewhere.end();
+    const [response] = (await once(elsewhere, "response")) as [IncomingMessage];
+    const body = (await response.toArray()).join("");
+    expect(body).toContain("/metrics");
+    expect(body).not.toContain("<main>");
   });
 });
 

@@ -1,0 +1,64 @@
+/*
+ * The state of a node in one sentence: what somebody with time-outs wants to know first.
+ */
+import type { Picture } from "./picture.ts";
+
+/** What nodens says of itself. */
+export interface SentenceHead {
+  readonly isReady: boolean;
+  readonly isFailOpen: boolean;
+  /** Why it is not ready. */
+  readonly reasons: readonly string[];
+}
+
+/** The sentence: `tone` is how bad it is, `verdict` the first words, `text` the rest. */
+export interface Sentence {
+  readonly tone: "well" | "was" | "bad" | "idle";
+  readonly verdict: string;
+  readonly text: string;
+}
+
+const lookBackMinutes = 10;
+const nowSeconds = 60;
+
+/** Says it. */
+export function sentenceOf({ isReady, isFailOpen, reasons }: SentenceHead, picture: Picture): Sentence {
+  if (isFailOpen)
+    return {
+      tone: "bad",
+      verdict: "Pods ask kube-dns.",
+      text: "Test packets are not answered, or nodens holds back, so that nobody waits for it.",
+    };
+  if (!isReady)
+    return { tone: "bad", verdict: "Not ready.", text: reasons.length === 0 ? "" : `${reasons.join("; ")}.` };
+  const waits = picture.waits.recent.filter(({ secondsAgo }) => secondsAgo <= lookBackMinutes * 60);
+  if (waits.length > 0) return sentenceOfWaits(picture, waits);
+  if (picture.queriesPerSecond === 0)
+    return { tone: "idle", verdict: "All well, and nobody asks.", text: "No query has come in the last minute." };
+  const text = `${percent(picture.answeredHere)} answered here; no pod waited in the last ${lookBackMinutes} minutes.`;
+  return { tone: "well", verdict: "All well:", text };
+}
+
+function sentenceOfWaits(picture: Picture, waits: Picture["waits"]["recent"]): Sentence {
+  const [last] = waits;
+  const meanings = Map.groupBy(waits, ({ meaning }) => meaning);
+  const most = [...meanings].toSorted(([, one], [, other]) => other.length - one.length)[0]?.[0] ?? "";
+  const moved = [...new Set(waits.flatMap((wait) => wait.moved.map(({ meaning }) => meaning)))];
+  const count = Math.max(waits.length, picture.waits.last10Minutes);
+  const lookups = count === 1 ? "1 lookup" : `${count} lookups`;
+  const pods = new Set(waits.map(({ client }) => client)).size;
+  const who = `${lookups} of ${pods === 1 ? `the pod ${last?.client ?? ""}` : `${pods} pods`}`;
+  const why = `${most}${moved.length === 0 ? "" : `, while ${moved.slice(0, 2).join(" and ")}`}`;
+  const secondsAgo = last?.secondsAgo ?? 0;
+  if (secondsAgo <= nowSeconds)
+    return { tone: "bad", verdict: "Pods wait.", text: `${who} waited for seconds: ${why}.` };
+  return {
+    tone: "was",
+    verdict: "Well again.",
+    text: `${who} waited for seconds: ${why}; the last ${Math.round(secondsAgo / 60)} min ago.`,
+  };
+}
+
+function percent(share: number): string {
+  return `${Math.floor(share * 100)} %`;
+}
