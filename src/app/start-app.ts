@@ -100,13 +100,11 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
   };
   const upstream = await createLiveUpstream(settings, clock, onHealthChange, noteTripsOf(seen, clock));
   const { onlyWatches } = attachModes[settings.attach.mode];
-  const wire = onlyWatches
-    ? createWireUpstream({ zone, clock, hashSeed, deadlineMs: () => reload.inForce().upstream.deadlineMs })
-    : undefined;
+  const deadlineMs = () => reload.inForce().upstream.deadlineMs;
+  const wire = onlyWatches ? createWireUpstream({ zone, clock, hashSeed, deadlineMs }) : undefined;
   const chain = createLiveChain();
   const { resolver, loopGuard } = chain;
-  const learning = { ...chain, clock };
-  const learn = () => learnZone(zone, learning);
+  const learn = () => learnZone(zone, { ...chain, clock });
   const watchForLoops = createLoopWatch({ upstream, loopGuard, lifeCycle, zone, clock, log });
   const follow = createUpstreamFollower({ failures: chain.failures, clock, learn, watchForLoops });
   const accessList = createAccessList(rangesOf(settings));

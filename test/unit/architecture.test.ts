@@ -92,7 +92,6 @@ const longFunctions: Readonly<Record<string, string>> = {
   "src/cluster-dns/cluster-zone.ts: createClusterZone": "one zone's records and the short functions over them",
   "src/attach/attachment.ts: attach": "one attachment's state and the short functions over it",
   "src/listen/answer-query.ts: createQueryAnswerer": "the state of the query at hand and the short functions over it",
-  "src/listen/tcp-connection.ts: serveConnection": "one connection's state and the short functions over it",
   "src/seen/seen.ts: createSeen": "one memory's tables and the short functions over them",
   "src/attach/interception.ts: startInterception": "one interception's state and the short functions over it",
 };
