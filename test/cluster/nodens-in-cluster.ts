@@ -147,7 +147,10 @@ export async function waitForRestart(cluster: Cluster, node: ClusterNode, before
   });
 }
 
-/** What kubelet says of probes of nodens's pods that failed since a moment (ms since 1970). */
+/**
+ * What kubelet says of probes of nodens's pods that failed since a moment (ms since 1970). One that was cut off with its container, at its
+ * end, is none: kubelet says of it "errored".
+ */
 export async function failedProbes(cluster: Cluster, sinceMs: number): Promise<string[]> {
   interface Event {
     readonly involvedObject: { readonly name: string };
@@ -157,7 +160,7 @@ export async function failedProbes(cluster: Cluster, sinceMs: number): Promise<s
   const args = ["-n", namespace, "get", "events", "--field-selector=reason=Unhealthy", "-o", "json"];
   const { items } = JSON.parse(await cluster.kubectl(args)) as { items: readonly Event[] };
   return items
-    .filter(({ involvedObject }) => involvedObject.name.startsWith("nodens-"))
+    .filter(({ involvedObject, message }) => involvedObject.name.startsWith("nodens-") && / probe failed/.test(message))
     .filter(({ lastTimestamp }) => Date.parse(lastTimestamp ?? "") >= sinceMs)
     .map(({ involvedObject, message }) => `${involvedObject.name}: ${message}`);
 }
