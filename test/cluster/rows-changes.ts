@@ -50,7 +50,7 @@ export function changeRows(bed: () => Bed, { ours, plain }: Loads): void {
         expect(await secondsBehind(`${what} found, asked all the time,`, name, exists)).toBeLessThan(5.5);
         await bed().cluster.kubectl(["-n", namespace, "delete", "service", "late"]);
         const isGone = ({ rcode }: Answer) => rcode === "NXDOMAIN";
-        expect(await secondsBehind(`${what} deleted (TTL 30), gone`, name, isGone)).toBeLessThan(36);
+        expect(await secondsBehind(`${what} deleted (TTL 30), gone`, name, isGone)).toBeLessThan(45);
       },
     );
 
@@ -61,7 +61,7 @@ export function changeRows(bed: () => Bed, { ours, plain }: Loads): void {
       await waitFor(`${name} exists`, async () => (await ask(name)).records.join().includes("10.244.9.11"));
       await apply(endpointsOf("moving", "10.244.9.12"));
       const hasMoved = ({ records }: Answer) => records.join().includes("10.244.9.12");
-      expect(await secondsBehind("a headless endpoint (TTL 30) has moved", name, hasMoved)).toBeLessThan(36);
+      expect(await secondsBehind("a headless endpoint (TTL 30) has moved", name, hasMoved)).toBeLessThan(45);
     });
   });
 

@@ -99,7 +99,7 @@ function updateRows(bed: () => Bed): void {
 
   test("an update goes node by node, and each node always has a pod that is ready", async () => {
     const { cluster, load } = bed();
-    const row = { what: "update, node by node", way, budget: { failed: 0, late: 2 }, beside: plain() } as const;
+    const row = { what: "update, node by node", way, budget: { failed: 0, late: 10 }, beside: plain() } as const;
     await underLoad(bed(), load, row, async () => {
       let isOver = false;
       const watched = watchPods(bed(), () => isOver);
