@@ -19,10 +19,10 @@ export interface RecheckBudget {
   noteResult(outcome: AskOutcome, nowMs: number): void;
   /** Whether upstream says nothing at all: a few questions in a row had no reply, whichever they were. */
   isAway(): boolean;
-  /** Takes one question out of the budget, if it has room. */
-  take(nowMs: number): boolean;
+  /** Takes one question out of the budget, if it has room. `isAway`: it is known otherwise that nothing is answered. */
+  take(nowMs: number, isAway?: boolean): boolean;
   /** Whether it has room, beside questions that are assumed to have been taken out. */
-  hasRoom(nowMs: number, assumed: number): boolean;
+  hasRoom(nowMs: number, assumed: number, isAway?: boolean): boolean;
 }
 
 /** What is usual is measured over so long; what is found new counts for this share. */
@@ -66,8 +66,8 @@ export function createRecheckBudget(): RecheckBudget {
     filledAtMs = nowMs;
   }
 
-  function hasRoom(nowMs: number, assumed: number): boolean {
-    if (failedInRow >= failuresInRow) return nowMs >= nextTryAtMs && assumed === 0;
+  function hasRoom(nowMs: number, assumed: number, isAway = false): boolean {
+    if (isAway || failedInRow >= failuresInRow) return nowMs >= nextTryAtMs && assumed === 0;
     fill(nowMs);
     return room >= 1 + assumed;
   }
@@ -83,8 +83,8 @@ export function createRecheckBudget(): RecheckBudget {
       else window.failed += 1;
     },
     isAway: () => silentInRow >= failuresInRow,
-    take(nowMs) {
-      if (!hasRoom(nowMs, 0)) return false;
+    take(nowMs, isAway) {
+      if (!hasRoom(nowMs, 0, isAway)) return false;
       nextTryAtMs = nowMs + tryEveryMs;
       room = Math.max(0, room - 1);
       return true;

@@ -39,7 +39,7 @@ export function createFailureStep(parts: FailureStepParts): Step {
     if (staleAnswer === undefined) return undefined;
     if (isOnItsWay(key)) return staleAnswer;
     const nowMs = clock.nowMs();
-    if (budget.take(nowMs)) {
+    if (budget.take(nowMs, true)) {
       flights.flightOf(question, key, { class: "prefetch", client: "" });
     } else {
       failures.noteUnasked(key, Rcode.SERVFAIL, nowMs);
@@ -56,7 +56,7 @@ export function createFailureStep(parts: FailureStepParts): Step {
   ): Foresight | undefined {
     const verdict = stale.verdict(question);
     if (verdict === undefined) return undefined;
-    const again = !assumed.has(key) && budget.hasRoom(clock.nowMs(), assumed.recheckCount(route));
+    const again = !assumed.has(key) && budget.hasRoom(clock.nowMs(), assumed.recheckCount(route), true);
     if (again) {
       assumed.addRecheck(route);
       assumed.add(key);

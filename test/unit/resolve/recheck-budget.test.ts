@@ -49,6 +49,13 @@ test("while nothing is answered, there is one try every five seconds", () => {
   expect(taken).toEqual([60_000, 65_000, 70_000]);
 });
 
+test("the same, with not one failure, while it is known that upstream is away", () => {
+  const budget = usedBudget(20);
+  const taken = [];
+  for (let nowMs = 60_000; nowMs < 75_000; nowMs += 100) if (budget.take(nowMs, true)) taken.push(nowMs);
+  expect(taken).toEqual([60_000, 65_000, 70_000]);
+});
+
 test("one answer ends that: from then on the usual number may be asked", () => {
   const budget = usedBudget(20);
   for (let count = 0; count < 100; count += 1) budget.noteResult("failure", 60_000 + 1000 * count);
