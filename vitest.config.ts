@@ -9,6 +9,14 @@ const longest = ["image", "deploy", "system"];
 const nodeTests = "test/node/**/*.test.ts";
 const clusterTests = "test/cluster/**/*.test.ts";
 
+/** Read where tests start nodens (test/support/program/run-nodens.ts). */
+const withoutBatches = { NODENS_TEST_BATCH: "off" };
+
+/** What replies over UDP look like, to made-up clients and real ones. */
+const udpTests = ["protocol-cache", "protocol-echo", "protocol-edns", "protocol-size", "real-clients"].map(
+  (name) => `test/system/${name}.test.ts`,
+);
+
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const rank = ({ moduleId }: TestSpecification) => {
@@ -23,6 +31,8 @@ export default defineConfig({
   test: {
     projects: [
       { extends: true, test: { name: "tests", include: ["test/**/*.test.ts"], exclude: [nodeTests, clusterTests] } },
+      // Once more over Node's own UDP sockets, which are for where the C library cannot be called.
+      { extends: true, test: { name: "dgram", include: udpTests, env: withoutBatches } },
       // Last and one by one: they say how many lookups a fault costs, which depends on who else wants the processors.
       { extends: true, test: { name: "node", include: [nodeTests], maxWorkers: 1, sequence: { groupOrder: 1 } } },
       {
@@ -35,6 +45,16 @@ export default defineConfig({
           testTimeout: 180_000,
           hookTimeout: 300_000,
           sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "node-dgram",
+          include: ["test/node/overlap.test.ts"],
+          env: withoutBatches,
+          maxWorkers: 1,
+          sequence: { groupOrder: 3 },
         },
       },
     ],

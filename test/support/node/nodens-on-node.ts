@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { bedAddress, type NodeBed, patienceMs } from "./node-bed.ts";
 import type { ClockMove } from "../program/movable-clock.ts";
-import { projectFolder } from "../program/run-nodens.ts";
+import { batchOfTests, projectFolder } from "../program/run-nodens.ts";
 import { until } from "../servers/scripted-upstream.ts";
 
 /** A nodens on the node of a bed. */
@@ -132,7 +132,7 @@ function settingsOf(
   folder: string,
 ): Record<string, unknown> {
   const base: Record<string, Record<string, unknown>> = {
-    listen: { addresses: mode === "host-ip" ? [`${bedAddress.node}:53`] : [] },
+    listen: { addresses: mode === "host-ip" ? [`${bedAddress.node}:53`] : [], batch: batchOfTests() },
     attach: { mode },
     upstream: { servers: [bedAddress.service] },
     admin: { address: `127.0.0.1:${adminPort}` },

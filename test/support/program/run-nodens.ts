@@ -140,13 +140,18 @@ function withTestDefaults(settings: Record<string, unknown>): Record<string, unk
   const group = (name: string) => (settings[name] ?? {}) as Record<string, unknown>;
   return {
     ...settings,
-    listen: { addresses: ["127.0.0.1:0"], ...group("listen") },
+    listen: { addresses: ["127.0.0.1:0"], batch: batchOfTests(), ...group("listen") },
     admin: { address: "127.0.0.1:0", ...group("admin") },
     // What this machine is set to must not matter, and nobody outside it is asked.
     search: { resolvConf: "", ...group("search") },
     upstream: { embedded: true, embeddedOutside: "built-in", ...group("upstream") },
     shutdown: { drainMs: 0, ...group("shutdown") },
   };
+}
+
+/** How nodens receives UDP where a test does not say: some files are run both ways (vitest.config.ts). */
+export function batchOfTests(): string {
+  return process.env["NODENS_TEST_BATCH"] ?? "auto";
 }
 
 function parseLines(text: string): Record<string, unknown>[] {
