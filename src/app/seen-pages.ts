@@ -1,13 +1,15 @@
 /*
  * The pages that tell what is seen. They name clients and what these ask, so the admin server shows them to the machine itself only.
  */
+import { isIP } from "node:net";
 import { hostname } from "node:os";
 import type { Explanation } from "../explain/explain-lookup.ts";
 import { printExplanation } from "../explain/print-explanation.ts";
 import type { LocalPage } from "../observe/admin-pages.ts";
 import { type PictureParts, tailOf, takePicture } from "../seen/picture.ts";
 import { printPage } from "../seen/print-page.ts";
-import { printQuery, printTop, topTabs } from "../seen/print-top.ts";
+import { printQuery, printTop } from "../seen/print-top.ts";
+import { topSorts, topTabs } from "../seen/top-choices.ts";
 import { sentenceOf } from "../seen/sentence.ts";
 import { upstreamRows } from "../seen/upstream-rows.ts";
 import { printEffectiveSettings } from "../settings/effective-settings.ts";
@@ -42,7 +44,11 @@ export function seenPages(
     isReady: readiness().ready,
     isFailOpen: attachment.isFailOpen(),
   });
-  const tail = (limit: number) => tailOf(pictureParts, { limit }, clock.nowMs());
+  /** A filter that is an address is a client, any other a part of a name. */
+  function tail(limit: number, filter: string) {
+    const chosen = filter === "" ? {} : isIP(filter) === 0 ? { name: filter } : { client: filter };
+    return tailOf(pictureParts, { limit, ...chosen }, clock.nowMs());
+  }
 
   function paths() {
     const rows = upstreamRows(pathStatesOf(upstream), parts.seen.trips.recent(), clock.nowMs());
@@ -89,8 +95,15 @@ export function seenPages(
     const rows = Number(parameters.get("rows") ?? usualRows);
     if (tab === undefined) return { wrong: `unknown tab; the tabs are ${topTabs.join(", ")}` };
     if (!Number.isInteger(rows) || rows < 1 || rows > 500) return { wrong: "rows is not a number from 1 to 500" };
-    const told = tab === "tail" ? tail(rows) : [];
-    return { text: printTop(head(), takePicture(pictureParts, clock.nowMs()), told, tab, rows) };
+    const sort = topSorts.find((name) => name === (parameters.get("sort") ?? topSorts[0]));
+    const line = Number(parameters.get("line") ?? -1);
+    if (sort === undefined) return { wrong: `unknown order; the orders are ${topSorts.join(", ")}` };
+    if (!Number.isInteger(line)) return { wrong: "line is not a number" };
+    const explained = parameters.get("explain");
+    if (explained !== null) return { text: explainAsText(explained, "") };
+    const filter = parameters.get("filter") ?? "";
+    const told = tab === "tail" ? tail(rows, filter) : [];
+    return { text: printTop({ ...look(), head: head(), tail: told }, { tab, rows, filter, sort, line }) };
   }
 
   function showTail(parameters: URLSearchParams): ReturnType<LocalPage> {

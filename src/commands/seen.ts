@@ -1,10 +1,15 @@
 /*
  * `nodens top` and `nodens tail`: what a running nodens has seen. It makes the text itself, so that these commands cost a container little memory.
  */
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { askAdmin, describeSilence } from "../runtime/ask-admin.ts";
 import type { TerminalScreen } from "../runtime/screen.ts";
+import { topTabs } from "../seen/top-choices.ts";
 import { adminPlaceFrom } from "./admin-place.ts";
 import { ExitCode } from "./exit-code.ts";
+import { afterKey, firstTopState, topHelp, type TopState } from "./top-keys.ts";
 
 /** Where the nodens is that is asked: "ADDR:PORT", or the path of its Unix socket. */
 interface AgainstFlag {
@@ -38,7 +43,6 @@ export interface SeenOptions {
 
 const timeoutMs = 3000;
 const refreshMs = 1000;
-const tabs = ["clients", "names", "denied", "waits", "tail", "kernel"];
 
 /** Prints what is seen once, or goes on showing it on `screen` until q is pressed. Resolves with the exit code: 64, 69 as for `explain`. */
 export async function top(flags: TopFlags, options: SeenOptions, screen: TerminalScreen | undefined): Promise<number> {
@@ -76,28 +80,53 @@ async function printPage({ against }: AgainstFlag, path: string, { write, writeE
   return got.exitCode;
 }
 
-/** The screen, refreshed each second: 1 to 6 choose what is shown, space freezes it, q ends. */
+/** The screen, refreshed each second, until q ends it. */
 async function watch(flags: TopFlags, screen: TerminalScreen, { writeError }: SeenOptions): Promise<number> {
-  let tab = flags.tab ?? "clients";
-  let isFrozen = false;
+  let state = firstTopState(topTabs.find((name) => name === flags.tab) ?? topTabs[0]);
+  let shown = "";
+  let note = "";
   for (;;) {
-    if (!isFrozen) {
-      const got = await getPage(
-        flags.against,
-        `/top?${new URLSearchParams({ tab, rows: String(screen.rows() - 2) }).toString()}`,
-      );
+    const isStill = state.isFrozen || state.prompt !== undefined || state.over === "help";
+    if (!isStill || shown === "") {
+      const got = await getPage(flags.against, `/top?${parametersOf(state, screen.rows() - 2).toString()}`);
       if (!("body" in got)) {
         writeError(`nodens: ${got.failure}\n`);
         return got.exitCode;
       }
-      screen.show(`${got.body} 1-6 choose · space freezes · q ends\n`);
+      shown = got.body;
     }
-    const key = await screen.key(refreshMs);
-    if (key === "q" || key === "\u0003") return ExitCode.ok;
-    if (key === " ") isFrozen = !isFrozen;
-    const chosen = tabs[Number(key) - 1];
-    if (key !== "" && chosen !== undefined) [tab, isFrozen] = [chosen, false];
+    screen.show(`${screen.paint(state.over === "help" ? `${topHelp}\n` : shown)}${lastLine(state, note)}`);
+    state = afterKey(state, await screen.key(refreshMs));
+    if (state.wish !== "") note = "";
+    if (state.wish === "end") return ExitCode.ok;
+    if (state.wish === "write") note = await writeRecord(flags);
+    if (state.wish === "chooseClient") state = { ...state, filter: markedClient(shown), line: 0 };
   }
+}
+
+function parametersOf({ tab, filter, sort, line, over }: TopState, rows: number): URLSearchParams {
+  if (typeof over === "object") return new URLSearchParams({ explain: over.explain });
+  return new URLSearchParams({ tab, rows: String(rows), filter, sort, line: String(line) });
+}
+
+function lastLine({ prompt, isFrozen, sort }: TopState, note: string): string {
+  if (prompt !== undefined) return ` ${prompt.use}: ${prompt.text}_\n`;
+  if (note !== "") return ` ${note}\n`;
+  return ` ${isFrozen ? "FROZEN · " : ""}by ${sort} · / filter · s sort · enter client · e explain · w write · ? help · q\n`;
+}
+
+/** The client of the line that is marked; "" if none is. */
+function markedClient(screenText: string): string {
+  return /^›(\S+)/m.exec(screenText)?.[1] ?? "";
+}
+
+/** Writes the recorded queries into a file that nobody else reads, and returns what to say of it. */
+async function writeRecord({ against }: TopFlags): Promise<string> {
+  const got = await getPage(against, "/tail?json&limit=10000");
+  if (!("body" in got)) return got.failure;
+  const path = join(mkdtempSync(join(tmpdir(), "nodens-record-")), "queries.json");
+  writeFileSync(path, got.body, { mode: 0o600 });
+  return `written: ${path}`;
 }
 
 async function getPage(

@@ -2,6 +2,7 @@
  * A terminal that shows one screen after the other and hands over keys.
  */
 import type { ReadStream, WriteStream } from "node:tty";
+import { styleText } from "node:util";
 import { systemClock } from "./clock.ts";
 
 /** Takes the terminal at its first use: the alternate screen, without a cursor, keys one by one. */
@@ -10,6 +11,8 @@ export interface TerminalScreen {
   rows(): number;
   /** Shows the text in place of what was shown before. */
   show(text: string): void;
+  /** The text in colours, where the terminal has them and NO_COLOR is not set: what is wrong red, who waited yellow. */
+  paint(text: string): string;
   /** Resolves with the next key, or with "" after `timeoutMs`. */
   key(timeoutMs: number): Promise<string>;
   /** Gives the terminal back. */
@@ -41,6 +44,7 @@ export function openScreen(input: ReadStream, output: WriteStream): TerminalScre
       take();
       output.write(`${home}${text.replaceAll("\n", `${restOfLine}\n`)}${restOfScreen}`);
     },
+    paint: (text) => (output.hasColors() ? paint(text) : text),
     key(timeoutMs) {
       take();
       return new Promise((resolve) => {
@@ -62,4 +66,18 @@ export function openScreen(input: ReadStream, output: WriteStream): TerminalScre
       output.write(leave);
     },
   };
+}
+
+const marks = [
+  { pattern: /FAIL-OPEN.*|NOT READY|\bDOWN\b|\bFAILS\b/g, format: "red" },
+  { pattern: /◀.*/g, format: "yellow" },
+  { pattern: /\[\d \w+\]|^›.*/gm, format: "inverse" },
+] as const;
+
+function paint(text: string): string {
+  return marks.reduce(
+    (painted, { pattern, format }) =>
+      painted.replaceAll(pattern, (match) => styleText(format, match, { validateStream: false })),
+    text,
+  );
 }

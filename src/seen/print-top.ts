@@ -2,6 +2,8 @@
  * The picture as one screen of text, 80 columns wide, without colour: what `nodens top` shows and a pipe gets.
  */
 import type { Picture, ToldQuery } from "./picture.ts";
+import { type TopChoice, type TopSort, type TopTab, topTabs } from "./top-choices.ts";
+import type { UpstreamRow } from "./upstream-rows.ts";
 
 /** What the head line says of this nodens. */
 export interface TopHead {
@@ -12,23 +14,20 @@ export interface TopHead {
   readonly isFailOpen: boolean;
 }
 
-/** The parts of the screen that the lower half can show. */
-export const topTabs = ["clients", "names", "denied", "waits", "tail", "kernel"] as const;
-
-/** One of them. */
-export type TopTab = (typeof topTabs)[number];
-
 const width = 78;
 const bars = "▁▂▃▄▅▆▇█";
 
-/** The screen. `tail` is for the tab of that name. `rows` is how many lines it may have, at least 12. */
-export function printTop(
-  head: TopHead,
-  picture: Picture,
-  tail: readonly ToldQuery[],
-  tab: TopTab,
-  rows: number,
-): string {
+/** What the screen shows. `tail` is for the tab of that name. */
+export interface TopView {
+  readonly head: TopHead;
+  readonly picture: Picture;
+  readonly tail: readonly ToldQuery[];
+  readonly upstream: readonly UpstreamRow[];
+}
+
+/** The screen. */
+export function printTop({ head, picture, tail, upstream }: TopView, choice: TopChoice): string {
+  const { tab, rows, filter } = choice;
   const lines = [
     headLine(head),
     "",
@@ -38,8 +37,45 @@ export function printTop(
     ` ${"─".repeat(width)}`,
     ` ${topTabs.map((name, index) => (name === tab ? `[${index + 1} ${name}]` : `${index + 1} ${name}`)).join("  ")}`,
   ];
-  const body = bodyOf[tab](picture, tail);
+  const shown = choose(picture, choice);
+  const body = [
+    ...(filter === "" ? [] : [` only what has '${filter}' in it`]),
+    ...(tab === "upstream" ? upstreamLines(upstream) : bodyOf[tab](shown, tail, choice)),
+  ];
   return `${[...lines, ...body.slice(0, Math.max(1, rows - lines.length))].join("\n")}\n`;
+}
+
+/** What the filter lets through, in the order that was chosen. */
+function choose(picture: Picture, { filter, sort }: TopChoice): Picture {
+  const has = (...texts: readonly string[]) => texts.some((text) => text.includes(filter));
+  const { waits } = picture;
+  return {
+    ...picture,
+    clients: picture.clients
+      .filter(({ client, namespace }) => has(client, namespace))
+      .toSorted((one, other) => sortKeys[sort](other) - sortKeys[sort](one)),
+    names: picture.names.filter(({ name }) => has(name)),
+    denied: picture.denied.filter(({ name, namespace, suffix }) => has(name, namespace, suffix)),
+    waits: { ...waits, recent: waits.recent.filter(({ client, name }) => has(client, name)) },
+  };
+}
+
+const sortKeys: Readonly<Record<TopSort, (row: Picture["clients"][number]) => number>> = {
+  queries: ({ perSecond }) => perSecond,
+  waits: ({ waited }) => waited,
+  waste: ({ perSecond, wasteShare }) => perSecond * wasteShare,
+  denials: ({ perSecond, nxdomainShare }) => perSecond * nxdomainShare,
+};
+
+function upstreamLines(rows: readonly UpstreamRow[]): string[] {
+  return [
+    ` ${"PATH".padEnd(37)}${"STATE".padEnd(7)}${"FLOWS".padStart(5)}${"ASKED".padStart(7)}${"TWICE".padStart(6)}${"P50".padStart(8)}${"P99".padStart(8)}`,
+    ...rows.flatMap((row) => [
+      ` ${cut(`${row.route} ${row.server} ${row.transport}`, 36).padEnd(37)}${(row.isFailed ? "FAILS" : row.isUp ? "up" : "DOWN").padEnd(7)}` +
+        `${count(row.openFlows).padStart(5)}${count(row.questions).padStart(7)}${count(row.sentAgain).padStart(6)}${milliseconds(row.p50Ms).padStart(8)}${milliseconds(row.p99Ms).padStart(8)}`,
+      ...(row.lastFailure === "" ? [] : [`    last failure: ${row.lastFailure}`]),
+    ]),
+  ];
 }
 
 function headLine({ version, node, mode, isReady, isFailOpen }: TopHead): string {
@@ -58,12 +94,14 @@ function ribbon({ queriesPerSecond, flow }: Picture): string[] {
   return [line(`pods ${count(queriesPerSecond)} q/s →`, 0), line("  p50 at most", 1), line("  p99 at most", 2)];
 }
 
-const bodyOf: Readonly<Record<TopTab, (picture: Picture, tail: readonly ToldQuery[]) => string[]>> = {
-  clients: ({ clients }) => [
+const bodyOf: Readonly<
+  Record<Exclude<TopTab, "upstream">, (picture: Picture, tail: readonly ToldQuery[], choice: TopChoice) => string[]>
+> = {
+  clients: ({ clients }, _, { line }) => [
     ` ${"CLIENT".padEnd(16)}${"NAMESPACE*".padEnd(14)}${"LIBC*".padEnd(7)}${"Q/S".padStart(6)}${"HIT".padStart(6)}${"WASTE".padStart(7)}${"NXDOM".padStart(7)}${"WAITED".padStart(8)}`,
     ...clients.map(
-      (row) =>
-        ` ${row.client.padEnd(16)}${cut(row.namespace, 13).padEnd(14)}${row.library.padEnd(7)}${count(row.perSecond).padStart(6)}` +
+      (row, index) =>
+        `${index === line ? "›" : " "}${row.client.padEnd(16)}${cut(row.namespace, 13).padEnd(14)}${row.library.padEnd(7)}${count(row.perSecond).padStart(6)}` +
         `${percent(row.hitShare).padStart(6)}${percent(row.wasteShare).padStart(7)}${percent(row.nxdomainShare).padStart(7)}` +
         `${(row.waited === 0 ? "–" : String(row.waited)).padStart(8)}${row.lastWait === "" ? "" : `  ◀ ${row.lastWait}`}`,
     ),
