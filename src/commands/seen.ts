@@ -95,7 +95,8 @@ async function watch(flags: TopFlags, screen: TerminalScreen, { writeError }: Se
       }
       shown = got.body;
     }
-    screen.show(`${screen.paint(state.over === "help" ? `${topHelp}\n` : shown)}${lastLine(state, note)}`);
+    const lines = (state.over === "help" ? topHelp : shown.trimEnd()).split("\n").slice(0, screen.rows() - 2);
+    screen.show(`${screen.paint(`${lines.join("\n")}\n`)}${lastLine(state, note)}`);
     state = afterKey(state, await screen.key(refreshMs));
     if (state.wish !== "") note = "";
     if (state.wish === "end") return ExitCode.ok;
@@ -112,7 +113,7 @@ function parametersOf({ tab, filter, sort, line, over }: TopState, rows: number)
 function lastLine({ prompt, isFrozen, sort }: TopState, note: string): string {
   if (prompt !== undefined) return ` ${prompt.use}: ${prompt.text}_\n`;
   if (note !== "") return ` ${note}\n`;
-  return ` ${isFrozen ? "FROZEN · " : ""}by ${sort} · / filter · s sort · enter client · e explain · w write · ? help · q\n`;
+  return ` ${isFrozen ? "FROZEN · " : ""}by ${sort} · / filter · s sort · e explain · w write · ? help · q end\n`;
 }
 
 /** The client of the line that is marked; "" if none is. */

@@ -19,8 +19,9 @@ export interface TerminalScreen {
   end(): void;
 }
 
-const enter = "\u001B[?1049h\u001B[?25l";
-const leave = "\u001B[?25h\u001B[?1049l";
+// Without wrapping: what is wider is cut.
+const enter = "\u001B[?1049h\u001B[?25l\u001B[?7l";
+const leave = "\u001B[?7h\u001B[?25h\u001B[?1049l";
 const home = "\u001B[H";
 const restOfLine = "\u001B[K";
 const restOfScreen = "\u001B[J";
@@ -29,11 +30,23 @@ const restOfScreen = "\u001B[J";
 export function openScreen(input: ReadStream, output: WriteStream): TerminalScreen | undefined {
   if (!output.isTTY || !input.isTTY) return undefined;
   let isTaken = false;
+  // Keys that came while nobody waited for one.
+  const pressed: string[] = [];
+  let awaited: ((key: string) => void) | undefined;
+
+  /** Several keys may come at once. An arrow is one key of three characters. */
+  function onInput(octets: Buffer): void {
+    pressed.push(...(octets.toString("latin1").match(/\u001B\[[A-Z]|[^]/g) ?? []));
+    const hand = awaited;
+    awaited = undefined;
+    hand?.(pressed.shift() ?? "");
+  }
 
   function take(): void {
     if (isTaken) return;
     isTaken = true;
     input.setRawMode(true);
+    input.on("data", onInput);
     input.resume();
     output.write(enter);
   }
@@ -47,21 +60,23 @@ export function openScreen(input: ReadStream, output: WriteStream): TerminalScre
     paint: (text) => (output.hasColors() ? paint(text) : text),
     key(timeoutMs) {
       take();
+      const key = pressed.shift();
+      if (key !== undefined) return Promise.resolve(key);
       return new Promise((resolve) => {
-        const onKey = (octets: Buffer) => {
-          cancel();
-          resolve(octets.toString("latin1"));
-        };
         const cancel = systemClock.after(timeoutMs, () => {
-          input.off("data", onKey);
+          awaited = undefined;
           resolve("");
         });
-        input.once("data", onKey);
+        awaited = (next) => {
+          cancel();
+          resolve(next);
+        };
       });
     },
     end() {
       if (!isTaken) return;
       input.setRawMode(false);
+      input.off("data", onInput);
       input.pause();
       output.write(leave);
     },
