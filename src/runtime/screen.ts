@@ -26,6 +26,9 @@ const home = "\u001B[H";
 const restOfLine = "\u001B[K";
 const restOfScreen = "\u001B[J";
 
+const escape = "\u001B";
+const oneKey = new RegExp(`${escape}\\[[A-Z]|[^]`, "g");
+
 /** Undefined if input or output is not a terminal. */
 export function openScreen(input: ReadStream, output: WriteStream): TerminalScreen | undefined {
   if (!output.isTTY || !input.isTTY) return undefined;
@@ -36,7 +39,7 @@ export function openScreen(input: ReadStream, output: WriteStream): TerminalScre
 
   /** Several keys may come at once. An arrow is one key of three characters. */
   function onInput(octets: Buffer): void {
-    pressed.push(...(octets.toString("latin1").match(/\u001B\[[A-Z]|[^]/g) ?? []));
+    pressed.push(...(octets.toString("latin1").match(oneKey) ?? []));
     const hand = awaited;
     awaited = undefined;
     hand?.(pressed.shift() ?? "");
