@@ -85,12 +85,15 @@ function headLine({ version, node, mode, isReady, isFailOpen }: TopHead): string
 
 /** How many arrive, and where they end, with what half and 99 of 100 of them take at most. */
 function ribbon({ queriesPerSecond, flow }: Picture): string[] {
-  const shown = Object.entries(flow).map(([ending, { perSecond, p50Ms, p99Ms }]) => {
+  // Stale answers and errors are there when there are any: the line has 80 columns.
+  const seldom = new Set(["stale", "error"]);
+  const endings = Object.entries(flow).filter(([ending, { perSecond }]) => perSecond > 0 || !seldom.has(ending));
+  const shown = endings.map(([ending, { perSecond, p50Ms, p99Ms }]) => {
     const share = queriesPerSecond === 0 ? 0 : perSecond / queriesPerSecond;
     return [`${ending} ${percent(share)}`, milliseconds(p50Ms), milliseconds(p99Ms)] as const;
   });
   const line = (title: string, index: 0 | 1 | 2) =>
-    ` ${title.padEnd(18)}${shown.map((column, at) => column[index].padStart(at === 2 ? 14 : at === 0 ? 11 : 10)).join("")}`;
+    ` ${title.padEnd(17)}${shown.map((column, at) => column[index].padStart(at === 2 ? 14 : 12)).join("")}`;
   return [line(`pods ${count(queriesPerSecond)} q/s →`, 0), line("  p50 at most", 1), line("  p99 at most", 2)];
 }
 
@@ -126,7 +129,8 @@ const bodyOf: Readonly<
     ` ${"AGO".padStart(5)}  ${"CLIENT".padEnd(16)}${"AFTER".padStart(6)}  LOOKUP`,
     ...waits.recent.flatMap(({ secondsAgo, client, afterMs, name, type, meaning, moved }) => [
       ` ${`${secondsAgo} s`.padStart(5)}  ${client.padEnd(16)}${`${(afterMs / 1000).toFixed(1)} s`.padStart(6)}  ${cut(`${name} ${type}`, 44)}`,
-      `        ${cut([meaning, ...moved.map((cause) => `${cause.meaning} (${cause.label} +${cause.by})`)].join("; "), 70)}`,
+      `        ${meaning}`,
+      ...moved.map((cause) => `        while ${cut(`${cause.meaning} (${cause.label} +${cause.by})`, 64)}`),
     ]),
   ],
   tail: (_, tail) => tail.map(printQuery).toReversed(),
@@ -159,7 +163,7 @@ function sparkline(values: readonly number[], columns: number): string {
 }
 
 function count(value: number): string {
-  return value > 0 && value < 9.95 ? value.toFixed(1) : Math.round(value).toLocaleString("en-US");
+  return value > 0 && value < 9.95 ? value.toFixed(1).replace(".0", "") : Math.round(value).toLocaleString("en-US");
 }
 
 function percent(share: number): string {
