@@ -72,12 +72,17 @@ const loadLater: Plugin = {
     const helpers = [
       "const requireFile=(path)=>{const{createRequire}=process.getBuiltinModule(`node:module`);",
       "return createRequire(process.getBuiltinModule(`node:path`).resolve(process.argv[1]))(path)};",
-      "const whenUsed=(name)=>new Proxy({},{get:(_,key)=>key===`__esModule`?false:process.getBuiltinModule(name)[key]});",
+      "const whenUsed=(name)=>new Proxy({},{get:(_,key)=>",
+      "key===`default`?process.getBuiltinModule(name):process.getBuiltinModule(name)[key]});",
     ];
     const later = new RegExp(`\\brequire\\([\`"'](?:node:)?(${afterSnapshot.join("|")})[\`"']\\)`, "g");
+    // The bundler's wrapper would copy what the module has, which it is not asked for yet.
+    const names = [...code.matchAll(new RegExp(`([\\w$]+)\\s*=\\s*${later.source}`, "g"))].map(([, name]) => name);
+    const wrapper = new RegExp(`\\b__toESM\\((${names.join("|").replaceAll("$", "\\$")})(?:,\\s*1)?\\)`, "g");
     return (
       helpers.join("") +
       code
+        .replaceAll(wrapper, "$1")
         .replaceAll(/\bimport\(([`"']\.\/on-demand\/)/g, "(async path=>requireFile(path))($1")
         .replaceAll(later, "whenUsed(`node:$1`)")
     );

@@ -3,7 +3,7 @@
  */
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -62,6 +62,14 @@ describe("nodens in the form of the image", () => {
     const name = "kubernetes.default.svc.cluster.local";
     expect(await runCommand("query", name, "--server", `127.0.0.1:${port}`, "--short")).toBe("10.96.0.1\n");
     expect(await runCommand("explain", "www.example.com")).toContain("www.example.com");
+  });
+
+  test("has nothing of a module that is loaded at its first use: what would be copied out of it beforehand is not there", () => {
+    const code = readFileSync(join(folder, "snapshot.cjs"), "utf8");
+    const names = [...code.matchAll(/([\w$]+)\s*=\s*whenUsed\(/g)].map(([, name = ""]) => name);
+    expect(names).toContain("node_child_process");
+    const wrapped = names.filter((name) => code.includes(`__toESM(${name}`));
+    expect(wrapped).toEqual([]);
   });
 
   test("finds the C library and the event loop of its own process, and so receives in batches", async () => {
