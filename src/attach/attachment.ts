@@ -210,7 +210,9 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
     const { wasChanged, problem } = await look();
     podProblems = compare(podProblems, blockedPodProblems(table.blockedPods(), ownAddressTable));
     if (wasChanged) log.warn({}, "somebody changed or removed the nftables table of nodens; it has been put back");
-    return problem === undefined ? [] : [problem];
+    if (problem === undefined) return [];
+    // Where packets are tracked anyway, the table only lets pods fall open: nodens serves them without it.
+    return [notrack === false ? { ...problem, isMinor: true } : problem];
   }
 
   /** A mode that places nothing works without rules too. Then nodens says once what that costs, and leaves it at that. */

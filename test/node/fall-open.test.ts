@@ -207,10 +207,14 @@ describeWith(tools, "an address that falls open", () => {
       const { bed, nodens } = await start(mode, onTestFinished);
       expect((await bed.node.run("nft", ["flush", "ruleset"])).code).toBe(0);
       await bed.restoreProxy();
-      await until("the table is back", async () => {
-        const { code } = await bed.node.run("nft", ["list", "table", "inet", "nodens"]);
-        return code === 0;
-      });
+      await until(
+        "the table is back",
+        async () => {
+          const { code } = await bed.node.run("nft", ["list", "table", "inet", "nodens"]);
+          return code === 0;
+        },
+        8000,
+      );
       nodens.process.kill("SIGKILL");
       await nodens.stop();
       await until("kube-dns answers", async () => (await lookUp(bed, mode)) === "10.96.0.7\n");

@@ -167,7 +167,7 @@ describe("failures without an old answer", () => {
     expect((await world.asks(name, "A")).reply()).toMatchObject({ rcode: 0, answers: [{ ttl: 1 }] });
   });
 
-  test("a denial is never given stale", async () => {
+  test("a denial in front of nothing is never given stale", async () => {
     const world = createWorld();
     await learn(world, name, "A", denial);
     await world.passes(300);

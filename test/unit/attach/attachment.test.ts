@@ -366,6 +366,15 @@ describe("what a node may lack", () => {
     expect(attachment.problems()).toEqual([]);
   });
 
+  test("with notrack off an nft that refuses is told, and pods are served all the same", async () => {
+    const { attachment, log } = await start({ notrack: false }, (node) =>
+      node.failures.set("nft", { code: 127, stderr: "spawn nft ENOENT" }),
+    );
+    expect(attachment.problems()).toEqual([expect.objectContaining({ isMinor: true })]);
+    expect(attachment.isComplete()).toBe(true);
+    expect(log).toEqual([expect.stringContaining("nft")]);
+  });
+
   test("a table that cannot be put back is one line, not one at every try", async () => {
     const { clock, log, node } = await start();
     node.untracked = undefined;
