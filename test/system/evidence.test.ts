@@ -3,6 +3,8 @@
  * nobody's traffic.
  */
 import { spawn } from "node:child_process";
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
 import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -39,6 +41,22 @@ test("NXDOMAIN of a name in the zone is an answer of the zone", async () => {
   const denying = await startUpstream(({ bytes }) => replyTo(bytes, { rcode: 3 }));
   const nodens = await start({ upstream: { servers: [denying] } });
   await until("it is ready", async () => (await fetch(`${nodens.adminUrl}/readyz`)).ok);
+});
+
+test("with TCP closed at the cluster's server nodens is ready once UDP has answered, by which Services are found then", async () => {
+  const server = createSocket("udp4");
+  onTestFinished(() => void server.close());
+  let answers = false;
+  server.on("message", (bytes, { port, address }) => {
+    if (answers) server.send(replyTo(bytes, { answers: [a("@12", "192.0.2.1", 0)] }), port, address);
+  });
+  server.bind(0, "127.0.0.1");
+  await once(server, "listening");
+  const nodens = await start({ upstream: { servers: [`127.0.0.1:${server.address().port}`] } });
+  await expectNotReady(nodens);
+  answers = true;
+  await until("it is ready", async () => (await fetch(`${nodens.adminUrl}/readyz`)).ok);
+  expect((await ask("udp", nodens.port, "web.default.svc.cluster.local")).answers).toHaveLength(1);
 });
 
 test("nodens asks itself every second, while upstream is dead too, and no metric of clients knows of it", async () => {
