@@ -5,7 +5,7 @@
  *      web.shop.apps.svc.Z     may be web.shop with apps.svc.Z, web.shop.apps with svc.Z, or web.shop.apps.svc with Z
  */
 import { equalOctets, isAtOrBelow } from "../wire/name.ts";
-import { createClusterName, labelOffset, readClusterName } from "./cluster-name.ts";
+import { createClusterName, isLabel, labelOffset, readClusterName, wireLabel } from "./cluster-name.ts";
 
 /**
  * The names that a client may ask for once `name` is denied, by each reading of it: the later suffixes of the usual search list (those of
@@ -17,7 +17,7 @@ export function laterNames(name: Uint8Array, zone: Uint8Array, suffixes: readonl
   return list.flatMap((suffix, index) => {
     if (!isAtOrBelow(name, suffix) || equalOctets(name, 0, suffix)) return [];
     const base = name.subarray(0, name.length - suffix.length);
-    return [...list.slice(index + 1), root].map((later) => join(base, later));
+    return [...list.slice(index + 1), root].map((later) => withSuffix(base, later));
   });
 }
 
@@ -28,7 +28,7 @@ function zoneSuffixesOf(name: Uint8Array, zone: Uint8Array): Uint8Array[] {
   const view = createClusterName();
   readClusterName(name, name.length, zone, view);
   if (view.shape === "elsewhere") return [zone];
-  const isUnderServices = view.labelCount >= 2 && equalOctets(name, labelOffset(view, 1), svc);
+  const isUnderServices = view.labelCount >= 2 && isLabel(view, labelOffset(view, 1), svc);
   const deepest = isUnderServices ? Math.min(view.labelCount, 2) : 0;
   return [
     ...[2, 1].filter((labels) => labels <= deepest).map((labels) => name.subarray(labelOffset(view, labels))),
@@ -36,9 +36,10 @@ function zoneSuffixesOf(name: Uint8Array, zone: Uint8Array): Uint8Array[] {
   ];
 }
 
-const svc = Uint8Array.of(3, 0x73, 0x76, 0x63);
+const svc = wireLabel("svc");
 
-function join(labels: Uint8Array, rest: Uint8Array): Uint8Array {
+/** The name of these labels (wire form, without the root) with a suffix, or the root, after them: a new array. */
+export function withSuffix(labels: Uint8Array, rest: Uint8Array): Uint8Array {
   const name = new Uint8Array(labels.length + rest.length);
   name.set(labels);
   name.set(rest, labels.length);

@@ -3,6 +3,7 @@
  * pod's search list counts, the one with its namespace: the later ones are tried only if that one was denied.
  */
 import { type ClusterName, createClusterName, labelOffset, readClusterName } from "./cluster-name.ts";
+import { withSuffix } from "./later-names.ts";
 import { ParentLevel, parentToAsk } from "./absent-parent.ts";
 
 /**
@@ -21,18 +22,11 @@ export function laterSteps(
   if (!hasNamespaceSuffix(view, isTopLevelDomain)) return undefined;
   const base = name.subarray(0, labelOffset(view, ParentLevel.namespace));
   const svcAndZone = name.subarray(labelOffset(view, 1));
-  const suffixed = [svcAndZone, zone, ...suffixes].map((suffix) => join(base, suffix));
-  return { suffixed, outside: join(base, Uint8Array.of(0)) };
+  const suffixed = [svcAndZone, zone, ...suffixes].map((suffix) => withSuffix(base, suffix));
+  return { suffixed, outside: withSuffix(base, Uint8Array.of(0)) };
 }
 
 /** If the suffix were `svc.Z` or Z, the top-level domain would be where the namespace is, or nearer to Z. */
 function hasNamespaceSuffix(view: ClusterName, isTopLevelDomain: (label: string) => boolean): boolean {
   return parentToAsk(view, isTopLevelDomain) === ParentLevel.service;
-}
-
-function join(labels: Uint8Array, rest: Uint8Array): Uint8Array {
-  const name = new Uint8Array(labels.length + rest.length);
-  name.set(labels);
-  name.set(rest, labels.length);
-  return name;
 }
