@@ -11,6 +11,9 @@ import type { Loads } from "./rows-install.ts";
 
 const way = "intercept";
 
+/** Not "policy", which is a word of nft's own. */
+const tableName = "network_policy";
+
 /** A pod that had replies may lose what it asks until this is over; then it has found its way. */
 const findsItsWayMs = 10_000;
 
@@ -29,7 +32,7 @@ export function policyRows(bed: () => Bed, { ours, plain }: Loads): void {
         await underLoad(bed(), cut, itself, () => delay(findsItsWayMs));
       });
     } finally {
-      await tryIn(node.place, ["nft", "delete", "table", "ip", "policy"]);
+      await tryIn(node.place, ["nft", "delete", "table", "ip", tableName]);
       await endLoad(cluster, cut);
     }
   });
@@ -42,5 +45,5 @@ function rulesFor(pods: readonly string[]): string {
   const chains = ["output", "forward"].map(
     (hook) => `chain ${hook} {\n    type filter hook ${hook} priority 0${rules}\n  }`,
   );
-  return `table ip policy {\n  ${chains.join("\n  ")}\n}\n`;
+  return `table ip ${tableName} {\n  ${chains.join("\n  ")}\n}\n`;
 }
