@@ -27,7 +27,7 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
-/** Takes half an hour, and says what pods lose on a real cluster, so it runs only when it is asked for (`npm run test:cluster`). */
+/** Takes a quarter of an hour, and says what pods lose on a real cluster, so it runs by itself (`npm run test:cluster`). */
 const clusterProject = {
   extends: true as const,
   test: {
