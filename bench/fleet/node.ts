@@ -100,6 +100,7 @@ function createNodens(parts: NodeParts, sockets: ReturnType<typeof createNodeSoc
     learnZone: async () => void (await learn()),
     onRuleOff() {},
     isAway: upstream.isAway,
+    answersAtOnce: upstream.answersAtOnce,
     routeOf(name) {
       const { name: route, transport } = choose(name);
       return { route, transport };

@@ -43,6 +43,7 @@ export async function createFilledChain(lookups: readonly Lookup[]): Promise<Cha
     learnZone: async () => {},
     onRuleOff: () => {},
     isAway: () => false,
+    answersAtOnce: () => true,
     routeOf: () => ({ route: "bench", transport: "udp" }),
   });
   // First: denials are shared between A and AAAA where the zone has shown that it denies names.

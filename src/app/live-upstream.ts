@@ -30,6 +30,8 @@ export interface LiveUpstream {
   routeOf(name: Uint8Array): RouteTaken;
   /** Whether no server of a name's route is up. */
   isAway(name: Uint8Array): boolean;
+  /** Whether a route answers many questions at once at present (see Upstream). */
+  answersAtOnce(route: string): boolean;
   /** The routes of the upstream in force. */
   routes(): readonly Route[];
   /** The upstream in force, which a reload may replace. */
@@ -112,6 +114,7 @@ export async function createLiveUpstream(
       return { route, transport };
     },
     isAway: (name) => upstream.isAway(name),
+    answersAtOnce: (route) => upstream.answersAtOnce(route),
     routes: () => upstream.routes,
     inForce: () => upstream,
     async replace(wanted) {

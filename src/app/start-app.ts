@@ -202,6 +202,7 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
       },
       routeOf: upstream.routeOf,
       isAway: upstream.isAway,
+      answersAtOnce: upstream.answersAtOnce,
     });
   }
 }

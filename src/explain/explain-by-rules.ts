@@ -72,6 +72,7 @@ function imagineChain(zone: Uint8Array, limits: ChainLimits): Chain {
     learnZone: () => Promise.resolve(),
     onRuleOff: () => {},
     isAway: () => false,
+    answersAtOnce: () => true,
     routeOf: (name) =>
       isAtOrBelow(name, zone) ? { route: "cluster", transport: "tcp" } : { route: "outside", transport: "udp" },
   });

@@ -8,6 +8,8 @@ export interface RoundTrip {
   isKnown(): boolean;
   /** Notes how long a question took whose answer did not wait behind another. */
   note(sampleMs: number): void;
+  /** How long a question takes whose answer does not wait behind another; 0 as long as nothing is known. */
+  usualMs(): number;
   /** How long a question waits before it may be sent again, if others are answered meanwhile. */
   patienceMs(): number;
   /** How long a flow that owes an answer may be silent. Longer than the patience only if the path is known to be that slow. */
@@ -80,6 +82,7 @@ export function createRoundTrip(maxWaitMs: number, related: () => RoundTrip | un
       smoothedMs += (sampleMs - smoothedMs) / 8;
     },
     isKnown: () => smoothedMs !== undefined,
+    usualMs: () => smoothedMs ?? 0,
     patienceMs: () => Math.min(maxWaitMs, Math.max(leastPatienceMs, timeoutMs())),
     silenceMs: () => Math.min(longestSlowNameMs, Math.max(leastPatienceMs, timeoutMs())),
     slowNameMs: () => Math.min(longestSlowNameMs, Math.max(maxWaitMs, timeoutMs())),

@@ -90,6 +90,8 @@ export interface ChainOptions {
   routeOf(name: Uint8Array): RouteTaken;
   /** Whether no server that knows the name answers at present, as far as is known. */
   isAway(name: Uint8Array): boolean;
+  /** Whether a route answers many questions at once at present, rather than one after the other. */
+  answersAtOnce(route: string): boolean;
 }
 
 /** The parts of a chain, joined. */
@@ -117,8 +119,15 @@ export function createChain(options: ChainOptions): Chain {
   const knowledge = createZoneKnowledge(limits.checks, options.random);
   const shared = createSharedQuestions(limits.waits);
   const counters = createResolverCounters();
-  const { ask, routeOf } = options;
-  const schedule = createQuestionSchedule({ limits: limits.schedule, clock, shed: counters.shed, routeOf, ask });
+  const { ask, routeOf, answersAtOnce } = options;
+  const schedule = createQuestionSchedule({
+    limits: limits.schedule,
+    clock,
+    shed: counters.shed,
+    routeOf,
+    answersAtOnce,
+    ask,
+  });
   const loopGuard = createLoopGuard(options.loopSecret);
   const askOwn = (question: Question): Promise<AskResult> => {
     // It would come back, and count as what a client asks.

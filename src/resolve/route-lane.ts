@@ -2,7 +2,6 @@
  * The questions of one route: which goes next, which wait, and which are shed. Numbers and turns only; a lane asks nothing itself and does
  * not know the time.
  */
-import type { Transport } from "../upstream/transport.ts";
 import type { ShedReason } from "./answer.ts";
 import { isForClient, type OnBehalf, type QuestionClass } from "./question-class.ts";
 import type { AssumedPlaces } from "./step.ts";
@@ -40,11 +39,21 @@ export interface RouteLane<Entry extends LaneEntry> {
   waitingCount(): number;
 }
 
+/** How many questions a route's servers may be given at once: `least` at first, and more as long as they answer. */
+export interface Window {
+  readonly least: number;
+  readonly most: number;
+}
+
 /**
- * How many questions a route's servers may be given at once. Over TCP, kube-dns answers one after the other, and a few questions keep three
- * connections busy; over UDP it answers all at once, and there are many slow names.
+ * Where answers come one after the other, as kube-dns's do on a connection, a few questions keep all connections busy. Where all are answered
+ * at once, as many are under way as come in a round trip: 256 for names that nobody answers, and, while others wait and
+ * answers come, one more with each answer.
  */
-export const windowSizes: Readonly<Record<Transport, number>> = { tcp: 16, udp: 256 };
+export const windows = {
+  inOrder: { least: 16, most: 16 },
+  atOnce: { least: 256, most: 1024 },
+} as const satisfies Record<string, Window>;
 
 /** For nodens's own questions: the share of a window that they may have, and how many may wait. */
 const ownShares = {
@@ -70,11 +79,12 @@ export const noPlaces: AssumedPlaces = { added: 0, taken: 0 };
 
 const noShare: Share = { waiting: 0, underWay: 0, inWindow: 0 };
 
-/** Creates an empty lane. `limits` may change at any time. */
-export function createRouteLane<Entry extends LaneEntry>(windowSize: number, limits: LaneLimits): RouteLane<Entry> {
+/** Creates an empty lane. What `windowOf` returns, and the limits, may change at any time. */
+export function createRouteLane<Entry extends LaneEntry>(windowOf: () => Window, limits: LaneLimits): RouteLane<Entry> {
   const waiting = { clients: createTurns<Entry>(), prefetch: createTurns<Entry>(), check: createTurns<Entry>() };
   // Entries under way that have not been overtaken, in the order in which they left.
   const window = new Set<Entry>();
+  const size = createWindowSize(windowOf);
   const shares = new Map<string, Share>();
   let underWay = 0;
 
@@ -95,6 +105,7 @@ export function createRouteLane<Entry extends LaneEntry>(windowSize: number, lim
   /** Whether the owner of this turn may have one more under way: nobody may have more than it leaves free. */
   function mayBegin(tier: Tier, turn: string): boolean {
     const share = shares.get(turn) ?? noShare;
+    const windowSize = size.now();
     const freeInWindow = Math.min(windowSize, maxUnderWay()) - window.size;
     if (share.inWindow >= freeInWindow || share.underWay >= maxUnderWay() - underWay) return false;
     return tier === "clients" || share.underWay < Math.max(1, windowSize * ownShares[tier].ofWindow);
@@ -165,6 +176,7 @@ export function createRouteLane<Entry extends LaneEntry>(windowSize: number, lim
       return undefined;
     },
     end(entry, isAnswered) {
+      size.noteEnd(isAnswered, waiting.clients.count() > 0);
       if (window.has(entry)) {
         for (const left of isAnswered ? entriesUpTo(window, entry) : [entry]) {
           window.delete(left);
@@ -176,6 +188,22 @@ export function createRouteLane<Entry extends LaneEntry>(windowSize: number, lim
     },
     underWayCount: () => underWay,
     waitingCount: () => tiers.reduce((sum, tier) => sum + waiting[tier].count(), 0),
+  };
+}
+
+/** The size of a window: while questions wait, each answer makes room for one more. Without an answer it shrinks at once. */
+function createWindowSize(windowOf: () => Window) {
+  let grownBy = 0;
+  const now = () => {
+    const { least, most } = windowOf();
+    return Math.min(least + grownBy, most);
+  };
+  return {
+    now,
+    noteEnd(isAnswered: boolean, isWaiting: boolean): void {
+      if (!isAnswered) grownBy = Math.floor(grownBy / 2);
+      else if (isWaiting && now() < windowOf().most) grownBy += 1;
+    },
   };
 }
 

@@ -16,7 +16,7 @@ import type { ExchangeResult } from "../upstream/exchange.ts";
 import type { Question } from "../wire/question.ts";
 import type { ShedReason } from "./answer.ts";
 import { isForClient, type OnBehalf, type QuestionClass } from "./question-class.ts";
-import { createRouteLane, type LaneLimits, type RouteLane, windowSizes } from "./route-lane.ts";
+import { createRouteLane, type LaneLimits, type RouteLane, windows } from "./route-lane.ts";
 import { noteShed, type ShedCounters } from "./shed-counters.ts";
 import type { AssumedPlaces, RouteTaken } from "./step.ts";
 
@@ -45,6 +45,8 @@ export interface ScheduleParts {
   readonly clock: Clock;
   readonly shed: ShedCounters;
   routeOf(name: Uint8Array): RouteTaken;
+  /** Whether a route answers many questions at once at present, rather than one after the other. */
+  answersAtOnce(route: string): boolean;
   /** Asks upstream. Never rejects. */
   ask(question: Question): Promise<ExchangeResult>;
 }
@@ -76,8 +78,9 @@ export function createQuestionSchedule(parts: ScheduleParts): QuestionSchedule {
     const taken = parts.routeOf(name);
     const known = lanes.get(taken.route);
     if (known?.transport === taken.transport) return known;
+    const windowOf = () => (parts.answersAtOnce(taken.route) ? windows.atOnce : windows.inOrder);
     // The route is new, or a reload has changed it; what is under way or waits in the old lane ends there.
-    const lane = { ...taken, ...createRouteLane<Entry>(windowSizes[taken.transport], limits) };
+    const lane = { ...taken, ...createRouteLane<Entry>(windowOf, limits) };
     lanes.set(taken.route, lane);
     return lane;
   }

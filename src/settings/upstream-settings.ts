@@ -37,7 +37,7 @@ export const upstream = group("Which servers nodens asks what the cache does not
   clusterTransport: oneOf(["tcp", "udp"], {
     default: "tcp",
     effect: "live",
-    help: "How nodens asks about cluster names. Pipelined TCP needs one conntrack entry for any number of questions.",
+    help: "How nodens asks about cluster names. Pipelined TCP needs one conntrack entry for any number of questions. What would have to wait there behind others goes over the other transport, if that works.",
   }),
   outsideTransport: oneOf(["udp", "tcp"], {
     default: "udp",
@@ -120,10 +120,10 @@ export const upstream = group("Which servers nodens asks what the cache does not
       help: "A socket is replaced at about this age, with jitter: for a fresh random port, and perhaps another kube-dns pod.",
     }),
     maxQueries: wholeNumber("questions", {
-      default: 1000,
+      default: 10_000,
       between: [1, 10_000_000],
       effect: "live",
-      help: "A socket is replaced after this many questions, so that guessing its port is not worth it.",
+      help: "A socket is replaced after this many questions, so that guessing its port is not worth it. Each replacement leaves a conntrack entry behind for two minutes.",
     }),
     maxWrongReplies: wholeNumber("replies", {
       default: 16,

@@ -17,7 +17,36 @@ export interface Target {
 export function firstTarget(servers: readonly Server[], primary: Transport): Target | undefined {
   const [server] = servers.toSorted((a, b) => reluctance(a, primary) - reluctance(b, primary));
   if (server === undefined) return undefined;
-  return { server, path: usablePath(server, server.earlySends.areHelping() ? unrepaired(primary) : primary) };
+  const path = usablePath(server, server.earlySends.areHelping() ? unrepaired(primary) : primary);
+  return { server, path: withoutQueue(server, path) };
+}
+
+/** How long a question may stand behind others on a connection, where the other transport answers all at once. */
+const longestQueueMs = 1;
+
+/** Another transport is made ready when so many questions stand on each connection: fewer are together by chance. */
+const crowdedLoad = 2;
+
+/**
+ * The path itself or, if the question would have to wait there because a server answers one after the other, the path over the other transport
+ * once that is proven. Until then it is made ready in the background.
+ */
+function withoutQueue({ paths }: Server, path: Path): Path {
+  const { isInOrder, other } = transports[path.transport];
+  const load = isInOrder ? (path.leastLoad() ?? 0) : 0;
+  if (load === 0 || load * path.roundTrip.usualMs() <= longestQueueMs) return path;
+  if (paths[other].leastLoad() !== undefined) return paths[other];
+  if (load >= crowdedLoad) paths[other].want();
+  return path;
+}
+
+/**
+ * Whether a question for these servers needs to wait behind no other: over the primary transport or, once that is proven, over the one that
+ * takes what would have to wait.
+ */
+export function answerAtOnce(servers: readonly Server[], primary: Transport): boolean {
+  const { isInOrder, other } = transports[primary];
+  return !isInOrder || servers.some(({ health, paths }) => health.isUp() && paths[other].leastLoad() !== undefined);
 }
 
 /** How unlikely it is that a server answers: lower is better. Equals keep their order. */

@@ -54,6 +54,8 @@ export interface FlowPoolOptions {
 export interface FlowPool {
   /** Proven flows with room, in the order in which they are used. A new array. */
   goodFlows(): Flow[];
+  /** How many questions stand before one that goes on the best proven flow: Infinity if all are full, undefined if none is proven. */
+  leastLoad(): number | undefined;
   /** Sends on a proven flow, at once or when one has room; if none is proven, on any other. */
   send(attempt: Attempt): Cancel;
   /** Sends on this flow of the pool, whatever is known about it. */
@@ -109,6 +111,7 @@ export function createFlowPool(options: FlowPoolOptions): FlowPool {
   const { flows, opening } = pool;
   return {
     goodFlows: () => goodFlows(pool),
+    leastLoad: () => leastLoad(pool),
     send: (attempt) => send(pool, attempt),
     sendOn: (flow, attempt) => sendOn(pool, flow, attempt),
     isFailed: () => opening.isFailed() && flows.good().length === 0,
@@ -156,6 +159,12 @@ function goodFlows({ flows, depth }: Pool): Flow[] {
     .good()
     .filter(depth.hasRoom)
     .toSorted((a, b) => a.load() - b.load());
+}
+
+function leastLoad({ flows, depth }: Pool): number | undefined {
+  const good = flows.good();
+  if (good.length === 0) return undefined;
+  return Math.min(...good.map((flow) => (depth.hasRoom(flow) ? flow.load() : Infinity)));
 }
 
 function send(pool: Pool, attempt: Attempt): Cancel {

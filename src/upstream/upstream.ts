@@ -7,6 +7,7 @@ import { formatServerAddress, type ServerAddress } from "../runtime/server-addre
 import { RrType } from "../wire/codes.ts";
 import { isAtOrBelow } from "../wire/name.ts";
 import { ownQuestion, type Question } from "../wire/question.ts";
+import { answerAtOnce } from "./choose-path.ts";
 import { createEarlySends, type EarlySends } from "./early-sends.ts";
 import { exchange, type ExchangeLimits, type ExchangeNote, type ExchangeResult } from "./exchange.ts";
 import { createServer, type Server, type ServerLimits } from "./server.ts";
@@ -56,6 +57,8 @@ export interface Upstream {
   ask(question: Question): Promise<ExchangeResult>;
   /** Whether no server of the name's route is up. They are asked all the same. */
   isAway(name: Uint8Array): boolean;
+  /** Whether the route answers many questions at once at present, rather than one after the other. False for an unknown route. */
+  answersAtOnce(route: string): boolean;
   /** Asks every server its probe question. Resolves when each has replied or failed to; never rejects. */
   probeAll(): Promise<void>;
   readonly routes: readonly Route[];
@@ -72,6 +75,10 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   const isAway = (name: Uint8Array) => !choose(name).servers.some(({ health }) => health.isUp());
   return {
     isAway,
+    answersAtOnce(route) {
+      const known = routes.find(({ name }) => name === route);
+      return known !== undefined && answerAtOnce(known.servers, known.transport);
+    },
     ask(question) {
       const { name, servers, transport } = choose(question.name);
       if (isAway(question.name)) options.onAllDown();

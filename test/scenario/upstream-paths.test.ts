@@ -2,7 +2,11 @@
  * Paths that fail, and questions that get through all the same: the real upstream over a simulated network, on a fake clock.
  */
 import { describe, expect, onTestFinished, test, vi } from "vitest";
-import { a, replyTo } from "../support/messages/messages.ts";
+import { mutableLimitsOf } from "../../src/app/parts-of-settings.ts";
+import { createQuestionSchedule } from "../../src/resolve/schedule-questions.ts";
+import { defaultSettings } from "../../src/settings/settings-table.ts";
+import { ownQuestion, questionKey } from "../../src/wire/question.ts";
+import { a, nameBytes, replyTo, Type } from "../support/messages/messages.ts";
 import type { SimulatedFlow, SimulatedQuery } from "../support/network/simulated-network.ts";
 import {
   answersAfter,
@@ -158,6 +162,69 @@ describe("20 % of the packets are lost each way", () => {
     const asked = await world.askSteadily(some, 10);
     expect(unanswered(asked)).toEqual([]);
     expect(world.network.flows.filter(({ transport }) => transport === "tcp")).toEqual([]);
+  });
+});
+
+describe("more cluster names than connections carry", () => {
+  /** One client asks through the queue in front of the route. */
+  function createAsker({ upstream, clock }: UpstreamWorld) {
+    const schedule = createQuestionSchedule({
+      limits: mutableLimitsOf(defaultSettings()).schedule,
+      clock,
+      shed: new Map(),
+      routeOf: () => ({ route: "cluster", transport: "tcp" }),
+      answersAtOnce: upstream.answersAtOnce,
+      ask: upstream.ask,
+    });
+    /** How long the answers took, the quickest first. */
+    return async (asked: readonly string[], everyMs: number): Promise<number[]> => {
+      const tookMs: number[] = [];
+      for (const name of asked) {
+        const question = ownQuestion(nameBytes(name), Type.A);
+        const startMs = clock.nowMs();
+        void schedule.ask(question, questionKey(question), { class: "client", client: "10.0.0.1" }).then((result) => {
+          if ("reply" in result) tookMs.push(clock.nowMs() - startMs);
+        });
+        await clock.advance(everyMs);
+      }
+      await clock.advance(5000);
+      return tookMs.toSorted((one, other) => one - other);
+    };
+  }
+
+  test.each([1, 50])(
+    "go over UDP too: one client's 5,000 a second to a server that takes %i ms for each on a connection are answered in time",
+    async (takesMs) => {
+      const world = createUpstreamWorld({ servers: [[createPod("10.0.0.1", answersAfter(takesMs))]] });
+      await world.askInTurn(names(10, cluster));
+      const ask = createAsker(world);
+      await ask(names(1000, `first.${cluster}`), 0.2);
+      const tookMs = await ask(names(1000, `then.${cluster}`), 0.2);
+      expect(tookMs).toHaveLength(1000);
+      expect(tookMs[990]).toBeLessThanOrEqual(takesMs + 3);
+      expect(openFlowsOf(world, "tcp").length).toBeGreaterThan(0);
+      expect(world.openFlows().length).toBeLessThanOrEqual(5);
+    },
+  );
+
+  test("wait their turn on the connections where UDP is closed", async () => {
+    const pod = createPod("10.0.0.1", answersAfter(1));
+    pod.ports.udp = "silent";
+    const world = createUpstreamWorld({ servers: [[pod]] });
+    await world.askInTurn(names(10, cluster));
+    const tookMs = await createAsker(world)(names(500, `then.${cluster}`), 1);
+    expect(tookMs).toHaveLength(500);
+    expect(world.network.received.filter(({ transport }) => transport === "udp")).toHaveLength(0);
+  });
+
+  test("while they are few, all go over TCP, and no UDP socket is opened", async () => {
+    const world = createUpstreamWorld({ servers: [[createPod("10.0.0.1", answersAfter(1))]] });
+    await world.askInTurn(names(10, cluster));
+    for (let turn = 0; turn < 50; turn += 1) {
+      for (const type of ["a", "b"]) world.ask(`${type}${turn}.${cluster}`);
+      await world.clock.advance(20);
+    }
+    expect(world.network.flows.filter(({ transport }) => transport === "udp")).toHaveLength(0);
   });
 });
 

@@ -65,6 +65,7 @@ export function createShadowWorld() {
     onRuleOff: () => {},
     routeOf: () => ({ route: "cluster", transport: "udp" }),
     isAway: () => false,
+    answersAtOnce: () => true,
   });
   const seen = createSeen({
     recordedQueries: 4096,

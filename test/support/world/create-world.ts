@@ -101,6 +101,8 @@ export interface WorldSettings {
   readonly maxWaitersPerClient?: number;
   /** Which way names (folded, wire form) go. Left out: over UDP, long names on another route than short ones. */
   readonly routeOf?: (name: Uint8Array) => RouteTaken;
+  /** Whether a route answers many questions at once. Left out: all but "cluster". */
+  readonly answersAtOnce?: (route: string) => boolean;
   readonly shortCircuit?: ShortCircuit;
   readonly answersOutsideNames?: boolean;
   /** Exactly every Nth denial by a rule is checked; none if left out. */
@@ -163,6 +165,7 @@ export function createWorld(settings: WorldSettings = {}) {
     learnZone: async () => void (learnings += 1),
     onRuleOff: (rule, { name }) => switchedOff.push({ rule, name: nameToText(name) }),
     isAway: () => isAway,
+    answersAtOnce: settings.answersAtOnce ?? ((route) => route !== "cluster"),
     routeOf: settings.routeOf ?? ((name) => ({ route: name.length > 15 ? "long" : "short", transport: "udp" })),
   });
   if (settings.showsSchema === true) {

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { QuestionClass } from "../../../src/resolve/question-class.ts";
 import { questionClasses } from "../../../src/resolve/question-class.ts";
-import { windowSizes } from "../../../src/resolve/route-lane.ts";
+import { windows } from "../../../src/resolve/route-lane.ts";
 import { type AskResult, createQuestionSchedule } from "../../../src/resolve/schedule-questions.ts";
 import type { ShedCounters } from "../../../src/resolve/shed-counters.ts";
 import type { ExchangeResult } from "../../../src/upstream/exchange.ts";
@@ -32,6 +32,7 @@ function createSchedule(maxInFlight = 2048) {
     clock,
     shed,
     routeOf,
+    answersAtOnce: (route) => route === "udp",
     ask: ({ name }) =>
       new Promise((settle) => open.push({ name: names.get(new TextDecoder().decode(name)) ?? "", settle })),
   });
@@ -74,9 +75,26 @@ describe("a route", () => {
   test("lets one client have half of the window, so that the next is asked at once", () => {
     const { ask, open } = createSchedule();
     for (const name of namesOf("cluster", "hog", 300)) ask(name);
-    expect(open()).toHaveLength(windowSizes.tcp / 2);
+    expect(open()).toHaveLength(windows.inOrder.least / 2);
     ask("cluster.other.1");
     expect(open().at(-1)).toBe("cluster.other.1");
+  });
+
+  test("is given more at once while others wait and answers come, but no more than its bound", async () => {
+    const { ask, open, settle } = createSchedule();
+    for (const name of namesOf("udp", "a", 700)) ask(name);
+    expect(open()).toHaveLength(windows.atOnce.least / 2);
+    for (let answer = 0; answer < 300; answer += 1) await settle(open()[0] ?? "");
+    expect(open().length).toBeGreaterThan(windows.atOnce.least);
+    expect(open().length).toBeLessThanOrEqual(windows.atOnce.most / 2);
+  });
+
+  test("that no longer answers is soon given less at once", async () => {
+    const { ask, open, settle } = createSchedule();
+    for (const name of namesOf("udp", "a", 700)) ask(name);
+    for (let answer = 0; answer < 300; answer += 1) await settle(open()[0] ?? "");
+    for (let failure = 0; failure < 200; failure += 1) await settle(open()[0] ?? "", lost);
+    expect(open().length).toBeLessThanOrEqual(windows.atOnce.least / 2);
   });
 
   test("is shared equally by clients, whichever came first", async () => {
@@ -93,7 +111,7 @@ describe("a route", () => {
     for (const client of ["a", "b", "c", "d"]) for (const name of namesOf("dead", client, 1024)) ask(name);
     ask("cluster.e.1");
     expect(open().at(-1)).toBe("cluster.e.1");
-    expect(open().filter((name) => name.startsWith("dead")).length).toBeLessThanOrEqual(windowSizes.tcp);
+    expect(open().filter((name) => name.startsWith("dead")).length).toBeLessThanOrEqual(windows.inOrder.least);
   });
 
   test("does not count what was overtaken, which is slow or lost and not in anybody's way", async () => {
