@@ -7,6 +7,7 @@ import { type App, startApp } from "../app/start-app.ts";
 import { ListenError } from "../listen/open-listeners.ts";
 import { createLogger } from "../observe/log.ts";
 import type { Clock } from "../runtime/clock.ts";
+import { dropCodePages } from "../runtime/code-pages.ts";
 import { handleSignals } from "../runtime/signals.ts";
 import { type FlagValues, type LoadedSettings, loadSettings } from "../settings/load-settings.ts";
 import { formatProblem } from "../settings/problem.ts";
@@ -48,6 +49,7 @@ export async function serve(options: ServeOptions): Promise<number> {
     const build = readBuild(env);
     const app = await startApp({ settings, clock, log, build });
     options.write(`${describeApp(app, build.version)}\n`);
+    clock.after(startedMs, () => void dropCodePages());
     await signals.untilEnded(app, load);
     return ExitCode.ok;
   } catch (error) {
@@ -56,6 +58,9 @@ export async function serve(options: ServeOptions): Promise<number> {
     return exitCodeOfListenError(error.code);
   }
 }
+
+/** How long after the sockets are open nodens has done what it does only at its start. */
+const startedMs = 3000;
 
 /** The part of the grace period that is kept for the exit of the process itself. */
 const exitMs = 500;

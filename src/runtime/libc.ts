@@ -18,6 +18,7 @@ const signatures = {
   send: { return: "i64", arguments: ["i32", "buffer", "u64", "i32"] },
   recv: { return: "i64", arguments: ["i32", "buffer", "u64", "i32"] },
   close: { return: "i32", arguments: ["i32"] },
+  madvise: { return: "i32", arguments: ["pointer", "u64", "i32"] },
   __errno_location: { return: "pointer", arguments: [] },
 } as const satisfies FunctionDefinitions;
 

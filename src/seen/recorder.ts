@@ -4,7 +4,7 @@
  *
  * A slot is twelve 32-bit words that lie together, so that a query touches one or two lines of the processor's cache:
  *
- *      word 0   number                       6   port << 16 | ID
+ *      word 0   number + 1                   6   port << 16 | ID
  *      word 1   moment, its low 32 bits      7   type << 16 | flags
  *      word 2   name's hash                  8   repeated after, in ms, << 16 | first
  *      word 3   name's reference             9   source << 8 | rcode
@@ -104,8 +104,6 @@ export function createRecorder(slotCount: number): Recorder {
   let taken = 0;
   // In an array, because a number that does not fit into 31 bits is an object in a variable.
   const lastAtMs = new Float64Array(1);
-  // No query has this number.
-  for (let slot = 0; slot < slotCount; slot += 1) words[slot * wordsPerSlot] = -1;
 
   function arrived(query: Readonly<ArrivedQuery>, entry: number): number {
     const number = next;
@@ -113,7 +111,8 @@ export function createRecorder(slotCount: number): Recorder {
     next = (number + 1) & numberMask;
     if (taken < slotCount) taken += 1;
     lastAtMs[0] = query.atMs;
-    words[at] = number;
+    // Memory that no query has touched holds 0, and takes no room.
+    words[at] = number + 1;
     words[at + Word.moment] = query.atMs;
     words[at + Word.nameHash] = query.nameHash;
     words[at + Word.nameReference] = query.nameReference;
@@ -132,7 +131,7 @@ export function createRecorder(slotCount: number): Recorder {
   function replied(number: number, rcode: number, source: number, durationMs: number): number {
     const slot = number & slotMask;
     const at = slot * wordsPerSlot;
-    if (words[at] !== number) return -1;
+    if (words[at] !== number + 1) return -1;
     words[at + Word.reply] = (source << 8) | rcode;
     floats[at + Word.duration] = durationMs;
     return slot;

@@ -30,7 +30,7 @@ function readDockerfile(): { flags: string[]; env: ShippedForm["env"] } {
   const text = readFileSync(join(projectFolder, "Dockerfile"), "utf8");
   const flags = /^ARG V8_FLAGS="(.*)"$/m.exec(text)?.[1]?.split(" ");
   if (flags === undefined) throw new Error("no V8_FLAGS in the Dockerfile");
-  const names = ["MALLOC_ARENA_MAX", "UV_THREADPOOL_SIZE"];
+  const names = ["MALLOC_ARENA_MAX", "MALLOC_MMAP_THRESHOLD_", "UV_THREADPOOL_SIZE"];
   const set = names.map((name) => [name, new RegExp(`^\\s+${name}=(\\S+)`, "m").exec(text)?.[1]] as const);
   return { flags, env: { ...process.env, ...Object.fromEntries(set) } };
 }
