@@ -4,6 +4,7 @@
 import { createCommandLine } from "./commands/command-line.ts";
 import { runProgram } from "./attach/run-program.ts";
 import { ExitCode } from "./commands/exit-code.ts";
+import type { CacheFlushFlags, CacheShowFlags } from "./commands/cache.ts";
 import type { ExplainFlags } from "./commands/explain.ts";
 import type { DoctorFlags } from "./commands/doctor.ts";
 import type { QueryFlags } from "./commands/query.ts";
@@ -50,6 +51,14 @@ export async function main(argv: readonly string[]): Promise<number> {
     async tail(flags: TailFlags) {
       const { tail } = await import("./commands/seen.ts");
       return tail(flags, { write, writeError });
+    },
+    async cacheShow(name: string, type: string | undefined, flags: CacheShowFlags) {
+      const { cacheShow } = await import("./commands/cache.ts");
+      return cacheShow(name, type, flags, { write, writeError });
+    },
+    async cacheFlush(name: string, flags: CacheFlushFlags) {
+      const { cacheFlush } = await import("./commands/cache.ts");
+      return cacheFlush(name, flags, { write, writeError });
     },
     async doctor(flags: DoctorFlags) {
       const { doctor } = await import("./commands/doctor.ts");

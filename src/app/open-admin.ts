@@ -16,6 +16,7 @@ import type { ServerAddress } from "../runtime/server-address.ts";
 import { printEffectiveSettings } from "../settings/effective-settings.ts";
 import type { Settings } from "../settings/settings-table.ts";
 import { createIncidents } from "../seen/incidents.ts";
+import { cachePage, cachePartsOf, flushPage } from "./cache-pages.ts";
 import { picturePartsOf, sampleCounters } from "./live-seen.ts";
 import { seenPages } from "./seen-pages.ts";
 import { metricSourcesOf } from "./metric-sources.ts";
@@ -53,12 +54,18 @@ export async function openAdmin(parts: AppParts, settings: Settings, build: Buil
   const explain = (parameters: URLSearchParams) => explainPage(parameters, explainState());
   const localPages = new Map(seenPages(parts, pictureParts, incidents, settings, build.version, explain));
   if (shadow !== undefined) localPages.set("/observe", shadow.page);
+  const cacheParts = cachePartsOf(parts);
+  localPages.set("/cache", (parameters) => cachePage(parameters, cacheParts));
+  const localActions = new Map([
+    ["/cache/flush", (parameters: URLSearchParams) => flushPage(parameters, cacheParts, parts.log)],
+  ]);
   const pages = {
     registry: createMetrics(metrics.sources, { compat: settings.metrics.compat }),
     build,
     isReady: readiness,
     explain,
     localPages,
+    localActions,
     isAllowed: (host: string) => isIP(host) !== 0 && adminAccess.isAllowed(socketAddress({ host, port: 0 })),
     clock,
   };

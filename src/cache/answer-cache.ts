@@ -5,7 +5,7 @@
 import { LRUCache } from "lru-cache";
 import { isAddressType, isHostType, otherAddressType, Rcode, RrType } from "../wire/codes.ts";
 import { Flag, HeaderOffset, rcodeMask } from "../wire/header.ts";
-import { hashName } from "../wire/name.ts";
+import { hashName, isAtOrBelow } from "../wire/name.ts";
 import { readU16 } from "../wire/octets.ts";
 import type { ClientQuery } from "../wire/query.ts";
 import type { Question } from "../wire/question.ts";
@@ -16,6 +16,7 @@ import {
   entrySizeBytes,
   forAskedType,
   hasName,
+  nameOf,
   provesName,
 } from "./entry.ts";
 import { addressTypes, cacheKey, keysOfName } from "./key.ts";
@@ -71,6 +72,10 @@ export interface AnswerCache {
   store(entry: CacheEntry): void;
   /** Drops what a reply contradicts that must not be kept itself: it is newer, and nothing older may come back as a stale answer. */
   withdraw(entry: CacheEntry): void;
+  /** The entries of a name (folded, wire form), of every type and age, in no order; with `takesBelow` those of names below it too. Slow. */
+  entriesAt(name: Uint8Array, takesBelow: boolean): CacheEntry[];
+  /** Forgets an entry that `entriesAt` returned. */
+  remove(entry: CacheEntry): void;
   /** How many entries and bytes a store holds. Expired entries count until they are replaced or evicted. */
   usage(kind: "answer" | "denial"): { entries: number; sizeBytes: number };
   /** Forgets everything. */
@@ -183,6 +188,8 @@ export function createAnswerCache(limits: CacheLimits): AnswerCache {
     findExpiredDenial: (question, nowMs) => findDenialIn(denials, question, nowMs - limits.staleSeconds * 1000),
     store,
     withdraw,
+    entriesAt: (name, takesBelow) => [...entriesIn(answers, name, takesBelow), ...entriesIn(denials, name, takesBelow)],
+    remove: ({ key, kind }) => void (kind === "answer" ? answers : denials).delete(key),
     usage(kind) {
       const chosen = kind === "answer" ? answers : denials;
       return { entries: chosen.size, sizeBytes: chosen.calculatedSize };
@@ -249,6 +256,12 @@ function lifeSeconds(
   if (entry === undefined || entry.type !== type || (isProofOnly && !provesName(entry))) return 0;
   const name = octets.subarray(offset, sizeBytes);
   return hasName(entry, name, name.length) ? Math.max(0, Math.floor((entry.expiresAtMs - nowMs) / 1000)) : 0;
+}
+
+function entriesIn(store: Store, name: Uint8Array, takesBelow: boolean): CacheEntry[] {
+  const entries = [...store.values()];
+  if (takesBelow) return entries.filter((entry) => isAtOrBelow(nameOf(entry), name));
+  return entries.filter((entry) => hasName(entry, name, name.length));
 }
 
 function read(store: LRUCache<number, CacheEntry>, key: number, touches: boolean): CacheEntry | undefined {

@@ -106,6 +106,11 @@ export function provesName(entry: CacheEntry): boolean {
   return rcode === Rcode.NOERROR || readU16(entry.octets, HeaderOffset.answerCount) > 0;
 }
 
+/** The entry's name (folded, wire form): a view of its octets. */
+export function nameOf({ octets, nameSizeBytes }: CacheEntry): Uint8Array {
+  return octets.subarray(headerSizeBytes, headerSizeBytes + nameSizeBytes);
+}
+
 /** Whether the entry's question is about the folded name in the first `sizeBytes` octets of `name`. */
 export function hasName(entry: CacheEntry, name: Uint8Array, sizeBytes: number): boolean {
   if (entry.nameSizeBytes !== sizeBytes) return false;
@@ -123,7 +128,7 @@ export function ageSecondsOf(entry: CacheEntry, nowMs: number): number {
 /** The question that fetches this entry again: a new value with its own copy of the name, and with RD. */
 export function questionOfEntry(entry: CacheEntry): Question {
   return {
-    name: entry.octets.slice(headerSizeBytes, headerSizeBytes + entry.nameSizeBytes),
+    name: nameOf(entry).slice(),
     nameHash: entry.nameHash,
     type: entry.type,
     class: entry.class,

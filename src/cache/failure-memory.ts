@@ -28,6 +28,8 @@ export interface FailureMemory {
   peek(key: string, nowMs: number): Failure | undefined;
   /** Whether the question was not answered when it was last asked, even if it may be asked again by now. Keeps its place. */
   hasFailed(key: string): boolean;
+  /** The keys of all that are remembered, whether they still hold or not. */
+  keys(): Iterable<string>;
   /** Remembers one more failure, for at least `minTtlSeconds`. Returns what is remembered. */
   remember(key: string, rcode: number, minTtlSeconds: number, nowMs: number): Failure;
   /** The question was not even asked, because upstream answers nobody: from now on it counts as failed, but does not hold. */
@@ -62,6 +64,7 @@ export function createFailureMemory(limits: FailureLimits): FailureMemory {
     find: (key, nowMs) => ifHolding(failures.get(key), nowMs),
     hasFailed: (key) => failures.peek(key) !== undefined,
     peek: (key, nowMs) => ifHolding(failures.peek(key), nowMs),
+    keys: () => failures.keys(),
     remember(key, rcode, minTtlSeconds, nowMs) {
       const count = (failures.get(key)?.count ?? 0) + 1;
       const backOffSeconds = Math.min(limits.firstTtlSeconds * 2 ** (count - 1), limits.maxTtlSeconds);

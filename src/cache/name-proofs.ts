@@ -4,8 +4,7 @@
  */
 import { LRUCache } from "lru-cache";
 import { isAddressType, otherAddressType } from "../wire/codes.ts";
-import { headerSizeBytes } from "../wire/header.ts";
-import { askedType, type CacheEntry, hasName, provesName } from "./entry.ts";
+import { askedType, type CacheEntry, hasName, nameOf, provesName } from "./entry.ts";
 import { addressTypes, cacheKey, keysOfName } from "./key.ts";
 
 /** The proofs: what the stores hold, and a memory of what they must not hold. */
@@ -33,7 +32,7 @@ export function createNameProofs(peek: (key: number) => CacheEntry | undefined):
       if (entry.type !== addressTypes) return false;
       const otherType = otherAddressType(askedType(entry));
       if (unkept.has(proofKey(entry, otherType))) return true;
-      const name = entry.octets.subarray(headerSizeBytes, headerSizeBytes + entry.nameSizeBytes);
+      const name = nameOf(entry);
       return keysOfName(entry.nameHash, otherType, entry.class).some((key) => {
         const other = peek(key);
         if (other === undefined || other.type !== otherType || other.class !== entry.class) return false;

@@ -8,6 +8,7 @@ import type { FlagValues } from "../settings/load-settings.ts";
 import type { SettingNotes } from "../settings/setting-kinds.ts";
 import { defaultSettings } from "../settings/settings-table.ts";
 import { tableEntries } from "../settings/table-entries.ts";
+import type { CacheFlushFlags, CacheShowFlags } from "./cache.ts";
 import type { DoctorFlags } from "./doctor.ts";
 import { ExitCode } from "./exit-code.ts";
 import type { ExplainFlags } from "./explain.ts";
@@ -28,6 +29,8 @@ export interface CommandActions {
   explain(name: string, flags: ExplainFlags): Promise<number> | number;
   top(flags: TopFlags): Promise<number> | number;
   tail(flags: TailFlags): Promise<number> | number;
+  cacheShow(name: string, type: string | undefined, flags: CacheShowFlags): Promise<number> | number;
+  cacheFlush(name: string, flags: CacheFlushFlags): Promise<number> | number;
   doctor(flags: DoctorFlags): Promise<number> | number;
   migrate(filePath: string): Promise<number> | number;
   detach(filePath: string | undefined): Promise<number> | number;
@@ -73,7 +76,7 @@ export function createCommandLine(actions: CommandActions, terminal: Terminal): 
 /** What the help says about each exit code. */
 const exitCodeMeanings: Readonly<Record<keyof typeof ExitCode, string>> = {
   ok: "success; for query: a reply arrived, whatever it says",
-  unexpected: "an error that nodens did not expect",
+  unexpected: "an error that nodens did not expect; for cache: nothing is kept of the name",
   usage: "wrong command line: an unknown command or flag; for query and explain: an unusable name, type or server",
   incomplete: "for migrate: the settings are written, but something that changes answers was not carried over",
   unavailable: "an address is in use; for query and explain: no reply",
@@ -102,6 +105,7 @@ function createProgram(actions: CommandActions, { write, writeError }: Terminal,
   addQuery(program, actions, finish);
   addExplain(program, actions, finish);
   addSeen(program, actions, finish);
+  addCache(program, actions, finish);
   addDoctor(program, actions, finish);
   program
     .command("check")
@@ -277,6 +281,46 @@ function addSeen(program: Command, actions: CommandActions, finish: Finish): voi
     .option(...againstFlag)
     .action(async (flags: TailFlags) => finish(await actions.tail(flags)))
     .addHelpText("after", examples("nodens tail --client 10.244.3.17 --slower 100", "nodens tail --rcode SERVFAIL"));
+}
+
+function addCache(program: Command, actions: CommandActions, finish: Finish): void {
+  const cache = program
+    .command("cache")
+    .description("show what the running nodens has of a name, or have it forgotten")
+    .helpCommand(false)
+    .usage("show|flush <name>")
+    .argument("[what]")
+    .allowExcessArguments()
+    .action((what?: string) => {
+      if (what === undefined) return cache.error("error: cache takes show or flush");
+      return cache.error(unknownCommand(cache, what));
+    });
+  cache
+    .command("show")
+    .description(
+      "show what is kept of a name: records, denials, failures, how long they live, and how often they were used",
+    )
+    .argument("<name>", "the name in full")
+    .argument("[type]", "a record type such as AAAA; all types if left out")
+    .option("--json", "print it as JSON")
+    .option(...againstFlag)
+    .action(async (name: string, type: string | undefined, flags: CacheShowFlags) =>
+      finish(await actions.cacheShow(name, type, flags)),
+    )
+    .addHelpText("after", examples("nodens cache show web.shop.svc.cluster.local AAAA"));
+  cache
+    .command("flush")
+    .description("forget what is kept of a name, so that it is asked for again")
+    .argument("<name>", "the name in full")
+    .option("--below", "also of all names below it")
+    .option("--json", "print what was forgotten as JSON")
+    .option(...againstFlag)
+    .action(async (name: string, flags: CacheFlushFlags) => finish(await actions.cacheFlush(name, flags)))
+    .addHelpText("after", examples("nodens cache flush api.example.com", "nodens cache flush example.com --below"));
+  cache.addHelpText(
+    "after",
+    examples("nodens cache show web.shop.svc.cluster.local", "nodens cache flush example.com --below"),
+  );
 }
 
 function addDoctor(program: Command, actions: CommandActions, finish: Finish): void {

@@ -5,7 +5,7 @@
 /** Exit codes of all commands. The manual lists them. */
 export const ExitCode = {
   ok: 0,
-  /** Something that should never happen. The log or standard error says what. */
+  /** Something that should never happen, and the log or standard error says what; or what was asked about is not there. */
   unexpected: 1,
   /** The command line is wrong. */
   usage: 64,

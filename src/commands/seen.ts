@@ -4,17 +4,11 @@
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { askAdmin, describeSilence } from "../runtime/ask-admin.ts";
 import type { TerminalScreen } from "../runtime/screen.ts";
 import { topTabs } from "../seen/top-choices.ts";
-import { adminPlaceFrom } from "./admin-place.ts";
+import { type AgainstFlag, getAdminPage, type PageOptions, printAdminPage } from "./admin-page.ts";
 import { ExitCode } from "./exit-code.ts";
 import { afterKey, firstTopState, topHelp, type TopState } from "./top-keys.ts";
-
-/** Where the nodens is that is asked: "ADDR:PORT", or the path of its Unix socket. */
-interface AgainstFlag {
-  readonly against: string;
-}
 
 /** The flags of `top`, as the command line has them. */
 export interface TopFlags extends AgainstFlag {
@@ -35,21 +29,14 @@ export interface TailFlags extends AgainstFlag {
   readonly json?: boolean | undefined;
 }
 
-/** What both need from the process. `write` and `writeError` receive whole lines, line endings included. */
-export interface SeenOptions {
-  readonly write: (text: string) => void;
-  readonly writeError: (text: string) => void;
-}
-
-const timeoutMs = 3000;
 const refreshMs = 1000;
 
 /** Prints what is seen once, or goes on showing it on `screen` until q is pressed. Resolves with the exit code: 64, 69 as for `explain`. */
-export async function top(flags: TopFlags, options: SeenOptions, screen: TerminalScreen | undefined): Promise<number> {
-  if (flags.json === true) return printPage(flags, "/seen", options);
+export async function top(flags: TopFlags, options: PageOptions, screen: TerminalScreen | undefined): Promise<number> {
+  if (flags.json === true) return printAdminPage(flags, "/seen", options);
   if (flags.once === true || screen === undefined) {
     const parameters = new URLSearchParams({ rows: "60", ...(flags.tab === undefined ? {} : { tab: flags.tab }) });
-    return printPage(flags, `/top?${parameters.toString()}`, options);
+    return printAdminPage(flags, `/top?${parameters.toString()}`, options);
   }
   try {
     return await watch(flags, screen, options);
@@ -59,7 +46,7 @@ export async function top(flags: TopFlags, options: SeenOptions, screen: Termina
 }
 
 /** Prints the recorded queries that pass the filters. */
-export function tail(flags: TailFlags, options: SeenOptions): Promise<number> {
+export function tail(flags: TailFlags, options: PageOptions): Promise<number> {
   const parameters = new URLSearchParams();
   for (const name of ["client", "name", "rcode", "slower", "limit", "incident"] as const) {
     const value = flags[name];
@@ -67,28 +54,18 @@ export function tail(flags: TailFlags, options: SeenOptions): Promise<number> {
   }
   if (flags.repeated === true) parameters.set("repeated", "");
   if (flags.json === true) parameters.set("json", "");
-  return printPage(flags, `/tail?${parameters.toString()}`, options);
-}
-
-async function printPage({ against }: AgainstFlag, path: string, { write, writeError }: SeenOptions): Promise<number> {
-  const got = await getPage(against, path);
-  if ("body" in got) {
-    write(got.body);
-    return ExitCode.ok;
-  }
-  writeError(`nodens: ${got.failure}\n`);
-  return got.exitCode;
+  return printAdminPage(flags, `/tail?${parameters.toString()}`, options);
 }
 
 /** The screen, refreshed each second, until q ends it. */
-async function watch(flags: TopFlags, screen: TerminalScreen, { writeError }: SeenOptions): Promise<number> {
+async function watch(flags: TopFlags, screen: TerminalScreen, { writeError }: PageOptions): Promise<number> {
   let state = firstTopState(topTabs.find((name) => name === flags.tab) ?? topTabs[0]);
   let shown = "";
   let note = "";
   for (;;) {
     const isStill = state.isFrozen || state.prompt !== undefined || state.over === "help";
     if (!isStill || shown === "") {
-      const got = await getPage(flags.against, `/top?${parametersOf(state, screen.rows() - 2).toString()}`);
+      const got = await getAdminPage(flags.against, `/top?${parametersOf(state, screen.rows() - 2).toString()}`);
       if (!("body" in got)) {
         writeError(`nodens: ${got.failure}\n`);
         return got.exitCode;
@@ -123,31 +100,9 @@ function markedClient(screenText: string): string {
 
 /** Writes the recorded queries into a file that nobody else reads, and returns what to say of it. */
 async function writeRecord({ against }: TopFlags): Promise<string> {
-  const got = await getPage(against, "/tail?json&limit=10000");
+  const got = await getAdminPage(against, "/tail?json&limit=10000");
   if (!("body" in got)) return got.failure;
   const path = join(mkdtempSync(join(tmpdir(), "nodens-record-")), "queries.json");
   writeFileSync(path, got.body, { mode: 0o600 });
   return `written: ${path}`;
-}
-
-async function getPage(
-  against: string,
-  path: string,
-): Promise<{ readonly body: string } | { readonly failure: string; readonly exitCode: number }> {
-  const place = adminPlaceFrom(against);
-  if (place === undefined) return { failure: `'${against}' is not an admin address`, exitCode: ExitCode.usage };
-  try {
-    const { status, body } = await askAdmin(place, path, timeoutMs);
-    if (status === 200) return { body };
-    const isRefused = status === 400 || status === 403;
-    return {
-      failure: `nodens at ${against} says: ${body.split("\n", 1)[0] ?? ""}`,
-      exitCode: isRefused ? ExitCode.usage : ExitCode.unavailable,
-    };
-  } catch (error) {
-    return {
-      failure: `nothing at ${against} answers: ${describeSilence(error, timeoutMs)}`,
-      exitCode: ExitCode.unavailable,
-    };
-  }
 }

@@ -16,13 +16,15 @@ export interface AdminPageOptions {
   explain(parameters: URLSearchParams): { readonly explanation: object } | { readonly wrong: string };
   /** Pages that are told to the machine itself only, by path. That of "/" is told in place of a list of pages. */
   readonly localPages: ReadonlyMap<string, LocalPage>;
+  /** What the machine itself may have done, by path: over POST, and not by a page in a browser. */
+  readonly localActions: ReadonlyMap<string, LocalPage>;
   readonly clock: Clock;
 }
 
-/** Makes a page, or one line that says what is wrong with the parameters. */
+/** Makes a page, or one line that says what is wrong with the parameters. What `isAbsent` says that what was asked about is not there. */
 export type LocalPage = (parameters: URLSearchParams) =>
-  | { readonly json: object }
-  | { readonly text: string }
+  | { readonly json: object; readonly isAbsent?: boolean }
+  | { readonly text: string; readonly isAbsent?: boolean }
   /** HTML to be framed as a page. */
   | { readonly main: string }
   | { readonly wrong: string };
@@ -39,6 +41,8 @@ export interface Client {
   readonly isAllowed: boolean;
   /** Whether it comes over loopback or the Unix socket. */
   readonly isLocal: boolean;
+  /** Whether a page in a browser asks on behalf of whoever made it: only browsers send Origin, and with every POST. */
+  readonly isPage: boolean;
 }
 
 /** A page as it is sent. */
@@ -48,10 +52,14 @@ interface Page {
   readonly body: string;
   /** What the page may do in a browser: nothing unless said otherwise. */
   readonly policy?: string;
+  /** The methods that the path takes, where the request's is none of them. */
+  readonly allow?: string;
 }
 
 /** A page and who may see it: `local` means clients on the list that come over loopback, and those of the Unix socket. */
 interface Route {
+  /** Whether it does something, and is asked for with POST. */
+  readonly acts?: boolean;
   readonly audience: "everybody" | "allowed" | "local";
   show(parameters: URLSearchParams, client: Client): Page | Promise<Page>;
 }
@@ -61,6 +69,9 @@ export type Pages = ReadonlyMap<string, Route>;
 
 /** How long a rendered page of metrics is reused: it is rendered ten times a second at most. */
 const metricsLifeMs = 100;
+
+/** Says that the page is right, and what was asked about is not there. */
+export const absentStatus = 410;
 
 const html = "text/html; charset=utf-8";
 
@@ -82,8 +93,13 @@ export function createPages(options: AdminPageOptions): Pages {
     path,
     { audience: "local", show: (parameters) => showLocal(make(parameters)) },
   ]);
+  const localActions = [...options.localActions].map(([path, act]): [string, Route] => [
+    path,
+    { acts: true, audience: "local", show: (parameters) => showLocal(act(parameters)) },
+  ]);
   return new Map<string, Route>([
     ...localPages,
+    ...localActions,
     ["/", { audience: "allowed", show: showHome }],
     ["/metrics", { audience: "allowed", show: showMetrics }],
     ["/healthz", { audience: "everybody", show: () => text(200, "ok") }],
@@ -113,7 +129,8 @@ export async function choosePage(pages: Pages, client: Client, method: string, t
   const queryStart = target.indexOf("?");
   const route = pages.get(queryStart === -1 ? target : target.slice(0, queryStart));
   if (route === undefined) return text(404, "no such page; see /");
-  if (method !== "GET" && method !== "HEAD") return text(405, "only GET and HEAD");
+  const methods = route.acts === true ? ["POST"] : ["GET", "HEAD"];
+  if (!methods.includes(method)) return { ...text(405, `only ${methods.join(" and ")}`), allow: methods.join(", ") };
   const refusal = refusalOf(route, client);
   if (refusal !== undefined) return text(403, refusal);
   try {
@@ -123,11 +140,12 @@ export async function choosePage(pages: Pages, client: Client, method: string, t
   }
 }
 
-function refusalOf({ audience }: Route, { isAllowed, isLocal }: Client): string | undefined {
+function refusalOf({ audience, acts }: Route, { isAllowed, isLocal, isPage }: Client): string | undefined {
   if (audience === "everybody") return undefined;
   if (!isAllowed) return "this client is not among those of admin.allow (if that is empty, of listen.allow)";
   if (audience === "local" && !isLocal)
     return "names are told only on loopback, asked for as 127.0.0.1, [::1] or localhost, and on the socket admin.sock in probes.directory";
+  if (acts === true && isPage) return "this is not done for a page in a browser";
   return undefined;
 }
 
@@ -138,7 +156,9 @@ function showExplanation(outcome: ReturnType<AdminPageOptions["explain"]>): Page
 function showLocal(made: ReturnType<LocalPage>): Page {
   if ("wrong" in made) return text(400, made.wrong);
   if ("main" in made) return { status: 200, contentType: html, body: framePage(made.main), policy: framePolicy };
-  return "json" in made ? asJson(made.json) : { ...text(200, ""), body: made.text };
+  const page = "json" in made ? asJson(made.json) : { ...text(200, ""), body: made.text };
+  // Apart from 404, which means that there is no such page.
+  return made.isAbsent === true ? { ...page, status: absentStatus } : page;
 }
 
 function text(status: number, lines: string): Page {
@@ -159,6 +179,7 @@ const indexPage = `<!doctype html>
   <li><a href="/readyz">/readyz</a>: whether it wants queries, and if not, why</li>
   <li><a href="/version">/version</a>: what is running</li>
   <li><a href="/seen">/seen</a>, <a href="/top">/top</a>, <a href="/tail">/tail</a>: who asks, what, and who waited</li>
+  <li><a href="/cache?name=kubernetes.default.svc.cluster.local">/cache?name=kubernetes.default.svc.cluster.local</a>: what is kept of a name</li>
   <li><a href="/explain?name=www.example.com">/explain?name=www.example.com</a>: what happens to a lookup</li>
 </ul>
 </html>

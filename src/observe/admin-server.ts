@@ -1,5 +1,5 @@
 /*
- * HTTP for operators and kubelet: metrics and health, read only. Pods can reach it on a node's address, so it must cost little
+ * HTTP for operators and kubelet: metrics and health. Pods can reach it on a node's address, so it must cost little
  * whatever they do: one request per connection, a connection lives for seconds, and few are open.
  */
 import { once } from "node:events";
@@ -112,9 +112,10 @@ function listen(server: Server, place: ServerAddress | UnixSocketPath): SharedSo
  */
 function clientOf({ socket, headers }: IncomingMessage, { place, isAllowed }: AdminServerOptions): Client {
   const { remoteAddress = "", localAddress = "" } = socket;
-  if ("path" in place) return { isLocal: true, isAllowed: true };
+  const isPage = headers.origin !== undefined;
+  if ("path" in place) return { isLocal: true, isAllowed: true, isPage };
   const isLocal = isLoopback(remoteAddress) && isLoopback(localAddress) && isLoopbackName(headers.host);
-  return { isLocal, isAllowed: isAllowed(remoteAddress) };
+  return { isLocal, isAllowed: isAllowed(remoteAddress), isPage };
 }
 
 function isLoopbackName(host: string | undefined): boolean {
@@ -131,8 +132,8 @@ async function respond(
   pages: Pages,
   client: Client,
 ): Promise<void> {
-  const { status, contentType, body, policy } = await choosePage(pages, client, method ?? "", url ?? "/");
-  if (status === 405) response.setHeader("Allow", "GET, HEAD");
+  const { status, contentType, body, policy, allow } = await choosePage(pages, client, method ?? "", url ?? "/");
+  if (allow !== undefined) response.setHeader("Allow", allow);
   response.writeHead(status, {
     "Content-Type": contentType,
     "Content-Length": Buffer.byteLength(body),

@@ -20,9 +20,10 @@ export async function askAdmin(
   path: string,
   timeoutMs: number,
   maxReplySizeBytes = maxPageSizeBytes,
+  method: "GET" | "POST" = "GET",
 ): Promise<AdminReply> {
   const target = "path" in place ? { socketPath: place.path } : place;
-  const asking = request({ ...target, path, agent: false, signal: AbortSignal.timeout(timeoutMs) }).end();
+  const asking = request({ ...target, path, method, agent: false, signal: AbortSignal.timeout(timeoutMs) }).end();
   const [response] = (await once(asking, "response")) as [IncomingMessage];
   const chunks: Buffer[] = [];
   let sizeBytes = 0;

@@ -46,6 +46,12 @@ export function questionKey(question: Question): string {
   return `${bits} ${question.class} ${question.type} ${String.fromCharCode(...question.name)}`;
 }
 
+/** The type and name (folded, wire form, a new array) of the question with this key. */
+export function askedBy(key: string): { readonly type: number; readonly name: Uint8Array } {
+  const [, , type = "", ...rest] = key.split(" ");
+  return { type: Number(type), name: Uint8Array.from(rest.join(" "), (character) => character.charCodeAt(0)) };
+}
+
 /** A question of nodens's own (a probe): class IN, recursion desired. `name` is folded, in wire form, and not copied. */
 export function ownQuestion(name: Uint8Array, type: number): Question {
   return {

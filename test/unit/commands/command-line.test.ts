@@ -16,6 +16,8 @@ async function run(args: readonly string[], overrides: Partial<CommandActions> =
     explain: (name, flags) => note("explain", name, flags),
     top: (flags) => note("top", flags),
     tail: (flags) => note("tail", flags),
+    cacheShow: (name, type, flags) => note("cacheShow", name, type, flags),
+    cacheFlush: (name, flags) => note("cacheFlush", name, flags),
     doctor: (flags) => note("doctor", flags),
     migrate: (filePath) => note("migrate", filePath),
     detach: (filePath) => note("detach", filePath),
@@ -71,6 +73,12 @@ describe("what runs", () => {
         { namespace: "shop", clusterDomain: "k8s.test", json: true, color: false, against: "127.0.0.1:9253" },
       ],
     ],
+    ["cache show web.test", ["cacheShow", "web.test", undefined, { against: "127.0.0.1:9253" }]],
+    ["cache show web.test MX --json", ["cacheShow", "web.test", "MX", { against: "127.0.0.1:9253", json: true }]],
+    [
+      "cache flush web.test --below --against /run/nodens/admin.sock",
+      ["cacheFlush", "web.test", { against: "/run/nodens/admin.sock", below: true }],
+    ],
     ["explain web --resolv-conf f", ["explain", "web", { namespace: "default", color: true, resolvConf: "f" }]],
   ];
   test.each(rows)("nodens %s", async (line, call) => {
@@ -101,7 +109,7 @@ describe("a command line that cannot be understood: one line, exit code 64, noth
     ["quary example.com", "unknown command 'quary' (did you mean query?)"],
     [
       "frobnicate",
-      "unknown command 'frobnicate' (there are serve, query, explain, top, tail, doctor, check, migrate, detach, untaint, version, help)",
+      "unknown command 'frobnicate' (there are serve, query, explain, top, tail, cache, doctor, check, migrate, detach, untaint, version, help)",
     ],
     ["help chekc", "unknown command 'chekc' (did you mean check?)"],
     ["--listn 127.0.0.1:53", "unknown option '--listn' (did you mean --listen?)"],
@@ -114,6 +122,9 @@ describe("a command line that cannot be understood: one line, exit code 64, noth
     ["check", "missing required argument 'file'"],
     ["check a b", "too many arguments for 'check'. Expected 1 argument but got 2: a, b."],
     ["query", "missing required argument 'name'"],
+    ["cache", "cache takes show or flush"],
+    ["cache drop a", "unknown command 'drop' (there are show, flush)"],
+    ["cache flush", "missing required argument 'name'"],
     ["query a --short --json", "option '--short' cannot be used with option '--json'"],
     ["query a --short --twice", "option '--short' cannot be used with option '--twice'"],
     ["explain", "missing required argument 'name'"],

@@ -236,6 +236,7 @@ describe("against a running nodens", () => {
       isReady: () => ({ ready: true, reasons: [] }),
       explain: (parameters) => explainPage(parameters, state),
       localPages: new Map(),
+      localActions: new Map(),
       clock,
       ...more,
     });

@@ -29,6 +29,7 @@ async function start(overrides: Partial<AdminServerOptions> = {}) {
     isReady: () => ({ ready: true, reasons: [] }),
     explain: () => ({ explanation: {} }),
     localPages: new Map(),
+    localActions: new Map(),
     clock,
     ...overrides,
   });
@@ -184,6 +185,49 @@ describe("requests", () => {
     const { server } = await start();
     const received = await ask(portOf(server), "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1000));
     expect(received.match(/HTTP\/1\.1 /g)).toHaveLength(1);
+  });
+});
+
+describe("actions", () => {
+  async function startWithAction(overrides: Partial<AdminServerOptions> = {}) {
+    const done: string[] = [];
+    const act = (parameters: URLSearchParams) => {
+      done.push(parameters.get("name") ?? "");
+      return { text: "done\n" };
+    };
+    const { url } = await start({ localActions: new Map([["/act", act]]), ...overrides });
+    const ask = async (method: string, headers: Record<string, string> = {}) => {
+      const response = await fetch(`${url}/act?name=a.test`, { method, headers });
+      return [response.status, await response.text(), response.headers.get("allow")];
+    };
+    return { ask, done };
+  }
+
+  test("are done over POST, with the parameters of the address", async () => {
+    const { ask, done } = await startWithAction();
+    expect(await ask("POST")).toEqual([200, "done\n", null]);
+    expect(done).toEqual(["a.test"]);
+  });
+
+  test("are not done over GET", async () => {
+    const { ask, done } = await startWithAction();
+    expect(await ask("GET")).toEqual([405, "only POST\n", "POST"]);
+    expect(done).toEqual([]);
+  });
+
+  test.each(["http://evil.test", "http://127.0.0.1:9253", "null"])(
+    "are not done for a page in a browser, of %s",
+    async (origin) => {
+      const { ask, done } = await startWithAction();
+      expect((await ask("POST", { origin }))[0]).toBe(403);
+      expect(done).toEqual([]);
+    },
+  );
+
+  test("are not done for clients that are not on the list", async () => {
+    const { ask, done } = await startWithAction({ isAllowed: () => false });
+    expect((await ask("POST"))[0]).toBe(403);
+    expect(done).toEqual([]);
   });
 });
 
