@@ -10,7 +10,7 @@ import type { DoctorFlags } from "./commands/doctor.ts";
 import type { QueryFlags } from "./commands/query.ts";
 import { serve } from "./commands/serve.ts";
 import type { UntaintFlags } from "./commands/untaint.ts";
-import type { TailFlags, TopFlags } from "./commands/seen.ts";
+import type { AdviseFlags, TailFlags, TopFlags } from "./commands/seen.ts";
 import { version } from "./commands/version.ts";
 import { pauseAwake, systemClock } from "./runtime/clock.ts";
 import { createTerminal } from "./runtime/terminal.ts";
@@ -51,6 +51,10 @@ export async function main(argv: readonly string[]): Promise<number> {
     async tail(flags: TailFlags) {
       const { tail } = await import("./commands/seen.ts");
       return tail(flags, { write, writeError });
+    },
+    async advise(flags: AdviseFlags) {
+      const { advise } = await import("./commands/seen.ts");
+      return advise(flags, { write, writeError });
     },
     async cacheShow(name: string, type: string | undefined, flags: CacheShowFlags) {
       const { cacheShow } = await import("./commands/cache.ts");

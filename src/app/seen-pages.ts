@@ -15,6 +15,7 @@ import { upstreamRows } from "../seen/upstream-rows.ts";
 import { printEffectiveSettings } from "../settings/effective-settings.ts";
 import type { Incident, Incidents } from "../seen/incidents.ts";
 import type { Settings } from "../settings/settings-table.ts";
+import { advicePage } from "./seen-advice.ts";
 import { pathStatesOf } from "./live-seen.ts";
 import type { AppParts } from "./start-app.ts";
 
@@ -132,6 +133,7 @@ export function seenPages(
 
   return new Map<string, LocalPage>([
     ["/", showHome],
+    ["/advise", (parameters) => advicePage(parameters, pictureParts, settings, clock.nowMs())],
     [
       "/seen",
       () => {

@@ -14,7 +14,7 @@ import { ExitCode } from "./exit-code.ts";
 import type { ExplainFlags } from "./explain.ts";
 import type { QueryFlags } from "./query.ts";
 import type { UntaintFlags } from "./untaint.ts";
-import type { TailFlags, TopFlags } from "./seen.ts";
+import type { AdviseFlags, TailFlags, TopFlags } from "./seen.ts";
 
 /** The flags of `serve`, as text: those that override settings, and the settings file. */
 interface ServeFlags extends FlagValues {
@@ -31,6 +31,7 @@ export interface CommandActions {
   tail(flags: TailFlags): Promise<number> | number;
   cacheShow(name: string, type: string | undefined, flags: CacheShowFlags): Promise<number> | number;
   cacheFlush(name: string, flags: CacheFlushFlags): Promise<number> | number;
+  advise(flags: AdviseFlags): Promise<number> | number;
   doctor(flags: DoctorFlags): Promise<number> | number;
   migrate(filePath: string): Promise<number> | number;
   detach(filePath: string | undefined): Promise<number> | number;
@@ -281,6 +282,13 @@ function addSeen(program: Command, actions: CommandActions, finish: Finish): voi
     .option(...againstFlag)
     .action(async (flags: TailFlags) => finish(await actions.tail(flags)))
     .addHelpText("after", examples("nodens tail --client 10.244.3.17 --slower 100", "nodens tail --rcode SERVFAIL"));
+  program
+    .command("advise")
+    .description("say for each namespace what would spare its pods queries, how many, and what would break")
+    .option("--json", "print the advice as JSON")
+    .option(...againstFlag)
+    .action(async (flags: AdviseFlags) => finish(await actions.advise(flags)))
+    .addHelpText("after", examples("nodens advise"));
 }
 
 function addCache(program: Command, actions: CommandActions, finish: Finish): void {

@@ -1,5 +1,5 @@
 /*
- * `nodens top` and `nodens tail`: what a running nodens has seen. It makes the text itself, so that these commands cost a container little memory.
+ * `nodens top`, `nodens tail` and `nodens advise`: what a running nodens has seen. It makes the text itself, so that these commands cost a container little memory.
  */
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -15,6 +15,11 @@ export interface TopFlags extends AgainstFlag {
   readonly once?: boolean | undefined;
   readonly json?: boolean | undefined;
   readonly tab?: string | undefined;
+}
+
+/** The flags of `advise`, as the command line has them. */
+export interface AdviseFlags extends AgainstFlag {
+  readonly json?: boolean | undefined;
 }
 
 /** The flags of `tail`, as the command line has them. */
@@ -43,6 +48,11 @@ export async function top(flags: TopFlags, options: PageOptions, screen: Termina
   } finally {
     screen.end();
   }
+}
+
+/** Prints what would spare pods queries. */
+export function advise({ json, against }: AdviseFlags, options: PageOptions): Promise<number> {
+  return printAdminPage({ against }, json === true ? "/advise?json" : "/advise", options);
 }
 
 /** Prints the recorded queries that pass the filters. */

@@ -241,6 +241,7 @@ function clientsOf({ seen }: PictureParts, writing: Writing, nowMs: number) {
         client,
         namespace: writing.namespaceOf(row),
         library: guessLibrary(columns, row),
+        ndots: writing.ndotsOf(row),
         perSecond: queries / perCount,
         hitShare: share(columns.hits),
         wasteShare: share(columns.waste),

@@ -153,13 +153,14 @@ function waste({ denied }: Picture): string {
 
 function clients({ clients: rows }: Picture): string {
   return table(
-    ["pod", "namespace*", "libc*", "#q/s", "#here", "#waste", "#NXDOMAIN", "waited"],
+    ["pod", "namespace*", "libc*", "#ndots*", "#q/s", "#here", "#waste", "#NXDOMAIN", "waited"],
     rows
       .slice(0, 15)
       .map((row) => [
         `<code>${text(row.client)}</code>`,
         text(row.namespace),
         text(row.library),
+        row.ndots === undefined ? "" : String(row.ndots),
         count(row.perSecond),
         percent(row.hitShare),
         percent(row.wasteShare),

@@ -97,16 +97,21 @@ function ribbon({ queriesPerSecond, flow }: Picture): string[] {
   return [line(`pods ${count(queriesPerSecond)} q/s →`, 0), line("  p50 at most", 1), line("  p99 at most", 2)];
 }
 
+/** "glibc·5"; what cannot be guessed is left out. */
+function clientLooks({ library, ndots }: Picture["clients"][number]): string {
+  return ndots === undefined ? library : `${library === "" ? "?" : library}·${ndots}`;
+}
+
 const bodyOf: Readonly<
   Record<Exclude<TopTab, "upstream">, (picture: Picture, tail: readonly ToldQuery[], choice: TopChoice) => string[]>
 > = {
   clients: ({ clients }, _, { line }) => [
-    ` ${"CLIENT".padEnd(16)}${"NAMESPACE*".padEnd(14)}${"LIBC*".padEnd(7)}${"Q/S".padStart(6)}${"HIT".padStart(6)}${"WASTE".padStart(7)}${"NXDOM".padStart(7)}${"WAITED".padStart(8)}`,
+    ` ${"CLIENT".padEnd(16)}${"NAMESPACE*".padEnd(12)}${"LIBC·NDOTS*".padEnd(12)}${"Q/S".padStart(6)}${"HIT".padStart(6)}${"WASTE".padStart(7)}${"NXDOM".padStart(7)}${"WAITED".padStart(7)}`,
     ...clients.map(
       (row, index) =>
-        `${index === line ? "›" : " "}${row.client.padEnd(16)}${cut(row.namespace, 13).padEnd(14)}${row.library.padEnd(7)}${count(row.perSecond).padStart(6)}` +
+        `${index === line ? "›" : " "}${row.client.padEnd(16)}${cut(row.namespace, 11).padEnd(12)}${clientLooks(row).padEnd(12)}${count(row.perSecond).padStart(6)}` +
         `${percent(row.hitShare).padStart(6)}${percent(row.wasteShare).padStart(7)}${percent(row.nxdomainShare).padStart(7)}` +
-        `${(row.waited === 0 ? "–" : String(row.waited)).padStart(8)}${row.lastWait === "" ? "" : `  ◀ ${row.lastWait}`}`,
+        `${(row.waited === 0 ? "–" : String(row.waited)).padStart(7)}${row.lastWait === "" ? "" : `  ◀ ${row.lastWait}`}`,
     ),
     " * guessed from what it asks",
   ],

@@ -1,7 +1,8 @@
 /*
  * What pods wrote, found again in what they asked: `www.example.com` behind `www.example.com.shop.svc.cluster.local` and the other suffixes of a
- * search list. With it comes a guess of each client's namespace, that of the first suffix.
+ * search list. With it come guesses of each client's namespace, that of the first suffix, and of its ndots.
  */
+import { guessNdots } from "./guess-client.ts";
 import { Rcode } from "../wire/codes.ts";
 import { nameToText } from "../wire/name-text.ts";
 import type { Seen } from "./seen.ts";
@@ -11,8 +12,8 @@ export interface WrittenName {
   readonly name: string;
   /** The namespace of those who wrote it: a guess; "" if there is none. */
   readonly namespace: string;
-  /** Rows of clients. */
-  readonly clientRows: ReadonlySet<number>;
+  /** Queries under the first suffix that was tried, by the client's row: as many as each step of the search costs. */
+  readonly byRow: ReadonlyMap<number, number>;
   /** Denied under each suffix. */
   readonly deniedUnder: ReadonlyMap<string, number>;
   readonly denied: number;
@@ -26,66 +27,79 @@ export interface Writing {
   readonly names: readonly WrittenName[];
   /** The namespace of a row of clients; "" if nothing speaks for one. */
   namespaceOf(clientRow: number): string;
+  /** Its ndots; undefined if nothing speaks for one. */
+  ndotsOf(clientRow: number): number | undefined;
+  /** The names that exist, as text, with the queries for each by the client's row. */
+  readonly existing: ReadonlyMap<string, ReadonlyMap<number, number>>;
 }
 
-interface Denied {
+/** Queries by the client's row. */
+type ByRow = Map<number, number>;
+
+interface Asked {
   readonly text: string;
-  /** Queries by the client's row. */
-  readonly byRow: Map<number, number>;
+  readonly byRow: ByRow;
 }
 
 /** Reads what was written out of the record. `zone` is the cluster's, as text. Without kept names there is nothing to read. */
 export function readWriting(seen: Seen, zone: string): Writing {
-  const { denied, existing } = readRecord(seen, zone);
-  const split = createSplitter([...denied.values()], zone);
-  const namespaces = guessNamespaces([...denied.values()], split, zone);
+  const { denied: everyDenied, existing } = readRecord(seen);
+  const denied = everyDenied.filter(({ text }) => text.endsWith(`.${zone}`));
+  const split = createSplitter(denied, zone);
+  const namespaces = guessNamespaces(denied, split, zone);
   const namespaceOf = (row: number) => namespaces.get(row) ?? "";
-  const written = new Map<string, { name: string; namespace: string; rows: Set<number>; under: Map<string, number> }>();
-  for (const { text, byRow } of denied.values()) {
+  const written = new Map<string, { name: string; namespace: string; under: Map<string, ByRow> }>();
+  for (const { text, byRow } of denied) {
     const { name, suffix } = split(text);
     for (const [row, count] of byRow) {
       const namespace = namespaceOf(row);
       const key = `${namespace} ${name}`;
-      const one = written.get(key) ?? { name, namespace, rows: new Set(), under: new Map() };
+      const one = written.get(key) ?? { name, namespace, under: new Map<string, ByRow>() };
       written.set(key, one);
-      if (row >= 0) one.rows.add(row);
-      one.under.set(suffix, (one.under.get(suffix) ?? 0) + count);
+      const counts = one.under.get(suffix) ?? new Map<number, number>();
+      one.under.set(suffix, counts.set(row, (counts.get(row) ?? 0) + count));
     }
   }
-  const names = [...written.values()].map(({ name, namespace, rows, under }) => ({
-    name,
-    namespace,
-    clientRows: rows,
-    deniedUnder: under,
-    denied: [...under.values()].reduce((sum, count) => sum + count, 0),
-    foundUnder: searchListOf(namespace, zone).find((suffix) => existing.has(`${name}.${suffix}`)),
-  }));
-  return { names: names.toSorted((one, other) => other.denied - one.denied), namespaceOf };
+  const names = [...written.values()].map(({ name, namespace, under }) => {
+    const searched = searchListOf(namespace, zone);
+    const deniedUnder = new Map([...under].map(([suffix, counts]) => [suffix, sum(counts.values())]));
+    return {
+      name,
+      namespace,
+      byRow: under.get(searched.find((suffix) => under.has(suffix)) ?? "") ?? new Map<number, number>(),
+      deniedUnder,
+      denied: sum(deniedUnder.values()),
+      foundUnder: searched.find((suffix) => existing.has(`${name}.${suffix}`)),
+    };
+  });
+  const ndots = guessNdots(names, existing, zone);
+  return {
+    names: names.toSorted((one, other) => other.denied - one.denied),
+    namespaceOf,
+    ndotsOf: (row) => ndots.get(row),
+    existing,
+  };
 }
 
-/** The denied names under the zone, by their place in the record, and those that exist, as text. */
-function readRecord(seen: Seen, zone: string): { denied: Map<number, Denied>; existing: Set<string> } {
-  const texts = new Map<number, string>();
-  const denied = new Map<number, Denied>();
-  const existing = new Set<string>();
+/** The denied names and, as text, those that exist. */
+function readRecord(seen: Seen): { denied: Asked[]; existing: Map<string, ByRow> } {
+  const asked = { denied: new Map<number, Asked>(), existing: new Map<number, Asked>() };
   seen.eachAnswered((rcode, nameReference, nameHash, clientRow) => {
     if (rcode !== Rcode.NXDOMAIN && rcode !== Rcode.NOERROR) return;
-    let text = texts.get(nameReference);
-    if (text === undefined) {
+    const those = rcode === Rcode.NXDOMAIN ? asked.denied : asked.existing;
+    let one = those.get(nameReference);
+    if (one === undefined) {
       const octets = seen.nameAt(nameReference, nameHash);
-      text = octets === undefined ? "" : nameToText(octets);
-      texts.set(nameReference, text);
+      one = { text: octets === undefined ? "" : nameToText(octets), byRow: new Map() };
+      those.set(nameReference, one);
     }
-    if (!text.endsWith(`.${zone}`)) return;
-    if (rcode === Rcode.NOERROR) {
-      existing.add(text);
-      return;
-    }
-    const one = denied.get(nameReference) ?? { text, byRow: new Map<number, number>() };
-    denied.set(nameReference, one);
     one.byRow.set(clientRow, (one.byRow.get(clientRow) ?? 0) + 1);
   });
-  return { denied, existing };
+  const existing = [...asked.existing.values()].filter(({ text }) => text !== "");
+  return {
+    denied: [...asked.denied.values()],
+    existing: new Map(existing.map(({ text, byRow }) => [text, byRow])),
+  };
 }
 
 type Splitter = (text: string) => { readonly name: string; readonly suffix: string };
@@ -94,7 +108,7 @@ type Splitter = (text: string) => { readonly name: string; readonly suffix: stri
  * Splits `www.example.com.shop.svc.Z` and `www.example.com.svc.Z` alike into `www.example.com` and the suffix. That `com` is not a namespace shows
  * where the same name was denied under one.
  */
-function createSplitter(denied: readonly Denied[], zone: string): Splitter {
+function createSplitter(denied: readonly Asked[], zone: string): Splitter {
   const ending = `.svc.${zone}`;
   const stemOf = (text: string) => text.slice(0, -ending.length);
   const parents = new Set(denied.flatMap(({ text }) => (text.endsWith(ending) ? parentOf(stemOf(text)) : [])));
@@ -113,7 +127,7 @@ function parentOf(name: string): string {
   return name.slice(0, Math.max(0, name.lastIndexOf(".")));
 }
 
-function guessNamespaces(denied: readonly Denied[], split: Splitter, zone: string): Map<number, string> {
+function guessNamespaces(denied: readonly Asked[], split: Splitter, zone: string): Map<number, string> {
   const counts = new Map<number, Map<string, number>>();
   for (const { text, byRow } of denied) {
     const { suffix } = split(text);
@@ -129,6 +143,12 @@ function guessNamespaces(denied: readonly Denied[], split: Splitter, zone: strin
 
 function mostOf(counts: ReadonlyMap<string, number>): string {
   return [...counts].toSorted(([, one], [, other]) => other - one)[0]?.[0] ?? "";
+}
+
+function sum(counts: Iterable<number>): number {
+  let total = 0;
+  for (const count of counts) total += count;
+  return total;
 }
 
 function searchListOf(namespace: string, zone: string): string[] {

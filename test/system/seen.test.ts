@@ -6,7 +6,8 @@ import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { type IncomingMessage, request } from "node:http";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { tail, top } from "../../src/commands/seen.ts";
+import { advise, tail, top } from "../../src/commands/seen.ts";
+import { askUdp } from "../support/messages/ask.ts";
 import { buildQuery, Type } from "../support/messages/messages.ts";
 import { runNodens, type RunningNodens } from "../support/program/run-nodens.ts";
 
@@ -124,5 +125,35 @@ test("tail refuses a filter that is not one", async () => {
     code: 64,
     output: "",
     errors: expect.stringContaining("slower is not a number") as string,
+  });
+});
+
+describe("advise", () => {
+  const searched = [
+    ...["default.svc.", "svc.", ""].map((part) => `www.example.com.${part}cluster.local`),
+    "www.example.com",
+  ];
+
+  /** Asks each name of a search for A and AAAA, ten times, as glibc does. */
+  async function searches({ port }: RunningNodens): Promise<void> {
+    for (let time = 0; time < 10; time += 1)
+      for (const each of searched)
+        for (const type of [Type.A, Type.AAAA]) await askUdp(port, buildQuery(each, type, { id: time * 7919 + type }));
+  }
+
+  test("names the namespace and the ndots, with the queries that it saves", async () => {
+    const nodens = await start();
+    await searches(nodens);
+    const { code, output } = await printed((options) => advise({ against: nodens.against, json: true }, options));
+    expect(code).toBe(0);
+    expect(JSON.parse(output)).toMatchObject({
+      namespaces: [{ namespace: "default", denied: 60, change: { ndots: 2, queriesNow: 80, queriesThen: 20 } }],
+    });
+  });
+
+  test.each(["hashed", "off"])("says why it cannot tell anything where names are %s", async (names) => {
+    const { against } = await start({ seen: { names } });
+    const refused = await printed((options) => advise({ against }, options));
+    expect(refused).toMatchObject({ code: 64, errors: expect.stringContaining(`seen.names is ${names}`) as string });
   });
 });

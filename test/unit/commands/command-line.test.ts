@@ -18,6 +18,7 @@ async function run(args: readonly string[], overrides: Partial<CommandActions> =
     tail: (flags) => note("tail", flags),
     cacheShow: (name, type, flags) => note("cacheShow", name, type, flags),
     cacheFlush: (name, flags) => note("cacheFlush", name, flags),
+    advise: (flags) => note("advise", flags),
     doctor: (flags) => note("doctor", flags),
     migrate: (filePath) => note("migrate", filePath),
     detach: (filePath) => note("detach", filePath),
@@ -73,6 +74,7 @@ describe("what runs", () => {
         { namespace: "shop", clusterDomain: "k8s.test", json: true, color: false, against: "127.0.0.1:9253" },
       ],
     ],
+    ["advise --json", ["advise", { against: "127.0.0.1:9253", json: true }]],
     ["cache show web.test", ["cacheShow", "web.test", undefined, { against: "127.0.0.1:9253" }]],
     ["cache show web.test MX --json", ["cacheShow", "web.test", "MX", { against: "127.0.0.1:9253", json: true }]],
     [
@@ -109,7 +111,7 @@ describe("a command line that cannot be understood: one line, exit code 64, noth
     ["quary example.com", "unknown command 'quary' (did you mean query?)"],
     [
       "frobnicate",
-      "unknown command 'frobnicate' (there are serve, query, explain, top, tail, cache, doctor, check, migrate, detach, untaint, version, help)",
+      "unknown command 'frobnicate' (there are serve, query, explain, top, tail, advise, cache, doctor, check, migrate, detach, untaint, version, help)",
     ],
     ["help chekc", "unknown command 'chekc' (did you mean check?)"],
     ["--listn 127.0.0.1:53", "unknown option '--listn' (did you mean --listen?)"],

@@ -32,7 +32,7 @@ test("an outside name is found behind its suffixes, with the namespace, and not 
     ["shop.svc.cluster.local", 3],
     ["svc.cluster.local", 3],
   ]);
-  expect(namespaceOf([...(names[0]?.clientRows ?? [])][0] ?? -1)).toBe("shop");
+  expect(namespaceOf([...(names[0]?.byRow.keys() ?? [])][0] ?? -1)).toBe("shop");
 });
 
 test("a Service of another namespace is found where it exists", async () => {
