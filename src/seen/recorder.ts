@@ -62,6 +62,13 @@ export interface Recorder {
   nameReferenceIn(slot: number): number;
   /** The reply's code; above all real ones if there is none. */
   rcodeIn(slot: number): number;
+  numberIn(slot: number): number;
+  typeIn(slot: number): number;
+  atMsIn(slot: number): number;
+  /** Notes that the query with this number had come before, if it still has its slot. */
+  markRepeated(number: number, afterMs: number, first: number): void;
+  /** Calls `look` with the slots that were taken after the query with this number (-1: with all), oldest first. Returns the last number. */
+  eachSince(number: number, look: (slot: number) => void): number;
   /** The query in a slot. */
   read(slot: number): RecordedQuery;
   /** Calls `look` with the slots from the newest to the oldest until it returns false. */
@@ -182,6 +189,18 @@ export function createRecorder(slotCount: number): Recorder {
     nameHashIn: (slot) => wordIn(slot, Word.nameHash),
     nameReferenceIn: (slot) => wordIn(slot, Word.nameReference) >>> 0,
     rcodeIn: (slot) => wordIn(slot, Word.reply) & 0xff,
+    numberIn: (slot) => wordIn(slot, Word.number),
+    typeIn: (slot) => wordIn(slot, Word.typeAndFlags) >>> 16,
+    atMsIn,
+    markRepeated(number, afterMs, first) {
+      const at = (number & slotMask) * wordsPerSlot;
+      if (words[at] === number) words[at + Word.repeated] = (afterMs << 16) | first;
+    },
+    eachSince(number, look) {
+      const isNew = number < 0 ? taken : Math.min(taken, (next - number - 1) & numberMask);
+      for (let back = isNew; back >= 1; back -= 1) look((next - back) & slotMask);
+      return (next - 1) & numberMask;
+    },
     read,
     eachSlot(look) {
       for (let back = 1; back <= taken; back += 1) if (look((next - back) & slotMask) === false) return;

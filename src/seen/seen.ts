@@ -2,12 +2,14 @@
  * What is seen of clients and their queries, joined: two calls a query, of integers, and everything else when somebody looks.
  *
  * Nothing is claimed that the packets do not show. A query counts as asked again only if client, port, ID and question are the same, or if it
- * comes at a known resolver's interval after its twin for the other address type, from a client that otherwise sends both together.
+ * comes at a known resolver's interval after its twin for the other address type, from a client that otherwise sends both together; what comes
+ * from another port is looked for in the record (changed-ports).
  */
 import { createHistogram, type Histogram, observe, timeBoundsSeconds } from "../runtime/histogram.ts";
 import { hostOf, portOf, type SocketAddress } from "../runtime/socket-address.ts";
 import { isAddressType, Rcode } from "../wire/codes.ts";
 import type { FoldedName } from "../wire/name.ts";
+import { createChangedPorts } from "./changed-ports.ts";
 import { addOne, type ClientColumns, type ClientTable, createClientTable } from "./client-table.ts";
 import { createNameRing, type NameRing } from "./name-ring.ts";
 import { createNameTable, type NameTable } from "./name-table.ts";
@@ -53,7 +55,7 @@ export interface Seen {
   answered(number: number, name: FoldedName, rcode: number, source: number, durationMs: number): void;
   /** Notes that it got no reply. */
   dropped(number: number): void;
-  /** Lets counts fade. To be called every second or so. */
+  /** Lets counts fade, and looks for queries that were sent again from another port. To be called every second or so. */
   tick(nowMs: number): void;
   readonly clients: ClientTable;
   readonly names: NameTable;
@@ -107,6 +109,7 @@ export function createSeen(options: SeenOptions): Seen {
   };
   const records = recordedQueries > 0;
   const recorder: Recorder = createRecorder(powerOf2From(Math.max(recordedQueries, leastSlots)));
+  const changedPorts = createChangedPorts(recorder, clients);
   const ring: NameRing | undefined = records && keepsNames ? createNameRing(nameRingBytes) : undefined;
   const counts = clients.columns;
   const arrived: ArrivedQuery = {
@@ -215,6 +218,11 @@ export function createSeen(options: SeenOptions): Seen {
       if (slot >= 0) settle(slot, First.shed);
     },
     tick(nowMs) {
+      for (const { query, afterMs, first } of changedPorts.look(nowMs)) {
+        const { atMs, clientRow, nameReference, nameHash, type } = query;
+        const name = ring?.find(nameReference, nameHash);
+        waits.add({ atMs, client: clients.clientIn(clientRow), name, nameHash, type, afterMs, first });
+      }
       clients.decay.fade(nowMs);
       names.decay.fade(nowMs);
     },

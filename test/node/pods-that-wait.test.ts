@@ -2,13 +2,17 @@
  * Real resolvers in a pod whose packets are lost: the pod is named, with how long it waited and on which way the packet was lost. What a client
  * does not show is not claimed of it.
  */
+import { execFile } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { expect, onTestFinished, test } from "vitest";
 import { type BedHost, bedAddress, createNodeBed, type NodeBed } from "../support/node/node-bed.ts";
 import { type NodensOnNode, startNodensOnNode } from "../support/node/nodens-on-node.ts";
 import { lookUpInPod, writeResolvConf } from "../support/node/pod-lookups.ts";
 import { compileClient } from "../support/program/compile-client.ts";
-import { describeWith } from "../support/program/requirements.ts";
+import { describeWith, missingRequirements } from "../support/program/requirements.ts";
 import { projectFolder } from "../support/program/run-nodens.ts";
 
 const tools = ["CI=true", "root", "ip", "nft", "iptables-restore", "curl", "dig", "gcc", "musl-gcc"];
@@ -31,6 +35,46 @@ const resolvers = [
   { compiler: "musl-gcc", after: "2.5s", fromMs: 2400, toMs: 2800 },
   { compiler: "gcc", after: "5s", fromMs: 4900, toMs: 5400 },
 ] as const;
+
+/** Clients other than a libc alone: their tool, how they are made in a folder, and what shows when their first replies are lost. */
+const others = [
+  {
+    client: "Go, which takes another port and ID",
+    tool: "go",
+    async make(folder: string) {
+      const path = join(folder, "lookup");
+      const env = { ...process.env, CGO_ENABLED: "0", GOCACHE: join(folder, "cache"), GO111MODULE: "off" };
+      await run("go", ["build", "-o", path, join(clientsFolder, "lookup.go")], { env });
+      return [path];
+    },
+    // Enough to be recognised.
+    habit: 20,
+    after: "5s",
+    leastMs: 4900,
+  },
+  {
+    client: "c-ares, which takes another port",
+    tool: process.execPath,
+    make: async () => [process.execPath, join(clientsFolder, "c-ares.mjs")],
+    habit: 3,
+    after: "other",
+    leastMs: 1900,
+  },
+  {
+    client: "Java, which asks libc",
+    tool: "javac",
+    async make(folder: string) {
+      await run("javac", ["-d", folder, join(clientsFolder, "Lookup.java")]);
+      return ["java", "-cp", folder, "Lookup"];
+    },
+    habit: 1,
+    after: "5s",
+    leastMs: 4900,
+  },
+] as const;
+
+const run = promisify(execFile);
+const clientsFolder = join(projectFolder, "test", "fixtures", "clients");
 
 interface Scene {
   readonly bed: NodeBed;
@@ -56,15 +100,15 @@ async function createScene(): Promise<Scene> {
 async function createLookup(pod: BedHost, compiler: "gcc" | "musl-gcc") {
   const client = await compileClient("getaddrinfo", compiler);
   onTestFinished(() => client.remove());
+  return createLookupWith(pod, [client.path]);
+}
+
+/** Lookups with a command, to which the names are added. */
+function createLookupWith(pod: BedHost, [program = "", ...first]: readonly string[]) {
   const resolvConf = writeResolvConf(bedAddress.own);
   onTestFinished(() => resolvConf.remove());
   return (times: number) =>
-    lookUpInPod(
-      pod,
-      client.path,
-      resolvConf,
-      Array.from({ length: times }, () => name),
-    );
+    lookUpInPod(pod, program, resolvConf, [...first, ...Array.from({ length: times }, () => name)]);
 }
 
 async function lose({ run }: BedHost, rules: string): Promise<void> {
@@ -94,6 +138,33 @@ describeWith(tools, "a pod that waits", () => {
       expect(wait?.["afterMs"]).toBeLessThanOrEqual(toMs);
     },
   );
+
+  for (const { client, tool, make, habit, after, leastMs } of others) {
+    const missing = missingRequirements([tool]);
+    test.skipIf(missing.length > 0)(
+      `with ${client}, whose replies are lost: seen after ${after} as answered`,
+      { meta: { missing } },
+      async () => {
+        const folder = mkdtempSync(join(tmpdir(), "nodens-client-"));
+        onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+        const command = await make(folder);
+        const { pod, nodens, top } = await createScene();
+        const lookUp = createLookupWith(pod, command);
+        await lookUp(habit);
+        await lose(pod, firstRepliesDropped);
+        expect(await lookUp(1)).toEqual(["ok 10.96.0.7"]);
+        const labels = `after="${after}",first="answered"`;
+        // Whether Go goes on asking every five seconds shows five seconds later.
+        const timeout = 10_000;
+        await expect
+          .poll(() => nodens.metric("nodens_client_repeats_total", labels), { timeout, interval: 250 })
+          .toBeGreaterThanOrEqual(1);
+        const [wait] = (await top()).waits.recent;
+        expect(wait).toMatchObject({ client: pod.address, name: name.slice(0, -1), first: "answered" });
+        expect(wait?.["afterMs"]).toBeGreaterThanOrEqual(leastMs);
+      },
+    );
+  }
 
   test.each(resolvers)(
     "with $compiler's resolver, one of whose queries is lost: seen after $after as lost on the way in",

@@ -231,3 +231,103 @@ describe("what moved", () => {
     );
   });
 });
+
+/** Time passes, and what was recorded is looked at every second. */
+async function passesSeen(world: World, seconds: number): Promise<void> {
+  for (let second = 0; second < seconds; second += 1) {
+    await world.passes(1);
+    world.seen.tick(world.clock.nowMs());
+  }
+}
+
+/** A client like Go's resolver: A and AAAA from two ports with IDs by chance, and EDNS. */
+async function asksAsGo(world: World, client: string, name = web): Promise<void> {
+  for (const type of ["A", "AAAA"] as const) {
+    goTurn += 1;
+    const details = { client, port: 20_000 + goTurn, id: (goTurn * 7919) & 0xffff, opt: {} };
+    await world.asks(name, type, details);
+    await world.upstream.settlesAll(webReply);
+  }
+}
+let goTurn = 0;
+
+describe("a pod that asks again from another port", () => {
+  /** A world with a client that looks like Go. */
+  async function createGoWorld(): Promise<World> {
+    const world = await createWarmWorld();
+    for (let turn = 0; turn < 20; turn += 1) await asksAsGo(world, "10.0.0.7", `other-${turn}.shop.svc.cluster.local`);
+    await passesSeen(world, 20);
+    return world;
+  }
+
+  test("once, 5 s after it was answered, if it looks like Go: both replies were lost", async () => {
+    const world = await createGoWorld();
+    await asksAsGo(world, "10.0.0.7");
+    await passesSeen(world, 5);
+    await asksAsGo(world, "10.0.0.7");
+    await passesSeen(world, 7);
+    expect(claims(world)).toEqual(["A 5s answered", "AAAA 5s answered"]);
+    expect(world.seen.waits.recent()[0]).toMatchObject({ client: "10.0.0.7", afterMs: 5000 });
+  });
+
+  test("5 s after a question that upstream has not answered, if it looks like Go: at once", async () => {
+    const world = await createGoWorld();
+    const name = "late.shop.svc.cluster.local";
+    const asks = (turn: number) =>
+      world.asks(name, "A", { client: "10.0.0.7", port: 30_000 + turn, id: 5 + turn, opt: {} });
+    await asks(0);
+    await passesSeen(world, 5);
+    expect(claims(world)).toEqual([]);
+    await asks(1);
+    await passesSeen(world, 1);
+    expect(claims(world)).toEqual(["A 5s waiting"]);
+  });
+
+  test("with the same ID, whatever the interval, as c-ares does", async () => {
+    const world = await createWarmWorld();
+    for (let turn = 0; turn < 4; turn += 1)
+      await world.asks(web, "AAAA", { client: "10.0.0.7", port: 20_000 + turn, id: 900 + turn });
+    await world.asks(web, "A", { client: "10.0.0.7", port: 31_000, id: 7 });
+    await passesSeen(world, 3);
+    await world.asks(web, "A", { client: "10.0.0.7", port: 32_000, id: 7 });
+    await passesSeen(world, 1);
+    expect(claims(world)).toEqual(["A other answered"]);
+    const repeated: number[] = [];
+    world.seen.eachRecorded(({ repeatedAfterMs }) => void (repeatedAfterMs > 0 && repeated.push(repeatedAfterMs)));
+    expect(repeated).toEqual([3000]);
+  });
+});
+
+describe("no wait is claimed of a client that asks from another port", () => {
+  test("every five seconds, though it looks like Go", async () => {
+    const world = await createWarmWorld();
+    for (let turn = 0; turn < 20; turn += 1) await asksAsGo(world, "10.0.0.7", `other-${turn}.shop.svc.cluster.local`);
+    for (let turn = 0; turn < 8; turn += 1) {
+      await asksAsGo(world, "10.0.0.7");
+      await passesSeen(world, 5);
+    }
+    await passesSeen(world, 10);
+    expect(claims(world)).toEqual([]);
+  });
+
+  test("5 s later, if it does not look like Go", async () => {
+    const world = await createWarmWorld();
+    await makesPairs(world, "10.0.0.7");
+    for (let turn = 0; turn < 2; turn += 1) {
+      await world.asks(web, "A", { client: "10.0.0.7", port: 31_000 + turn, id: 7 + turn });
+      await passesSeen(world, 5);
+    }
+    await passesSeen(world, 10);
+    expect(claims(world)).toEqual([]);
+  });
+
+  test("with an ID that it always uses", async () => {
+    const world = await createWarmWorld();
+    for (let turn = 0; turn < 10; turn += 1) {
+      await world.asks(web, "A", { client: "10.0.0.7", port: 31_000 + turn, id: 1 });
+      await world.asks(web, "AAAA", { client: "10.0.0.7", port: 31_000 + turn, id: 2 });
+      await passesSeen(world, 3);
+    }
+    expect(claims(world)).toEqual([]);
+  });
+});

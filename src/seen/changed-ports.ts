@@ -1,0 +1,173 @@
+/*
+ * Queries that a client sends again from another port, found in the record once a second, aside from the way of queries. Two kinds of resolver do:
+ *
+ *   - c-ares takes another socket for each try and keeps the ID. The same ID twice is chance once in 65,536 lookups, or a habit: of a client that has
+ *     fewer than three IDs, or uses one over and over, nothing is claimed;
+ *   - Go takes another ID too. What is left is the time: the same name and type 5 s later. While there is no reply to the first that is enough. If
+ *     there was one, a program that looks a name up every five seconds does the same, so the question must not have come 5 s before or after either.
+ */
+import type { ClientTable } from "./client-table.ts";
+import { guessLibrary } from "./guess-client.ts";
+import type { RecordedQuery, Recorder } from "./recorder.ts";
+import { First, leastWaitMs, mostWaitMs } from "./repeats.ts";
+import { Rcode } from "../wire/codes.ts";
+import { isKnownInterval } from "./waits.ts";
+
+/** A query that is taken for another try, and for which it was not lost or late. */
+export interface ChangedPort {
+  readonly query: RecordedQuery;
+  readonly afterMs: number;
+  /** A First. */
+  readonly first: number;
+}
+
+/** Finds them. Moments are monotonic milliseconds. */
+export interface ChangedPorts {
+  /** Looks at what was recorded since the last call. To be called every second. Those it returns are marked in the record. */
+  look(nowMs: number): ChangedPort[];
+}
+
+/** Who asked what, and when: what may turn out to be another try. */
+interface Candidate {
+  readonly firstAtMs: number;
+  readonly number: number;
+  readonly query: RecordedQuery;
+  readonly afterMs: number;
+  readonly first: number;
+  readonly hasSameId: boolean;
+  /** From here on it can be told. */
+  readonly dueAtMs: number;
+}
+
+const lastQuestions = 32_768;
+
+/** Go's only interval; a second slot of it, and the time that packets and timers take. */
+const goWait = { fromMs: 4900, toMs: 5400 } as const;
+
+/** More cannot be told in one look, and are not. */
+const maxCandidates = 64;
+
+/** c-ares tries four times. */
+const mostTries = 4;
+const leastIds = 3;
+
+/** Creates a finder that has looked at nothing. */
+export function createChangedPorts(recorder: Recorder, { columns, generationOf }: ClientTable): ChangedPorts {
+  // By a hash of client, name and type, the number of the last query. A clash costs a wait that is not seen.
+  const lastNumbers = new Int32Array(lastQuestions).fill(-1);
+  let lookedAt = -1;
+  let candidates: Candidate[] = [];
+
+  function noteSlot(slot: number): void {
+    const row = recorder.clientRowIn(slot);
+    if (row < 0) return;
+    const at = (mix(recorder.nameHashIn(slot), row) ^ recorder.typeIn(slot)) & (lastQuestions - 1);
+    const number = recorder.numberIn(slot);
+    const last = lastNumbers[at] as number;
+    lastNumbers[at] = number;
+    const before = recorder.slotOf(last);
+    if (last < 0 || recorder.numberIn(before) !== last || !isSameQuestion(before, slot)) return;
+    const afterMs = recorder.atMsIn(slot) - recorder.atMsIn(before);
+    if (afterMs < leastWaitMs || afterMs > mostWaitMs || candidates.length >= maxCandidates) return;
+    consider(before, slot, number, afterMs);
+  }
+
+  function isSameQuestion(one: number, other: number): boolean {
+    return (
+      recorder.nameHashIn(one) === recorder.nameHashIn(other) &&
+      recorder.clientRowIn(one) === recorder.clientRowIn(other) &&
+      recorder.clientGenerationIn(one) === recorder.clientGenerationIn(other) &&
+      recorder.typeIn(one) === recorder.typeIn(other)
+    );
+  }
+
+  function consider(before: number, slot: number, number: number, afterMs: number): void {
+    const [earlier, query] = [recorder.read(before), recorder.read(slot)];
+    // From the same port it is the table of repeats that tells.
+    if (earlier.port === query.port || query.isTcp || earlier.isTcp || query.repeatedAfterMs > 0) return;
+    const first = becameOf(earlier, query.atMs);
+    const candidate = { firstAtMs: earlier.atMs, number, query, afterMs: Math.round(afterMs), first };
+    if (earlier.id === query.id) candidates.push({ ...candidate, hasSameId: true, dueAtMs: query.atMs });
+    else if (isKnownInterval(afterMs) && guessLibrary(columns, query.clientRow) === "Go" && first !== First.failed)
+      candidates.push({ ...candidate, hasSameId: false, dueAtMs: query.atMs + (isAnswered(first) ? goWait.toMs : 0) });
+  }
+
+  function tell(due: readonly Candidate[]): ChangedPort[] {
+    const habits = habitsOf(due, recorder);
+    return due
+      .filter((candidate, index) => isTry(candidate, habits[index]) && isStillThere(candidate))
+      .map(({ query, afterMs, first, number }) => {
+        recorder.markRepeated(number, afterMs, first);
+        return { query, afterMs, first };
+      });
+  }
+
+  /** Whether the row is still that of the client. */
+  function isStillThere({ query }: Candidate): boolean {
+    return generationOf(query.clientRow) === query.clientGeneration;
+  }
+
+  return {
+    look(nowMs) {
+      lookedAt = recorder.eachSince(lookedAt, noteSlot);
+      const due = candidates.filter(({ dueAtMs }) => dueAtMs <= nowMs);
+      if (due.length === 0) return [];
+      candidates = candidates.filter(({ dueAtMs }) => dueAtMs > nowMs);
+      return tell(due);
+    },
+  };
+}
+
+/** What else the client of a candidate asked, as far as it is recorded. */
+interface Habit {
+  readonly ids: Set<number>;
+  /** How often the question came with the candidate's ID. */
+  sameId: number;
+  /** Whether it came one interval before the first, or one after the candidate, too. */
+  isSeries: boolean;
+}
+
+function habitsOf(candidates: readonly Candidate[], recorder: Recorder): Habit[] {
+  const habits = candidates.map((): Habit => ({ ids: new Set(), sameId: 0, isSeries: false }));
+  recorder.eachSlot((slot) => {
+    const row = recorder.clientRowIn(slot);
+    for (const [index, { query, firstAtMs }] of candidates.entries()) {
+      if (query.clientRow !== row || query.clientGeneration !== recorder.clientGenerationIn(slot)) continue;
+      const habit = habits[index] as Habit;
+      const id = recorder.askedIn(slot) & 0xffff;
+      if (habit.ids.size < leastIds) habit.ids.add(id);
+      if (query.nameHash !== recorder.nameHashIn(slot) || query.type !== recorder.typeIn(slot)) continue;
+      if (id === query.id) habit.sameId += 1;
+      const atMs = recorder.atMsIn(slot);
+      if (isGoWait(firstAtMs - atMs) || isGoWait(atMs - query.atMs)) habit.isSeries = true;
+    }
+    return true;
+  });
+  return habits;
+}
+
+function isTry({ hasSameId, first, afterMs }: Candidate, habit: Habit | undefined): boolean {
+  if (habit === undefined) return false;
+  if (hasSameId) return habit.ids.size >= leastIds && habit.sameId <= mostTries;
+  return !isAnswered(first) || (isGoWait(afterMs) && !habit.isSeries);
+}
+
+function isGoWait(ms: number): boolean {
+  return ms >= goWait.fromMs && ms <= goWait.toMs;
+}
+
+function isAnswered(first: number): boolean {
+  return first === First.answered;
+}
+
+/** What had become of a query at a moment. */
+function becameOf({ rcode, isDropped, atMs, durationMs }: RecordedQuery, whenMs: number): number {
+  if (isDropped) return First.shed;
+  if (rcode === undefined || atMs + durationMs > whenMs) return First.waiting;
+  return rcode === Rcode.NOERROR || rcode === Rcode.NXDOMAIN ? First.answered : First.failed;
+}
+
+function mix(hash: number, row: number): number {
+  const word = Math.imul(hash ^ Math.imul(row, 0x9e37_79b1), 0x85eb_ca6b);
+  return word ^ (word >>> 15);
+}
