@@ -9,6 +9,7 @@ import type { ExplainFlags } from "./commands/explain.ts";
 import type { DoctorFlags } from "./commands/doctor.ts";
 import type { QueryFlags } from "./commands/query.ts";
 import { serve } from "./commands/serve.ts";
+import type { ReportReadyFlags } from "./commands/report-ready.ts";
 import type { UntaintFlags } from "./commands/untaint.ts";
 import type { AdviseFlags, TailFlags, TopFlags } from "./commands/seen.ts";
 import { version } from "./commands/version.ts";
@@ -79,6 +80,10 @@ export async function main(argv: readonly string[]): Promise<number> {
     async untaint(flags: UntaintFlags) {
       const { untaint } = await import("./commands/untaint.ts");
       return untaint(flags, { env, pause: pauseAwake, write, writeError });
+    },
+    async reportReady(flags: ReportReadyFlags) {
+      const { reportReady } = await import("./commands/report-ready.ts");
+      return reportReady(flags, { env, pause: pauseAwake, write, writeError });
     },
     version: () => version({ env, write }),
   };

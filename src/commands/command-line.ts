@@ -13,6 +13,7 @@ import type { DoctorFlags } from "./doctor.ts";
 import { ExitCode } from "./exit-code.ts";
 import type { ExplainFlags } from "./explain.ts";
 import type { QueryFlags } from "./query.ts";
+import type { ReportReadyFlags } from "./report-ready.ts";
 import type { UntaintFlags } from "./untaint.ts";
 import type { AdviseFlags, TailFlags, TopFlags } from "./seen.ts";
 
@@ -36,6 +37,7 @@ export interface CommandActions {
   migrate(filePath: string): Promise<number> | number;
   detach(filePath: string | undefined): Promise<number> | number;
   untaint(flags: UntaintFlags): Promise<number> | number;
+  reportReady(flags: ReportReadyFlags): Promise<number> | number;
   version(): Promise<number> | number;
 }
 
@@ -136,14 +138,7 @@ function createProgram(actions: CommandActions, { write, writeError }: Terminal,
     .option("--config <FILE>", "settings file (YAML) that names the addresses")
     .action(async ({ config }: { config?: string }) => finish(await actions.detach(config)))
     .addHelpText("after", examples("nodens detach", "nodens detach --config /etc/nodens/nodens.yaml"));
-  program
-    .command("untaint")
-    .description("wait until a node's nodens is ready, then remove a taint from the node; for a pod that may do so")
-    .requiredOption("--node <NAME>", "the node's name")
-    .requiredOption("--taint <KEY>", "the taint's key")
-    .requiredOption("--admin <ADDR[:PORT]>", "admin address of the node's nodens")
-    .action(async (flags: UntaintFlags) => finish(await actions.untaint(flags)))
-    .addHelpText("after", examples("nodens untaint --node n1 --taint example.com/nodens --admin 10.0.3.7"));
+  addStartup(program, actions, finish);
   program
     .command("version")
     .description("print the versions of nodens and Node.js, and the platform")
@@ -344,6 +339,24 @@ function addDoctor(program: Command, actions: CommandActions, finish: Finish): v
     .option(...againstFlag)
     .action(async (flags: DoctorFlags) => finish(await actions.doctor(flags)))
     .addHelpText("after", examples("nodens doctor", "nodens doctor --watch 60s --netns $(pgrep -o php-fpm)"));
+}
+
+/** The commands of a pod that may change its node. */
+function addStartup(program: Command, actions: CommandActions, finish: Finish): void {
+  const afterReady = (name: string, description: string): Command =>
+    program
+      .command(name)
+      .description(`wait until a node's nodens is ready, then ${description}; for a pod that may do so`)
+      .requiredOption("--node <NAME>", "the node's name")
+      .requiredOption("--admin <ADDR[:PORT]>", "admin address of the node's nodens");
+  afterReady("untaint", "remove a taint from the node")
+    .requiredOption("--taint <KEY>", "the taint's key")
+    .action(async (flags: UntaintFlags) => finish(await actions.untaint(flags)))
+    .addHelpText("after", examples("nodens untaint --node n1 --taint example.com/nodens --admin 10.0.3.7"));
+  afterReady("report-ready", "say so in a condition of the node")
+    .requiredOption("--condition <TYPE>", "the condition's type")
+    .action(async (flags: ReportReadyFlags) => finish(await actions.reportReady(flags)))
+    .addHelpText("after", examples("nodens report-ready --node n1 --condition example.com/Ready --admin 10.0.3.7"));
 }
 
 function programEpilogue(): string {

@@ -63,7 +63,7 @@ describeWith(["go", ...renderers], "a Kubernetes 1.36 API server", () => {
 
     function problemsOf(objects: readonly KubernetesObject[]): string[] {
       const isOfOthers = (kind: string): boolean =>
-        ["ServiceMonitor", "PrometheusRule", "CiliumLocalRedirectPolicy"].includes(kind);
+        ["ServiceMonitor", "PrometheusRule", "CiliumLocalRedirectPolicy", "NodeReadinessRule"].includes(kind);
       const own = objects.filter(({ kind }) => !isOfOthers(kind));
       const verdicts: readonly Verdict[] = server.judge(own);
       return own.flatMap(({ kind }, index) => (verdicts[index]?.problems ?? []).map((text) => `${kind}: ${text}`));

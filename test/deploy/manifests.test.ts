@@ -104,7 +104,7 @@ describeWith(renderers, "every variant", () => {
 
   test.each(variants)("$name: all objects have the labels, and a namespace if they can", ({ kustomize }) => {
     for (const { kind, metadata } of kustomize()) {
-      const isOfTheCluster = /^(?:MutatingAdmission|ClusterRole)/.test(kind);
+      const isOfTheCluster = /^(?:MutatingAdmission|ClusterRole|NodeReadiness)/.test(kind);
       expect(metadata.namespace, `${kind} ${metadata.name}`).toBe(isOfTheCluster ? undefined : "kube-system");
       expect(metadata.labels, `${kind} ${metadata.name}`).toMatchObject({
         "app.kubernetes.io/name": "nodens",

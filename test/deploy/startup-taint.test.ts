@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { renderers } from "../support/manifests/manifests-tools.ts";
-import { buildWith, type Container, objectOf, renderChart } from "../support/manifests/manifests.ts";
+import { buildWith, type Container, objectOf, podOf, renderChart } from "../support/manifests/manifests.ts";
 import { describeWith } from "../support/program/requirements.ts";
 import { projectFolder } from "../support/program/run-nodens.ts";
 
@@ -15,6 +15,7 @@ interface StartupPod {
   readonly hostNetwork: boolean;
   readonly serviceAccountName: string;
   readonly tolerations: readonly object[];
+  readonly nodeSelector: object;
   readonly initContainers: readonly [Container];
   readonly containers: readonly [Container];
 }
@@ -66,6 +67,51 @@ describeWith(renderers, "the component startup-taint", () => {
   test("is refused where it would look for nodens at the wrong port", () => {
     const settings = { admin: { address: "${HOST_IP}:9254" } };
     expect(() => renderChart({ startupTaint: { enabled: true }, settings })).toThrow(/startupTaint\.enabled looks for/);
+    expect(() => renderChart({ nodeReadiness: { enabled: true }, settings })).toThrow(
+      /nodeReadiness\.enabled looks for/,
+    );
+  });
+});
+
+describeWith(renderers, "the component node-readiness", () => {
+  const objects = buildWith("base", ["link-local", "node-readiness"]);
+  const rule = ruleOf(objects);
+
+  test("reports the condition that its rule waits for, of the pod's own node", () => {
+    const [{ type, requiredStatus }] = rule.conditions;
+    const [{ args }] = templateOf(objects).spec.initContainers;
+    expect(args).toEqual(["report-ready", "--node=$(NODE_NAME)", `--condition=${type}`, "--admin=$(HOST_IP)"]);
+    expect(requiredStatus).toBe("True");
+  });
+
+  test("taints the nodes that nodens is on, and no other", () => {
+    const { nodeSelector, affinity } = podOf(objects) as unknown as {
+      nodeSelector: object;
+      affinity: { nodeAffinity: Record<string, { nodeSelectorTerms: object[] }> };
+    };
+    const terms = affinity.nodeAffinity["requiredDuringSchedulingIgnoredDuringExecution"]?.nodeSelectorTerms;
+    const { matchLabels, ...more } = rule.nodeSelector;
+    expect(matchLabels).toEqual(nodeSelector);
+    expect([more]).toEqual(terms);
+  });
+
+  test("may change conditions of nodes, and nothing else", () => {
+    expect(objectOf(objects, "ClusterRole")["rules"]).toEqual([
+      { apiGroups: [""], resources: ["nodes/status"], verbs: ["patch"] },
+    ]);
+  });
+
+  test("follows the chart's nodes, with rule and pods alike", () => {
+    const nodeSelector = { "kubernetes.io/os": "linux", "nodens-trial": "on-these" };
+    const rendered = renderChart({ nodeReadiness: { enabled: true }, nodeSelector });
+    expect(ruleOf(rendered).nodeSelector.matchLabels).toEqual(nodeSelector);
+    expect(templateOf(rendered).spec.nodeSelector).toEqual(nodeSelector);
+  });
+
+  test("does not go together with startup-taint", () => {
+    const both = { nodeReadiness: { enabled: true }, startupTaint: { enabled: true } };
+    expect(() => renderChart(both)).toThrow(/choose one/);
+    expect(() => buildWith("base", ["startup-taint", "node-readiness"])).toThrow(/may not add resource/);
   });
 });
 
@@ -74,6 +120,17 @@ test("docs/new-nodes.md names the taint that is removed, and no other", () => {
   const named = page.match(/startup-taint\.cluster-autoscaler\.kubernetes\.io\/[\w-]+/g) ?? [];
   expect(new Set(named)).toEqual(new Set([taint]));
 });
+
+function ruleOf(objects: Parameters<typeof objectOf>[0]) {
+  const { spec } = objectOf(objects, "NodeReadinessRule") as unknown as {
+    spec: {
+      conditions: [{ type: string; requiredStatus: string }];
+      taint: { key: string };
+      nodeSelector: { matchLabels: object };
+    };
+  };
+  return spec;
+}
 
 function templateOf(objects: Parameters<typeof objectOf>[0]) {
   const { spec } = objectOf(objects, "DaemonSet", "nodens-startup") as unknown as {

@@ -44,7 +44,8 @@ const models: readonly Model[] = [
 
 /** Everything about an object that its schema does not allow: one sentence each. An object of another kind is one problem. */
 export function schemaProblems(object: KubernetesObject): string[] {
-  if (object.kind === "CiliumLocalRedirectPolicy") return localRedirectProblems(object);
+  const byHand = byKind.get(object.kind);
+  if (byHand !== undefined) return problemsBy(byHand, object);
   const model = models.find(({ apiVersion, kind }) => apiVersion === object.apiVersion && kind === object.kind);
   if (model === undefined) return [`${object.apiVersion} ${object.kind}: there is no schema of it here`];
   const { watched, unseen } = watchReads(object);
@@ -97,28 +98,64 @@ const port = z.strictObject({
   protocol: z.enum(["TCP", "UDP"]),
 });
 
+const labels = z.record(z.string(), z.string());
+
 /** The fields of the resource definition that are used here, kept by hand: no package carries it. */
 const localRedirectPolicy = z.strictObject({
   apiVersion: z.literal("cilium.io/v2"),
   kind: z.literal("CiliumLocalRedirectPolicy"),
-  metadata: z.strictObject({
-    name: z.string(),
-    namespace: z.string(),
-    labels: z.record(z.string(), z.string()),
-  }),
+  metadata: z.strictObject({ name: z.string(), namespace: z.string(), labels }),
   spec: z.strictObject({
     redirectFrontend: z.strictObject({
       serviceMatcher: z.strictObject({ serviceName: z.string(), namespace: z.string() }),
     }),
     redirectBackend: z.strictObject({
-      localEndpointSelector: z.strictObject({ matchLabels: z.record(z.string(), z.string()) }),
+      localEndpointSelector: z.strictObject({ matchLabels: labels }),
       toPorts: z.array(port),
     }),
     skipRedirectFromBackend: z.boolean(),
   }),
 });
 
-function localRedirectProblems(object: KubernetesObject): string[] {
-  const issues = localRedirectPolicy.safeParse(object).error?.issues ?? [];
+/** The same for that of the Node Readiness Controller, with what it wants of the taint's key and that some nodes are selected. */
+const nodeReadinessRule = z.strictObject({
+  apiVersion: z.literal("readiness.node.x-k8s.io/v1alpha1"),
+  kind: z.literal("NodeReadinessRule"),
+  metadata: z.strictObject({ name: z.string(), labels }),
+  spec: z.strictObject({
+    conditions: z
+      .array(
+        z.strictObject({
+          type: z.string().min(1).max(316),
+          requiredStatus: z.enum(["True", "False", "Unknown"]),
+        }),
+      )
+      .min(1)
+      .max(32),
+    enforcementMode: z.enum(["bootstrap-only", "continuous"]),
+    taint: z.strictObject({
+      key: z.string().regex(/^readiness\.k8s\.io\/[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$/),
+      effect: z.enum(["NoSchedule", "PreferNoSchedule", "NoExecute"]),
+    }),
+    nodeSelector: z.strictObject({
+      matchLabels: labels.refine((some) => Object.keys(some).length > 0),
+      matchExpressions: z.array(
+        z.strictObject({
+          key: z.string(),
+          operator: z.enum(["In", "NotIn", "Exists", "DoesNotExist"]),
+          values: z.array(z.string()),
+        }),
+      ),
+    }),
+  }),
+});
+
+const byKind: ReadonlyMap<string, z.ZodType> = new Map<string, z.ZodType>([
+  ["CiliumLocalRedirectPolicy", localRedirectPolicy],
+  ["NodeReadinessRule", nodeReadinessRule],
+]);
+
+function problemsBy(schema: z.ZodType, object: KubernetesObject): string[] {
+  const issues = schema.safeParse(object).error?.issues ?? [];
   return issues.map(({ path, message }) => `/${path.join("/")} ${message}`);
 }

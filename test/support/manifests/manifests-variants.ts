@@ -35,6 +35,7 @@ export const variants: readonly Variant[] = [
   combination("link-local", ["link-local", "inject", "monitoring"], { ...inject, ...monitoring }),
   combination("service", ["monitoring", "service"], monitoring),
   combination("link-local", ["link-local", "startup-taint"], { startupTaint: { enabled: true } }),
+  combination("link-local", ["link-local", "node-readiness"], { nodeReadiness: { enabled: true } }),
 ];
 
 /** The overlay of that name, or the component alone. Throws when there is none. */

@@ -23,6 +23,7 @@ async function run(args: readonly string[], overrides: Partial<CommandActions> =
     migrate: (filePath) => note("migrate", filePath),
     detach: (filePath) => note("detach", filePath),
     untaint: (flags) => note("untaint", flags),
+    reportReady: (flags) => note("report-ready", flags),
     version: () => note("version"),
     ...overrides,
   };
@@ -45,6 +46,10 @@ describe("what runs", () => {
     [
       "untaint --node n1 --taint example.com/nodens --admin 10.0.3.7",
       ["untaint", { node: "n1", taint: "example.com/nodens", admin: "10.0.3.7" }],
+    ],
+    [
+      "report-ready --node n1 --condition example.com/Ready --admin 10.0.3.7",
+      ["report-ready", { node: "n1", condition: "example.com/Ready", admin: "10.0.3.7" }],
     ],
     ["serve", ["serve", {}]],
     ["serve --embedded --config n.yaml", ["serve", { embedded: true, config: "n.yaml" }]],
@@ -111,7 +116,7 @@ describe("a command line that cannot be understood: one line, exit code 64, noth
     ["quary example.com", "unknown command 'quary' (did you mean query?)"],
     [
       "frobnicate",
-      "unknown command 'frobnicate' (there are serve, query, explain, top, tail, advise, cache, doctor, check, migrate, detach, untaint, version, help)",
+      "unknown command 'frobnicate' (there are serve, query, explain, top, tail, advise, cache, doctor, check, migrate, detach, untaint, report-ready, version, help)",
     ],
     ["help chekc", "unknown command 'chekc' (did you mean check?)"],
     ["--listn 127.0.0.1:53", "unknown option '--listn' (did you mean --listen?)"],

@@ -1,66 +1,24 @@
-import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, test } from "vitest";
 import { untaint } from "../../../src/commands/untaint.ts";
+import { runBeforeNodeApi } from "./node-api.ts";
 
 const startup = { key: "example.com/nodens", effect: "NoSchedule" };
 const other = { key: "example.com/gpu", value: "yes", effect: "NoSchedule" };
 
-interface Asked {
-  readonly method: string | undefined;
-  readonly url: string | undefined;
-  readonly authorization: string | undefined;
-  readonly body: string;
-}
-
-/** An API server with one node, n1, which is the node's nodens as well; and `untaint` before them. */
-async function run({ taints = [other, startup], readyAfter = 0, statuses = [200, 200] as number[] } = {}) {
-  const asked: Asked[] = [];
-  let readyLooks = 0;
-  let node = { metadata: { resourceVersion: "7" }, spec: { taints: taints as object[] | undefined } };
-  const server = createServer((request, response) => void answer(request, response));
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  onTestFinished(() => void server.close());
-  const folder = mkdtempSync(join(tmpdir(), "nodens-account-"));
-  onTestFinished(() => rmSync(folder, { recursive: true }));
-  writeFileSync(join(folder, "token"), "secret\n");
-  writeFileSync(join(folder, "ca.crt"), "");
-  const admin = `127.0.0.1:${(server.address() as AddressInfo).port}`;
-  let [output, errors, pauses] = ["", "", 0];
-  const exitCode = await untaint(
-    { node: "n1", taint: startup.key, admin },
-    {
-      env: {},
-      pause: () => Promise.resolve(void (pauses += 1)),
-      write: (text) => void (output += text),
-      writeError: (text) => void (errors += text),
-      apiUrl: `http://${admin}`,
-      accountFolder: folder,
-    },
-  );
-  return { exitCode, output, errors, pauses, asked, taints: node.spec.taints };
-
-  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    if (request.url === "/readyz") {
-      readyLooks += 1;
-      response.writeHead(readyLooks > readyAfter ? 200 : 503).end("the cluster's zone has not been answered yet\n");
-      return;
-    }
-    const body = (await request.setEncoding("utf8").toArray()).join("");
-    const { method, url, headers } = request;
-    asked.push({ method, url, authorization: headers.authorization, body });
-    const status = statuses[asked.length - 1] ?? 200;
-    if (method === "PATCH" && status === 200) {
+/** `untaint` before an API server with one node, n1. */
+async function run({ taints = [other, startup], readyAfter = 0, statuses = [] as number[] } = {}) {
+  let node = { metadata: { resourceVersion: "7" }, spec: { taints: taints as object[] } };
+  const ran = await runBeforeNodeApi((flags, options) => untaint({ ...flags, taint: startup.key }, options), {
+    readyAfter,
+    statuses,
+    reply({ method, body }) {
+      if (method !== "PATCH") return node;
       const [, replace] = JSON.parse(body) as [object, { value: object[] }];
       node = { ...node, spec: { taints: replace.value } };
-    }
-    response.writeHead(status).end(JSON.stringify(node));
-  }
+      return node;
+    },
+  });
+  return { ...ran, taints: node.spec.taints };
 }
 
 test("removes the taint, and no other, as soon as nodens is ready", async () => {

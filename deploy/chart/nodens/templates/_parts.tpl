@@ -137,16 +137,28 @@ nodens-{{ $hash | replace "0" "g" | replace "1" "h" | replace "3" "k" | replace 
 {{- end }}
 
 {{/*
-The resources that a kustomize component names in its kustomization.yaml, in the release's namespace. Give
+The resources that a kustomize component and those that it builds on name in their kustomization.yaml, in the release's namespace. Give
 (dict "root" $ "component" "NAME" "labels" LABELS); the labels are more of them.
 */}}
 {{- define "nodens.component" -}}
 {{- $root := .root }}
 {{- $labels := .labels | default dict }}
+{{- $patches := .patches | default list }}
 {{- $folder := printf "files/components/%s" .component }}
 {{- $kustomization := $root.Files.Get (printf "%s/kustomization.yaml" $folder) | fromYaml }}
+{{- range $kustomization.patches }}
+{{- $patches = append $patches ($root.Files.Get (printf "%s/%s" $folder .path) | fromYaml) }}
+{{- end }}
+{{- range $kustomization.components }}
+{{- include "nodens.component" (dict "root" $root "component" (base .) "labels" $labels "patches" $patches) }}
+{{- end }}
 {{- range $kustomization.resources }}
 {{- $object := $root.Files.Get (printf "%s/%s" $folder .) | fromYaml }}
+{{- range $patches }}
+{{- if and (eq .kind $object.kind) (eq .metadata.name $object.metadata.name) }}
+{{- include "nodens.patch" (list $object .) }}
+{{- end }}
+{{- end }}
 {{- if $object.metadata.namespace }}
 {{- $_ := set $object.metadata "namespace" $root.Release.Namespace }}
 {{- end }}
@@ -157,10 +169,18 @@ The resources that a kustomize component names in its kustomization.yaml, in the
 {{- range $object.subjects }}
 {{- $_ := set . "namespace" $root.Release.Namespace }}
 {{- end }}
+{{- if and (eq $object.kind "NodeReadinessRule") $root.Values.nodeSelector }}
+{{- $_ := set $object.spec.nodeSelector "matchLabels" $root.Values.nodeSelector }}
+{{- end }}
 {{- with dig "spec" "template" "spec" dict $object }}
 {{- range concat (.initContainers | default list) .containers }}
 {{- $_ := set . "image" (include "nodens.image" $root) }}
 {{- $_ := set . "imagePullPolicy" $root.Values.image.pullPolicy }}
+{{- end }}
+{{- range $key := list "nodeSelector" "affinity" }}
+{{- with index $root.Values $key }}
+{{- $_ := set $object.spec.template.spec $key . }}
+{{- end }}
 {{- end }}
 {{- if $root.Values.imagePullSecrets }}
 {{- $_ := set . "imagePullSecrets" $root.Values.imagePullSecrets }}
@@ -172,4 +192,20 @@ The resources that a kustomize component names in its kustomization.yaml, in the
 ---
 {{ toYaml $object }}
 {{ end }}
+{{- end }}
+
+{{/* Lays a patch of a component over the object, as far as patches there go: a role's rules, and init containers by name. */}}
+{{- define "nodens.patch" -}}
+{{- $object := first . }}
+{{- $patch := last . }}
+{{- with $patch.rules }}
+{{- $_ := set $object "rules" . }}
+{{- end }}
+{{- range $changed := dig "spec" "template" "spec" "initContainers" list $patch }}
+{{- range $object.spec.template.spec.initContainers }}
+{{- if eq .name $changed.name }}
+{{- $_ := mergeOverwrite . $changed }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- end }}
