@@ -20,6 +20,8 @@ export interface OwnSockets {
   open(address: ServerAddress): Promise<void>;
   /** Whether nodens's own question to this address is answered, by this process or by another that shares the address. */
   answers(address: ServerAddress, protocol: "udp" | "tcp"): Promise<boolean>;
+  /** Whether kube-dns answers a question to port 53 of this address that the node's rules send on to it. */
+  answersAway(host: string): Promise<boolean>;
   /** Whether one question to one of the addresses that pods ask is answered: to the next one at each call. False if there is none. */
   nextAnswers(): Promise<boolean>;
   /** Why pods that ask over UDP might get no answer, after a close look, as a message for people; undefined if nothing is wrong. */
@@ -90,6 +92,11 @@ export async function openOwnSockets(settings: Settings, front: Front, clock: Cl
       if (!listeners.some((listener) => isSameAddress(listener.address, address))) await openAll([address]);
     },
     answers,
+    async answersAway(host) {
+      const asked = { ...front.health, question: front.health.away };
+      const options = { protocol: "udp", timeoutMs: selfQueryTimeoutMs.udp } as const;
+      return (await askOwnSocket({ host, port: 53 }, asked, options, clock)) !== undefined;
+    },
     async nextAnswers() {
       const addresses = askedAddresses();
       const address = addresses[lookCount % addresses.length];

@@ -9,7 +9,7 @@ import { nftSessionsOn } from "../attach/nft-session.ts";
 import { runProgram } from "../attach/run-program.ts";
 import { type AccessList, createAccessList } from "../listen/access-list.ts";
 import type { Front } from "../listen/answer-query.ts";
-import { createHealthQuestion, healthLabel } from "../listen/health-question.ts";
+import { createHealthQuestion, ownLabels } from "../listen/health-question.ts";
 import { replySourceNames } from "../listen/listen-counters.ts";
 import { createMissQueue } from "../resolve/miss-queue.ts";
 import type { Logger } from "../observe/log.ts";
@@ -34,7 +34,7 @@ import { rcodeName, typeName } from "../wire/codes.ts";
 import { Flag } from "../wire/header.ts";
 import { nameFromText, nameToText, wireName } from "../wire/name-text.ts";
 import { becomeReady, type Readiness, readinessOf, warnOfServer } from "./become-ready.ts";
-import { findsAsMuch } from "./fit-for-pods.ts";
+import { createAwayQuestion, findsAsMuch } from "./fit-for-pods.ts";
 import { createUpstreamFollower } from "./follow-upstream.ts";
 import { keepProbes } from "./keep-probes.ts";
 import { createSeenFor, noteTripsOf } from "./live-seen.ts";
@@ -154,12 +154,13 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
     run: runProgram,
     openSession: nftSessionsOn(clock),
     netfilter,
-    testLabel: healthLabel,
+    ownLabels,
     isTrackingInUse,
     hasAddress: hasLocalAddress,
     hasIpv6,
     listen: sockets.open,
     answers: sockets.answers,
+    answersAway: createAwayQuestion(sockets, upstream),
     sources: () => interceptedSourcesOf(reload.inForce()),
     isFit: () => lifeCycle.state() === "ready" && !loopGuard.isLooping(),
     mayIntercept: (virtualAddress) => findsAsMuch(upstream.routes(), virtualAddress),

@@ -15,7 +15,7 @@ import { type FallOpen, startFallOpen } from "./fall-open.ts";
 import { ensureAddresses } from "./local-addresses.ts";
 import { type AttachMode, attachModes } from "./modes.ts";
 import type { OpenNftSession } from "./nft-session.ts";
-import { keepOwnAddressTable, type OwnAddress, ownAddressTable } from "./own-address-table.ts";
+import { keepOwnAddressTable, type OwnAddress, ownAddressTable, type OwnLabels } from "./own-address-table.ts";
 import type { PodCounts } from "./pod-counts.ts";
 import type { Tracking } from "./pod-switches.ts";
 import { notStarted, type RunProgram } from "./run-program.ts";
@@ -48,8 +48,8 @@ export interface AttachmentOptions {
     info(fields: object, message: string): void;
     warn(fields: object, message: string): void;
   };
-  /** The first label of the names that nodens's own questions ask for, in lower case. */
-  readonly testLabel: string;
+  /** The first labels of the names that nodens's own questions ask for. */
+  readonly ownLabels: OwnLabels;
   /** Whether this node tracks connections at all. */
   isTrackingInUse(): boolean;
   /** Whether this node has the address now. Asked ten times a second. */
@@ -60,6 +60,11 @@ export interface AttachmentOptions {
   listen(address: ServerAddress): Promise<void>;
   /** Whether a question of our own to this address was answered. */
   answers(address: ServerAddress, protocol: "udp" | "tcp"): Promise<boolean>;
+  /**
+   * Whether a question to port 53 of this address was answered that the rules send on to the Service, as if nodens were away; undefined
+   * where silence says nothing, because the Service is down.
+   */
+  answersAway(host: string, service: string): Promise<boolean | undefined>;
   /** Whether nodens is fit for pods at all: ready, and not in a loop. */
   isFit(): boolean;
   /** Whether pods that ask this Service address would find no more there than nodens does. */
@@ -74,7 +79,10 @@ export interface Attachment {
   areSocketsOpen(): boolean;
   /** Whether pods ask kube-dns directly although the mode brings them here: by test packets, and where the rules for it are in place. */
   isFailOpen(): boolean;
-  /** Whether others answer the pods of this node while nodens is away, as far as rules are concerned. */
+  /**
+   * Whether others answer the pods of this node while nodens is away: the rules for that are in place, and a question that they sent on was
+   * answered, the last time one was asked.
+   */
   hasFallback(): boolean;
   /** Pods that ask an address of nodens's own, and whose packets a rule of the node dropped at the last look. */
   blockedPods(): BlockedPods;
@@ -152,7 +160,7 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
     if (!needsTable) return undefined;
     const { allowed } = options.sources();
     const sources = families.flatMap((family) => elementsOf(allowed, family));
-    return { own, sources, notrack: notrack !== false, countsTracked, testLabel: options.testLabel };
+    return { own, sources, notrack: notrack !== false, countsTracked, ownLabels: options.ownLabels };
   }
 
   /** Looks at once when an address is taken away. One that cannot be put back is tried again with everything else. */
@@ -268,9 +276,14 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
       own,
       clock,
       answers: options.answers,
+      answersAway: options.answersAway,
       mayAnswer: (service) => options.isFit() && options.mayIntercept(service),
       report(problems) {
         fallOpenProblems = compare(fallOpenProblems, problems);
+      },
+      tellAway(isAnswered, message) {
+        if (isAnswered) log.info({ mode }, message);
+        else log.warn({ mode }, message);
       },
     });
   }
@@ -280,9 +293,9 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
     return openSockets.has(formatServerAddress(target));
   }
 
-  /** Whether the rules that send pods' questions on to the Service were in place at the last look. */
+  /** Whether the rules that send pods' questions on to the Service were in place at the last look, and do so. */
   function canReachService(): boolean {
-    return fallOpen !== undefined && !nodeProblems.some(isOfRules);
+    return fallOpen !== undefined && fallOpen.isServiceReached() && !nodeProblems.some(isOfRules);
   }
 
   function stopLooking(): void {

@@ -7,6 +7,7 @@
  *     prerouting   a question to us, while we are alive                                    not tracked
  *                  one of a source that nodens would answer, while we are not              to the Service, noted in `moved`
  *     output       a question of the node itself, while we are not alive                   to the Service, noted in `moved`
+ *                  our own question about that, always                                     to the Service, noted in `moved`
  *                  the reply to our own test packet                                        alive for two seconds more
  *                  a refusal, for nobody listens on the port                               no longer alive
  *                  replies                                                                 not tracked
@@ -50,6 +51,14 @@ export interface OwnAddress {
   readonly service: string | undefined;
 }
 
+/** The first labels of names that nodens itself asks for, in lower case. */
+export interface OwnLabels {
+  /** Of test packets, which come to nodens whatever is known of it. */
+  readonly health: string;
+  /** Of those that go to the Service as if nodens were away. */
+  readonly away: string;
+}
+
 /** What the table depends on. */
 export interface OwnAddressTableOptions {
   readonly own: readonly OwnAddress[];
@@ -59,8 +68,7 @@ export interface OwnAddressTableOptions {
   readonly notrack: boolean;
   /** Whether connection tracking is in use, so that what is tracked all the same can be counted: looking would start it. */
   readonly countsTracked: boolean;
-  /** The first label of the names that test packets ask for, in lower case. */
-  readonly testLabel: string;
+  readonly ownLabels: OwnLabels;
 }
 
 /** How long a pod's port counts as moved after its last question: longer than any resolver waits for a reply. */
@@ -155,29 +163,32 @@ function questionRules({ address, service }: OwnAddress, position: number, notra
   ];
 }
 
+const countFellOpen = `counter name ${ownAddressCounters.fellOpen} `;
+
 /** The rule that sends on to the Service what `match` says of packets to the address. */
 function moveRule({ address, service }: OwnAddress, position: number) {
   const ip = protocol(familyOf(address));
-  return (transport: "udp" | "tcp", match: string): string => {
+  return (transport: "udp" | "tcp", match: string, count = countFellOpen): string => {
     const asker = `${ip} saddr . ${transport} sport`;
     const moved = movedSet(transport, position);
-    return `${ip} daddr ${address} ${match}update @${moved} { ${asker} } counter name ${ownAddressCounters.fellOpen} ${ip} daddr set ${service} accept`;
+    return `${ip} daddr ${address} ${match}update @${moved} { ${asker} } ${count}${ip} daddr set ${service} accept`;
   };
 }
 
 function ownQuestionRules(
   { address, service }: OwnAddress,
   position: number,
-  { notrack, testLabel }: OwnAddressTableOptions,
+  { notrack, ownLabels }: OwnAddressTableOptions,
 ): string[] {
   if (service === undefined) return [];
   const family = familyOf(address);
   const ip = protocol(family);
   const moves = moveRule({ address, service }, position);
-  const isTest = `@th,${testNameAt * 8},${(1 + testLabel.length) * 8} ${labelAsNumber(testLabel)}`;
   const dead = `${ip} daddr != @alive${family} `;
+  const own = `${ip} saddr ${address}`;
   return [
-    `${ip} saddr ${address} ${ip} daddr ${address} udp dport 53 ${isTest} ${notrack ? "notrack " : ""}accept`,
+    `${own} ${ip} daddr ${address} udp dport 53 ${asksFor(ownLabels.health)} ${notrack ? "notrack " : ""}accept`,
+    moves("udp", `udp dport 53 ${own} ${asksFor(ownLabels.away)} `, ""),
     moves("tcp", `tcp dport 53 ${ip} saddr . tcp sport @${movedSet("tcp", position)} `),
     moves("udp", `udp dport 53 ${dead}`),
     moves("tcp", `tcp dport 53 tcp flags & (syn|ack) == syn ${dead}`),
@@ -187,9 +198,10 @@ function ownQuestionRules(
 /** Where a question's name begins, behind the headers of UDP and DNS, in octets. */
 const testNameAt = 8 + 12;
 
-/** A label as it stands in a name (RFC 1035 §3.1), as rules compare it. */
-function labelAsNumber(label: string): string {
-  return `0x${Buffer.from([label.length, ...Buffer.from(label)]).toString("hex")}`;
+/** What a rule says of a name's first label: as it stands in the name, behind its length (RFC 1035 §3.1). */
+function asksFor(label: string): string {
+  const octets = Buffer.from([label.length, ...Buffer.from(label)]);
+  return `@th,${testNameAt * 8},${octets.length * 8} 0x${octets.toString("hex")}`;
 }
 
 function replyRules({ address }: OwnAddress, notrack: boolean): string[] {

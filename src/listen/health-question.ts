@@ -15,12 +15,17 @@ import { ownQuestion, type Question } from "../wire/question.ts";
 import { composeRecord } from "../wire/record.ts";
 import { composeOwnReply } from "../wire/shape-reply.ts";
 
-/** The first label of the name, in the zone's front. */
-export const healthLabel = "nodens-health";
+/**
+ * The first labels of the names that nodens asks itself, in the zone's front: that of the health question, and that of the same question
+ * which the node's rules send on to kube-dns, as they do with pods' questions while nodens is away.
+ */
+export const ownLabels = { health: "nodens-health", away: "nodens-away" } as const;
 
 /** The question and its answer, for one process. */
 export interface HealthQuestion {
   readonly question: Question;
+  /** The question that the node's rules send on to kube-dns. A nodens that gets it all the same treats it as any other. */
+  readonly away: Question;
   /** Whether `query`, of type HINFO, is this question and `client` may ask it at the socket `own`: only from that same host. */
   isAsked(query: ClientQuery, client: SocketAddress, own: SocketAddress): boolean;
   /** Writes the reply to `query` into `target` (room for 600 octets) and returns its size. */
@@ -34,13 +39,16 @@ export interface HealthQuestion {
  * new for every process.
  */
 export function createHealthQuestion(zone: Uint8Array, instance: string): HealthQuestion {
-  const question = ownQuestion(Uint8Array.from([...wireName(healthLabel).subarray(0, -1), ...zone]), RrType.HINFO);
+  const [question, away] = ([ownLabels.health, ownLabels.away] as const).map((label) =>
+    ownQuestion(Uint8Array.from([...wireName(label).subarray(0, -1), ...zone]), RrType.HINFO),
+  ) as [Question, Question];
   const { name } = question;
   // CPU and OS, each a character string (RFC 1035 §3.3.2). The owner is a pointer to the question; TTL 0, for nobody should keep it.
   const data = Uint8Array.from([...characterString("nodens"), ...characterString(instance)]);
   const record = composeRecord(Uint8Array.of(0xc0, 12), RrType.HINFO, 0, data);
   return {
     question,
+    away,
     isAsked({ name: asked }, client, own) {
       if (asked.sizeBytes !== name.length || !equalOctets(asked.octets, 0, name)) return false;
       return hasSameHost(client, own);

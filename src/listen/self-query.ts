@@ -26,7 +26,7 @@ interface AskOptions {
  */
 export async function askOwnSocket(
   address: ServerAddress,
-  { question, isOwnAnswer }: HealthQuestion,
+  { question, isOwnAnswer }: Pick<HealthQuestion, "question" | "isOwnAnswer">,
   { protocol, timeoutMs }: AskOptions,
   clock: Clock,
 ): Promise<Answerer | undefined> {

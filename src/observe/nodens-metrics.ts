@@ -340,7 +340,7 @@ export const nodensMetrics: readonly Metric[] = [
   gauge(
     "nodens_has_fallback",
     [],
-    "1 where others answer the pods of this node while nodens is away: kube-dns, or another node's nodens. 0 where nobody does.",
+    "1 where others answer the pods of this node while nodens is away: kube-dns, or another node's nodens. 0 where nobody does: without the rules that send questions on to kube-dns, or where a question of nodens's own that they sent on was not answered, as with eBPF data planes.",
     (sources, add) => add({}, Number(sources.hasFallback())),
   ),
   gauge(

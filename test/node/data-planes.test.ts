@@ -1,10 +1,10 @@
 /*
  * Data planes that translate the kube-dns Service before nodens's rules see a packet. Interception catches nothing there and breaks nothing,
- * and nodens says so.
+ * an address of nodens's own does not fall open, and nodens says so.
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
-import { type BedHost, bedAddress, createNodeBed } from "../support/node/node-bed.ts";
+import { type BedHost, bedAddress, createNodeBed, type NodeBed } from "../support/node/node-bed.ts";
 import { startNodensOnNode } from "../support/node/nodens-on-node.ts";
 import { startSocketLoadBalancer } from "../support/node/socket-load-balancer.ts";
 import { straightFlows } from "../support/node/straight-flows.ts";
@@ -17,15 +17,17 @@ const bpf = "/proc/sys/kernel/unprivileged_bpf_disabled";
 const tools = ["CI=true", "root", "ip", "nft", "iptables-restore", "conntrack", "curl", "gcc", "dig", "mount", bpf];
 const name = "web.default.svc.cluster.local";
 const tenMinutesMs = 600_000;
+/** What nodens waits for replies to its own question before it says that there are none. */
+const threeTriesMs = 3500;
 
-describeWith(tools, "attach.mode intercept, where sockets are translated by eBPF", () => {
+describeWith(tools, "where sockets are translated by eBPF", () => {
   let program: CompiledClient;
   beforeAll(async () => {
     program = await compileClient("socket-load-balancer", "gcc");
   });
   afterAll(() => program?.remove());
 
-  test("pods are answered past nodens, and nodens says that it sees none, until questions come", async () => {
+  test("mode intercept: pods are answered past nodens, and nodens says that it sees none, until questions come", async () => {
     const bed = await createNodeBed({ proxy: "iptables", podCount: 2 });
     onTestFinished(() => bed.close());
     const [pod, dns] = [bed.pods[0], bed.kubeDns[0]] as [BedHost, BedHost];
@@ -55,4 +57,44 @@ describeWith(tools, "attach.mode intercept, where sockets are translated by eBPF
     await until("it sees one", seesOne, 30_000);
     await until("it says so", () => nodens.output().includes("no longer: no question of a pod"), 10_000);
   }, 90_000);
+
+  test.each([
+    ["link-local", bedAddress.own],
+    ["host-ip", bedAddress.node],
+  ] as const)(
+    "mode %s: nodens tells that nobody answers pods without it, unless netfilter translates too",
+    async (mode, asked) => {
+      const bed = await createNodeBed({ proxy: "iptables", podCount: 1 });
+      onTestFinished(() => bed.close());
+      const [pod, dns] = [bed.pods[0], bed.kubeDns[0]] as [BedHost, BedHost];
+      const plane = await startSocketLoadBalancer(program.path, bedAddress.service, dns.address);
+      onTestFinished(() => plane.remove());
+      const ask = async () => (await pod.run("dig", ["+short", "+tries=1", "+time=1", `@${asked}`, name])).stdout;
+      await bed.node.run("iptables", ["-t", "nat", "-F"]);
+      const nodens = await startNodensOnNode(bed, { mode, startedBy: plane.inCgroup });
+      onTestFinished(async () => void (await nodens.stop()));
+      await until("it tells", async () => (await nodens.metric("nodens_has_fallback")) === 0, 30_000);
+      const isSaid = () => /would not be answered: .* sent on to 10\.96\.0\.10 was not/.test(nodens.output());
+      await until("it says so", isSaid, 10_000);
+      expect(await ask()).toBe("10.96.0.7\n");
+      nodens.process.kill("SIGKILL");
+      await nodens.stop();
+      expect([await ask(), await ask()]).not.toContain("10.96.0.7\n");
+      await bed.restoreProxy();
+      const again = await startNodensOnNode(bed, { mode, startedBy: plane.inCgroup });
+      onTestFinished(async () => void (await again.stop()));
+      await until("a question was sent on", async () => (await sentOn(bed)).includes(asked), 30_000);
+      await pause(threeTriesMs);
+      expect(await again.metric("nodens_has_fallback")).toBe(1);
+      again.process.kill("SIGKILL");
+      await again.stop();
+      await until("kube-dns answers", async () => (await ask()) === "10.96.0.7\n", 5000);
+    },
+    90_000,
+  );
 });
+
+/** Who asked what the table of own addresses sent on to the Service. */
+async function sentOn(bed: NodeBed): Promise<string> {
+  return (await bed.node.run("nft", ["list", "set", "inet", "nodens", "moved_udp_0"])).stdout;
+}

@@ -42,6 +42,8 @@ export interface NodensOnNodeOptions {
   readonly adminPort?: number;
   /** Capabilities that it must do without. */
   readonly without?: readonly string[];
+  /** The command that starts it, before its own: it must become nodens. */
+  readonly startedBy?: readonly string[];
   /** Whether `moveClock` works. */
   readonly hasMovableClock?: boolean;
 }
@@ -56,10 +58,9 @@ export async function startNodensOnNode(bed: NodeBed, options: NodensOnNodeOptio
   const preload = hasMovableClock ? ["--import", join(projectFolder, "test/support/program/movable-clock.ts")] : [];
   const command = [process.execPath, ...preload, program, "serve", "--config", settingsFile];
   const restriction = (options.without ?? []).map((capability) => `-${capability}`).join(",");
-  const child =
-    restriction === ""
-      ? bed.node.start(command[0] as string, command.slice(1), options.env, hasMovableClock)
-      : bed.node.start("setpriv", ["--bounding-set", restriction, ...command], options.env);
+  const restricted = restriction === "" ? [] : ["setpriv", "--bounding-set", restriction];
+  const [first, ...rest] = [...restricted, ...(options.startedBy ?? []), ...command];
+  const child = bed.node.start(first as string, rest, options.env, hasMovableClock);
   let output = "";
   child.stdout?.on("data", (text) => (output += String(text)));
   child.stderr?.on("data", (text) => (output += String(text)));

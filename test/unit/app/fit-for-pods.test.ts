@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { findsAsMuch } from "../../../src/app/fit-for-pods.ts";
+import { createAwayQuestion, findsAsMuch } from "../../../src/app/fit-for-pods.ts";
 import type { Route } from "../../../src/upstream/upstream.ts";
 
 const service = "10.96.0.10";
@@ -22,4 +22,17 @@ test.each([
 ])("with %s", (_, cluster, outside, expected) => {
   const stub = route("corp.example", { "192.0.2.2": false });
   expect(findsAsMuch([stub, route("cluster", cluster), route("outside", outside)], service)).toBe(expected);
+});
+
+test.each([
+  ["answered", true, { [service]: true }, true],
+  ["not answered, by a Service that answers nodens", false, { [service]: true }, false],
+  ["not answered, by a Service that is down", false, { [service]: false }, undefined],
+  ["not answered, by a Service that nodens does not ask", false, up, false],
+])("what the node's rules send on to the Service is %s", async (_, isAnswered, servers, expected) => {
+  const ask = createAwayQuestion(
+    { answersAway: () => Promise.resolve(isAnswered) },
+    { routes: () => [route("cluster", servers)] },
+  );
+  expect(await ask("169.254.20.10", service)).toBe(expected);
 });

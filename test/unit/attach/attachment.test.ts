@@ -16,7 +16,12 @@ async function start(
   const log: string[] = [];
   const asked: string[] = [];
   const listening: string[] = [];
-  const state = { answers: true, mayIntercept: true, taken: new Set<string>() };
+  const state = {
+    answers: true,
+    answersAway: true as boolean | undefined,
+    mayIntercept: true,
+    taken: new Set<string>(),
+  };
   const note = (_: object, message: string) => void log.push(message);
   const attachment = await attach({
     mode: "link-local",
@@ -29,7 +34,7 @@ async function start(
     run: node.run,
     openSession: node.openSession,
     netfilter: node.netfilter,
-    testLabel: "nodens-health",
+    ownLabels: { health: "nodens-health", away: "nodens-away" },
     isTrackingInUse: () => true,
     hasAddress: (host) => node.addresses.some(({ local }) => local === host),
     hasIpv6: () => true,
@@ -43,6 +48,10 @@ async function start(
     answers({ host, port }, protocol) {
       asked.push(`${protocol} ${host}:${port}`);
       return Promise.resolve(state.answers);
+    },
+    answersAway(host) {
+      asked.push(`away ${host}`);
+      return Promise.resolve(state.answersAway);
     },
     isFit: () => state.mayIntercept,
     mayIntercept: () => true,
@@ -145,6 +154,38 @@ describe.each([
     await clock.advance(2500);
     expect(attachment.isFailOpen()).toBe(false);
     expect(attachment.hasFallback()).toBe(false);
+  });
+
+  test("which is claimed only while what its rules send on is answered", async () => {
+    const { attachment, clock, state, asked, log } = await start({ mode, ...options });
+    await clock.advance(61_000);
+    expect(asked.filter((one) => one === `away ${address}`)).toHaveLength(1);
+    expect(attachment.hasFallback()).toBe(true);
+    state.answersAway = false;
+    await clock.advance(60_000);
+    expect(asked.filter((one) => one === `away ${address}`)).toHaveLength(4);
+    expect(attachment.hasFallback()).toBe(false);
+    expect(attachment.isComplete()).toBe(true);
+    expect(log).toContainEqual(expect.stringMatching(/10\.96\.0\.10 was not.*eBPF/));
+    state.answers = false;
+    await clock.advance(2500);
+    expect(attachment.isFailOpen()).toBe(false);
+    Object.assign(state, { answers: true, answersAway: true });
+    await clock.advance(60_000);
+    expect(attachment.hasFallback()).toBe(true);
+    expect(log).toContainEqual(`what pods ask ${address} while nodens is away is answered by 10.96.0.10 again`);
+  });
+
+  test("and silence says nothing of that where the Service is down, or nodens not fit for pods", async () => {
+    const { attachment, clock, state, asked } = await start({ mode, ...options });
+    state.answersAway = undefined;
+    await clock.advance(121_000);
+    expect(attachment.hasFallback()).toBe(true);
+    Object.assign(state, { answersAway: false, mayIntercept: false });
+    const before = asked.filter((one) => one === `away ${address}`).length;
+    await clock.advance(121_000);
+    expect(asked.filter((one) => one === `away ${address}`)).toHaveLength(before);
+    expect(attachment.hasFallback()).toBe(true);
   });
 
   test("when it ends", async () => {

@@ -18,7 +18,7 @@ function options(changes: Partial<OwnAddressTableOptions> = {}): OwnAddressTable
     sources: ["10.0.0.0/8"],
     notrack: true,
     countsTracked: false,
-    testLabel: "nodens-health",
+    ownLabels: { health: "nodens-health", away: "nodens-away" },
     ...changes,
   };
 }
@@ -55,7 +55,11 @@ describe("the text", () => {
 
   test("sends on what the node itself asks too, but for test packets: what they ask has to come here to be a sign of life", () => {
     const rules = rulesOf("output", ownAddressTableText(options()));
-    // The label "nodens-health", behind the headers of UDP and DNS.
+    // The labels "nodens-health" and "nodens-away", behind the headers of UDP and DNS.
+    const away = rules.findIndex((rule) => rule.includes("@th,160,96 0x0b6e6f64656e732d61776179 update @moved_udp_0"));
+    expect(rules[away]).toContain(`ip saddr ${own}`);
+    expect(rules[away]).not.toContain("fell_open");
+    expect(rules[away]).toMatch(new RegExp(`ip daddr set ${service} accept$`));
     const test = rules.findIndex((rule) => rule.includes("@th,160,112 0x0d6e6f64656e732d6865616c7468 notrack accept"));
     const moved = rules.findIndex((rule) => rule.startsWith(`ip daddr ${own} udp dport 53 ip daddr != @alive4`));
     expect(rules[moved]).toMatch(new RegExp(`ip daddr set ${service} accept$`));

@@ -38,6 +38,12 @@ describe("the health question", () => {
     expect(health.isAsked(viewOf(buildQuery(name.toUpperCase(), Type.HINFO)), at(client), at(host))).toBe(true);
   });
 
+  test("is not the one that the node's rules send on to kube-dns, which is the same for another name", () => {
+    const { questions } = readMessage(composeQuery(health.away));
+    expect(questions).toMatchObject([{ name: "nodens-away.cluster.local", type: Type.HINFO, class: 1 }]);
+    expect(health.isAsked(viewOf(composeQuery(health.away)), at("10.0.0.7"), at("10.0.0.7"))).toBe(false);
+  });
+
   test.each<[string, string, string]>([
     ["by a pod", name, "10.0.0.1"],
     ["from another address of the machine", name, "127.0.0.1"],
