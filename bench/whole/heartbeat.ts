@@ -13,6 +13,7 @@ import { missingRequirements } from "../../test/support/program/requirements.ts"
 const usage = `npm run bench:heartbeat -- [flags]
 
   --services N,N     how many Services kube-proxy in nftables mode has rules for (default 0,1000,10000,20000)
+  --changes N        how many times a second somebody else changes a rule of the node (default 0)
   --seconds N        how long to look (default 60: with one look at what the kernel counted)
   --json FILE        also writes the numbers
   --help             shows this
@@ -43,8 +44,9 @@ process.once("SIGTERM", () => process.exit(143));
 process.exitCode = await main();
 
 async function main(): Promise<number> {
-  const options = { services: { type: "string" }, seconds: { type: "string" }, json: { type: "string" } } as const;
-  const { values } = parseArgs({ options: { ...options, help: { type: "boolean" } } });
+  const text = { type: "string" } as const;
+  const options = { services: text, changes: text, seconds: text, json: text, help: { type: "boolean" } } as const;
+  const { values } = parseArgs({ options });
   if (values.help === true) {
     console.log(usage);
     return 0;
@@ -57,7 +59,7 @@ async function main(): Promise<number> {
   const rows: Row[] = [];
   console.log("services   nodens %   nft %   nft commands %   nft MiB");
   for (const services of (values.services ?? "0,1000,10000,20000").split(",").map(Number)) {
-    const row = await measure(services, Number(values.seconds ?? 60));
+    const row = await measure(services, Number(values.changes ?? 0), Number(values.seconds ?? 60));
     rows.push(row);
     const { nodensPercent, nftPercent, commandsPercent, nftMiB } = row;
     const numbers = [nodensPercent, nftPercent, commandsPercent, nftMiB].map((number) => number.toFixed(2));
@@ -67,11 +69,12 @@ async function main(): Promise<number> {
   return 0;
 }
 
-async function measure(services: number, seconds: number): Promise<Row> {
+async function measure(services: number, changesPerSecond: number, seconds: number): Promise<Row> {
   const bed = await createNodeBed({ proxy: "nftables", podCount: 1 });
   try {
     await addServices(bed, services);
     const nodens = await startNodensOnNode(bed, { mode: "intercept" });
+    if (changesPerSecond > 0) await changeRules(bed, 1000 / changesPerSecond);
     await pause(settleMs);
     const pid = nodens.process.pid ?? 0;
     const [nft = 0] = childrenOf(pid);
@@ -116,6 +119,16 @@ ${chains.join("\n")}
 `;
   const { code, stderr } = await node.run("nft", ["-f", "-"], text);
   if (code !== 0) throw new Error(`cannot add ${count} Services: ${stderr.slice(0, 500)}`);
+}
+
+/** As kube-proxy does when endpoints come and go: an element is put into a map of its table and taken out, until the bed is closed. */
+async function changeRules({ node }: NodeBed, everyMs: number): Promise<void> {
+  const table = "add table ip changing; add set ip changing endpoints { type ipv4_addr; }";
+  const { code, stderr } = await node.run("nft", ["-f", "-"], table);
+  if (code !== 0) throw new Error(`cannot add a table that changes: ${stderr}`);
+  const change = "element ip changing endpoints { 10.245.1.9 }";
+  const loop = `while true; do nft "add ${change}"; sleep ${everyMs / 1000}; nft "delete ${change}"; sleep ${everyMs / 1000}; done`;
+  node.start("sh", ["-c", loop]);
 }
 
 function cpuTicks(pid: number): CpuTicks {
