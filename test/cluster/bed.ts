@@ -13,6 +13,7 @@ import type { ClusterNode } from "./node.ts";
 import type { ProxyMode } from "./node-setup.ts";
 import { inWords, type Report, startReport, type Way } from "./report.ts";
 import { runIn, waitFor } from "./places.ts";
+import { type ProbeWatch, watchProbes } from "./probes.ts";
 import { projectFolder } from "../support/program/run-nodens.ts";
 
 /** A cluster with what rows need. */
@@ -22,6 +23,7 @@ export interface Bed {
   readonly node: ClusterNode;
   readonly proxyMode: ProxyMode;
   readonly report: Report;
+  readonly probes: ProbeWatch;
   /** Pods that ask what kubelet tells them to: kube-dns. */
   readonly load: Load;
   /** The network of one of them. */
@@ -45,11 +47,12 @@ export async function startBed(proxyMode: ProxyMode, nodeCount = 1): Promise<Bed
   try {
     const [node] = cluster.nodes;
     if (node === undefined) throw new Error("a cluster without nodes");
+    const probes = watchProbes(cluster);
     await Promise.all(cluster.nodes.map((each) => each.importImage(image)));
     await cluster.kubectl(["apply", "-f", join(projectFolder, "test", "fixtures", "cluster", "names.yaml")]);
     const load = await startLoad(cluster, { name: "load" });
     const pod = await enterPod(cluster, node, "shop", load.podName("glibc"));
-    return { cluster, node, proxyMode, report: startReport(proxyMode, nodeCount), load, pod };
+    return { cluster, node, proxyMode, report: startReport(proxyMode, nodeCount), probes, load, pod };
   } catch (error) {
     await cluster.close();
     throw error;
@@ -65,6 +68,8 @@ export interface UnderLoad {
   readonly beside?: Load;
   /** Whether what they lose is added to the budget, which it is unless said otherwise. Not where nodens answers without kube-dns. */
   readonly addsPlain?: boolean;
+  /** Whether it is a failure, of which probes tell rightly. */
+  readonly isFailure?: boolean;
 }
 
 /** How long lookups are watched after it is done. */
@@ -72,13 +77,13 @@ const settleMs = 3000;
 
 /** Does something under load, notes what became of the lookups, and fails when that is more than the budget. */
 export async function underLoad(
-  { report }: Bed,
+  { report, probes }: Bed,
   load: Load,
-  { what, way, budget, beside, addsPlain = true }: UnderLoad,
+  { what, way, budget, beside, addsPlain = true, isFailure = false }: UnderLoad,
   action: () => Promise<unknown>,
 ): Promise<LoadFigures> {
   const fromMs = Date.now();
-  await action();
+  await (isFailure ? probes.mayFail(action) : action());
   await delay(settleMs);
   const toMs = Date.now();
   const [figures, plain] = await Promise.all([load.between(fromMs, toMs), beside?.between(fromMs, toMs)]);
@@ -186,9 +191,12 @@ export async function addressesOf({ kubectl }: Cluster, load: Load): Promise<str
 /** Entries that connection tracking makes for a load's questions within two seconds, over UDP and over TCP. */
 export async function trackedQuestions({ cluster, node }: Bed, load: Load): Promise<number> {
   const addresses = await addressesOf(cluster, load);
-  // What was tracked before may stay for minutes. conntrack says with 1 that there was nothing.
+  // What was tracked before may stay for minutes. conntrack says with 1 that there was nothing; and it gives up when an entry ends by
+  // itself just before it is deleted, hence three times.
   const script = `
-    for pod in "$@"; do for protocol in udp tcp; do conntrack -D -p $protocol --dport 53 -s $pod >/dev/null 2>&1; done; done
+    for pod in "$@"; do for protocol in udp tcp; do for _ in 1 2 3; do
+      conntrack -D -p $protocol --dport 53 -s $pod >/dev/null 2>&1
+    done; done; done
     sleep 2
     for pod in "$@"; do for protocol in udp tcp; do conntrack -L -p $protocol --dport 53 -s $pod 2>/dev/null; done; done
     true`;

@@ -2,15 +2,17 @@
  * nodens on a cluster, beside what the same pods lose without it: all rows, in their order. A file for each of kube-proxy's modes calls
  * this, so that both run at the same time; most of it is waiting.
  */
-import { afterAll, beforeAll, beforeEach, describe } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type Bed, startBed } from "./bed.ts";
 import { clusterRequirements } from "./cluster.ts";
 import type { ProxyMode } from "./node-setup.ts";
+import { alertRows } from "./rows-alerts.ts";
 import { baselineRows } from "./rows-baseline.ts";
 import { changeRows } from "./rows-changes.ts";
 import { disruptionRows, kubeDnsRows } from "./rows-disruptions.ts";
 import { chartRows, managedClusterRows, modeRows } from "./rows-install.ts";
 import { kubeProxyRows } from "./rows-kube-proxy.ts";
+import { migrationRows } from "./rows-migration.ts";
 import { policyRows } from "./rows-policy.ts";
 import { twoNodeRows } from "./rows-two-nodes.ts";
 import { whatHappened } from "./what-happened.ts";
@@ -22,6 +24,7 @@ export function clusterRows(proxyMode: ProxyMode): void {
     describe("without nodens", () => baselineRows(bed));
     describe.each(["intercept", "link-local", "host-ip"] as const)("with the overlay %s", (way) => {
       modeRows(bed, way, (loads) => {
+        if (way === "intercept") alertRows(bed, loads);
         disruptionRows(bed, way, loads);
         if (way !== "intercept") return;
         kubeDnsRows(bed, loads);
@@ -30,6 +33,7 @@ export function clusterRows(proxyMode: ProxyMode): void {
         changeRows(bed, loads);
       });
     });
+    describe("from NodeLocal DNSCache", () => migrationRows(bed));
     describe("with the overlay managed-cluster", () => managedClusterRows(bed));
     describe("with the chart", () => chartRows(bed));
   });
@@ -58,5 +62,11 @@ function describeCluster(name: string, proxyMode: ProxyMode, nodeCount: number, 
     });
 
     rows(bed);
+
+    test("no probe of nodens has failed but where a row planted a failure", () => {
+      const failed = bed().probes.failed();
+      bed().report.note("probes failed, but for rows that plant a failure", "all rows", String(failed.length));
+      expect(failed).toEqual([]);
+    });
   });
 }

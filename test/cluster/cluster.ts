@@ -40,6 +40,9 @@ export const clusterRequirements: readonly Requirement[] = [
   "dig",
   "buildah",
   "debootstrap",
+  "curl",
+  "iptables-restore",
+  "prometheus-with-pods",
   ...renderers,
 ];
 

@@ -23,17 +23,21 @@ export interface Applied {
   readonly rolledOutMs: number;
 }
 
-/** Applies an overlay of deploy/overlays, with kube-dns's address as this cluster has it, and waits until it is rolled out. */
-export async function applyOverlay(cluster: Cluster, overlay: string): Promise<Applied> {
+/**
+ * Applies an overlay of deploy/overlays, with kube-dns's address as this cluster has it, and waits until it is rolled out. `settings` stand in
+ * the place of the overlay's own.
+ */
+export async function applyOverlay(cluster: Cluster, overlay: string, settings?: string): Promise<Applied> {
   const began = performance.now();
-  const warnings = await withOverlay(overlay, (folder) => kubectlWarnings(cluster, ["apply", "-k", folder]));
+  const apply = (folder: string) => kubectlWarnings(cluster, ["apply", "-k", folder]);
+  const warnings = await withOverlay(overlay, apply, settings);
   await rollOut(cluster);
   return { warnings, rolledOutMs: performance.now() - began };
 }
 
 /** Deletes what an overlay made, and waits until its pods are gone. */
-export async function deleteOverlay(cluster: Cluster, overlay: string): Promise<void> {
-  await withOverlay(overlay, (folder) => cluster.kubectl(["delete", "-k", folder]));
+export async function deleteOverlay(cluster: Cluster, overlay: string, settings?: string): Promise<void> {
+  await withOverlay(overlay, (folder) => cluster.kubectl(["delete", "-k", folder]), settings);
   await waitUntilGone(cluster);
 }
 
@@ -46,13 +50,15 @@ export async function waitUntilGone(cluster: Cluster): Promise<void> {
 }
 
 /** A kustomization over an overlay, as the manual tells operators to write it. */
-async function withOverlay<T>(overlay: string, use: (folder: string) => Promise<T>): Promise<T> {
+async function withOverlay<T>(overlay: string, use: (folder: string) => Promise<T>, settings?: string): Promise<T> {
   const folder = mkdtempSync(join(tmpdir(), "nodens-overlay-"));
+  const files = settings === undefined ? [] : ["nodens.yaml"];
+  if (settings !== undefined) writeFileSync(join(folder, "nodens.yaml"), settings);
   const kustomization = {
     apiVersion: "kustomize.config.k8s.io/v1beta1",
     kind: "Kustomization",
     resources: [relative(folder, join(projectFolder, "deploy", "overlays", overlay))],
-    configMapGenerator: [{ name: "nodens", behavior: "merge", literals: ["KUBE_DNS_IP=10.96.0.10"] }],
+    configMapGenerator: [{ name: "nodens", behavior: "merge", files, literals: ["KUBE_DNS_IP=10.96.0.10"] }],
   };
   // JSON is YAML.
   writeFileSync(join(folder, "kustomization.yaml"), JSON.stringify(kustomization));

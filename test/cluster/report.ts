@@ -2,7 +2,7 @@
  * What a run of the cluster's tests found, as a page: docs/tested.md.
  */
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { release } from "node:os";
 import { join } from "node:path";
 import type { LoadFigures } from "./load.ts";
@@ -12,7 +12,15 @@ import { testedPage } from "./tested-page.ts";
 import { projectFolder } from "../support/program/run-nodens.ts";
 
 /** How pods reach DNS while something is looked at. */
-export type Way = "without nodens" | "intercept" | "link-local" | "host-ip" | "managed-cluster" | "service" | "chart";
+export type Way =
+  | "without nodens"
+  | "intercept"
+  | "link-local"
+  | "host-ip"
+  | "managed-cluster"
+  | "service"
+  | "chart"
+  | "all rows";
 
 /** What was found on one cluster. */
 interface Finding {
@@ -44,8 +52,15 @@ export function forgetFindings(): void {
   for (const path of proxyModes.flatMap(findingsPaths)) rmSync(path, { force: true });
 }
 
+/** What the page says of the cluster's parts. */
+export interface Tested {
+  readonly programs: Programs;
+  /** The archive of nodens's image, which is not compressed. */
+  readonly image: string;
+}
+
 /** Writes what reports have found into a page, if they have found anything. */
-export function writePage(path: string, programs: Programs): void {
+export function writePage(path: string, { programs, image }: Tested): void {
   const byMode = proxyModes.map((mode) => readFindings(mode));
   const all = byMode.flat();
   if (all.length === 0) return;
@@ -60,7 +75,9 @@ export function writePage(path: string, programs: Programs): void {
     });
   });
   const date = new Date().toISOString().slice(0, 10);
-  writeFileSync(path, testedPage({ date, versions: versionsOf(programs), rows }));
+  const imageSize = `${Math.round(statSync(image).size / 2 ** 20)} MiB unpacked`;
+  const versions = [...versionsOf(programs), ["image of nodens, on a base made by debootstrap", imageSize]];
+  writeFileSync(path, testedPage({ date, versions, rows }));
 }
 
 function findingsPath(proxyMode: ProxyMode, nodeCount: number): string {

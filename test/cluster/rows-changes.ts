@@ -103,7 +103,7 @@ export function changeRows(bed: () => Bed, { ours, plain }: Loads): void {
         JSON.stringify([{ op: "replace", path: "/spec/template/spec/containers/0/args", value: args }]),
       ]);
     const what = "an update that ends at its start, and its undoing";
-    const row = { what, way, budget: { failed: 0, late: 5 }, beside: plain() } as const;
+    const row = { what, way, budget: { failed: 0, late: 5 }, beside: plain(), isFailure: true } as const;
     await underLoad(bed(), ours(), row, async () => {
       const [old] = await podsOf(cluster, node);
       await patch(["serve", "--config", "/nowhere/nodens.yaml"]);

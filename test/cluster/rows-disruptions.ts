@@ -15,6 +15,8 @@ const none: Budget = { failed: 0, late: 10 };
 export function disruptionRows(bed: () => Bed, way: Mode, { ours, plain }: Loads): void {
   const row = (what: string, budget: Budget, action: () => Promise<unknown>) =>
     underLoad(bed(), ours(), { what, way, budget, beside: plain() }, action);
+  const failure = (what: string, budget: Budget, action: () => Promise<unknown>) =>
+    underLoad(bed(), ours(), { what, way, budget, beside: plain(), isFailure: true }, action);
   const kill = async (signal: string) => {
     const { cluster, node } = bed();
     await runIn(node.place, ["kill", `-${signal}`, String(await nodensPid(cluster, node))]);
@@ -31,7 +33,7 @@ export function disruptionRows(bed: () => Bed, way: Mode, { ours, plain }: Loads
       row("pod of nodens deleted", none, () => deletePodOf(bed().cluster, bed().node)));
 
     test("when it is killed", () =>
-      row("`kill -9`", { failed: 0, late: 20 }, async () => {
+      failure("`kill -9`", { failed: 0, late: 20 }, async () => {
         const { cluster, node } = bed();
         const [before] = await podsOf(cluster, node);
         await kill("KILL");
@@ -41,7 +43,7 @@ export function disruptionRows(bed: () => Bed, way: Mode, { ours, plain }: Loads
     if (way !== "intercept") return;
 
     test("when it hangs for some seconds", () =>
-      row("SIGSTOP, six seconds later SIGCONT", { failed: 0, late: 300 }, async () => {
+      failure("SIGSTOP, six seconds later SIGCONT", { failed: 0, late: 300 }, async () => {
         const { cluster, node } = bed();
         const pid = String(await nodensPid(cluster, node));
         await runIn(node.place, ["sh", "-c", 'kill -STOP "$0"; sleep 6; kill -CONT "$0"', pid]);
@@ -49,7 +51,7 @@ export function disruptionRows(bed: () => Bed, way: Mode, { ours, plain }: Loads
 
     test("when the kernel kills it for want of memory", async () => {
       await deletePodOf(bed().cluster, bed().node);
-      await row("OOM kill", { failed: 0, late: 20 }, () => killByMemory(bed()));
+      await failure("OOM kill", { failed: 0, late: 20 }, () => killByMemory(bed()));
     });
 
     test("while kubelet and containerd are started again", async () => {
@@ -96,8 +98,8 @@ export function kubeDnsRows(bed: () => Bed, { ours, plain }: Loads): void {
 
     test("while kube-dns is scaled", () => row("kube-dns scaled from 1 to 3 to 1", none, () => scaleAround(bed())));
 
-    test("what is cached, with both C libraries, while there is no kube-dns", async () => {
-      try {
+    test("what is cached, with both C libraries, while there is no kube-dns", () =>
+      withoutKubeDns(bed(), async () => {
         // Late is what waits when kube-dns goes; once that is known, nobody does.
         const budget = { failed: 0, late: 60 };
         const away = { what: "no kube-dns for 45 s", way, budget, beside: plain(), addsPlain: false } as const;
@@ -105,33 +107,41 @@ export function kubeDnsRows(bed: () => Bed, { ours, plain }: Loads): void {
           await scaleKubeDns(bed(), 0);
           await delay(45_000);
         });
-      } finally {
-        await scaleKubeDns(bed(), 2);
-      }
-    });
+      }));
   });
 
   test("a node that boots without kube-dns waits for it, and is not restarted", async () => {
     const { cluster, node } = bed();
     const [old] = await podsOf(cluster, node);
     const newPod = async () => (await podsOf(cluster, node)).find(({ name }) => name !== old?.name);
-    await scaleKubeDns(bed(), 0);
-    try {
+    const tookMs = await withoutKubeDns(bed(), async () => {
+      await scaleKubeDns(bed(), 0);
       await cluster.kubectl(["-n", "kube-system", "delete", "pod", old?.name ?? ""]);
       await waitFor("there is another pod of nodens", async () => (await newPod())?.containerId !== undefined);
       await delay(20_000);
       expect(await newPod()).toMatchObject({ isReady: false, restarts: 0 });
+    });
+    const seconds = `${(tookMs / 1000).toFixed(1)} s`;
+    bed().report.note("ready after kube-dns came, at a boot without it", way, seconds);
+    expect(await newPod()).toMatchObject({ restarts: 0 });
+  });
+}
+
+/**
+ * Does something without kube-dns's pods, and lets them come back, whatever became of it. Returns how long nodens then took until it was
+ * ready, in ms.
+ */
+async function withoutKubeDns(bed: Bed, action: () => Promise<unknown>): Promise<number> {
+  const { cluster, node, probes } = bed;
+  return probes.mayFail(async () => {
+    try {
+      await action();
     } finally {
-      await scaleKubeDns(bed(), 2);
+      await scaleKubeDns(bed, 2);
     }
     const began = performance.now();
-    await waitFor("nodens is ready", async () => (await newPod())?.isReady === true);
-    bed().report.note(
-      "ready after kube-dns came, at a boot without it",
-      way,
-      `${((performance.now() - began) / 1000).toFixed(1)} s`,
-    );
-    expect(await newPod()).toMatchObject({ restarts: 0 });
+    await waitFor("nodens is ready", async () => (await podsOf(cluster, node))[0]?.isReady === true);
+    return performance.now() - began;
   });
 }
 

@@ -4,26 +4,26 @@
 import { join } from "node:path";
 import { clusterRequirements } from "./cluster.ts";
 import { buildNodensImage, buildSmallImages } from "./images.ts";
-import { buildPrograms, cacheFolder, type Programs } from "./programs.ts";
-import { forgetFindings, pagePath, writePage } from "./report.ts";
+import { buildPrograms, cacheFolder } from "./programs.ts";
+import { forgetFindings, pagePath, type Tested, writePage } from "./report.ts";
 import { missingRequirements } from "../support/program/requirements.ts";
 
 /** Where the page goes: into the checkout for `npm run test:cluster`, which asks for it; otherwise beside what is kept between runs. */
 const page = process.env["NODENS_WRITE_TESTED"] === "1" ? pagePath : join(cacheFolder, "tested.md");
 
-let programs: Programs | undefined;
+let tested: Tested | undefined;
 
 /** Compiles what is not there yet. Does nothing where the tests are skipped. */
 export async function setup(): Promise<void> {
   if (missingRequirements(["CI=true", ...clusterRequirements]).length > 0) return;
   const print = (line: string) => void process.stderr.write(`${line}\n`);
-  programs = await buildPrograms(print);
+  const programs = await buildPrograms(print);
   await buildSmallImages(programs, print);
-  await buildNodensImage(print);
+  tested = { programs, image: await buildNodensImage(print) };
   forgetFindings();
 }
 
 /** Writes the page. */
 export function teardown(): void {
-  if (programs !== undefined) writePage(page, programs);
+  if (tested !== undefined) writePage(page, tested);
 }

@@ -9,6 +9,7 @@ import { parse } from "yaml";
 import { type CompiledClient, compileClient } from "../support/program/compile-client.ts";
 import { bedAddress, createNodeBed, type NodeBed } from "../support/node/node-bed.ts";
 import { interceptingTables, type NodensOnNode, startNodensOnNode } from "../support/node/nodens-on-node.ts";
+import { nodeLocalRules } from "../support/node/node-local-rules.ts";
 import { describeWith } from "../support/program/requirements.ts";
 import { projectFolder } from "../support/program/run-nodens.ts";
 import { until } from "../support/servers/scripted-upstream.ts";
@@ -66,7 +67,7 @@ async function startNodeLocal(bed: NodeBed, addresses: readonly string[]): Promi
   await node.run("ip", ["link", "add", "nodelocaldns", "type", "veth", "peer", "name", "nodelocalpeer"]);
   for (const address of addresses) await node.run("ip", ["address", "add", `${address}/32`, "dev", "nodelocaldns"]);
   await node.run("ip", ["link", "set", "nodelocaldns", "up"]);
-  expect(await node.run("iptables-restore", ["--noflush"], rawRules("-A", addresses))).toMatchObject({ code: 0 });
+  expect(await node.run("iptables-restore", ["--noflush"], nodeLocalRules("-A", addresses))).toMatchObject({ code: 0 });
   const nodeLocal = await startNodensOnNode(bed, {
     mode: "host-ip",
     adminPort: metricsPort,
@@ -83,20 +84,9 @@ async function stopNodeLocal({ node }: NodeBed, nodeLocal: NodensOnNode): Promis
   const addresses = [bedAddress.service, bedAddress.own];
   const { stdout } = await node.run("iptables-save", ["-t", "raw"]);
   const present = addresses.filter((address) => stdout.includes(`${address}/32`));
-  expect(await node.run("iptables-restore", ["--noflush"], rawRules("-D", present))).toMatchObject({ code: 0 });
+  expect(await node.run("iptables-restore", ["--noflush"], nodeLocalRules("-D", present))).toMatchObject({ code: 0 });
   expect(await node.run("ip", ["link", "delete", "nodelocaldns"])).toMatchObject({ code: 0 });
   await nodeLocal.stop();
-}
-
-function rawRules(action: "-A" | "-D", addresses: readonly string[]): string {
-  const rules = addresses.flatMap((address) =>
-    ["udp", "tcp"].flatMap((protocol) => [
-      `${action} PREROUTING -d ${address}/32 -p ${protocol} -m ${protocol} --dport 53 -j NOTRACK`,
-      `${action} OUTPUT -s ${address}/32 -p ${protocol} -m ${protocol} --sport 53 -j NOTRACK`,
-      `${action} OUTPUT -d ${address}/32 -p ${protocol} -m ${protocol} --dport 53 -j NOTRACK`,
-    ]),
-  );
-  return `*raw\n${rules.join("\n")}\nCOMMIT\n`;
 }
 
 /** What becomes settings of a nodens on the bed: where it tells of itself is the bed's affair. */

@@ -1,11 +1,12 @@
 /*
  * A real Prometheus that scrapes every second, and the questions that tests ask it.
  */
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { findFreePort } from "./free-port.ts";
 import { findCommand } from "../program/requirements.ts";
 import { until } from "./scripted-upstream.ts";
@@ -18,6 +19,8 @@ export interface PrometheusOptions {
   readonly program?: "prometheus" | "prometheus-with-pods";
   /** Groups of rules, as in a rule file; evaluated every second. */
   readonly rules?: object;
+  /** The command that runs a command in another network, where Prometheus is to run; then it ends with this process. Needs curl. */
+  readonly enter?: (command: readonly string[]) => readonly string[];
 }
 
 /** A scrape config for one target, by host and port, with more labels of it. */
@@ -42,7 +45,7 @@ export interface PrometheusServer {
 
 /** Starts it and waits until it answers. Stop it at the end of the test or suite. */
 export async function startPrometheus(options: PrometheusOptions): Promise<PrometheusServer> {
-  const { scrapeConfigs, program = "prometheus", rules = {} } = options;
+  const { scrapeConfigs, program = "prometheus", rules = {}, enter } = options;
   const folder = mkdtempSync(join(tmpdir(), "nodens-prometheus-"));
   const settings = {
     global: { scrape_interval: "1s", scrape_timeout: "1s", evaluation_interval: "1s" },
@@ -53,23 +56,29 @@ export async function startPrometheus(options: PrometheusOptions): Promise<Prome
   writeFileSync(join(folder, "prometheus.yml"), JSON.stringify(settings));
   writeFileSync(join(folder, "rules.yaml"), JSON.stringify(rules));
   const address = `127.0.0.1:${await findFreePort()}`;
-  const flags = ["--config.file=prometheus.yml", "--storage.tsdb.path=data", `--web.listen-address=${address}`];
-  const child = spawn(findCommand(program) as string, flags, { cwd: folder, stdio: ["ignore", "ignore", "pipe"] });
+  const flags = [
+    `--config.file=${join(folder, "prometheus.yml")}`,
+    `--storage.tsdb.path=${join(folder, "data")}`,
+    `--web.listen-address=${address}`,
+  ];
+  const command = [findCommand(program) as string, ...flags];
+  const [first = "", ...args] = enter === undefined ? command : enter(["setpriv", "--pdeathsig", "KILL", ...command]);
+  const child = spawn(first, args, { cwd: folder, stdio: ["ignore", "ignore", "pipe"] });
   let output = "";
   child.stderr.on("data", (chunk: Buffer) => (output += chunk.toString()));
   process.once("exit", () => child.kill("SIGKILL"));
 
   async function get(path: string): Promise<unknown> {
     if (child.exitCode !== null) throw new Error(`prometheus ended with ${child.exitCode}:\n${output}`);
-    const reply = (await (await fetch(`http://${address}${path}`)).json()) as { data?: unknown; error?: string };
+    const reply = JSON.parse(await fetchText(`http://${address}${path}`, enter)) as { data?: unknown; error?: string };
     if (reply.error !== undefined) throw new Error(`prometheus says to ${path}: ${reply.error}`);
     return reply.data;
   }
 
   async function isListening(): Promise<boolean> {
     if (child.exitCode !== null) throw new Error(`prometheus ended with ${child.exitCode}:\n${output}`);
-    return fetch(`http://${address}/-/ready`).then(
-      (response) => response.ok,
+    return fetchText(`http://${address}/-/ready`, enter).then(
+      (text) => text.includes("is Ready"),
       () => false,
     );
   }
@@ -96,4 +105,11 @@ export async function startPrometheus(options: PrometheusOptions): Promise<Prome
       return result.map(({ metric, value }) => ({ metric, value: Number(value[1]) }));
     },
   };
+}
+
+/** What is there, whatever the status. Rejects when nobody answers. */
+async function fetchText(url: string, enter: PrometheusOptions["enter"]): Promise<string> {
+  if (enter === undefined) return (await fetch(url)).text();
+  const [program = "", ...args] = enter(["curl", "-s", url]);
+  return (await promisify(execFile)(program, args, { maxBuffer: 2 ** 26 })).stdout;
 }
