@@ -23,7 +23,10 @@ export interface Heartbeat {
   isInForce(): boolean;
   /** Sends a test packet. Resolves with whether it was answered; undefined when one is under way, or the address suspended. */
   beat(): Promise<boolean | undefined>;
-  /** Asks over TCP. Without an answer the address is suspended: nothing renews it for a while, longer each time. */
+  /**
+   * Asks over TCP. Where that is not answered, twice, while UDP is, the address is suspended: nothing renews it for a while, longer each
+   * time.
+   */
   beatOverTcp(): Promise<void>;
   /** Test packets in a row that were not answered. */
   misses(): number;
@@ -61,6 +64,23 @@ export function createHeartbeat({ target, clock, answers }: HeartbeatOptions): H
     return isAnswered;
   }
 
+  async function beat(): Promise<boolean | undefined> {
+    if (underWay !== undefined || clock.nowMs() < suspendedUntilMs) return undefined;
+    underWay = ask().finally(() => (underWay = undefined));
+    return underWay;
+  }
+
+  async function idle(): Promise<void> {
+    await underWay?.catch(() => {});
+  }
+
+  /** A moment without the address, or with no time for anything, speaks against neither transport: then undefined. */
+  async function isAnsweredOverTcp(): Promise<boolean | undefined> {
+    if (await answers(probe, "tcp")) return true;
+    await idle();
+    return (await beat()) === true ? answers(probe, "tcp") : undefined;
+  }
+
   function isInForce(): boolean {
     return clock.nowMs() - renewedAtMs < aliveSeconds * 1000;
   }
@@ -74,16 +94,12 @@ export function createHeartbeat({ target, clock, answers }: HeartbeatOptions): H
   return {
     target,
     isInForce,
-    async beat() {
-      if (underWay !== undefined || clock.nowMs() < suspendedUntilMs) return undefined;
-      underWay = ask().finally(() => (underWay = undefined));
-      return underWay;
-    },
+    beat,
     async beatOverTcp() {
       if (!isInForce()) return;
       const askedIn = era;
-      const isAnswered = await answers(probe, "tcp");
-      if (askedIn !== era) return;
+      const isAnswered = await isAnsweredOverTcp();
+      if (askedIn !== era || isAnswered === undefined) return;
       if (isAnswered) {
         suspensionMs = firstSuspensionMs;
         suspendedUntilMs = -Infinity;
@@ -104,8 +120,6 @@ export function createHeartbeat({ target, clock, answers }: HeartbeatOptions): H
       return { kind: "path", message };
     },
     forget,
-    async idle() {
-      await underWay?.catch(() => {});
-    },
+    idle,
   };
 }

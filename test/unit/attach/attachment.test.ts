@@ -636,6 +636,23 @@ describe("an address that somebody takes away", () => {
     expect(log).toEqual([expect.stringContaining("took an address of nodens off")]);
   });
 
+  test("while it is asked, is put back, and nobody is blamed for its silence", async () => {
+    let addresses = createFakeNode().addresses;
+    let isToBeTaken = false;
+    const isThere = () => addresses.some(({ local }) => local === own);
+    const answers = () => {
+      if (isToBeTaken) addresses.splice(0, addresses.length, ...addresses.filter(({ local }) => local !== own));
+      isToBeTaken = false;
+      return Promise.resolve(isThere());
+    };
+    const { clock, log } = await start({ virtualAddresses: [], answers }, (node) => (addresses = node.addresses));
+    await clock.advance(10_000);
+    isToBeTaken = true;
+    await clock.advance(60_000);
+    expect({ isToBeTaken, isThere: isThere() }).toEqual({ isToBeTaken: false, isThere: true });
+    expect(log).toEqual([expect.stringContaining("took an address of nodens off")]);
+  });
+
   test("and cannot be put back, is tried again every five seconds", async () => {
     const { node, clock, log } = await start();
     await clock.advance(10_000);

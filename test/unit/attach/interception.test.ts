@@ -325,6 +325,23 @@ describe("the look at pods' packets", () => {
     expect(state.problems).toEqual([{ kind: "path", message: expect.stringContaining("over UDP but not over TCP") }]);
   });
 
+  test.each([
+    { title: "once", replies: { tcp: [false, true], udp: true } },
+    { title: "when UDP is not either", replies: { tcp: [false, false], udp: false } },
+  ])("suspends nothing when TCP is not answered $title", async ({ replies }) => {
+    const left = [...replies.tcp];
+    const { clock, state, interception } = start({
+      answers(_, protocol) {
+        const isAnswered = protocol === "tcp" ? left.shift() === true : left.length === 2 || replies.udp;
+        return Promise.resolve(isAnswered);
+      },
+    });
+    await clock.advance(3600);
+    expect(left.length).toBeLessThan(2);
+    expect(state.problems).toEqual([]);
+    expect(interception.isInForce()).toBe(true);
+  });
+
   test("says when no replies leave for some pods, and when that is over", async () => {
     const { clock, interception, node, state } = start();
     await clock.advance(1000);
