@@ -12,7 +12,12 @@ const tools = ["CI=true", "root", "ip", "nft", "iptables-restore", "conntrack", 
 const timeout = 120_000;
 const longestBuildMs = 15 * 60_000;
 
-const certain: readonly Fault[] = ["both-silent-hits", "both-silent-expired", "both-silent-misses"];
+const certain: readonly Fault[] = [
+  "both-blackholed-hits",
+  "both-silent-hits",
+  "both-silent-expired",
+  "both-silent-misses",
+];
 const byChance: readonly Fault[] = ["one-silent", "one-blackholed", "one-replaced", "loss"];
 const ways = ["link-local", "intercept"] as const;
 

@@ -22,6 +22,7 @@ export const faults = {
   "one-blackholed": { title: "one of two blackholed", mostLost: 4, mostP99Ms: 200 },
   "one-replaced": { title: "one pod replaced, its entries kept", mostLost: 4, mostLostAfterFirstSecond: 0 },
   loss: { title: "20 % loss each way", mostLost: 9, mostP99Ms: 600 },
+  "both-blackholed-hits": { title: "both blackholed: hits", mostLost: 0 },
   "both-silent-hits": { title: "both silent: hits", mostLost: 0 },
   "both-silent-expired": { title: "both silent: names that expire", mostLost: 0 },
   "both-silent-misses": { title: "both silent: entries that come", mostNewEntries: 40 },
@@ -169,11 +170,15 @@ type PrepareFault = (bed: NodeBed, busiest: BedHost, other: BedHost) => (() => u
 
 const silenceBoth: PrepareFault = (_, busiest, other) => () => [busiest, other].forEach(silence);
 
+const blackholeBoth: PrepareFault = (bed, busiest, other) => () =>
+  Promise.all([busiest, other].map((dns) => blackhole(bed, dns)));
+
 const preparations: Readonly<Record<Exclude<Fault, "none">, PrepareFault>> = {
   "one-silent": (_, busiest) => () => silence(busiest),
   "one-blackholed": (bed, busiest) => () => blackhole(bed, busiest),
   "one-replaced": (bed, busiest) => prepareReplacement(bed, busiest, proxy),
   loss: (bed, busiest, other) => () => Promise.all([busiest, other].map((dns) => losePackets(bed, dns, 20))),
+  "both-blackholed-hits": blackholeBoth,
   "both-silent-hits": silenceBoth,
   "both-silent-expired": silenceBoth,
   "both-silent-misses": silenceBoth,
@@ -202,7 +207,7 @@ const cachedNames = ["web.default.svc.cluster.local", "api.ns2.svc.cluster.local
 
 /** What the four pods ask for: names that nobody has asked before and, where hits are what matters, others besides. */
 function loadsOf(fault: Fault): WantedLoad[] {
-  const isAboutHits = fault === "both-silent-hits";
+  const isAboutHits = fault === "both-silent-hits" || fault === "both-blackholed-hits";
   return [
     ...missedNames.map((name) => ({ name, perSecond: 25, isCounted: !isAboutHits })),
     ...(isAboutHits ? cachedNames.map((name) => ({ name, perSecond: 180, isCounted: true })) : []),

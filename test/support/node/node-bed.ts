@@ -19,6 +19,7 @@ const runFile = promisify(execFile);
 /** Addresses that are the same in every bed: each has namespaces of its own. */
 export const bedAddress = {
   node: "172.20.0.10",
+  node6: "fd72::10",
   service: "10.96.0.10",
   service6: "fd96::a",
   own: "169.254.20.10",
@@ -68,7 +69,7 @@ export interface NodeBedOptions {
 export async function createNodeBed({ proxy, podCount, ttlSeconds }: NodeBedOptions): Promise<NodeBed> {
   const prefix = `nb${randomBytes(3).toString("hex")}`;
   const children = new Set<ChildProcess>();
-  const node = host("node", bedAddress.node, "fd72::10");
+  const node = host("node", bedAddress.node, bedAddress.node6);
   const pods = Array.from({ length: podCount }, (_, index) =>
     host(`pod${index + 1}`, `10.244.1.${index + 10}`, `fd44::${(index + 16).toString(16)}`),
   );
@@ -152,6 +153,7 @@ function nodeLinks(pods: readonly BedHost[], kubeDns: readonly BedHost[], prefix
   return [
     "link set lo up",
     `addr add ${bedAddress.node}/32 dev lo`,
+    `addr add ${bedAddress.node6}/128 dev lo nodad`,
     ...pods.flatMap(({ namespace, address, address6 }) => {
       const link = namespace.slice(prefix.length + 1);
       return [

@@ -19,6 +19,8 @@ export interface NodensOnNode {
   output(): string;
   /** The value of a metric without labels, or the first series of it that has `label` in it. */
   metric(name: string, label?: string): Promise<number | undefined>;
+  /** The sum of all series of a metric that have `label` in them; 0 where there is none. */
+  metricSum(name: string, label: string): Promise<number>;
   isReady(): boolean;
   /** How long ago it last showed its probes that it is alive, in milliseconds; undefined where it never did. */
   aliveAgeMs(): number | undefined;
@@ -72,18 +74,23 @@ export async function startNodensOnNode(bed: NodeBed, options: NodensOnNodeOptio
   const readyFile = join(folder, "probes", "ready");
   const aliveFile = join(folder, "probes", "alive");
 
-  async function metric(name: string, label = ""): Promise<number | undefined> {
+  async function series(name: string, label: string): Promise<number[]> {
     const { stdout } = await bed.node.run("curl", ["-sf", "--max-time", "2", page]);
-    const line = stdout
-      .split("\n")
-      .find((text) => /^[^# ]/.test(text) && text.startsWith(name) && text.includes(label));
-    return line === undefined ? undefined : Number(line.split(" ").at(-1));
+    const lines = stdout.split("\n").filter((text) => text.startsWith(name) && text.includes(label));
+    return lines.map((line) => Number(line.split(" ").at(-1)));
+  }
+
+  async function metric(name: string, label = ""): Promise<number | undefined> {
+    return (await series(name, label))[0];
   }
 
   const nodens: NodensOnNode = {
     process: child,
     output: () => output,
     metric,
+    async metricSum(name, label) {
+      return (await series(name, label)).reduce((sum, value) => sum + value, 0);
+    },
     isReady: () => existsSync(readyFile),
     aliveAgeMs: () => (existsSync(aliveFile) ? Date.now() - statSync(aliveFile).mtimeMs : undefined),
     async moveClock(move) {
@@ -124,6 +131,16 @@ export async function interceptingTables(bed: NodeBed): Promise<number> {
 export async function interceptTables(bed: NodeBed): Promise<string[]> {
   const { stdout } = await bed.node.run("nft", ["list", "tables", "inet"]);
   return [...stdout.matchAll(/nodens_[0-9a-f]+/g)].map(([table]) => table);
+}
+
+/** Settings with which pods of both families reach nodens in the way of the mode. */
+export function settingsForBothFamilies(mode: AttachMode): Record<string, Record<string, unknown>> {
+  const { node, node6, own, own6, service, service6 } = bedAddress;
+  return {
+    ...(mode === "host-ip" && { listen: { addresses: [`${node}:53`, `[${node6}]:53`] } }),
+    attach: { mode, addresses: [own, own6] },
+    upstream: { servers: [service, service6] },
+  };
 }
 
 const defaultAdminPort = 9253;

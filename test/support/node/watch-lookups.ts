@@ -5,12 +5,14 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { expect } from "vitest";
 import { type BedHost, bedAddress, type NodeBed } from "./node-bed.ts";
-import { lookUpSteadily, type SeenLookups } from "./steady-lookups.ts";
+import { lookUpSteadily, type RunningLookups, type SeenLookups } from "./steady-lookups.ts";
 
-/** What each client saw. */
+/** What the clients saw. */
 export interface WatchedLookups {
-  readonly udp: SeenLookups;
-  readonly tcp: SeenLookups;
+  /** Over UDP, at each of the addresses. */
+  readonly udp: readonly SeenLookups[];
+  /** Over TCP, likewise. */
+  readonly tcp: readonly SeenLookups[];
   /** To a kube-dns pod itself: neither nodens nor the Service is on the way. */
   readonly control: SeenLookups;
 }
@@ -19,42 +21,43 @@ export interface WatchedLookups {
 const settleMs = 3500;
 
 /**
- * Starts lookups at the Service, or at `server`, lets `happen` after a second, goes on for a while after that, and resolves with what was seen. UDP
- * lookups are sent again every 250 ms; over TCP a new connection is tried after a second, or at once when one was cut. Neither
+ * Starts lookups at the addresses `servers`, lets `happen` after a second, goes on for a while after that, and resolves with what was
+ * seen. UDP lookups are sent again every 250 ms; over TCP a new connection is tried after a second, or at once when one was cut. Neither
  * gives up before ten seconds.
  */
 export async function watchLookups(
   { pods, kubeDns }: NodeBed,
   client: string,
   happen: () => unknown,
-  server: string = bedAddress.service,
+  servers: readonly string[] = [bedAddress.service],
 ): Promise<WatchedLookups> {
   const [first, second, dns] = [pods[0], pods[1], kubeDns[0]] as [BedHost, BedHost, BedHost];
-  const cached = { name: "web.default.svc.cluster.local", perSecond: 100, waitMs: 250, attempts: 40 };
-  const uncached = { name: "x%.example.com", perSecond: 50, waitMs: 1000, attempts: 10 };
-  const udp = lookUpSteadily(first, client, { ...cached, server });
-  const tcp = lookUpSteadily(second, client, { ...uncached, server, transport: "tcp" });
+  const cached = { name: "web.default.svc.cluster.local", perSecond: 100 / servers.length, waitMs: 250, attempts: 40 };
+  const uncached = { name: "x%.example.com", perSecond: 50 / servers.length, waitMs: 1000, attempts: 10 };
+  const udp = servers.map((server) => lookUpSteadily(first, client, { ...cached, server }));
+  const tcp = servers.map((server) => lookUpSteadily(second, client, { ...uncached, server, transport: "tcp" }));
   const control = lookUpSteadily(second, client, { ...cached, server: dns.address });
   await pause(1000);
   await happen();
   await pause(settleMs);
-  return { udp: await udp.end(), tcp: await tcp.end(), control: await control.end() };
+  const endAll = (running: readonly RunningLookups[]) => Promise.all(running.map((lookups) => lookups.end()));
+  return { udp: await endAll(udp), tcp: await endAll(tcp), control: await control.end() };
 }
 
-/** The kernel's switch back to kube-dns, and a little more. */
-const budgetMs = 2500;
+/** The kernel's switch back to kube-dns, and half as much for a machine that does other things. */
+const switchMs = 3000;
 
 /**
- * Expects that every lookup was answered in the end, and that no time without an answer was longer than the budget. What the control waited for is the machine's, and is added. A single lookup over UDP may take no
- * longer either; over TCP, a question that has reached a process which does not answer waits as long as its client likes.
+ * Expects that every lookup was answered in the end, by the address that was asked, and that no time without an answer was longer than
+ * `budgetMs`. What the control waited for is the machine's, and is added. A single lookup over UDP may take no longer either; over TCP, a
+ * question that has reached a process which does not answer waits as long as its client likes.
  */
-export function expectNoHole({ udp, tcp, control }: WatchedLookups): void {
-  for (const { started, answered, failed } of [udp, tcp]) {
-    expect(started).toBeGreaterThan(50);
-    expect({ answered, failed }).toEqual({ answered: started, failed: 0 });
-  }
+export function expectNoHole({ udp, tcp, control }: WatchedLookups, budgetMs: number = switchMs): void {
   const limitMs = budgetMs + control.longestGapMs;
-  expect(udp.longestGapMs).toBeLessThan(limitMs);
-  expect(udp.slowestMs).toBeLessThan(limitMs);
-  expect(tcp.longestGapMs).toBeLessThan(limitMs);
+  for (const { started, answered, failed, wrongSource, longestGapMs } of [...udp, ...tcp]) {
+    expect(started).toBeGreaterThan(50);
+    expect({ answered, failed, wrongSource }).toEqual({ answered: started, failed: 0, wrongSource: 0 });
+    expect(longestGapMs).toBeLessThan(limitMs);
+  }
+  for (const { slowestMs } of udp) expect(slowestMs).toBeLessThan(limitMs);
 }
