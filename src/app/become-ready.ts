@@ -8,8 +8,10 @@ import type { Clock } from "../runtime/clock.ts";
 import type { LifeCycle } from "../runtime/life-cycle.ts";
 import type { Log } from "../runtime/log.ts";
 import { formatServerAddress, type ServerAddress } from "../runtime/server-address.ts";
+import { type InferringRule, searchRules } from "../search/rules.ts";
 import type { ZoneKnowledge } from "../search/zone-knowledge.ts";
 import type { Upstream } from "../upstream/upstream.ts";
+import { nameToText } from "../wire/name-text.ts";
 import { describeServers, type LiveUpstream } from "./live-upstream.ts";
 import type { OwnSockets } from "./own-sockets.ts";
 import type { OwnEvidence } from "./watch-own-sockets.ts";
@@ -98,6 +100,12 @@ function announce({ routes }: Upstream, { knowledge, log }: ReadinessParts): voi
 /** Logs that a server is down. */
 export function warnOfServer(log: Log, route: string, server: ServerAddress): void {
   log.warn({ route, server: formatServerAddress(server) }, "upstream server does not answer");
+}
+
+/** Logs that a rule of search denied a name that there is, and is off for that. */
+export function warnOfRule(log: Log, rule: InferringRule, name: Uint8Array): void {
+  const message = "upstream has a name that a search rule denied; the rule is off";
+  log.warn({ rule: searchRules[rule].label, name: nameToText(name) }, message);
 }
 
 /**

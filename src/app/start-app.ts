@@ -23,7 +23,6 @@ import { createLifeCycle, type LifeCycle } from "../runtime/life-cycle.ts";
 import { netfilter } from "../runtime/netfilter.ts";
 import { formatServerAddress } from "../runtime/server-address.ts";
 import { hasLocalAddress } from "../runtime/shared-socket.ts";
-import { searchRules } from "../search/rules.ts";
 import { isTopLevelDomain } from "../search/top-level-domains.ts";
 import type { Seen } from "../seen/seen.ts";
 import { hostSuffixes } from "../settings/host-suffixes.ts";
@@ -33,7 +32,7 @@ import { virtualAddressesOf } from "../settings/virtual-addresses.ts";
 import { rcodeName, typeName } from "../wire/codes.ts";
 import { Flag } from "../wire/header.ts";
 import { nameFromText, nameToText, wireName } from "../wire/name-text.ts";
-import { becomeReady, type Readiness, readinessOf, warnOfServer } from "./become-ready.ts";
+import { becomeReady, type Readiness, readinessOf, warnOfRule, warnOfServer } from "./become-ready.ts";
 import { createAwayQuestion, findsAsMuch } from "./fit-for-pods.ts";
 import { createUpstreamFollower } from "./follow-upstream.ts";
 import { keepProbes } from "./keep-probes.ts";
@@ -197,10 +196,7 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
       isTopLevelDomain,
       ask: wire?.ask ?? upstream.ask,
       learnZone: async () => void (onlyWatches || (await learn())),
-      onRuleOff(rule, { name }) {
-        const message = "upstream has a name that a search rule denied; the rule is off";
-        log.warn({ rule: searchRules[rule].label, name: nameToText(name) }, message);
-      },
+      onRuleOff: (rule, { name }) => warnOfRule(log, rule, name),
       routeOf: upstream.routeOf,
       isAway: upstream.isAway,
       answersAtOnce: upstream.answersAtOnce,

@@ -189,12 +189,12 @@ export function createRecorder(slotCount: number): Recorder {
     nameHashIn: (slot) => wordIn(slot, Word.nameHash),
     nameReferenceIn: (slot) => wordIn(slot, Word.nameReference) >>> 0,
     rcodeIn: (slot) => wordIn(slot, Word.reply) & 0xff,
-    numberIn: (slot) => wordIn(slot, Word.number),
+    numberIn: (slot) => wordIn(slot, Word.number) - 1,
     typeIn: (slot) => wordIn(slot, Word.typeAndFlags) >>> 16,
     atMsIn,
     markRepeated(number, afterMs, first) {
       const at = (number & slotMask) * wordsPerSlot;
-      if (words[at] === number) words[at + Word.repeated] = (afterMs << 16) | first;
+      if (words[at] === number + 1) words[at + Word.repeated] = (afterMs << 16) | first;
     },
     eachSince(number, look) {
       const isNew = number < 0 ? taken : Math.min(taken, (next - number - 1) & numberMask);
