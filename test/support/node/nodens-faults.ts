@@ -26,13 +26,18 @@ export interface PodWay {
   readonly asked: readonly string[];
 }
 
-const asked = {
+/** What pods ask in each mode, of each family. */
+export const addressesAsked = {
   "host-ip": [bedAddress.node, bedAddress.node6],
   "link-local": [bedAddress.own, bedAddress.own6],
   intercept: [bedAddress.service, bedAddress.service6],
 } as const;
 
-const way = (mode: keyof typeof asked, proxy: ProxyStyle): PodWay => ({ mode, proxy, asked: asked[mode] });
+const way = (mode: keyof typeof addressesAsked, proxy: ProxyStyle): PodWay => ({
+  mode,
+  proxy,
+  asked: addressesAsked[mode],
+});
 
 /** Every mode beside each kube-proxy with which it might fare differently. */
 export const podWays: readonly PodWay[] = [
@@ -163,13 +168,21 @@ export const nodensFaults: readonly NodensFault[] = [
   },
 ];
 
-/** Whether a pod is answered at each address, asking twice at most. */
+/** What is answered, whoever does it. */
+export const expectedAnswer = "10.96.0.7\n";
+
+/** What a pod is answered at an address when it asks so often, without what dig says of attempts that failed. */
+export async function lookUpAt(pod: BedHost, server: string, tries = 2): Promise<string> {
+  const question = ["+short", `+tries=${tries}`, "+time=3", `@${server}`, "web.default.svc.cluster.local"];
+  const { stdout } = await pod.run("dig", question);
+  return stdout.replaceAll(/^;.*\n/gm, "");
+}
+
+/** Whether a pod is answered at each address. */
 export async function areAnswered({ pods }: NodeBed, servers: readonly string[]): Promise<boolean> {
   const [pod] = pods as [BedHost];
-  const ask = (server: string) =>
-    pod.run("dig", ["+short", "+tries=2", "+time=3", `@${server}`, "web.default.svc.cluster.local"]);
-  const replies = await Promise.all(servers.map(ask));
-  return replies.every(({ stdout }) => stdout === "10.96.0.7\n");
+  const answers = await Promise.all(servers.map((server) => lookUpAt(pod, server)));
+  return answers.every((answer) => answer === expectedAnswer);
 }
 
 async function kill({ nodens }: TroubledNode): Promise<void> {

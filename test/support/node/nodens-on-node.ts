@@ -24,6 +24,8 @@ export interface NodensOnNode {
   isReady(): boolean;
   /** How long ago it last showed its probes that it is alive, in milliseconds; undefined where it never did. */
   aliveAgeMs(): number | undefined;
+  /** Puts other settings in its file, on top of what the mode needs, and tells it to read them. */
+  reload(settings: Record<string, Record<string, unknown>>): void;
   /** Lets time pass for it; only where `hasMovableClock`. */
   moveClock(move: ClockMove): Promise<void>;
   /** Ends it with SIGTERM and resolves with its exit code. */
@@ -93,6 +95,10 @@ export async function startNodensOnNode(bed: NodeBed, options: NodensOnNodeOptio
     },
     isReady: () => existsSync(readyFile),
     aliveAgeMs: () => (existsSync(aliveFile) ? Date.now() - statSync(aliveFile).mtimeMs : undefined),
+    reload(settings) {
+      writeFileSync(settingsFile, JSON.stringify(settingsOf({ ...options, settings }, folder)));
+      child.kill("SIGHUP");
+    },
     async moveClock(move) {
       if (!child.connected) throw new Error("this nodens has no movable clock");
       const moved = once(child, "message");
