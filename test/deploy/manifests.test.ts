@@ -7,7 +7,7 @@ import { loadSettings } from "../../src/settings/load-settings.ts";
 import { formatProblem } from "../../src/settings/problem.ts";
 import type { Settings } from "../../src/settings/settings-table.ts";
 import { renderers } from "../support/manifests/manifests-tools.ts";
-import { variants, type Variant } from "../support/manifests/manifests-variants.ts";
+import { variantOf, variants, type Variant } from "../support/manifests/manifests-variants.ts";
 import {
   buildFolder,
   buildWith,
@@ -129,6 +129,17 @@ describeWith(renderers, "every variant", () => {
     for (const service of kustomize().filter(({ kind }) => kind === "Service")) {
       expect(spec.template.metadata.labels).toMatchObject((service["spec"] as { selector: object }).selector);
     }
+  });
+});
+
+describeWith(renderers, "changing between host-ip, link-local and intercept", () => {
+  test.each(["kustomize", "helm"] as const)("rolls like an update: only the settings differ, by %s", (renderer) => {
+    const [hostIp, linkLocal, intercept] = ["host-ip", "link-local", "intercept"].map((mode) => {
+      const objects = variantOf(mode)[renderer]();
+      const { name } = objectOf(objects, "ConfigMap", "nodens").metadata;
+      return JSON.stringify(objectOf(objects, "DaemonSet", "nodens")["spec"]).replaceAll(name, "nodens");
+    });
+    expect([linkLocal, intercept]).toEqual([hostIp, hostIp]);
   });
 });
 
