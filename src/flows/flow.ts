@@ -217,7 +217,7 @@ export function openFlow(options: FlowOptions): Flow {
     sentCount: () => sent,
     answeredCount: () => answered,
     noteAnsweredElsewhere(order) {
-      if (waiting.all()[0]?.order === order) isFirstElsewhere = true;
+      if (waiting.oldest()?.order === order) isFirstElsewhere = true;
     },
     send,
     retire() {

@@ -6,6 +6,7 @@ import { readU16, writeU16 } from "../wire/octets.ts";
 import type { Attempt, Cancel } from "./attempt.ts";
 import { readHeard } from "./heard-reply.ts";
 import type { LossReason } from "./loss-reason.ts";
+import { createPastIds } from "./past-ids.ts";
 import { pickQueryId } from "./query-id.ts";
 
 /** What became of a packet: "answered" if it answered an attempt, otherwise why it did not. */
@@ -14,15 +15,13 @@ export type MatchResult = "answered" | "malformed" | "unknown-id" | "wrong-quest
 /** The most attempts that may wait on one flow. Half of the ID space stays free, so that an ID cannot be predicted. */
 export const maxWaitingAttempts = 32_768;
 
-/** How many IDs of past questions are remembered: few out of 65,536, so that somebody guessing gains next to nothing. */
-const maxPastIds = 1024;
-
 /** An attempt that waits on its flow. */
 export interface Waiting {
   readonly attempt: Attempt;
   readonly sentAtMs: number;
   /** 1 for the flow's first attempt, 2 for the second, and so on. */
   readonly order: number;
+  readonly id: number;
 }
 
 /** Attempts by ID, in the order in which they were sent. */
@@ -40,76 +39,93 @@ export interface WaitingAttempts {
   loseAll(reason: LossReason): void;
   /** A new array of the attempts that wait now, in the order in which they were sent. */
   all(): Waiting[];
+  /** The one that has waited the longest; undefined if none waits. */
+  oldest(): Waiting | undefined;
   count(): number;
 }
 
+/** There are always at least twice as many slots as attempts, so that an ID with a free one is soon found. */
+const leastSlots = 64;
+
 /** Creates an empty set. `onEmpty` is called whenever the last attempt has been removed. */
 export function createWaitingAttempts(onEmpty: () => void): WaitingAttempts {
-  const byId = new Map<number, Waiting>();
-  // IDs of past questions, the oldest first. Replies to those are late, or duplicates, and not a sign of guessing.
-  const past = new Set<number>();
+  // The slot of an attempt is the low bits of its ID; slots are a power of two.
+  let slots = Array.from<Waiting | undefined>({ length: leastSlots });
+  let count = 0;
   let sent = 0;
+  const past = createPastIds();
 
-  function remember(id: number): void {
-    past.add(id);
-    if (past.size <= maxPastIds) return;
-    for (const oldest of past) {
-      past.delete(oldest);
-      return;
-    }
+  const slotOf = (id: number) => id & (slots.length - 1);
+  const isTaken = (id: number) => slots[slotOf(id)] !== undefined || past.has(id);
+
+  function grow(): void {
+    const waiting = slots;
+    slots = Array.from({ length: 2 * waiting.length });
+    for (const each of waiting) if (each !== undefined) slots[slotOf(each.id)] = each;
   }
 
-  function remove(id: number): void {
-    if (!byId.delete(id)) return;
-    remember(id);
-    if (byId.size === 0) onEmpty();
-  }
-
-  function removeIf(id: number, waiting: Waiting): boolean {
-    // The ID may belong to another attempt by now.
-    if (byId.get(id) !== waiting) return false;
-    remove(id);
+  /** Takes an attempt out, unless it is out already. Returns whether it was in. */
+  function takeOut(waiting: Waiting): boolean {
+    // The slot may belong to another attempt by now.
+    if (slots[slotOf(waiting.id)] !== waiting) return false;
+    slots[slotOf(waiting.id)] = undefined;
+    count -= 1;
+    past.add(waiting.id);
     return true;
   }
 
+  function remove(waiting: Waiting): boolean {
+    if (!takeOut(waiting)) return false;
+    if (count === 0) onEmpty();
+    return true;
+  }
+
+  const inUse = () => slots.filter((waiting) => waiting !== undefined);
+
   return {
     add(attempt, nowMs) {
-      const id = pickQueryId((candidate) => byId.has(candidate));
-      past.delete(id);
+      if (2 * (count + 1) > slots.length) grow();
+      const id = pickQueryId(isTaken);
       sent += 1;
-      const waiting = { attempt, sentAtMs: nowMs, order: sent };
-      byId.set(id, waiting);
+      count += 1;
+      const waiting = { attempt, sentAtMs: nowMs, order: sent, id };
+      slots[slotOf(id)] = waiting;
       const packet = attempt.packet.slice();
       writeU16(packet, HeaderOffset.id, id);
-      return { packet, waiting, cancel: () => void removeIf(id, waiting) };
+      return { packet, waiting, cancel: () => void remove(waiting) };
     },
     match(packet, onMatch) {
       if (packet.length < headerSizeBytes) return "malformed";
       const id = readU16(packet, HeaderOffset.id);
-      const waiting = byId.get(id);
-      if (waiting === undefined) return past.has(id) ? "late" : "unknown-id";
+      const waiting = slots[slotOf(id)];
+      if (waiting?.id !== id) return past.has(id) ? "late" : "unknown-id";
       const heard = readHeard(packet, waiting.attempt.question);
       if (typeof heard === "string") return heard;
       onMatch(waiting);
-      remove(id);
+      remove(waiting);
       waiting.attempt.onReply(heard);
       return "answered";
     },
     lose(waiting, reason) {
-      for (const [id, each] of byId) {
-        if (each === waiting && removeIf(id, each)) waiting.attempt.onLost(reason);
-      }
+      if (remove(waiting)) waiting.attempt.onLost(reason);
     },
     loseAll(reason) {
-      if (byId.size === 0) return;
-      // One loss may cancel attempts that are yet to be reported: those are gone from the map by then.
-      for (const [id, { attempt }] of byId) {
-        byId.delete(id);
-        attempt.onLost(reason);
-      }
+      if (count === 0) return;
+      // One loss may cancel attempts that are yet to be reported.
+      for (const waiting of inUse().toSorted(byOrder)) if (takeOut(waiting)) waiting.attempt.onLost(reason);
       onEmpty();
     },
-    all: () => [...byId.values()],
-    count: () => byId.size,
+    all: () => inUse().toSorted(byOrder),
+    oldest() {
+      let found: Waiting | undefined;
+      for (const waiting of slots)
+        if (waiting !== undefined && waiting.order < (found?.order ?? Infinity)) found = waiting;
+      return found;
+    },
+    count: () => count,
   };
+}
+
+function byOrder(one: Waiting, other: Waiting): number {
+  return one.order - other.order;
 }

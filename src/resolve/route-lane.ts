@@ -4,6 +4,7 @@
  */
 import type { ShedReason } from "./answer.ts";
 import { isForClient, type OnBehalf, type QuestionClass } from "./question-class.ts";
+import { createQuestionWindow, type InWindow } from "./question-window.ts";
 import type { AssumedPlaces } from "./step.ts";
 import { createTurns } from "./take-turns.ts";
 
@@ -14,7 +15,7 @@ export interface LaneLimits {
 }
 
 /** A question in a lane. The object is the caller's; the lane refers to it until it has left or ended. */
-export interface LaneEntry {
+export interface LaneEntry extends InWindow {
   readonly class: QuestionClass;
   readonly client: string;
 }
@@ -82,8 +83,8 @@ const noShare: Share = { waiting: 0, underWay: 0, inWindow: 0 };
 /** Creates an empty lane. What `windowOf` returns, and the limits, may change at any time. */
 export function createRouteLane<Entry extends LaneEntry>(windowOf: () => Window, limits: LaneLimits): RouteLane<Entry> {
   const waiting = { clients: createTurns<Entry>(), prefetch: createTurns<Entry>(), check: createTurns<Entry>() };
-  // Entries under way that have not been overtaken, in the order in which they left.
-  const window = new Set<Entry>();
+  // Entries under way that have not been overtaken.
+  const window = createQuestionWindow<Entry>();
   const size = createWindowSize(windowOf);
   const shares = new Map<string, Share>();
   let underWay = 0;
@@ -106,7 +107,7 @@ export function createRouteLane<Entry extends LaneEntry>(windowOf: () => Window,
   function mayBegin(tier: Tier, turn: string): boolean {
     const share = shares.get(turn) ?? noShare;
     const windowSize = size.now();
-    const freeInWindow = Math.min(windowSize, maxUnderWay()) - window.size;
+    const freeInWindow = Math.min(windowSize, maxUnderWay()) - window.size();
     if (share.inWindow >= freeInWindow || share.underWay >= maxUnderWay() - underWay) return false;
     return tier === "clients" || share.underWay < Math.max(1, windowSize * ownShares[tier].ofWindow);
   }
@@ -178,9 +179,10 @@ export function createRouteLane<Entry extends LaneEntry>(windowOf: () => Window,
     end(entry, isAnswered) {
       size.noteEnd(isAnswered, waiting.clients.count() > 0);
       if (window.has(entry)) {
-        for (const left of isAnswered ? entriesUpTo(window, entry) : [entry]) {
-          window.delete(left);
-          add(left, "inWindow", -1);
+        if (isAnswered) window.removeUpTo(entry, (left) => add(left, "inWindow", -1));
+        else {
+          window.remove(entry);
+          add(entry, "inWindow", -1);
         }
       }
       underWay -= 1;
@@ -225,14 +227,4 @@ function rankOf({ class: name }: LaneEntry): number {
 /** How many questions a share stands for. Those in the window are under way too. */
 function sumOf({ waiting, underWay }: Share): number {
   return waiting + underWay;
-}
-
-/** The entry that was answered, and those that it has overtaken. */
-function entriesUpTo<Entry>(window: ReadonlySet<Entry>, last: Entry): Entry[] {
-  const entries = [];
-  for (const entry of window) {
-    entries.push(entry);
-    if (entry === last) break;
-  }
-  return entries;
 }

@@ -16,6 +16,7 @@ import type { ExchangeResult } from "../upstream/exchange.ts";
 import type { Question } from "../wire/question.ts";
 import type { ShedReason } from "./answer.ts";
 import { isForClient, type OnBehalf, type QuestionClass } from "./question-class.ts";
+import { createKeyTable } from "./key-table.ts";
 import { createRouteLane, type LaneLimits, type RouteLane, windows } from "./route-lane.ts";
 import { noteShed, type ShedCounters } from "./shed-counters.ts";
 import type { AssumedPlaces, RouteTaken } from "./step.ts";
@@ -72,7 +73,7 @@ export function createQuestionSchedule(parts: ScheduleParts): QuestionSchedule {
   const { limits, clock } = parts;
   const lanes = new Map<string, Lane>();
   // Only questions that somebody may wait for, hence no checks.
-  const waitingByKey = new Map<string, Entry>();
+  const waitingByKey = createKeyTable<Entry>();
 
   function laneOf(name: Uint8Array): Lane {
     const taken = parts.routeOf(name);

@@ -6,6 +6,7 @@
  * None of its waiters owns a question in flight: the client that asked first may vanish, and nothing changes for the others.
  */
 import type { Answer, ShedReason } from "./answer.ts";
+import { createKeyTable } from "./key-table.ts";
 
 /** Bounds (settings: limits). They may change at any time. */
 export interface WaitLimits {
@@ -53,7 +54,7 @@ export interface SharedQuestions {
 
 /** Creates an empty table. */
 export function createSharedQuestions(limits: WaitLimits): SharedQuestions {
-  const byKey = new Map<string, InFlight>();
+  const byKey = createKeyTable<InFlight>();
   const waitersByClient = new Map<string, number>();
   const routes = new Map<string, { count: number; readonly byClient: Map<string, number> }>();
   let waiterCount = 0;
@@ -95,7 +96,7 @@ export function createSharedQuestions(limits: WaitLimits): SharedQuestions {
         return answer;
       });
     },
-    inFlightCount: () => byKey.size,
+    inFlightCount: byKey.size,
     waiterCount: () => waiterCount,
   };
 }
