@@ -7,7 +7,7 @@
  *     there was one, a program that looks a name up every five seconds does the same, so the question must not have come 5 s before or after either.
  */
 import type { ClientTable } from "./client-table.ts";
-import { guessLibrary } from "./guess-client.ts";
+import { sendsApart } from "./guess-client.ts";
 import type { RecordedQuery, Recorder } from "./recorder.ts";
 import { First, leastWaitMs, mostWaitMs } from "./repeats.ts";
 import { Rcode } from "../wire/codes.ts";
@@ -88,7 +88,7 @@ export function createChangedPorts(recorder: Recorder, { columns, generationOf }
     const first = becameOf(earlier, query.atMs);
     const candidate = { firstAtMs: earlier.atMs, number, query, afterMs: Math.round(afterMs), first };
     if (earlier.id === query.id) candidates.push({ ...candidate, hasSameId: true, dueAtMs: query.atMs });
-    else if (isKnownInterval(afterMs) && guessLibrary(columns, query.clientRow) === "Go" && first !== First.failed)
+    else if (isKnownInterval(afterMs) && sendsApart(columns, query.clientRow) && first !== First.failed)
       candidates.push({ ...candidate, hasSameId: false, dueAtMs: query.atMs + (isAnswered(first) ? goWait.toMs : 0) });
   }
 

@@ -22,7 +22,13 @@ export function guessLibrary(columns: ClientColumns, row: number): Library {
   if (pairs < least) return "";
   const fromOnePort = at(columns.samePortPairs) / pairs;
   if (fromOnePort > 0.8) return at(columns.closeIdPairs) / at(columns.samePortPairs) > 0.7 ? "musl" : "glibc";
-  return fromOnePort < 0.2 && at(columns.edns) / at(columns.queries) > 0.8 ? "Go" : "";
+  return sendsApart(columns, row) && at(columns.edns) / at(columns.queries) > 0.8 ? "Go" : "";
+}
+
+/** Whether a client sends the two queries of a pair from sockets of their own, as Go does, with EDNS or (an old `go` line in its module) without. */
+export function sendsApart(columns: ClientColumns, row: number): boolean {
+  const pairs = columns.pairs[row] ?? 0;
+  return pairs >= least && (columns.samePortPairs[row] ?? 0) / pairs < 0.2;
 }
 
 /** A name as a client wrote it, with queries by the client's row. */

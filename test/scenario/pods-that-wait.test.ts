@@ -310,7 +310,7 @@ describe("no wait is claimed of a client that asks from another port", () => {
     expect(claims(world)).toEqual([]);
   });
 
-  test("5 s later, if it does not look like Go", async () => {
+  test("5 s later, if it sends A and AAAA from one port", async () => {
     const world = await createWarmWorld();
     await makesPairs(world, "10.0.0.7");
     for (let turn = 0; turn < 2; turn += 1) {
