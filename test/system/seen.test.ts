@@ -8,6 +8,7 @@ import { type IncomingMessage, request } from "node:http";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { advise, tail, top } from "../../src/commands/seen.ts";
 import { askUdp } from "../support/messages/ask.ts";
+import { topTabs } from "../../src/seen/top-choices.ts";
 import { buildQuery, Type } from "../support/messages/messages.ts";
 import { runNodens, type RunningNodens } from "../support/program/run-nodens.ts";
 
@@ -115,6 +116,61 @@ describe("the page", () => {
     const body = (await response.toArray()).join("");
     expect(body).toContain("/metrics");
     expect(body).not.toContain("<main>");
+  });
+});
+
+describe("what pods ask", () => {
+  /** Everything that tells names, after five lookups were sent again, which is an incident. */
+  async function toldWith(names: string): Promise<Map<string, string>> {
+    const nodens = await start({ seen: { names } });
+    const socket = createSocket("udp4");
+    onTestFinished(() => void socket.close());
+    socket.bind(0, "127.0.0.1");
+    await once(socket, "listening");
+    for (let turn = 0; turn < 2; turn += 1) {
+      for (let id = 0; id < 5; id += 1) {
+        socket.send(buildQuery(`secret-${id}.shop.svc.cluster.local`, Type.A, { id }), nodens.port, "127.0.0.1");
+        await once(socket, "message");
+      }
+      if (turn === 0) await nodens.moveClock({ monotonicMs: 5000 });
+    }
+    const get = async (path: string) => (await fetch(`${nodens.adminUrl}${path}`)).text();
+    await expect.poll(async () => JSON.parse(await get("/incidents")) as unknown, { timeout: 10_000 }).toHaveLength(1);
+    const paths = [
+      ...["/", "/seen", "/incidents", "/tail", "/tail?json", "/tail?incident=1"],
+      ...topTabs.map((tab) => `/top?tab=${tab}`),
+    ];
+    return new Map(await Promise.all(paths.map(async (path) => [path, await get(path)] as const)));
+  }
+
+  /** Where names stand, whatever their form. */
+  const placesOfNames = [
+    ...["/", "/seen", "/incidents", "/tail", "/tail?json", "/tail?incident=1"],
+    ...["names", "waits", "tail"].map((tab) => `/top?tab=${tab}`),
+  ];
+  const hash = /#[0-9a-f]{8}\b/;
+
+  test("is told by name everywhere where the settings say so", async () => {
+    const told = await toldWith("on");
+    for (const path of [...placesOfNames, "/top?tab=denied"])
+      expect([path, told.get(path)?.includes("secret")]).toEqual([path, true]);
+  });
+
+  test("is told by a hash where the settings say so, and nowhere by name", async () => {
+    const told = await toldWith("hashed");
+    for (const [path, text] of told) expect([path, text.includes("secret")]).toEqual([path, false]);
+    for (const path of placesOfNames) expect([path, hash.test(told.get(path) ?? "")]).toEqual([path, true]);
+  });
+
+  test("is not told at all where names are off: only who waited, and why", async () => {
+    const told = await toldWith("off");
+    for (const [path, text] of told) {
+      expect([path, text.includes("secret")]).toEqual([path, false]);
+      expect([path, hash.test(text)]).toEqual([path, false]);
+    }
+    const page = told.get("/") ?? "";
+    expect(page).toContain("127.0.0.1");
+    expect(page).toContain("the reply was lost on the way to the pod");
   });
 });
 
