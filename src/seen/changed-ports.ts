@@ -53,8 +53,8 @@ const leastIds = 3;
 
 /** Creates a finder that has looked at nothing. */
 export function createChangedPorts(recorder: Recorder, { columns, generationOf }: ClientTable): ChangedPorts {
-  // By a hash of client, name and type, the number of the last query. A clash costs a wait that is not seen.
-  const lastNumbers = new Int32Array(lastQuestions).fill(-1);
+  // By a hash of client, name and type, the number of the last query, and 1, so that 0 is none. A clash costs a wait that is not seen.
+  const lastNumbers = new Int32Array(lastQuestions);
   let lookedAt = -1;
   let candidates: Candidate[] = [];
 
@@ -63,8 +63,8 @@ export function createChangedPorts(recorder: Recorder, { columns, generationOf }
     if (row < 0) return;
     const at = (mix(recorder.nameHashIn(slot), row) ^ recorder.typeIn(slot)) & (lastQuestions - 1);
     const number = recorder.numberIn(slot);
-    const last = lastNumbers[at] as number;
-    lastNumbers[at] = number;
+    const last = (lastNumbers[at] as number) - 1;
+    lastNumbers[at] = number + 1;
     const before = recorder.slotOf(last);
     if (last < 0 || recorder.numberIn(before) !== last || !isSameQuestion(before, slot)) return;
     const afterMs = recorder.atMsIn(slot) - recorder.atMsIn(before);

@@ -62,6 +62,7 @@ export interface Recorder {
   nameReferenceIn(slot: number): number;
   /** The reply's code; above all real ones if there is none. */
   rcodeIn(slot: number): number;
+  /** -1 for a slot that no query has taken. */
   numberIn(slot: number): number;
   typeIn(slot: number): number;
   atMsIn(slot: number): number;

@@ -49,3 +49,22 @@ test("a query that got no reply says so", () => {
   const slot = recorder.dropped(recorder.arrived(query, 0));
   expect(recorder.read(slot)).toMatchObject({ isDropped: true, rcode: undefined });
 });
+
+test("slots since a query are walked from the oldest to the newest, each with its number", () => {
+  const recorder = createRecorder(4);
+  const seen: number[] = [];
+  const look = (slot: number) => void seen.push(recorder.numberIn(slot));
+  const first = recorder.arrived(query, 0);
+  expect(recorder.eachSince(-1, look)).toBe(first);
+  for (let turn = 0; turn < 2; turn += 1) recorder.arrived(query, 0);
+  expect(recorder.eachSince(first, look)).toBe(2);
+  expect(seen).toEqual([0, 1, 2]);
+});
+
+test("a query is marked as repeated as long as it has its slot", () => {
+  const recorder = createRecorder(4);
+  const number = recorder.arrived({ ...query, repeatedAfterMs: 0, first: 0 }, 0);
+  recorder.markRepeated(number, 3000, 1);
+  recorder.markRepeated(number + 4, 7000, 2);
+  expect(recorder.read(recorder.slotOf(number))).toMatchObject({ repeatedAfterMs: 3000, first: 1 });
+});
