@@ -4,8 +4,7 @@
  */
 import type { Attachment } from "../attach/attachment.ts";
 import { type ListenCounters, ReplySource, replySourceNames } from "../listen/listen-counters.ts";
-import { readConntrackStats } from "../observe/conntrack-stats.ts";
-import { readSystemFile } from "../observe/receive-drops.ts";
+import type { ConntrackStats } from "../observe/conntrack-stats.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { type Histogram, timeBoundsSeconds } from "../runtime/histogram.ts";
 import { type Cause, causeNames } from "../seen/causes.ts";
@@ -14,16 +13,19 @@ import { createSecondRing } from "../seen/second-ring.ts";
 import { createSeen, type Seen } from "../seen/seen.ts";
 import type { PathState } from "../seen/upstream-rows.ts";
 import { hostSuffixes } from "../settings/host-suffixes.ts";
-import { formatServerAddress } from "../runtime/server-address.ts";
+import { formatServerAddress, type ServerAddress } from "../runtime/server-address.ts";
 import type { Settings } from "../settings/settings-table.ts";
-import { transportNames } from "../upstream/transport.ts";
+import type { ServerCounters } from "../upstream/server-counters.ts";
+import { type Transport, transportNames } from "../upstream/transport.ts";
 import { nameFromText, wireName } from "../wire/name-text.ts";
-import type { CountedServer, LiveUpstream, OnEnd } from "./live-upstream.ts";
+import type { CountedServer, OnEnd } from "./live-upstream.ts";
 
 /** What is sampled, as totals. */
 export interface SampledCounters {
   listeners(): readonly ListenCounters[];
   receiveDrops(): number;
+  /** Undefined where nothing is tracked. */
+  conntrack(): ConntrackStats | undefined;
   eventLoopDelays(): Histogram;
   serverCounters(): Iterable<CountedServer>;
   readonly attachment: Pick<Attachment, "isFailOpen">;
@@ -111,8 +113,21 @@ export function picturePartsOf(seen: Seen, settings: Settings): PictureParts {
   };
 }
 
+/** What is told of the upstream in force. */
+export interface ToldUpstream {
+  routes(): readonly {
+    readonly name: string;
+    readonly servers: readonly {
+      readonly address: ServerAddress;
+      readonly paths: Readonly<Record<Transport, { isFailed(): boolean }>>;
+      readonly health: { isUp(): boolean };
+      readonly counters: Pick<ServerCounters, "openFlows" | "silentFlows">;
+    }[];
+  }[];
+}
+
 /** The state of every path of the upstream in force. */
-export function pathStatesOf({ routes }: Pick<LiveUpstream, "routes">): PathState[] {
+export function pathStatesOf({ routes }: ToldUpstream): PathState[] {
   return routes().flatMap(({ name: route, servers }) =>
     servers.flatMap(({ address, paths, health, counters }) =>
       transportNames.map((transport) => ({
@@ -165,7 +180,7 @@ export function sampleCounters(
   }
 
   function causeTotals(servers: readonly CountedServer[]): number[] {
-    const conntrack = readConntrackStats(readSystemFile);
+    const conntrack = sampled.conntrack();
     const byName: Record<Cause, number> = {
       conntrackDrop: conntrack?.drop ?? 0,
       conntrackInsertFailed: conntrack?.insertFailed ?? 0,

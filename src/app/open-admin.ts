@@ -7,6 +7,8 @@ import { join } from "node:path";
 import { explainPage } from "../explain/explain-page.ts";
 import { ListenError } from "../listen/open-listeners.ts";
 import { type AdminServer, type AdminServerOptions, startAdminServer } from "../observe/admin-server.ts";
+import { readConntrackStats } from "../observe/conntrack-stats.ts";
+import { readSystemFile } from "../observe/receive-drops.ts";
 import type { BuildInfo } from "../observe/metric-sources.ts";
 import { createMetrics } from "../observe/metrics.ts";
 import { forEachInferringRule } from "../search/rules.ts";
@@ -19,6 +21,7 @@ import { createIncidents } from "../seen/incidents.ts";
 import { cachePage, cachePartsOf, flushPage } from "./cache-pages.ts";
 import { picturePartsOf, sampleCounters } from "./live-seen.ts";
 import { seenPages } from "./seen-pages.ts";
+import { createHead } from "./told-head.ts";
 import { metricSourcesOf } from "./metric-sources.ts";
 import type { AppParts } from "./start-app.ts";
 
@@ -44,15 +47,22 @@ export async function openAdmin(parts: AppParts, settings: Settings, build: Buil
   const { listeners, receiveDrops, eventLoopDelays } = metrics.sources;
   const { shadow } = parts;
   const { serverCounters } = parts.upstream;
-  const real = { listeners, receiveDrops, eventLoopDelays, serverCounters, attachment: parts.attachment };
+  const conntrack = () => readConntrackStats(readSystemFile);
+  const real = { listeners, receiveDrops, eventLoopDelays, serverCounters, conntrack, attachment: parts.attachment };
   // Where nodens only watches, the flow that is shown is that of the shadow.
   const counters =
     shadow === undefined ? real : { ...real, listeners: () => [shadow.counters], serverCounters: shadow.servers };
   const pictureParts = picturePartsOf(parts.seen, settings);
   const incidents = createIncidents(pictureParts);
-  const sampled = sampleCounters(pictureParts, counters, clock, incidents.look);
+  const head = createHead(parts, settings, build.version);
+  const sampled = sampleCounters(pictureParts, counters, clock, (nowMs) => {
+    incidents.look(nowMs);
+    head.look(nowMs);
+  });
   const explain = (parameters: URLSearchParams) => explainPage(parameters, explainState());
-  const localPages = new Map(seenPages(parts, pictureParts, incidents, settings, build.version, explain));
+  const localPages = new Map(
+    seenPages({ parts, pictureParts, incidents, settings, head: head.head, conntrack, explain }),
+  );
   if (shadow !== undefined) localPages.set("/observe", shadow.page);
   const cacheParts = cachePartsOf(parts);
   localPages.set("/cache", (parameters) => cachePage(parameters, cacheParts));

@@ -37,7 +37,11 @@ export interface Reload {
   inForce(): Settings;
   /** The settings last put in force, as they were loaded. */
   latest(): Settings;
-  readonly counters: ReloadCounters;
+  readonly counters: ReloadCounters & {
+    /** When the last reload ended, and when the settings in force were put there; the start, before any. */
+    readonly lastAtMs: number;
+    readonly inForceSinceMs: number;
+  };
   /**
    * Puts new settings in force, or logs why not and keeps the old ones. If called again before it is done, it applies the later settings
    * after the earlier ones. Never rejects. `trigger` is for the log.
@@ -48,7 +52,14 @@ export interface Reload {
 /** Creates the reload of a nodens that was started with `atStart`, and puts in force what can change. */
 export function createReload(atStart: Settings, parts: ReloadParts): Reload {
   const { log, front, limits } = parts;
-  const counters = { succeeded: 0, failed: 0, wasLastSuccessful: true };
+  const startedAtMs = parts.clock.nowMs();
+  const counters = {
+    succeeded: 0,
+    failed: 0,
+    wasLastSuccessful: true,
+    lastAtMs: startedAtMs,
+    inForceSinceMs: startedAtMs,
+  };
   let latest = atStart;
   let inForce = atStart;
   let applied = Promise.resolve();
@@ -75,6 +86,7 @@ export function createReload(atStart: Settings, parts: ReloadParts): Reload {
   function fail(fields: object, message: string): void {
     counters.failed += 1;
     counters.wasLastSuccessful = false;
+    counters.lastAtMs = parts.clock.nowMs();
     log.error(fields, message);
   }
 
@@ -103,6 +115,8 @@ export function createReload(atStart: Settings, parts: ReloadParts): Reload {
     [latest, inForce] = [loaded.settings, next];
     counters.succeeded += 1;
     counters.wasLastSuccessful = true;
+    counters.lastAtMs = parts.clock.nowMs();
+    counters.inForceSinceMs = counters.lastAtMs;
     log.info({ trigger, needRestart: settingsThatNeedRestart(atStart, latest) }, "new settings in force");
   }
 

@@ -2,7 +2,7 @@
  * The pages that tell what is seen. They name clients and what these ask, so the admin server shows them to the machine itself only.
  */
 import { isIP } from "node:net";
-import { hostname } from "node:os";
+import { cheaperLookup } from "../explain/cheaper-lookup.ts";
 import type { Explanation } from "../explain/explain-lookup.ts";
 import { printExplanation } from "../explain/print-explanation.ts";
 import type { LocalPage } from "../observe/admin-pages.ts";
@@ -11,12 +11,17 @@ import { printPage } from "../seen/print-page.ts";
 import { printQuery, printTop } from "../seen/print-top.ts";
 import { topSorts, topTabs } from "../seen/top-choices.ts";
 import { sentenceOf } from "../seen/sentence.ts";
+import type { NodeGauge } from "../seen/node-gauge.ts";
+import { ageText, countText, percentText } from "../seen/number-text.ts";
+import type { TopHead } from "../seen/top-head.ts";
+import { wasteOf } from "../seen/waste.ts";
 import { upstreamRows } from "../seen/upstream-rows.ts";
 import { printEffectiveSettings } from "../settings/effective-settings.ts";
+import type { ConntrackStats } from "../observe/conntrack-stats.ts";
 import type { Incident, Incidents } from "../seen/incidents.ts";
 import type { Settings } from "../settings/settings-table.ts";
 import { advicePage } from "./seen-advice.ts";
-import { pathStatesOf } from "./live-seen.ts";
+import { pathStatesOf, type ToldUpstream } from "./live-seen.ts";
 import type { AppParts } from "./start-app.ts";
 
 /** Explains the lookup that the parameters describe, as the page /explain does. */
@@ -28,23 +33,31 @@ const mostTold = 10_000;
 const usualTail = 100;
 const usualRows = 24;
 
-/** The pages by path, for a nodens that runs `version`. */
-export function seenPages(
-  parts: AppParts,
-  pictureParts: PictureParts,
-  incidents: Incidents,
-  settings: Settings,
-  version: string,
-  explain: Explain,
-): ReadonlyMap<string, LocalPage> {
+/** The parts of a running nodens that the pages tell of. */
+export type ToldParts = Pick<AppParts, "clock" | "readiness" | "seen"> & {
+  readonly attachment: Pick<AppParts["attachment"], "isFailOpen" | "intercepted">;
+  readonly reload: Pick<AppParts["reload"], "counters" | "inForce">;
+  readonly upstream: ToldUpstream;
+};
+
+/** What the pages are made from. */
+export interface SeenPageOptions {
+  readonly parts: ToldParts;
+  readonly pictureParts: PictureParts;
+  readonly incidents: Incidents;
+  /** Those of the start: what the pages need of them takes a restart to change. */
+  readonly settings: Settings;
+  readonly head: () => TopHead;
+  /** Reads the node's connection tracking. */
+  readonly conntrack: () => ConntrackStats | undefined;
+  readonly explain: Explain;
+}
+
+/** The pages by path. */
+export function seenPages(options: SeenPageOptions): ReadonlyMap<string, LocalPage> {
+  const { parts, pictureParts, incidents, settings, head, explain } = options;
   const { clock, attachment, readiness, reload, upstream } = parts;
-  const head = () => ({
-    version,
-    node: process.env["NODE_NAME"] ?? hostname(),
-    mode: settings.attach.mode,
-    isReady: readiness().ready,
-    isFailOpen: attachment.isFailOpen(),
-  });
+
   /** A filter that is an address is a client, any other a part of a name. */
   function tail(limit: number, filter: string) {
     const chosen = filter === "" ? {} : isIP(filter) === 0 ? { name: filter } : { client: filter };
@@ -63,7 +76,18 @@ export function seenPages(
     const picture = takePicture(pictureParts, clock.nowMs());
     const { isReady, isFailOpen } = head();
     const sentence = sentenceOf({ isReady, isFailOpen, reasons: readiness().reasons }, picture);
-    return { picture, sentence, upstream: paths() };
+    return {
+      picture,
+      sentence,
+      upstream: paths(),
+      waste: wasteOf(picture, findCure),
+      gauges: gaugesOf(options.conntrack(), attachment),
+    };
+  }
+
+  function findCure(name: string, namespace: string): ReturnType<typeof cheaperLookup> {
+    const explained = explainIn(name, namespace);
+    return "wrong" in explained ? undefined : cheaperLookup(explained.explanation);
   }
 
   function showHome(parameters: URLSearchParams): ReturnType<LocalPage> {
@@ -74,20 +98,18 @@ export function seenPages(
       ...look(),
       head: head(),
       settings: settingsNow,
-      lastReload: lastReload(),
+      lastReload: tellReload(reload.counters, clock.nowMs()),
       asked: { name, namespace, answer },
     };
     return { main: printPage(view) };
   }
 
-  function lastReload(): string {
-    const { succeeded, failed, wasLastSuccessful } = reload.counters;
-    if (succeeded + failed === 0) return "";
-    return wasLastSuccessful ? "the last reload put them in force" : "the last reload was refused";
+  function explainIn(name: string, namespace: string): ReturnType<Explain> {
+    return explain(new URLSearchParams({ name, ...(namespace === "" ? {} : { namespace }) }));
   }
 
   function explainAsText(name: string, namespace: string): string {
-    const explained = explain(new URLSearchParams({ name, ...(namespace === "" ? {} : { namespace }) }));
+    const explained = explainIn(name, namespace);
     return "wrong" in explained ? explained.wrong : printExplanation(explained.explanation, false);
   }
 
@@ -149,4 +171,25 @@ export function seenPages(
 
 function toldIncident({ noticedAtMs, why, moved, queries }: Incident, nowMs: number): object {
   return { secondsAgo: Math.round((nowMs - noticedAtMs) / 1000), why, moved, queries };
+}
+
+/** How the node stands. Where pods are not intercepted, none falls back. */
+function gaugesOf(tracked: ConntrackStats | undefined, attachment: ToldParts["attachment"]): NodeGauge[] {
+  const { pods } = attachment.intercepted();
+  const fallen =
+    pods === undefined ? [] : [{ what: "pods that fell back to kube-dns", now: countText(pods.fallenPods) }];
+  if (tracked === undefined || tracked.limit === 0) return fallen;
+  const { entries, limit } = tracked;
+  const what = `connection table, ${countText(entries)} of ${countText(limit)}`;
+  return [{ what, now: percentText(entries / limit) }, ...fallen];
+}
+
+/** How the last reload went; "" before any. */
+function tellReload(
+  { succeeded, failed, wasLastSuccessful, lastAtMs }: ToldParts["reload"]["counters"],
+  nowMs: number,
+): string {
+  if (succeeded + failed === 0) return "";
+  const ago = `${ageText((nowMs - lastAtMs) / 1000)} ago`;
+  return wasLastSuccessful ? `put in force by a reload ${ago}` : `a reload was refused ${ago}`;
 }

@@ -5,40 +5,51 @@
 import { createHash } from "node:crypto";
 
 const style = `
-:root { color-scheme: light dark; --ground: #fcfaf8; --ink: #1c1b1a; --soft: #6e6b68; --line: #e0dcd8; --good: #2e7d57; --bad: #b3261e;
-  --b0: #8fbfa5; --b1: #93aedb; --b2: #d8a960; --b3: #a98bc4; --b4: #c9bd7a; --b5: #d08a86; }
-@media (prefers-color-scheme: dark) { :root { --ground: #161514; --ink: #edeae6; --soft: #a09b96; --line: #35322f; --good: #6fcf9f; --bad: #ff8a80; } }
-body { background: var(--ground); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; margin: 0; }
-main { max-width: 1040px; margin: 0 auto; padding: 24px 20px 60px; }
-header { display: flex; justify-content: space-between; color: var(--soft); } header p { margin: 0; } header b { color: var(--ink); }
-h1 { font-size: 26px; line-height: 1.25; margin: 12px 0 4px; } .well, .was { color: var(--good); } .bad { color: var(--bad); } .idle { color: var(--soft); }
-h2 { font-size: 15px; margin: 34px 0 6px; } small, .soft { color: var(--soft); font-weight: normal; } small { font-size: 12px; margin-left: 8px; }
-svg { width: 100%; height: auto; font: 13px system-ui, sans-serif; } svg text { fill: var(--ink); } svg .soft { fill: var(--soft); } .strong { font-weight: 600; }
-.ribbon { margin-top: 18px; } .band { fill: none; opacity: .65; } .cell { fill: var(--good); } svg .mark { fill: var(--bad); font-size: 11px; } .strip text { font-size: 11px; }
-.b0 { stroke: var(--b0); } .b1 { stroke: var(--b1); } .b2 { stroke: var(--b2); } .b3 { stroke: var(--b3); } .b4 { stroke: var(--b4); } .b5 { stroke: var(--b5); }
-table { border-collapse: collapse; width: 100%; font-size: 14px; } th { text-align: left; font-weight: 600; color: var(--soft); font-size: 12px; }
-th, td { padding: 5px 10px 5px 0; border-bottom: 1px solid var(--line); vertical-align: top; } td { overflow-wrap: anywhere; }
-.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; } code, pre { font: 13px ui-monospace, monospace; }
-.two { display: grid; grid-template-columns: 3fr 2fr; gap: 30px; } @media (max-width: 860px) { .two { grid-template-columns: 1fr; } }
-form { display: flex; gap: 8px; } input, button { font: inherit; padding: 6px 10px; border: 1px solid var(--line); border-radius: 8px; background: transparent; color: inherit; }
-input[name=explain] { flex: 1; } pre { overflow-x: auto; border: 1px solid var(--line); border-radius: 8px; padding: 10px; } details { margin-top: 34px; }
-footer { color: var(--soft); font-size: 13px; max-width: 1040px; margin: 0 auto; padding: 0 20px 30px; } footer a { color: inherit; } #state { float: right; }
-@media print { form, footer { display: none; } body { background: none; } }
+:root { color-scheme: light dark; --ground: #fcfaf8; --ink: #1c1b1a; --soft: #6b6865; --line: #e4e0dc; --box: #ffffff; --good: #22774f; --bad: #b3261e; --cell: #2e7d57;
+  --b0: #cfdfd5; --b1: #c7d3e8; --b2: #e3bd84; --b3: #bfa3d6; --b4: #dcd19a; --b5: #e2aaa6; --e0: #3d8b66; --e1: #4d79b8; --e2: #b57f26; --e3: #8860ad; --e4: #9a8b2f; --e5: #b3463e; }
+@media (prefers-color-scheme: dark) { :root { --ground: #161514; --ink: #edeae6; --soft: #a39e99; --line: #34312e; --box: #1f1d1c; --good: #6fcf9f; --bad: #ff8a80; --cell: #5fc492;
+  --b0: #2c4a3b; --b1: #2f3f5c; --b2: #6b5128; --b3: #4c3a5f; --b4: #55502c; --b5: #5f3532; --e0: #6fcf9f; --e1: #86a9e0; --e2: #e0ad5a; --e3: #bd98de; --e4: #cfc268; --e5: #ef8c84; } }
+* { box-sizing: border-box; }
+body { background: var(--ground); color: var(--ink); font: 15px/1.5 system-ui, "Liberation Sans", sans-serif; margin: 0; }
+main { max-width: 1056px; margin: 0 auto; padding: 26px 20px 40px; }
+header { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 0 24px; color: var(--soft); font-size: 13px; } header p { margin: 0; } header b { color: var(--ink); }
+h1 { font-size: 25px; line-height: 1.28; margin: 16px 0 6px; letter-spacing: -0.01em; overflow-wrap: anywhere; }
+.well, .was { color: var(--good); } .bad, header b.bad { color: var(--bad); } .idle { color: var(--soft); }
+h2 { font-size: 14px; margin: 40px 0 8px; } small, .soft { color: var(--soft); font-weight: normal; } small { font-size: 12px; margin-left: 10px; } p.soft { margin: 0; }
+svg { display: block; width: 100%; height: auto; font: 13px system-ui, "Liberation Sans", sans-serif; } svg text { fill: var(--ink); } svg .soft { fill: var(--soft); } .strong { font-weight: 600; }
+.ribbon { margin-top: 26px; } .start { fill: var(--ink); } .cells { fill: var(--cell); } .ground { fill: var(--line); fill-opacity: .35; } .mark { fill: var(--bad); } .strip text { font-size: 11px; }
+.band.b0 { fill: var(--b0); } .band.b1 { fill: var(--b1); } .band.b2 { fill: var(--b2); } .band.b3 { fill: var(--b3); } .band.b4 { fill: var(--b4); } .band.b5 { fill: var(--b5); }
+.end.b0 { fill: var(--e0); } .end.b1 { fill: var(--e1); } .end.b2 { fill: var(--e2); } .end.b3 { fill: var(--e3); } .end.b4 { fill: var(--e4); } .end.b5 { fill: var(--e5); }
+.scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-size: 14px; } th { text-align: left; font-weight: 600; color: var(--soft); font-size: 12px; }
+th, td { padding: 7px 14px 7px 0; border-bottom: 1px solid var(--line); vertical-align: baseline; white-space: nowrap; } th:last-child, td:last-child { padding-right: 0; } td.long { white-space: normal; overflow-wrap: anywhere; min-width: 13em; }
+th.number, td.number { text-align: right; } .number + :not(.number) { padding-left: 10px; } td.number { font-variant-numeric: tabular-nums; } code, pre { font: 13px ui-monospace, "Liberation Mono", monospace; }
+.pill { display: inline-block; border: 1px solid var(--line); border-radius: 10px; padding: 0 8px; font-size: 12px; line-height: 18px; color: var(--soft); overflow-wrap: anywhere; } .pill.bad { color: var(--bad); }
+.two { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); gap: 0 36px; } @media (max-width: 860px) { .two { grid-template-columns: minmax(0, 1fr); } }
+form { display: flex; flex-wrap: wrap; gap: 8px; } input, button { font: inherit; padding: 7px 12px; border: 1px solid var(--line); border-radius: 8px; background: var(--box); color: inherit; min-width: 0; }
+input { font: 13px ui-monospace, "Liberation Mono", monospace; flex: 1 1 140px; } input[name=explain] { flex: 4 1 240px; } :focus-visible { outline: 2px solid var(--e1); outline-offset: 1px; }
+pre { overflow-x: auto; border: 1px solid var(--line); border-radius: 8px; padding: 12px; background: var(--box); } details { margin-top: 34px; } summary { cursor: pointer; font-size: 14px; font-weight: 600; }
+footer { color: var(--soft); font-size: 13px; max-width: 1056px; margin: 0 auto; padding: 0 20px 30px; } footer a { color: inherit; } #state { float: right; }
+@media (max-width: 620px) { h1 { font-size: 20px; } small { display: block; margin: 0; } svg { min-width: 620px; } .picture { overflow-x: auto; } th, td { padding-right: 10px; } }
+@media print { form, footer, details { display: none; } body { background: none; font-size: 12px; } h2 { break-after: avoid; } svg, tr { break-inside: avoid; } * { print-color-adjust: exact; } }
+@media (forced-colors: active) { .band { stroke: CanvasText; } .mark, .start, .end { fill: CanvasText; } .ground { fill: none; } }
 `;
 
-/** Loads the page again every two seconds and exchanges what it shows, except while somebody writes, reads the settings or has it stopped. */
+/** Loads the page again every two seconds and exchanges what it shows, except while somebody writes, has chosen something, reads the settings or has it stopped. */
 const script = `
 const main = document.querySelector("main");
 const state = document.getElementById("state");
 let isStopped = false;
 document.addEventListener("keydown", (event) => {
-  if (event.target instanceof HTMLInputElement) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target !== document.body) return;
   if (event.key === " ") { isStopped = !isStopped; event.preventDefault(); state.textContent = isStopped ? "stopped; space goes on" : ""; }
   if (event.key === "/") { event.preventDefault(); main.querySelector("input").focus(); }
 });
+/** What somebody is at must not be taken from under their hands. */
+function isInUse() {
+  return main.contains(document.activeElement) || main.querySelector("details[open]") !== null || !getSelection().isCollapsed;
+}
 async function refresh() {
-  const isBusy = isStopped || document.hidden || document.activeElement instanceof HTMLInputElement || main.querySelector("details[open]");
-  if (!isBusy) {
+  if (!isStopped && !document.hidden && !isInUse()) {
     try {
       const response = await fetch(location.href, { cache: "no-store" });
       if (!response.ok) throw new Error(response.status);
@@ -57,6 +68,8 @@ export const framePolicy = [
   "default-src 'none'",
   `style-src '${hashOf(style)}'`,
   `script-src '${hashOf(script)}'`,
+  // The icon is an empty one, so that the browser does not ask for another.
+  "img-src data:",
   "connect-src 'self'",
   "form-action 'self'",
   "base-uri 'none'",
@@ -67,9 +80,9 @@ export const framePolicy = [
 export function framePage(main: string): string {
   return `<!doctype html>
 <html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>nodens</title><style>${style}</style></head>
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><link rel="icon" href="data:,"><title>nodens</title><style>${style}</style></head>
 <body><main>${main}</main>
-<footer><span id="state" role="status"></span>space stops · / asks · <a href="seen">JSON</a> · <a href="tail">tail</a> · <a href="incidents">incidents</a> · <a href="metrics">metrics</a></footer>
+<footer><span id="state" role="status"></span>renewed every 2 s · space stops · / asks · <a href="seen">JSON</a> · <a href="tail">tail</a> · <a href="incidents">incidents</a> · <a href="metrics">metrics</a></footer>
 <script>${script}</script></body>
 </html>
 `;

@@ -85,7 +85,11 @@ export function takePicture(parts: PictureParts, nowMs: number) {
     waits: waitsOf(parts, nowMs),
     clients: clientsOf(parts, writing, nowMs),
     names: namesOf(parts, nowMs),
+    /** How many clients ask at present; of some thousand at most. */
+    clientCount: clientRowsOf(seen).length,
     denied: deniedOf(writing),
+    /** How far back the record goes. */
+    recordedSeconds: (nowMs - (seen.recordedSinceMs() ?? nowMs)) / 1000,
     moved: causeNames.map((name, index) => ({
       label: causes[name].label,
       lastMinute: ring.grownBetween(columns.causes + index, nowMs - lookBackMs, nowMs),
@@ -222,15 +226,20 @@ function waitsOf({ seen, ring, columns, names }: PictureParts, nowMs: number) {
   };
 }
 
+/** The rows of those who ask, whoever asks most first. */
+function clientRowsOf({ clients }: Seen): number[] {
+  const { queries } = clients.columns;
+  return Array.from({ length: clients.rowCount }, (_, row) => row)
+    .filter((row) => (queries[row] as number) >= 0.5)
+    .toSorted((one, other) => (queries[other] as number) - (queries[one] as number));
+}
+
 function clientsOf({ seen }: PictureParts, writing: Writing, nowMs: number) {
   const { clients, waits } = seen;
   const { columns } = clients;
   const perCount = clients.decay.secondsPerCount(nowMs);
   const recent = waits.recent().filter(({ atMs }) => nowMs - atMs <= stripMs);
-  const rows = Array.from({ length: clients.rowCount }, (_, row) => row);
-  return rows
-    .filter((row) => (columns.queries[row] as number) >= 0.5)
-    .toSorted((one, other) => (columns.queries[other] as number) - (columns.queries[one] as number))
+  return clientRowsOf(seen)
     .slice(0, shownRows)
     .map((row) => {
       const queries = columns.queries[row] as number;

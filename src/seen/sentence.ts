@@ -1,6 +1,7 @@
 /*
  * The state of a node in one sentence: what somebody with time-outs wants to know first.
  */
+import { countOf } from "./number-text.ts";
 import type { Picture } from "./picture.ts";
 
 /** What nodens says of itself. */
@@ -39,24 +40,31 @@ export function sentenceOf({ isReady, isFailOpen, reasons }: SentenceHead, pictu
   return { tone: "well", verdict: "All well:", text };
 }
 
+/** What had become of the queries that came again, told of several. */
+const fates: Readonly<Record<string, string>> = {
+  answered: "the replies were lost on the way to the pod",
+  waiting: "upstream had not answered yet",
+  shed: "a limit was reached",
+  failed: "the answer was an error",
+  unseen: "they were lost on the way from the pod",
+};
+
 function sentenceOfWaits(picture: Picture, waits: Picture["waits"]["recent"]): Sentence {
   const [last] = waits;
-  const meanings = Map.groupBy(waits, ({ meaning }) => meaning);
-  const most = [...meanings].toSorted(([, one], [, other]) => other.length - one.length)[0]?.[0] ?? "";
+  const byFate = Map.groupBy(waits, ({ first }) => first);
+  const most = [...byFate].toSorted(([, one], [, other]) => other.length - one.length)[0]?.[0] ?? "";
   const moved = [...new Set(waits.flatMap((wait) => wait.moved.map(({ meaning }) => meaning)))];
-  const count = Math.max(waits.length, picture.waits.last10Minutes);
-  const lookups = count === 1 ? "1 lookup" : `${count} lookups`;
+  // A and AAAA of one lookup come again together.
+  const lookups = new Set(waits.map(({ client, name, secondsAgo }) => `${client} ${name} ${secondsAgo}`)).size;
+  // Of many waits only the last are told one by one.
+  const isAll = picture.waits.last10Minutes <= waits.length;
+  const count = isAll ? countOf(lookups, "lookup") : countOf(picture.waits.last10Minutes, "query", "queries");
   const pods = new Set(waits.map(({ client }) => client)).size;
-  const who = `${lookups} of ${pods === 1 ? `the pod ${last?.client ?? ""}` : `${pods} pods`}`;
-  const why = `${most}${moved.length === 0 ? "" : `, while ${moved.slice(0, 2).join(" and ")}`}`;
+  const who = `${count} of ${pods === 1 ? `the pod ${last?.client ?? ""}` : `${pods} pods`} waited for seconds`;
+  const why = `${fates[most] ?? most}${moved.length === 0 ? "" : `, while ${moved.slice(0, 2).join(" and ")}`}`;
   const secondsAgo = last?.secondsAgo ?? 0;
-  if (secondsAgo <= nowSeconds)
-    return { tone: "bad", verdict: "Pods wait.", text: `${who} waited for seconds: ${why}.` };
-  return {
-    tone: "was",
-    verdict: "Well again.",
-    text: `${who} waited for seconds: ${why}; the last ${Math.round(secondsAgo / 60)} min ago.`,
-  };
+  if (secondsAgo <= nowSeconds) return { tone: "bad", verdict: "Pods wait.", text: `${who}: ${why}.` };
+  return { tone: "was", verdict: "Well again.", text: `${who}, ${Math.round(secondsAgo / 60)} min ago: ${why}.` };
 }
 
 function percent(share: number): string {

@@ -88,7 +88,7 @@ describe("the page", () => {
     const page = await response.text();
     expect(page.length).toBeLessThan(100_000);
     expect(page).toMatch(
-      /<h1>.*Pods wait\..*1 lookup of the pod 127\.0\.0\.1 waited for seconds: answered; the reply was lost/,
+      /<h1>.*Pods wait\..*1 lookup of the pod 127\.0\.0\.1 waited for seconds: the replies were lost/,
     );
     expect(page).toContain("www.example.com + shop.svc.cluster.local");
     expect(page).not.toMatch(/(src|href)="(https?:)?\/\//);

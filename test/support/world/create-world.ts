@@ -282,10 +282,10 @@ export function createWorld(settings: WorldSettings = {}) {
     await passes(0);
   }
 
-  /** The upstream answers, or fails, all that is open: alike, or as `outcome` says for each "NAME TYPE". */
-  async function settlesAll(outcome: Outcome | ((text: string) => Outcome)): Promise<void> {
+  /** The upstream answers, or fails, all that is open: alike, or as `outcome` says for each "NAME TYPE" and its question. */
+  async function settlesAll(outcome: Outcome | ((text: string, question: Question) => Outcome)): Promise<void> {
     for (const each of open.splice(0)) {
-      const own = typeof outcome === "function" ? outcome(each.text) : outcome;
+      const own = typeof outcome === "function" ? outcome(each.text, each.question) : outcome;
       if (own === "timeout") each.settle({ failure: "timeout" });
       else settleWith(each, own);
     }
