@@ -36,7 +36,7 @@ export interface Admin {
 const retryMs = 5000;
 
 /**
- * Opens the admin server of these settings, at its address and as a Unix socket beside the probe files. DNS does not depend on it: what
+ * Opens the admin server of these settings, at its address, on loopback, and as a Unix socket beside the probe files. DNS does not depend on it: what
  * cannot be opened is logged, counted and tried again. Resolves after the first try, and never rejects.
  */
 export async function openAdmin(parts: AppParts, settings: Settings, build: BuildInfo): Promise<Admin> {
@@ -79,12 +79,8 @@ export async function openAdmin(parts: AppParts, settings: Settings, build: Buil
     isAllowed: (host: string) => isIP(host) !== 0 && adminAccess.isAllowed(socketAddress({ host, port: 0 })),
     clock,
   };
-  const { directory } = settings.probes;
-  const socket = directory === "" ? undefined : { path: join(directory, "admin.sock") };
   const onProblem = () => void (problemCount += 1);
-  const doors = [settings.admin.address, ...(socket === undefined ? [] : [socket])].map((place) =>
-    keepOpen({ ...pages, place }, parts.log, onProblem),
-  );
+  const doors = adminPlacesOf(settings).map((place) => keepOpen({ ...pages, place }, parts.log, onProblem));
   await Promise.all(doors.map(({ tried }) => tried));
 
   /** What this nodens would do with a lookup at this moment. */
@@ -105,6 +101,18 @@ export async function openAdmin(parts: AppParts, settings: Settings, build: Buil
       await Promise.all(doors.map((door) => door.close()));
     },
   };
+}
+
+/**
+ * Where the admin server listens, the configured address first. What it tells this machine only can be asked for on loopback whatever that
+ * is: `kubectl port-forward` and the commands in a pod ask there.
+ */
+export function adminPlacesOf({ admin, probes }: Pick<Settings, "admin" | "probes">): AdminServerOptions["place"][] {
+  const { host, port } = admin.address;
+  const hasLoopback = port === 0 || host.startsWith("127.") || ["0.0.0.0", "::", "::1"].includes(host);
+  const loopback = hasLoopback ? [] : [{ host: "127.0.0.1", port }];
+  const socket = probes.directory === "" ? [] : [{ path: join(probes.directory, "admin.sock") }];
+  return [admin.address, ...loopback, ...socket];
 }
 
 /** A place where the admin server listens, or will. */

@@ -19,7 +19,7 @@ export const admin = group("The HTTP server for operators: `/metrics`, `/healthz
     default: "127.0.0.1:9253",
     effect: "restart",
     flag: { name: "--admin", value: "ADDR:PORT", help: "address for metrics and health over HTTP" },
-    help: "Where it listens. It has no passwords: keep it on loopback or on the node's own network.",
+    help: "Where it listens. On the same port of 127.0.0.1 too, for what it tells this machine only. It has no passwords: keep it on loopback or on the node's own network.",
   }),
   allow: addressRanges({
     default: [],
