@@ -22,6 +22,7 @@ RUN node scripts/bundle.ts /out/usr/lib/nodens \
  # For whatever user the container runs as: root without DAC_OVERRIDE may not write where only another user may.
  && install -d -m 1777 /out/run/nodens && mkdir -p /out/etc/nodens
 COPY deploy/image/nodens.yaml /out/etc/nodens/nodens.yaml
+COPY deploy/image/nodens /out/usr/local/bin/nodens
 # As in the ENTRYPOINT below, which cannot read variables; a test compares them.
 ARG V8_FLAGS="--max-semi-space-size=4 --heap-growing-percent=20 --no-maglev"
 # The program with all its modules loaded, as the process begins with it. Only this very version of Node.js takes it.

@@ -1,7 +1,7 @@
 /*
  * The manifests name an image that nobody has published: whoever follows the documents must come by building it first.
  */
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
@@ -38,6 +38,24 @@ describe("docs/install.md", () => {
     },
   );
 });
+
+test("the program that documents run in a pod is the image's own, with the same flags", () => {
+  const [, entryPoint = "[]"] = /^ENTRYPOINT (.*)$/m.exec(read("Dockerfile")) ?? [];
+  const script = read("deploy/image/nodens");
+  expect(script).toContain(`\nexec ${(JSON.parse(entryPoint) as string[]).join(" ")} "$@"\n`);
+  expect(statSync(join(projectFolder, "deploy/image/nodens")).mode & 0o111).toBe(0o111);
+  expect(read("Dockerfile")).toContain("COPY deploy/image/nodens /out/usr/local/bin/nodens\n");
+});
+
+test.each(["README.md", "docs/install.md", "docs/see.md", "docs/observe.md", "docs/runbook.md"])(
+  "%s runs no other program of nodens in a pod",
+  (path) => {
+    const programs = [...read(path).matchAll(/exec (?:POD|daemonset\/nodens)[^`\n]* -- (\S+)/g)].map(
+      ([, name]) => name,
+    );
+    expect(programs.filter((name) => name !== "nodens" && name !== "nft")).toEqual([]);
+  },
+);
 
 describeWith(renderers, "a registry of one's own", () => {
   const [, block = ""] = /```yaml\n(images:[^]*?)```/.exec(read("docs/install.md")) ?? [];

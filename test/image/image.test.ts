@@ -136,6 +136,11 @@ describeWith(tools, "the image", () => {
     expect(stdout).toMatch(printed);
   });
 
+  test("has its program on the PATH, for whoever looks into a container", async () => {
+    const { stdout } = await run("unshare", inNamespaces("nodens version"));
+    expect(stdout).toMatch(/^nodens \d/);
+  });
+
   test("begins with the snapshot that was built in", async () => {
     const { stdout } = await run(
       "unshare",
