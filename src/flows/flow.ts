@@ -139,7 +139,9 @@ export function openFlow(options: FlowOptions): Flow {
     answered += 1;
     if (!isOwn) lastAnsweredOrder = Math.max(lastAnsweredOrder, order);
     // If another answer came since this was sent, this one may have waited for it.
-    if (!isInOrder || lastHeardAtMs <= sentAtMs) roundTrip.note(clock.nowMs() - sentAtMs);
+    const tookMs = clock.nowMs() - sentAtMs;
+    if (!isInOrder || lastHeardAtMs <= sentAtMs) roundTrip.note(tookMs);
+    else roundTrip.noteBehind(tookMs);
     // The answered attempt still counts, and is about to be removed.
     noteHeard(waiting.count() - 1, isOwn);
   }

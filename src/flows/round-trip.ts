@@ -8,8 +8,10 @@ export interface RoundTrip {
   isKnown(): boolean;
   /** Notes how long a question took whose answer did not wait behind another. */
   note(sampleMs: number): void;
-  /** How long a question takes whose answer does not wait behind another; 0 as long as nothing is known. */
-  usualMs(): number;
+  /** Notes how long a question took during which others were answered on its flow. */
+  noteBehind(sampleMs: number): void;
+  /** Whether questions wait for those before them on their flow, as where a server answers one after the other. */
+  isQueueing(): boolean;
   /** How long a question waits before it may be sent again, if others are answered meanwhile. */
   patienceMs(): number;
   /** How long a flow that owes an answer may be silent. Longer than the patience only if the path is known to be that slow. */
@@ -33,6 +35,14 @@ const longestSlowNameMs = 2000;
 const lateWindow = 16;
 const lateUntilBelieved = 12;
 
+/**
+ * A question that takes longer by this than one alone, and by half of that one's time, waited for others. Less comes from the scheduler.
+ */
+const longestQueueMs = 1;
+
+/** How much of what is known of waiting goes with each answer that waited for none: after a thousand it is tried again. */
+const queueForgotten = 1 / 1024;
+
 /** How many times slower than a related path a path is expected to be at most: it may need a handshake more. */
 const relatedFactor = 4;
 
@@ -43,6 +53,7 @@ const relatedFactor = 4;
 export function createRoundTrip(maxWaitMs: number, related: () => RoundTrip | undefined = () => undefined): RoundTrip {
   let smoothedMs: number | undefined;
   let variationMs = 0;
+  let queueMs = 0;
   // The latest samples; 0 stands for one that was not late.
   const lateSamplesMs: number[] = [];
 
@@ -65,6 +76,7 @@ export function createRoundTrip(maxWaitMs: number, related: () => RoundTrip | un
 
   return {
     note(sampleMs) {
+      queueMs *= 1 - queueForgotten;
       // If the related path is known to be quick, a slow first sample comes from a loss or a slow name.
       if (smoothedMs === undefined && sampleMs <= (relatedMs() ?? Infinity)) {
         restart(sampleMs);
@@ -82,7 +94,10 @@ export function createRoundTrip(maxWaitMs: number, related: () => RoundTrip | un
       smoothedMs += (sampleMs - smoothedMs) / 8;
     },
     isKnown: () => smoothedMs !== undefined,
-    usualMs: () => smoothedMs ?? 0,
+    noteBehind(sampleMs) {
+      queueMs += (Math.max(0, sampleMs - (smoothedMs ?? sampleMs)) - queueMs) / 4;
+    },
+    isQueueing: () => queueMs > Math.max(longestQueueMs, (smoothedMs ?? 0) / 2),
     patienceMs: () => Math.min(maxWaitMs, Math.max(leastPatienceMs, timeoutMs())),
     silenceMs: () => Math.min(longestSlowNameMs, Math.max(leastPatienceMs, timeoutMs())),
     slowNameMs: () => Math.min(longestSlowNameMs, Math.max(maxWaitMs, timeoutMs())),

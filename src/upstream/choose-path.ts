@@ -21,20 +21,17 @@ export function firstTarget(servers: readonly Server[], primary: Transport): Tar
   return { server, path: withoutQueue(server, path) };
 }
 
-/** How long a question may stand behind others on a connection, where the other transport answers all at once. */
-const longestQueueMs = 1;
-
 /** Another transport is made ready when so many questions stand on each connection: fewer are together by chance. */
 const crowdedLoad = 2;
 
 /**
- * The path itself or, if the question would have to wait there because a server answers one after the other, the path over the other transport
- * once that is proven. Until then it is made ready in the background.
+ * The path itself or, if the question would have to wait there, as it has been seen to where a server answers one after the other, the path
+ * over the other transport once that is proven. Until then it is made ready in the background.
  */
 function withoutQueue({ paths }: Server, path: Path): Path {
   const { isInOrder, other } = transports[path.transport];
   const load = isInOrder ? (path.leastLoad() ?? 0) : 0;
-  if (load === 0 || load * path.roundTrip.usualMs() <= longestQueueMs) return path;
+  if (load === 0 || !path.roundTrip.isQueueing()) return path;
   if (paths[other].leastLoad() !== undefined) return paths[other];
   if (load >= crowdedLoad) paths[other].want();
   return path;

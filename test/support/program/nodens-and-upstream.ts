@@ -40,11 +40,15 @@ export interface NodensAndUpstream {
 }
 
 /** Starts both. The settings are those of the file; `upstream.servers` is filled in unless it is there. */
-export async function startNodensAndUpstream(options: RunOptions = {}): Promise<NodensAndUpstream> {
+export async function startNodensAndUpstream({
+  isUdpSilent = false,
+  ...options
+}: RunOptions & { readonly isUdpSilent?: boolean } = {}): Promise<NodensAndUpstream> {
   const scripts = new Map<string, Script>();
   const unscripted: ReceivedQuery[] = [];
   const upstream = await startScriptedUpstream(
     (query) => {
+      if (isUdpSilent && query.protocol === "udp") return undefined;
       const script = scripts.get(query.name.toLowerCase());
       if (script !== undefined) return script(query);
       unscripted.push(query);

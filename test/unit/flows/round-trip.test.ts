@@ -60,3 +60,26 @@ describe("a path about which nothing is known", () => {
     expect(roundTrip.patienceMs()).toBe(800);
   });
 });
+
+describe("questions that come behind others", () => {
+  test("wait, if they take longer than one alone", () => {
+    const roundTrip = after(times(20, 1));
+    for (const sample of [2, 3, 4, 5, 6, 7]) roundTrip.noteBehind(sample);
+    expect(roundTrip.isQueueing()).toBe(true);
+  });
+
+  test("do not wait, if they take no longer than one alone, however many they are", () => {
+    const roundTrip = after(times(20, 50));
+    for (const sample of times(200, 52)) roundTrip.noteBehind(sample);
+    expect(roundTrip.isQueueing()).toBe(false);
+  });
+
+  test("are tried again after a thousand that waited for none", () => {
+    const roundTrip = after(times(20, 1));
+    for (const sample of times(20, 5)) roundTrip.noteBehind(sample);
+    for (const sample of times(300, 1)) roundTrip.note(sample);
+    expect(roundTrip.isQueueing()).toBe(true);
+    for (const sample of times(1500, 1)) roundTrip.note(sample);
+    expect(roundTrip.isQueueing()).toBe(false);
+  });
+});
