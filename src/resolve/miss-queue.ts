@@ -29,42 +29,25 @@ const mostPerTurn = 8;
 /** The most that wait, at about a kilobyte each: what a burst brings that the socket can hold. */
 const mostWaiting = 4096;
 
+const anybody = () => true;
+
 /** Creates an empty queue. */
 export function createMissQueue(clock: Clock): MissQueue {
   const turns = createTurns<Miss>();
-  const waitingOf = new Map<string, number>();
   let begun = 0;
   let isTurnEndDue = false;
 
-  function count(client: string, by: number): void {
-    const sum = (waitingOf.get(client) ?? 0) + by;
-    if (sum === 0) waitingOf.delete(client);
-    else waitingOf.set(client, sum);
-  }
-
   function add(client: string, miss: Miss): void {
     turns.add(client, 0, miss);
-    count(client, 1);
-    if (turns.count() > mostWaiting) makeWay();
+    // The newest of the client with the most makes way.
+    if (turns.count() > mostWaiting) turns.takeLast(turns.clientWithMost() ?? client)?.shed("client");
     endTurnLater();
-  }
-
-  /** The newest of the client with the most makes way. */
-  function makeWay(): void {
-    const [client] = [...waitingOf].reduce((one, other) => (other[1] > one[1] ? other : one));
-    const miss = turns.takeLast(client);
-    count(client, -1);
-    miss?.shed("client");
   }
 
   function begin(): void {
     while (begun < mostPerTurn && turns.count() > 0) {
       begun += 1;
-      const miss = turns.next((client) => {
-        count(client, -1);
-        return true;
-      });
-      miss?.begin();
+      turns.next(anybody)?.begin();
     }
   }
 

@@ -3,6 +3,7 @@
  * not know the time.
  */
 import type { ShedReason } from "./answer.ts";
+import { createClientRecords } from "./client-records.ts";
 import { isForClient, type OnBehalf, type QuestionClass } from "./question-class.ts";
 import { createQuestionWindow, type InWindow } from "./question-window.ts";
 import type { AssumedPlaces } from "./step.ts";
@@ -86,26 +87,25 @@ export function createRouteLane<Entry extends LaneEntry>(windowOf: () => Window,
   // Entries under way that have not been overtaken.
   const window = createQuestionWindow<Entry>();
   const size = createWindowSize(windowOf);
-  const shares = new Map<string, Share>();
+  const shares = createClientRecords(
+    () => ({ waiting: 0, underWay: 0, inWindow: 0 }),
+    (share) => sumOf(share) === 0,
+  );
   let underWay = 0;
 
   const maxUnderWay = () => Math.ceil(limits.maxInFlight / 2);
-  const totalOf = (turn: string) => sumOf(shares.get(turn) ?? noShare);
+  const totalOf = (turn: string) => sumOf(shares.find(turn) ?? noShare);
   /** Questions for clients, waiting or under way. */
   const clientsCount = () => underWay - ownUnderWay() + waiting.clients.count();
-  const ownUnderWay = () => (shares.get("prefetch")?.underWay ?? 0) + (shares.get("check")?.underWay ?? 0);
+  const ownUnderWay = () => (shares.find("prefetch")?.underWay ?? 0) + (shares.find("check")?.underWay ?? 0);
 
   function add(entry: Entry, part: keyof Share, by: number): void {
-    const turn = turnOf(entry);
-    const share = shares.get(turn) ?? { ...noShare };
-    share[part] += by;
-    if (sumOf(share) === 0) shares.delete(turn);
-    else shares.set(turn, share);
+    shares.of(turnOf(entry))[part] += by;
   }
 
   /** Whether the owner of this turn may have one more under way: nobody may have more than it leaves free. */
   function mayBegin(tier: Tier, turn: string): boolean {
-    const share = shares.get(turn) ?? noShare;
+    const share = shares.find(turn) ?? noShare;
     const windowSize = size.now();
     const freeInWindow = Math.min(windowSize, maxUnderWay()) - window.size();
     if (share.inWindow >= freeInWindow || share.underWay >= maxUnderWay() - underWay) return false;
@@ -165,13 +165,15 @@ export function createRouteLane<Entry extends LaneEntry>(windowOf: () => Window,
     },
     begin() {
       for (const tier of tiers) {
+        if (waiting[tier].count() === 0) continue;
         const entry = waiting[tier].next((turn) => mayBegin(tier, turn));
         if (entry === undefined) continue;
         underWay += 1;
         window.add(entry);
-        add(entry, "underWay", 1);
-        add(entry, "inWindow", 1);
-        add(entry, "waiting", -1);
+        const share = shares.of(turnOf(entry));
+        share.underWay += 1;
+        share.inWindow += 1;
+        share.waiting -= 1;
         return entry;
       }
       return undefined;

@@ -6,6 +6,7 @@
  * None of its waiters owns a question in flight: the client that asked first may vanish, and nothing changes for the others.
  */
 import type { Answer, ShedReason } from "./answer.ts";
+import { type ClientCount, type ClientRecords, createClientCounts } from "./client-records.ts";
 import { createKeyTable } from "./key-table.ts";
 
 /** Bounds (settings: limits). They may change at any time. */
@@ -52,29 +53,41 @@ export interface SharedQuestions {
   waiterCount(): number;
 }
 
+/** Who waits on one route. */
+interface WaitersOnRoute {
+  count: number;
+  readonly byClient: ClientRecords<ClientCount>;
+}
+
 /** Creates an empty table. */
 export function createSharedQuestions(limits: WaitLimits): SharedQuestions {
   const byKey = createKeyTable<InFlight>();
-  const waitersByClient = new Map<string, number>();
-  const routes = new Map<string, { count: number; readonly byClient: Map<string, number> }>();
+  const waitersByClient = createClientCounts();
+  const routes = new Map<string, WaitersOnRoute>();
   let waiterCount = 0;
 
   function boundAgainst(client: string, route: string): ShedReason | undefined {
-    if ((waitersByClient.get(client) ?? 0) >= limits.maxWaitersPerClient) return "client";
+    if ((waitersByClient.find(client)?.count ?? 0) >= limits.maxWaitersPerClient) return "client";
     const onRoute = routes.get(route);
     const free = limits.maxWaiters - (onRoute?.count ?? 0);
     if (free <= 0) return "waiters";
-    return (onRoute?.byClient.get(client) ?? 0) >= free ? "client" : undefined;
+    return (onRoute?.byClient.find(client)?.count ?? 0) >= free ? "client" : undefined;
+  }
+
+  function onRouteOf(route: string): WaitersOnRoute {
+    const known = routes.get(route);
+    if (known !== undefined) return known;
+    const onRoute = { count: 0, byClient: createClientCounts() };
+    routes.set(route, onRoute);
+    return onRoute;
   }
 
   function count(by: number, client: string, route: string): void {
+    const onRoute = onRouteOf(route);
     waiterCount += by;
-    addTo(waitersByClient, client, by);
-    const onRoute = routes.get(route) ?? { count: 0, byClient: new Map<string, number>() };
+    waitersByClient.of(client).count += by;
     onRoute.count += by;
-    addTo(onRoute.byClient, client, by);
-    if (onRoute.count === 0) routes.delete(route);
-    else routes.set(route, onRoute);
+    onRoute.byClient.of(client).count += by;
   }
 
   return {
@@ -99,11 +112,4 @@ export function createSharedQuestions(limits: WaitLimits): SharedQuestions {
     inFlightCount: byKey.size,
     waiterCount: () => waiterCount,
   };
-}
-
-/** Adds to the number under a key; a sum of 0 is removed. */
-function addTo(counts: Map<string, number>, key: string, by: number): void {
-  const sum = (counts.get(key) ?? 0) + by;
-  if (sum === 0) counts.delete(key);
-  else counts.set(key, sum);
 }

@@ -3,6 +3,8 @@
  * urgent first, then the older. It does not know what they wait for.
  */
 
+import { createClientRecords } from "./client-records.ts";
+
 /** Items that wait, by client. The same item may be added once at most. */
 export interface Turns<Item> {
   /** Adds an item behind the client's others of the same rank. Rank 0 is the most urgent. */
@@ -14,54 +16,81 @@ export interface Turns<Item> {
   /** Takes out an item wherever it stands. Does nothing if it is not there. */
   remove(client: string, item: Item): void;
   count(): number;
+  /** The client with the most items; undefined if nobody has any. */
+  clientWithMost(): string | undefined;
   /** The clients that have items, in the order of their turns. */
   clients(): Iterable<string>;
 }
 
+/** A client's items, by rank. */
+interface Waiting<Item> {
+  readonly client: string;
+  readonly ranks: Item[][];
+  count: number;
+}
+
 /** Creates an empty rotation. */
 export function createTurns<Item>(): Turns<Item> {
-  // In the order of turns: a client that has had one moves to the end.
-  const byClient = new Map<string, Item[][]>();
+  const records = createClientRecords<Waiting<Item>>(
+    (client) => ({ client, ranks: [], count: 0 }),
+    (waiting) => waiting.count === 0,
+  );
+  // Those with items, in the order of turns: a client that has had one moves to the end.
+  const rotation: Waiting<Item>[] = [];
   let count = 0;
 
-  function take(client: string, items: Item[], index: number): Item | undefined {
-    const [item] = items.splice(index, 1);
-    if (item === undefined) return undefined;
+  /** An item of the client's was taken out, which stands at this place of the rotation. */
+  function noteTaken(waiting: Waiting<Item>, at: number, keepsPlace: boolean): void {
     count -= 1;
-    const ranks = byClient.get(client) ?? [];
-    if (ranks.every((each) => each.length === 0)) byClient.delete(client);
-    return item;
+    waiting.count -= 1;
+    if (keepsPlace && waiting.count > 0) return;
+    if (at === 0) rotation.shift();
+    else rotation.splice(at, 1);
+    if (waiting.count > 0) rotation.push(waiting);
   }
 
   return {
     add(client, rank, item) {
-      const ranks = byClient.get(client) ?? [];
-      while (ranks.length <= rank) ranks.push([]);
-      ranks[rank]?.push(item);
-      byClient.set(client, ranks);
+      const waiting = records.of(client);
+      while (waiting.ranks.length <= rank) waiting.ranks.push([]);
+      waiting.ranks[rank]?.push(item);
+      if (waiting.count === 0) rotation.push(waiting);
+      waiting.count += 1;
       count += 1;
     },
     next(mayHaveTurn) {
-      for (const [client, ranks] of byClient) {
-        const items = ranks.find((each) => each.length > 0);
-        if (items === undefined || !mayHaveTurn(client)) continue;
-        byClient.delete(client);
-        byClient.set(client, ranks);
-        return take(client, items, 0);
+      for (const [at, waiting] of rotation.entries()) {
+        if (!mayHaveTurn(waiting.client)) continue;
+        const item = waiting.ranks.find((each) => each.length > 0)?.shift();
+        noteTaken(waiting, at, false);
+        return item;
       }
       return undefined;
     },
     takeLast(client) {
-      const items = byClient.get(client)?.findLast((each) => each.length > 0);
-      return items === undefined ? undefined : take(client, items, items.length - 1);
+      const waiting = records.find(client);
+      const items = waiting?.ranks.findLast((each) => each.length > 0);
+      if (waiting === undefined || items === undefined) return undefined;
+      const item = items.pop();
+      noteTaken(waiting, rotation.indexOf(waiting), true);
+      return item;
     },
     remove(client, item) {
-      for (const items of byClient.get(client) ?? []) {
+      const waiting = records.find(client);
+      for (const items of waiting?.ranks ?? []) {
         const index = items.indexOf(item);
-        if (index >= 0) take(client, items, index);
+        if (waiting === undefined || index < 0) continue;
+        items.splice(index, 1);
+        noteTaken(waiting, rotation.indexOf(waiting), true);
+        return;
       }
     },
     count: () => count,
-    clients: () => byClient.keys(),
+    clientWithMost() {
+      let found: Waiting<Item> | undefined;
+      for (const waiting of rotation) if (waiting.count > (found?.count ?? 0)) found = waiting;
+      return found?.client;
+    },
+    clients: () => rotation.map(({ client }) => client),
   };
 }

@@ -15,7 +15,7 @@ export interface Target {
 
 /** The path for a question's first send, or undefined if there are no servers. */
 export function firstTarget(servers: readonly Server[], primary: Transport): Target | undefined {
-  const [server] = servers.toSorted((a, b) => reluctance(a, primary) - reluctance(b, primary));
+  const server = leastReluctant(servers, primary);
   if (server === undefined) return undefined;
   const path = usablePath(server, server.earlySends.areHelping() ? unrepaired(primary) : primary);
   return { server, path: withoutQueue(server, path) };
@@ -46,7 +46,20 @@ export function answerAtOnce(servers: readonly Server[], primary: Transport): bo
   return !isInOrder || servers.some(({ health, paths }) => health.isUp() && paths[other].leastLoad() !== undefined);
 }
 
-/** How unlikely it is that a server answers: lower is better. Equals keep their order. */
+/** Of equals, the first. */
+function leastReluctant(servers: readonly Server[], primary: Transport): Server | undefined {
+  let found: Server | undefined;
+  let least = Infinity;
+  for (const server of servers) {
+    const its = reluctance(server, primary);
+    if (its >= least) continue;
+    found = server;
+    least = its;
+  }
+  return found;
+}
+
+/** How unlikely it is that a server answers: lower is better. */
 function reluctance({ health, paths }: Server, primary: Transport): number {
   const isTroubled = paths[primary].isTroubled() && paths[transports[primary].other].goodFlows().length === 0;
   return (health.isUp() ? 0 : 4) + (health.isRefusing() ? 2 : 0) + (isTroubled ? 1 : 0);

@@ -162,9 +162,9 @@ function goodFlows({ flows, depth }: Pool): Flow[] {
 }
 
 function leastLoad({ flows, depth }: Pool): number | undefined {
-  const good = flows.good();
-  if (good.length === 0) return undefined;
-  return Math.min(...good.map((flow) => (depth.hasRoom(flow) ? flow.load() : Infinity)));
+  const best = flows.leastLoaded(depth.hasRoom);
+  if (best !== undefined) return best.load();
+  return flows.good().length === 0 ? undefined : Infinity;
 }
 
 function send(pool: Pool, attempt: Attempt): Cancel {
@@ -177,7 +177,7 @@ function send(pool: Pool, attempt: Attempt): Cancel {
 /** Sends now. Undefined if every flow is full. */
 function sendNow(pool: Pool, attempt: Attempt): Cancel | undefined {
   const { flows, depth, limits } = pool;
-  const [best] = goodFlows(pool);
+  const best = flows.leastLoaded(depth.hasRoom);
   if (best !== undefined) return sendOn(pool, best, attempt);
   const onTrial = flows.onTrial();
   if (flows.good().length > 0) {

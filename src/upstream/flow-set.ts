@@ -21,6 +21,8 @@ export interface FlowSet {
   onTrial(): Flow[];
   /** The flows in use that owe answers and say nothing. */
   silent(): Flow[];
+  /** Of the flows on which clients' questions are safe, the wanted one that owes the fewest answers; of equals, the least recently used. */
+  leastLoaded(isWanted: (flow: Flow) => boolean): Flow | undefined;
   /** Whether a flow is in use. */
   has(flow: Flow): boolean;
   /** How many flows are in use. */
@@ -44,38 +46,72 @@ export interface FlowSet {
 /** How long a flow that was left may still answer. */
 const lastWordMs = 2000;
 
+/** A flow in use, and when it is worn. */
+interface Used {
+  readonly flow: Flow;
+  readonly retireAtMs: number;
+  readonly maxQueries: number;
+}
+
 /** Creates an empty set. */
 export function createFlowSet(limits: WearLimits, clock: Clock): FlowSet {
-  const used = new Map<Flow, { readonly retireAtMs: number; readonly maxQueries: number }>();
+  // Few, and moved with each question, which a Map would pay for with ever new tables.
+  const used: Used[] = [];
   // Each with the function that cancels the timer that ends it.
   const ending = new Map<Flow, () => void>();
-  const all = () => [...used.keys()];
+
+  const placeOf = (flow: Flow) => used.findIndex((each) => each.flow === flow);
+
+  function flowsThat(isSo: (flow: Flow) => boolean): Flow[] {
+    const found: Flow[] = [];
+    for (const { flow } of used) if (isSo(flow)) found.push(flow);
+    return found;
+  }
+
+  function takeOut(flow: Flow): boolean {
+    const place = placeOf(flow);
+    if (place >= 0) used.splice(place, 1);
+    return place >= 0;
+  }
 
   function retire(flow: Flow): void {
-    used.delete(flow);
+    takeOut(flow);
     ending.set(flow, () => {});
     flow.retire();
   }
 
   return {
-    all,
-    good: () => all().filter((flow) => flow.isGood()),
-    onTrial: () => all().filter((flow) => !flow.isGood() && !flow.isSilent() && flow.isAccepting()),
-    silent: () => all().filter((flow) => flow.isSilent()),
-    has: (flow) => used.has(flow),
-    size: () => used.size,
+    all: () => used.map(({ flow }) => flow),
+    good: () => flowsThat((flow) => flow.isGood()),
+    onTrial: () => flowsThat((flow) => !flow.isGood() && !flow.isSilent() && flow.isAccepting()),
+    silent: () => flowsThat((flow) => flow.isSilent()),
+    leastLoaded(isWanted) {
+      let found: Flow | undefined;
+      let leastLoad = Infinity;
+      for (const { flow } of used) {
+        const load = flow.load();
+        if (load >= leastLoad || !flow.isGood() || !isWanted(flow)) continue;
+        found = flow;
+        leastLoad = load;
+      }
+      return found;
+    },
+    has: (flow) => placeOf(flow) >= 0,
+    size: () => used.length,
     add(flow) {
       const jitter = 0.8 + 0.4 * Math.random();
       const retireAtMs = flow.openedAtMs + limits.maxAgeSeconds * 1000 * jitter;
-      used.set(flow, { retireAtMs, maxQueries: Math.ceil(limits.maxQueries * jitter) });
+      used.push({ flow, retireAtMs, maxQueries: Math.ceil(limits.maxQueries * jitter) });
     },
     touch(flow) {
-      const bounds = used.get(flow);
-      if (bounds === undefined || !used.delete(flow)) return;
-      used.set(flow, bounds);
+      const place = placeOf(flow);
+      const each = used[place];
+      if (each === undefined) return;
+      used.copyWithin(place, place + 1);
+      used[used.length - 1] = each;
     },
     isWorn(flow) {
-      const bounds = used.get(flow);
+      const bounds = used[placeOf(flow)];
       return bounds !== undefined && (clock.nowMs() >= bounds.retireAtMs || flow.sentCount() >= bounds.maxQueries);
     },
     retire,
@@ -91,10 +127,10 @@ export function createFlowSet(limits: WearLimits, clock: Clock): FlowSet {
     remove(flow) {
       ending.get(flow)?.();
       ending.delete(flow);
-      return used.delete(flow);
+      return takeOut(flow);
     },
     close() {
-      for (const flow of [...used.keys(), ...ending.keys()]) flow.close("stopped");
+      for (const flow of [...used.map((each) => each.flow), ...ending.keys()]) flow.close("stopped");
     },
   };
 }
