@@ -80,8 +80,17 @@ export async function rollOut(cluster: Cluster): Promise<void> {
   await cluster.kubectl(["-n", namespace, "rollout", "status", "daemonset/nodens", "--timeout=120s"]);
 }
 
-/** Makes new pods of the same kind, node by node. */
+/**
+ * Makes new pods of the same kind, node by node; not sooner than 7 s after a pod became ready. The controller of DaemonSets looks again
+ * `minReadySeconds` and one second after a pod has become ready, and once for all that do so meanwhile: of the later ones it
+ * would never learn that they are available.
+ */
 export async function restartNodens(cluster: Cluster): Promise<void> {
+  const path = 'jsonpath={.items[*].status.conditions[?(@.type=="Ready")].lastTransitionTime}';
+  await waitFor("no pod of nodens has just become ready", async () => {
+    const moments = (await cluster.kubectl(["get", "pods", ...ours, "-o", path])).split(" ");
+    return moments.every((moment) => Date.now() - Date.parse(moment) > 7000);
+  });
   await cluster.kubectl(["-n", namespace, "rollout", "restart", "daemonset/nodens"]);
   await rollOut(cluster);
 }
