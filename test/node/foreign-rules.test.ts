@@ -4,8 +4,9 @@
  */
 import { afterAll, beforeAll, test, type TestContext } from "vitest";
 import { type CompiledClient, compileClient } from "../support/program/compile-client.ts";
-import { bedAddress, createNodeBed, type NodeBed } from "../support/node/node-bed.ts";
-import { interceptingTables, startNodensOnNode } from "../support/node/nodens-on-node.ts";
+import { bedAddress, type BedHost, createNodeBed, type NodeBed } from "../support/node/node-bed.ts";
+import { addressesAsked, expectedAnswer, lookUpAt } from "../support/node/nodens-faults.ts";
+import { interceptingTables, settingsForBothFamilies, startNodensOnNode } from "../support/node/nodens-on-node.ts";
 import { describeWith } from "../support/program/requirements.ts";
 import { until } from "../support/servers/scripted-upstream.ts";
 import { straightFlows } from "../support/node/straight-flows.ts";
@@ -58,6 +59,29 @@ describeWith(tools, "attach.mode intercept, rules of others", () => {
       expectNoHole(await watchLookups(bed, client.path, () => {}));
       expect(await interceptingTables(bed)).toBe(1);
       expect(nodens.output()).toMatch(/"kind":"path".*redirected packets of pods are tracked in spite/);
+    },
+  );
+
+  test.concurrent.for(["intercept", "link-local", "host-ip"] as const)(
+    "that give packets a conntrack zone in front, added later, are told of within a minute, and pods are answered: attach.mode %s",
+    { timeout: 120_000 },
+    async (mode, { expect, onTestFinished }) => {
+      const bed = await startBed(onTestFinished);
+      // A node tracks connections long before nodens comes.
+      await bed.node.run("dig", ["+short", `@${bedAddress.service}`, "web.default.svc.cluster.local"]);
+      const nodens = await startNodensOnNode(bed, { mode, settings: settingsForBothFamilies(mode) });
+      const [pod] = bed.pods as [BedHost];
+      const asked = addressesAsked[mode];
+      await until("it is attached", async () => (await nodens.metric("nodens_attached")) === 1);
+      const isTold = () => /"kind":"path".*are tracked in spite/.test(nodens.output());
+      expect(isTold()).toBe(false);
+      await addForeign(bed, "type filter hook prerouting priority raw - 30", 'iifname "pod1" ct zone set 1');
+      const isToldWhileAnswered = async () => {
+        for (const server of asked) expect(await lookUpAt(pod, server)).toBe(expectedAnswer);
+        return isTold();
+      };
+      await until("it tells", isToldWhileAnswered, 75_000);
+      expect(await nodens.metric("nodens_setup_errors_total", '"path"')).toBeGreaterThan(0);
     },
   );
 

@@ -4,7 +4,7 @@
  */
 import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -18,7 +18,8 @@ import { projectFolder } from "../support/program/run-nodens.ts";
 const run = promisify(execFile);
 const downloadTimeoutMs = 300_000;
 
-/** Debian's releases: 1.0.6, as on many nodes and in kube-proxy's images, and 1.1.3, as in our image. */
+/** The nft of Debian's releases: the first is that of many nodes and of kube-proxy's images, the second that of our image. */
+const versions = { bookworm: "1.0.6", trixie: "1.1.3" } as const;
 const releases = ["bookworm", "trixie"] as const;
 const pairs = releases.flatMap((maker) => releases.map((reader) => [maker, reader] as const));
 
@@ -44,6 +45,20 @@ describeWith(["CI=true", "root", "apt-get", "dpkg-deb", "unshare"], "tables of n
     running.child.stdin?.end(input);
     return (await running).stdout;
   }
+
+  test.each(releases)("nft of %s is the version that these tests are about", async (release) => {
+    const { stdout } = await run(nft(release), ["--version"]);
+    expect(stdout).toContain(`nftables v${versions[release]} `);
+  });
+
+  test("in the form that is harmful, with `type` in place of `typeof`, crash an nft that is older than what made them", async () => {
+    const set = (declaration: string) => `table inet nodens { set pods4 { ${declaration}; flags dynamic; }; }\n`;
+    const list = (declaration: string, reader: string) =>
+      listedAfter(`${nft("trixie")} -f -`, set(declaration), reader);
+    await expect(list("type ipv4_addr", "bookworm")).rejects.toMatchObject({ code: 128 + constants.signals.SIGSEGV });
+    expect(await list("type ipv4_addr", "trixie")).toContain("set pods4");
+    expect(await list("typeof ip saddr", "bookworm")).toContain("set pods4");
+  });
 
   test.each(pairs)("the interception: made by nft of %s, listed by nft of %s", async (maker, reader) => {
     const allowed = ["10.0.0.0", "fd00::"].map((address) => ({ address, prefixLength: 8 }));
