@@ -103,6 +103,17 @@ describe("the table", () => {
     for (const rule of untracked) expect(rule).toMatch(/ip [sd]addr != @tracked4 notrack$/);
   });
 
+  test("with auto keeps a pod among those for half an hour, however often it asks, and lets it out when an untracked reply leaves", () => {
+    const text = textOf([four], "auto");
+    expect(text).toMatch(/add set inet t tracked4 \{ [^}]*timeout 30m;/);
+    // `update` would begin the half hour anew, `add` does not.
+    const changing = text.split("; ").flatMap((command) => command.match(/(?:add|update|delete) @tracked4 .*/) ?? []);
+    expect(changing).toEqual(["add @tracked4 { ip saddr }", "delete @tracked4 { ip daddr }"]);
+    expect(rulesOf("replied_tracked4", [four], "auto")[0]).toBe(
+      "ct state != established delete @tracked4 { ip daddr }",
+    );
+  });
+
   test("looks at the state of packets only where connection tracking is in use", () => {
     expect(textOf([four], "never", false)).not.toContain("ct state");
     expect(textOf([four], "never", true)).toContain("ct state != untracked counter name tracked");

@@ -374,6 +374,28 @@ describe("the look at pods' packets", () => {
     expect(state.problems).toEqual([]);
   });
 
+  test("says so no longer when the half hour that the kernel keeps a pod among them is over", async () => {
+    const { clock, interception, node, state } = start();
+    await clock.advance(1000);
+    const kept = /add set inet \S+ tracked4 \{[^}]* timeout (\d+)m;/.exec(node.sessions[0]?.lines[0] ?? "");
+    const untilMs = clock.nowMs() + Number(kept?.[1]) * 60_000;
+    // As the kernel does with a set whose elements have a timeout, and that nothing renews.
+    const lookNow = () => {
+      node.pods.tracked4 = clock.nowMs() < untilMs ? 1 : 0;
+      return interception.verify();
+    };
+    const pods = () => state.problems.filter(({ kind }) => kind === "pods");
+    await lookNow();
+    expect(pods()).toEqual([{ kind: "pods", message: expect.stringContaining("half an hour later") }]);
+    await clock.advance(29 * 60_000);
+    await lookNow();
+    expect(pods()).toHaveLength(1);
+    await clock.advance(60_000);
+    await lookNow();
+    expect(pods()).toEqual([]);
+    expect(interception.podCounts()?.trackedPods).toBe(0);
+  });
+
   test("asks nft one thing", async () => {
     const { clock, interception, node } = start();
     await clock.advance(1000);
