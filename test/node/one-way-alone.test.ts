@@ -4,7 +4,7 @@
  */
 import { expect, onTestFinished, test } from "vitest";
 import { type BedHost, bedAddress, createNodeBed } from "../support/node/node-bed.ts";
-import { startNodensOnNode } from "../support/node/nodens-on-node.ts";
+import { type NodensOnNode, startNodensOnNode } from "../support/node/nodens-on-node.ts";
 import { describeWith } from "../support/program/requirements.ts";
 import { until } from "../support/servers/scripted-upstream.ts";
 
@@ -19,23 +19,29 @@ async function createBed() {
   const bed = await createNodeBed({ proxy: "iptables", podCount: 1 });
   onTestFinished(() => bed.close());
   const [pod] = bed.pods as [BedHost];
-  const ask = async (server: string) =>
-    (await pod.run("dig", ["+short", "+tries=1", "+time=2", `@${server}`, name])).stdout;
+  const ask = async (server: string, transport: "udp" | "tcp" = "udp") => {
+    const question = [transport === "tcp" ? "+tcp" : "+notcp", `@${server}`, name];
+    return (await pod.run("dig", ["+short", "+tries=1", "+time=5", ...question])).stdout;
+  };
   return { bed, ask };
 }
 
 describeWith(tools, "attach.mode intercept", () => {
   test("beside a DNS server on port 53 of every IPv4 address, it intercepts, and says what it has not", async () => {
     const { bed, ask } = await createBed();
-    const bind = "require('node:dgram').createSocket('udp4').bind(53, '0.0.0.0')";
+    // It answers nobody, so that no answer is its own.
+    const bind = `
+      require("node:dgram").createSocket("udp4").bind(53, "0.0.0.0");
+      require("node:net").createServer().listen(53, "0.0.0.0");`;
     bed.node.start(process.execPath, ["-e", bind]);
-    await until("port 53 is taken", async () =>
-      (await bed.node.run("ss", ["-lun", "sport = :53"])).stdout.includes(":53"),
-    );
+    await until("port 53 is taken over UDP and TCP", async () => {
+      const listening = await Promise.all(["-lun", "-ltn"].map((kind) => bed.node.run("ss", [kind, "sport = :53"])));
+      return listening.every(({ stdout }) => stdout.includes("0.0.0.0:53"));
+    });
     const nodens = await startNodensOnNode(bed, { mode: "intercept", settings: bothFamilies });
-    expect(await ask(bedAddress.service)).toBe("10.96.0.7\n");
-    expect(await ask(bedAddress.service6)).toBe("10.96.0.7\n");
+    await expectAnsweredHere(nodens, ask, [bedAddress.service, bedAddress.service6]);
     expect(await nodens.metric("nodens_intercepted_addresses")).toBe(2);
+    expect(nodens.isReady()).toBe(true);
     expect(await nodens.metric("nodens_attached")).toBe(1);
     expect(nodens.output()).toMatch(/"kind":"listen".*169\.254\.20\.10:53/);
   });
@@ -44,9 +50,11 @@ describeWith(tools, "attach.mode intercept", () => {
     const { bed, ask } = await createBed();
     await bed.node.run("sysctl", ["-qw", "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.lo.disable_ipv6=1"]);
     const nodens = await startNodensOnNode(bed, { mode: "intercept", settings: bothFamilies });
-    expect(await ask(bedAddress.service)).toBe("10.96.0.7\n");
+    await expectAnsweredHere(nodens, ask, [bedAddress.service]);
     expect(await nodens.metric("nodens_intercepted_addresses")).toBe(1);
     expect(await nodens.metric("nodens_attached")).toBe(1);
+    expect(await nodens.metric("nodens_ready")).toBe(1);
+    expect(nodens.isReady()).toBe(true);
   });
 
   test("with a firewall against one family only that family asks kube-dns", async () => {
@@ -62,6 +70,24 @@ describeWith(tools, "attach.mode intercept", () => {
     await until("it names the other", () => nodens.output().includes("of pods' questions to fd96::a"));
   });
 });
+
+/** Over UDP and TCP the answer comes, and nodens counts the question as one that it was asked. */
+async function expectAnsweredHere(
+  nodens: NodensOnNode,
+  ask: (server: string, transport: "udp" | "tcp") => Promise<string>,
+  servers: readonly string[],
+): Promise<void> {
+  for (const server of servers) {
+    for (const transport of ["udp", "tcp"] as const) {
+      const family = server.includes(":") ? 2 : 1;
+      const label = `proto="${transport}",family="${family}",type="A"`;
+      const count = () => nodens.metricSum("coredns_dns_requests_total", label);
+      const before = await count();
+      expect(await ask(server, transport)).toBe("10.96.0.7\n");
+      await until(`the question to ${server} over ${transport} is counted`, async () => (await count()) > before);
+    }
+  }
+}
 
 /** Rules that a node may have against two of three pods, and what they stop. */
 const againstTwoPods = [

@@ -1,15 +1,20 @@
 /*
- * What stays on the node when nodens ends in mode link-local, who takes it over, and how it is removed; and what nodens does
+ * What stays on the node when nodens ends, who takes it over, and how it is removed; and what nodens does
  * without the capability that its place on the node takes.
  */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { bedAddress, createNodeBed } from "../support/node/node-bed.ts";
-import { startNodensOnNode } from "../support/node/nodens-on-node.ts";
+import { bedAddress, type BedHost, createNodeBed } from "../support/node/node-bed.ts";
+import { expectedAnswer, lookUpAt } from "../support/node/nodens-faults.ts";
+import { settingsForBothFamilies, startNodensOnNode } from "../support/node/nodens-on-node.ts";
 import { describeWith } from "../support/program/requirements.ts";
 import { until } from "../support/servers/scripted-upstream.ts";
 
 const tools = ["CI=true", "root", "ip", "nft", "iptables-restore", "conntrack", "curl", "dig"];
 const name = "web.default.svc.cluster.local";
+const program = new URL("../../src/nodens.mjs", import.meta.url).pathname;
 
 describeWith(tools, "attach.mode link-local", () => {
   test("killed with SIGKILL, kube-dns answers at the address, and a new nodens adopts address and rules", async () => {
@@ -36,24 +41,46 @@ describeWith(tools, "attach.mode link-local", () => {
       return (await bed.node.run("nft", ["--terse", "--stateless", "list", "table", "inet", "nodens"])).stdout;
     }
   });
+});
 
-  test("`nodens detach` removes address and table, and nothing else", async () => {
-    const bed = await createNodeBed({ proxy: "nftables", podCount: 1 });
-    onTestFinished(() => bed.close());
-    const nodens = await startNodensOnNode(bed, { mode: "link-local" });
-    await nodens.stop();
-    const program = new URL("../../src/nodens.mjs", import.meta.url).pathname;
-    const { code, stdout } = await bed.node.run(process.execPath, [program, "detach"]);
-    expect({ code, stdout }).toEqual({
-      code: 0,
-      stdout: "removed nftables table inet nodens\nremoved address 169.254.20.10 on lo\n",
-    });
-    const { stdout: left } = await bed.node.run("nft", ["list", "tables"]);
-    expect(left).toBe("table ip kube-proxy\ntable ip6 kube-proxy\n");
-    const { stdout: addresses } = await bed.node.run("ip", ["-oneline", "address", "show", "dev", "lo"]);
-    expect(addresses).toContain(bedAddress.node);
-    expect(addresses).not.toContain(bedAddress.own);
-  });
+/** What `nodens detach` finds after each mode: in host-ip the address is the node's, and stays. */
+const detached = [
+  ["link-local", ["nftables table inet nodens", "address 169.254.20.10 on lo", "address fd00:20::10 on lo"]],
+  ["intercept", ["nftables table inet nodens", "address 169.254.20.10 on lo", "address fd00:20::10 on lo"]],
+  ["host-ip", ["nftables table inet nodens"]],
+] as const;
+
+describeWith(tools, "`nodens detach`", () => {
+  test.each(detached)(
+    "after attach.mode %s removes what nodens put on the node, and nothing else, and pods are answered by the Service",
+    async (mode, removed) => {
+      const bed = await createNodeBed({ proxy: "nftables", podCount: 1 });
+      onTestFinished(() => bed.close());
+      const before = await onNode();
+      const settings = settingsForBothFamilies(mode);
+      const nodens = await startNodensOnNode(bed, { mode, settings });
+      expect(await onNode()).not.toEqual(before);
+      await nodens.stop();
+      const folder = mkdtempSync(join(tmpdir(), "nodens-detach-"));
+      onTestFinished(() => rmSync(folder, { recursive: true }));
+      const settingsFile = join(folder, "nodens.yaml");
+      writeFileSync(settingsFile, JSON.stringify(settings));
+      const detach = () => bed.node.run(process.execPath, [program, "detach", "--config", settingsFile]);
+      const lines = removed.map((what) => `removed ${what}\n`).join("");
+      expect(await detach()).toEqual({ code: 0, stdout: lines, stderr: "" });
+      expect(await onNode()).toEqual(before);
+      expect((await detach()).code).toBe(0);
+      for (const service of [bedAddress.service, bedAddress.service6]) {
+        expect(await lookUpAt(bed.pods[0] as BedHost, service)).toBe(expectedAnswer);
+      }
+
+      async function onNode(): Promise<string[]> {
+        const tables = await bed.node.run("nft", ["list", "tables"]);
+        const addresses = await bed.node.run("ip", ["-oneline", "address", "show", "dev", "lo"]);
+        return [tables.stdout, addresses.stdout];
+      }
+    },
+  );
 });
 
 describeWith([...tools, "setpriv"], "without NET_ADMIN", () => {

@@ -200,7 +200,7 @@ function kubeDnsLinks({ address, address6 }: BedHost, index: number): string[] {
 }
 
 /** For programs that start on a machine that does other things too. */
-export const patienceMs = 30_000;
+export const patienceMs = 60_000;
 
 /** Starts a kube-dns in `dns` on these addresses of it, and resolves when it listens. */
 export async function startKubeDns(
