@@ -3,7 +3,7 @@
  * the kernel's switch to kube-dns takes. Each test has a node of its own, and most of its time is waiting.
  */
 import { afterAll, beforeAll, test } from "vitest";
-import { bedAddress, createNodeBed } from "../support/node/node-bed.ts";
+import { bedAddress, createNodeBed, patienceMs } from "../support/node/node-bed.ts";
 import { areAnswered, nodensFaults } from "../support/node/nodens-faults.ts";
 import {
   interceptTables,
@@ -17,7 +17,8 @@ import { describeWith } from "../support/program/requirements.ts";
 import { until } from "../support/servers/scripted-upstream.ts";
 
 const tools = ["CI=true", "root", "ip", "nft", "iptables-restore", "conntrack", "curl", "gcc", "dig", "mount"];
-const timeout = 120_000;
+/** Twice a start on a machine that does other things, and what the fault takes. */
+const timeout = 240_000;
 
 const rows = nodensFaults.flatMap((fault) =>
   fault.ways.map((way) => ({ fault, way, title: fault.title, mode: way.mode, proxy: way.proxy, by: fault.leaves })),
@@ -54,7 +55,7 @@ describeWith(tools, "nodens in trouble", () => {
         await expectNodensAnswers(nodens);
         nodens.process.kill("SIGKILL");
         await nodens.stop();
-        await until("kube-dns answers", () => areAnswered(bed, asked));
+        await until("kube-dns answers", () => areAnswered(bed, asked), patienceMs);
       }
 
       async function expectNodensAnswers(one: NodensOnNode): Promise<void> {
@@ -62,16 +63,18 @@ describeWith(tools, "nodens in trouble", () => {
         const counted = (family: number) =>
           one.metricSum("coredns_dns_requests_total", `proto="udp",family="${family}",type="A"`);
         const before = await Promise.all([1, 2].map(counted));
-        await until("it counts questions of both families", async () => {
+        const isCounted = async () => {
           await areAnswered(bed, asked);
           const now = await Promise.all([1, 2].map(counted));
           return now.every((count, index) => count > (before[index] ?? 0));
-        });
+        };
+        await until("it counts questions of both families", isCounted, patienceMs);
       }
     },
   );
 });
 
 async function untilPodsComeTo(nodens: NodensOnNode): Promise<void> {
-  await until("pods' questions come to nodens", async () => (await nodens.metric("nodens_failopen")) === 0);
+  const come = async () => (await nodens.metric("nodens_failopen")) === 0;
+  await until("pods' questions come to nodens", come, patienceMs);
 }

@@ -9,7 +9,7 @@ import { ownAddressTable } from "../../../src/attach/own-address-table.ts";
 import { until } from "../servers/scripted-upstream.ts";
 import { childrenOf } from "../program/process-children.ts";
 import { createMemoryGroup } from "./control-groups.ts";
-import { bedAddress, type BedHost, type NodeBed } from "./node-bed.ts";
+import { bedAddress, type BedHost, type NodeBed, patienceMs } from "./node-bed.ts";
 import type { ProxyStyle } from "./node-bed-proxy.ts";
 import {
   type AttachMode,
@@ -87,7 +87,7 @@ export const nodensFaults: readonly NodensFault[] = [
   { title: "killed with SIGKILL", ways: podWays, leaves: "kube-dns", strike: kill },
   {
     title: "stopped with SIGSTOP, and continued",
-    ways: podWays,
+    ways: modesOnce,
     leaves: "nodens",
     async strike({ nodens, bed, way: { asked: servers } }) {
       nodens.process.kill("SIGSTOP");
@@ -197,7 +197,7 @@ async function exhaustMemory({ nodens, onEnd }: TroubledNode): Promise<void> {
   onEnd(() => group.remove());
   for (const member of [...childrenOf(pid), pid]) writeFileSync(join(group.folder, "cgroup.procs"), String(member));
   const isOver = () => nodens.process.exitCode !== null || nodens.process.signalCode !== null;
-  await until("it takes more", async () => isOver() || (await nodens.metric("nodens_ready")) === -1, 30_000);
+  await until("it takes more", async () => isOver() || (await nodens.metric("nodens_ready")) === -1, patienceMs);
   expect(nodens.process.signalCode).toBe("SIGKILL");
   // Perhaps together with a program that it had started.
   expect(group.killedCount()).toBeGreaterThan(0);
@@ -218,7 +218,7 @@ async function crashAgain(node: TroubledNode): Promise<void> {
       },
       waitUntilAttached: false,
     });
-    await until("it listens", () => doomed.output().includes("listening"));
+    await until("it listens", () => doomed.output().includes("listening"), patienceMs);
     await pause(1000);
     doomed.process.kill("SIGKILL");
     await doomed.stop();
