@@ -58,12 +58,15 @@ export async function openOwnSockets(settings: Settings, front: Front, clock: Cl
     }
   }
 
-  function ask(address: ServerAddress, protocol: "udp" | "tcp"): Promise<Answerer | undefined> {
-    return askOwnSocket(address, front.health, { protocol, timeoutMs: selfQueryTimeoutMs[protocol] }, clock);
+  async function answers(address: ServerAddress, protocol: "udp" | "tcp"): Promise<boolean> {
+    const options = { protocol, timeoutMs: selfQueryTimeoutMs[protocol] };
+    return (await askOwnSocket(address, front.health, options, clock)) !== undefined;
   }
 
-  async function answers(address: ServerAddress, protocol: "udp" | "tcp"): Promise<boolean> {
-    return (await ask(address, protocol)) !== undefined;
+  /** Over UDP, and without a hold on pods: nodens may be unfit for them. */
+  function watch(address: ServerAddress): Promise<Answerer | undefined> {
+    const asked = { ...front.health, question: front.health.watch };
+    return askOwnSocket(address, asked, { protocol: "udp", timeoutMs: selfQueryTimeoutMs.udp }, clock);
   }
 
   /** The addresses that pods ask. Those that take intercepted packets are closed to questions that were not intercepted. */
@@ -74,7 +77,7 @@ export async function openOwnSockets(settings: Settings, front: Front, clock: Cl
   }
 
   async function lookAt(address: ServerAddress): Promise<(Answerer | undefined)[]> {
-    return Promise.all(Array.from({ length: questionsPerLook }, () => ask(address, "udp")));
+    return Promise.all(Array.from({ length: questionsPerLook }, () => watch(address)));
   }
 
   /** Waits until the kernel's queues yield nothing more. */
@@ -101,7 +104,7 @@ export async function openOwnSockets(settings: Settings, front: Front, clock: Cl
       const addresses = askedAddresses();
       const address = addresses[lookCount % addresses.length];
       lookCount += 1;
-      return address !== undefined && (await answers(address, "udp"));
+      return address !== undefined && (await watch(address)) !== undefined;
     },
     async findSilence() {
       const addresses = askedAddresses();

@@ -53,8 +53,10 @@ export interface OwnAddress {
 
 /** The first labels of names that nodens itself asks for, in lower case. */
 export interface OwnLabels {
-  /** Of test packets, which come to nodens whatever is known of it. */
+  /** Of test packets, which come to nodens whatever is known of it, and whose replies say that it is fit for pods. */
   readonly health: string;
+  /** Of those that come to nodens too, and say nothing. */
+  readonly watch: string;
   /** Of those that go to the Service as if nodens were away. */
   readonly away: string;
 }
@@ -89,7 +91,7 @@ export function ownAddressTableText(options: OwnAddressTableOptions): string {
     chain(
       "output",
       "output priority raw - 10",
-      own.flatMap((each, position) => [...ownQuestionRules(each, position, options), ...replyRules(each, notrack)]),
+      own.flatMap((each, position) => [...ownQuestionRules(each, position, options), ...replyRules(each, options)]),
     ),
     chain("back", "postrouting priority srcnat + 200", backRules(own)),
     chain("home", "input priority filter + 290", homeRules(own)),
@@ -186,8 +188,11 @@ function ownQuestionRules(
   const moves = moveRule({ address, service }, position);
   const dead = `${ip} daddr != @alive${family} `;
   const own = `${ip} saddr ${address}`;
+  const stays = [ownLabels.health, ownLabels.watch].map(
+    (label) => `${own} ${ip} daddr ${address} udp dport 53 ${asksFor(label)} ${notrack ? "notrack " : ""}accept`,
+  );
   return [
-    `${own} ${ip} daddr ${address} udp dport 53 ${asksFor(ownLabels.health)} ${notrack ? "notrack " : ""}accept`,
+    ...stays,
     moves("udp", `udp dport 53 ${own} ${asksFor(ownLabels.away)} `, ""),
     moves("tcp", `tcp dport 53 ${ip} saddr . tcp sport @${movedSet("tcp", position)} `),
     moves("udp", `udp dport 53 ${dead}`),
@@ -204,10 +209,10 @@ function asksFor(label: string): string {
   return `@th,${testNameAt * 8},${octets.length * 8} 0x${octets.toString("hex")}`;
 }
 
-function replyRules({ address }: OwnAddress, notrack: boolean): string[] {
+function replyRules({ address }: OwnAddress, { notrack, ownLabels }: OwnAddressTableOptions): string[] {
   const family = familyOf(address);
   const ip = protocol(family);
-  const testReply = `${ip} saddr ${address} ${ip} daddr ${address} udp sport 53`;
+  const testReply = `${ip} saddr ${address} ${ip} daddr ${address} udp sport 53 ${asksFor(ownLabels.health)}`;
   const both = ["s", "d"].map(
     (side) => `${ip} ${side}addr ${address} meta l4proto { tcp, udp } th ${side}port 53 notrack`,
   );

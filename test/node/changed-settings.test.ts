@@ -11,7 +11,7 @@ import { describeWith } from "../support/program/requirements.ts";
 import { until } from "../support/servers/scripted-upstream.ts";
 
 const tools = ["CI=true", "root", "ip", "nft", "iptables-restore", "conntrack", "curl", "dig"];
-const timeout = 90_000;
+const timeout = 180_000;
 const otherService = "10.96.0.99";
 
 describeWith(tools, "settings that change", () => {

@@ -4,13 +4,13 @@
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { test, type TestContext } from "vitest";
-import { type BedHost, bedAddress, createNodeBed, type NodeBed } from "../support/node/node-bed.ts";
+import { type BedHost, bedAddress, createNodeBed, type NodeBed, patienceMs } from "../support/node/node-bed.ts";
 import { startNodensOnNode } from "../support/node/nodens-on-node.ts";
 import { describeWith } from "../support/program/requirements.ts";
 import { until } from "../support/servers/scripted-upstream.ts";
 
 const tools = ["CI=true", "root", "ip", "nft", "iptables-restore", "conntrack", "curl", "dig"];
-const timeout = 90_000;
+const timeout = 180_000;
 const name = "web.default.svc.cluster.local";
 const modes = [
   { mode: "link-local", asked: bedAddress.own, proxy: "iptables" },
@@ -65,6 +65,32 @@ describeWith(tools, "an address that falls open", () => {
         const count = await again.metric("coredns_dns_requests_total", 'proto="udp",family="1",type="TXT"');
         return (count ?? 0) > 0;
       });
+    },
+  );
+
+  test.concurrent.for(modes)(
+    "$mode, kube-proxy with $proxy: while it is not ready pods are answered by kube-dns, however long",
+    { timeout },
+    async (mode, { expect, onTestFinished }) => {
+      const bed = await createNodeBed({ proxy: mode.proxy, podCount: 1 });
+      onTestFinished(() => bed.close());
+      const nodens = await startNodensOnNode(bed, {
+        mode: mode.mode,
+        settings: {
+          attach: { mode: mode.mode, virtualAddresses: [bedAddress.service] },
+          // Nobody is there.
+          upstream: { servers: ["10.245.1.99"] },
+        },
+        waitUntilAttached: false,
+      });
+      await until("it listens", () => nodens.output().includes("listening"), patienceMs);
+      // It looks at its own sockets once a second.
+      for (let time = 0; time < 10; time += 1) {
+        expect(await lookUp(bed, mode)).toBe("10.96.0.7\n");
+        await pause(500);
+      }
+      expect(nodens.isReady()).toBe(false);
+      expect(await nodens.metricSum("coredns_dns_requests_total", 'type="A"')).toBe(0);
     },
   );
 

@@ -13,7 +13,7 @@ import { straightFlows } from "../support/node/straight-flows.ts";
 import { expectNoHole, watchLookups } from "../support/node/watch-lookups.ts";
 
 const tools = ["CI=true", "root", "ip", "nft", "iptables-restore", "conntrack", "curl", "dig", "gcc"];
-const timeout = 90_000;
+const timeout = 180_000;
 const input = "type filter hook input priority filter";
 
 describeWith(tools, "attach.mode intercept, rules of others", () => {
@@ -64,7 +64,7 @@ describeWith(tools, "attach.mode intercept, rules of others", () => {
 
   test.concurrent.for(["intercept", "link-local", "host-ip"] as const)(
     "that give packets a conntrack zone in front, added later, are told of within a minute, and pods are answered: attach.mode %s",
-    { timeout: 120_000 },
+    { timeout: 240_000 },
     async (mode, { expect, onTestFinished }) => {
       const bed = await startBed(onTestFinished);
       // A node tracks connections long before nodens comes.

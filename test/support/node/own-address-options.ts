@@ -12,5 +12,5 @@ export const fullOwnAddressOptions: OwnAddressTableOptions = {
   sources: ["10.0.0.0/8", "fc00::/7"],
   notrack: true,
   countsTracked: true,
-  ownLabels: { health: "nodens-health", away: "nodens-away" },
+  ownLabels: { health: "nodens-health", watch: "nodens-watch", away: "nodens-away" },
 };

@@ -34,7 +34,7 @@ async function start(
     run: node.run,
     openSession: node.openSession,
     netfilter: node.netfilter,
-    ownLabels: { health: "nodens-health", away: "nodens-away" },
+    ownLabels: { health: "nodens-health", watch: "nodens-watch", away: "nodens-away" },
     isTrackingInUse: () => true,
     hasAddress: (host) => node.addresses.some(({ local }) => local === host),
     hasIpv6: () => true,

@@ -18,7 +18,7 @@ function options(changes: Partial<OwnAddressTableOptions> = {}): OwnAddressTable
     sources: ["10.0.0.0/8"],
     notrack: true,
     countsTracked: false,
-    ownLabels: { health: "nodens-health", away: "nodens-away" },
+    ownLabels: { health: "nodens-health", watch: "nodens-watch", away: "nodens-away" },
     ...changes,
   };
 }
@@ -68,6 +68,14 @@ describe("the text", () => {
     expect(home).toContain(`ip saddr ${service} udp sport 53 ip daddr . udp dport @moved_udp_0 ip saddr set ${own}`);
   });
 
+  test("leaves here what nodens asks to look at its sockets, whether or not it is fit for pods", () => {
+    const rules = rulesOf("output", ownAddressTableText(options()));
+    const watch = "@th,160,104 0x0c6e6f64656e732d7761746368";
+    const stays = rules.findIndex((rule) => rule.endsWith(`udp dport 53 ${watch} notrack accept`));
+    const moved = rules.findIndex((rule) => rule.startsWith(`ip daddr ${own} udp dport 53 ip daddr != @alive4`));
+    expect([stays, stays < moved]).toEqual([1, true]);
+  });
+
   test("translates no source where connections are not tracked: that would start tracking", () => {
     expect(ownAddressTableText(options())).not.toContain("type nat");
     expect(ownAddressTableText(options({ countsTracked: true }))).toContain(
@@ -86,7 +94,7 @@ describe("the text", () => {
       /(?:update|delete) @alive4/.test(rule),
     );
     expect(rules).toEqual([
-      `ip saddr ${own} ip daddr ${own} udp sport 53 update @alive4 { ip saddr timeout 2s }`,
+      `ip saddr ${own} ip daddr ${own} udp sport 53 @th,160,112 0x0d6e6f64656e732d6865616c7468 update @alive4 { ip saddr timeout 2s }`,
       `ip saddr ${own} icmp type destination-unreachable icmp code port-unreachable delete @alive4 { ip saddr }`,
     ]);
   });

@@ -38,6 +38,14 @@ describe("the health question", () => {
     expect(health.isAsked(viewOf(buildQuery(name.toUpperCase(), Type.HINFO)), at(client), at(host))).toBe(true);
   });
 
+  test("is asked under another name too, which says nothing to the node's rules", () => {
+    const packet = composeQuery(health.watch);
+    expect(readMessage(packet).questions).toMatchObject([{ name: "nodens-watch.cluster.local", type: Type.HINFO }]);
+    expect(health.isAsked(viewOf(packet), at("10.0.0.7"), at("10.0.0.7"))).toBe(true);
+    expect(health.isAsked(viewOf(packet), at("10.0.0.1"), at("10.0.0.7"))).toBe(false);
+    expect(health.isOwnAnswer(answerTo(packet))).toBe(true);
+  });
+
   test("is not the one that the node's rules send on to kube-dns, which is the same for another name", () => {
     const { questions } = readMessage(composeQuery(health.away));
     expect(questions).toMatchObject([{ name: "nodens-away.cluster.local", type: Type.HINFO, class: 1 }]);
