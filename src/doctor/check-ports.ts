@@ -1,35 +1,82 @@
 /*
  * How many entries of connection tracking, and so source ports, lookups take at each DNS server.
  */
+import { isIPv6 } from "node:net";
 import type { Finding } from "./finding.ts";
 import { noNodeNamespace, type NodeView } from "./node-view.ts";
 
-/** The usual range of source ports, 32768 to 60999, for one address and port of a server. */
+/** The usual range of source ports, 32768 to 60999: so many are there from one address to one address and port. */
 const usualPorts = 28_232;
 
-/** Counts the entries to port 53 by the server's address. */
-export async function checkPorts({ run }: NodeView, isNode: boolean): Promise<Finding> {
-  const check = "ports";
-  if (!isNode) return { check, state: "unknown", found: noNodeNamespace };
-  const listed = await run("conntrack", ["-L", "-p", "udp", "--dport", "53"]);
-  if (listed.code !== 0)
-    return {
-      check,
-      state: "unknown",
-      found: "conntrack -L cannot be run: NET_ADMIN is missing, or the program conntrack",
-    };
-  const counts = new Map<string, number>();
-  for (const [, address = ""] of listed.stdout.matchAll(/dst=(\S+) sport=\d+ dport=53\b/g))
-    counts.set(address, (counts.get(address) ?? 0) + 1);
-  const [most] = [...counts].toSorted(([, one], [, other]) => other - one);
-  if (most === undefined) return { check, state: "ok", found: "no entries of lookups" };
-  const [address, count] = most;
+const check = "ports";
+
+/**
+ * Counts the entries over UDP to port 53: a finding for each of the addresses, which are those of kube-dns, and for each other address where
+ * ports are scarce.
+ */
+export async function checkPorts(
+  { run }: NodeView,
+  isNode: boolean,
+  addresses: readonly string[],
+): Promise<readonly Finding[]> {
+  if (!isNode) return [{ check, state: "unknown", found: noNodeNamespace }];
+  const families = addresses.some((address) => isIPv6(address)) ? ["ipv4", "ipv6"] : ["ipv4"];
+  const lists = await Promise.all(
+    families.map((family) => run("conntrack", ["-L", "-f", family, "-p", "udp", "--dport", "53"])),
+  );
+  if (lists.some(({ code }) => code !== 0))
+    return [
+      {
+        check,
+        state: "unknown",
+        found: "conntrack -L cannot be run: NET_ADMIN is missing, or the program conntrack",
+      },
+    ];
+  const used = countEntries(lists.map(({ stdout }) => stdout).join("\n"));
+  const known = new Set(addresses);
+  const others = [...used].filter(([address, { most }]) => !known.has(address) && most.count > usualPorts * scarceFrom);
+  return [...[...known].map((address) => [address, used.get(address)] as const), ...others].map(portsFinding);
+}
+
+/** The shares of the ports from which they are called scarce, and nearly out. */
+const scarceFrom = 0.3;
+const nearlyOutFrom = 0.8;
+
+/** The entries to one address, and the most of them that share their ports: from one source, as it is translated, to one pod of kube-dns. */
+interface Used {
+  entries: number;
+  most: { readonly source: string; readonly server: string; readonly count: number };
+}
+
+/** An entry has two directions: whom the client asked, and between whom the reply goes, which is behind the translation. */
+const entryForm = /dst=(\S+) sport=\d+ dport=53 .*?src=(\S+) dst=(\S+)/g;
+
+function countEntries(listed: string): Map<string, Used> {
+  const used = new Map<string, Used>();
+  const byPair = new Map<string, number>();
+  for (const [, address = "", server = "", source = ""] of listed.matchAll(entryForm)) {
+    const pair = `${address} ${source} ${server}`;
+    const count = (byPair.get(pair) ?? 0) + 1;
+    byPair.set(pair, count);
+    const before = used.get(address) ?? { entries: 0, most: { source, server, count: 0 } };
+    used.set(address, {
+      entries: before.entries + 1,
+      most: count > before.most.count ? { source, server, count } : before.most,
+    });
+  }
+  return used;
+}
+
+function portsFinding([address, used]: readonly [string, Used | undefined]): Finding {
+  const to = isIPv6(address) ? `[${address}]:53` : `${address}:53`;
+  if (used === undefined) return { check, state: "ok", found: `no entries of lookups to ${to}` };
+  const { source, server, count } = used.most;
   const share = count / usualPorts;
   return {
     check,
-    state: share > 0.8 ? "bad" : share > 0.3 ? "warn" : "ok",
-    found: `${count} entries to ${address}:53, of some ${usualPorts} source ports`,
-    ...(share > 0.3 && {
+    state: share > nearlyOutFrom ? "bad" : share > scarceFrom ? "warn" : "ok",
+    found: `${used.entries} entries to ${to}; most from ${source} to ${server}: ${count} of some ${usualPorts} ports`,
+    ...(share > scarceFrom && {
       why: "every lookup of a pod takes an entry and a port for 30 s or more; when ports are scarce, packets are dropped",
       cure: ["let lookups end on the node: nodens keeps a handful of flows to kube-dns"],
       link: "why-timeouts.md#2-a-port-and-an-entry-for-every-lookup",

@@ -63,7 +63,11 @@ export async function examine(how: Examination): Promise<Finding[]> {
     ...fromPod,
     ...ofServers,
     ...checkConntrack(before, now, isNodeNamespace(rules, node), overSeconds),
-    await checkPorts(node, isNodeNamespace(rules, node)),
+    ...(await checkPorts(
+      node,
+      isNodeNamespace(rules, node),
+      [...found, ...how.servers].map(({ host }) => host),
+    )),
     ...checkHost(before, now, overSeconds),
     ...checkRules(rules, node),
     checkSearchList(node),

@@ -53,7 +53,7 @@ function throttledOf(text: string | undefined): Look["throttled"] {
 
 /** What kube-proxy and others have put into this network namespace. */
 export interface NodeRules {
-  /** iptables' NAT table as iptables-save prints it; undefined if it cannot be read. */
+  /** The NAT tables of IPv4 and IPv6 as iptables-save prints them; undefined if it cannot be read. */
   readonly nat: string | undefined;
   /** The ruleset as nft prints it; undefined if it cannot be read. */
   readonly nft: string | undefined;
@@ -63,13 +63,14 @@ export interface NodeRules {
 
 /** Reads the rules. */
 export async function readRules({ run, readFile }: NodeView): Promise<NodeRules> {
-  const [nat, nft] = await Promise.all([
+  const [nat, nat6, nft] = await Promise.all([
     run("iptables-save", ["-t", "nat"]),
+    run("ip6tables-save", ["-t", "nat"]),
     // Without the elements of sets, of which there may be many thousands.
     run("nft", ["-s", "-t", "list", "ruleset"]),
   ]);
   return {
-    nat: nat.code === 0 ? nat.stdout : undefined,
+    nat: nat.code === 0 ? `${nat.stdout}${nat6.code === 0 ? nat6.stdout : ""}` : undefined,
     nft: nft.code === 0 ? nft.stdout : undefined,
     hasIpvs: (readFile("/proc/net/ip_vs")?.trim().split("\n").length ?? 0) > 3,
   };
@@ -94,7 +95,9 @@ export const noNodeNamespace = "not in the node's network namespace: run it with
 
 /** The addresses of the kube-dns Service that kube-proxy's rules name. */
 export function kubeDnsAddresses({ nat, nft }: NodeRules): string[] {
-  const inIptables = [...(nat ?? "").matchAll(/-d ([\d.]+)\/32 .*"kube-system\/[\w-]*dns[\w-]*:dns cluster IP"/g)];
-  const inNft = [...(nft ?? "").matchAll(/([\d.]+) \. (?:udp|tcp) \. 53\b/g)];
+  const inIptables = [
+    ...(nat ?? "").matchAll(/-d ([\da-f.:]+)\/(?:32|128) .*"kube-system\/[\w-]*dns[\w-]*:dns cluster IP"/g),
+  ];
+  const inNft = [...(nft ?? "").matchAll(/([\da-f.:]+) \. (?:udp|tcp) \. 53\b/g)];
   return [...new Set([...inIptables, ...inNft].flatMap(([, address]) => address ?? []))];
 }

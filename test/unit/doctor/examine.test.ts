@@ -30,6 +30,10 @@ const wellNat = `*nat
 COMMIT
 `;
 
+/** An entry of a lookup, whose source is left as it is, as conntrack prints it. */
+const conntrackEntry = (client: string, server: string, pod = "10.244.1.5") =>
+  `udp      17 29 src=${client} dst=${server} sport=40001 dport=53 src=${pod} dst=${client} sport=53 dport=40001 [ASSURED] mark=0 use=1\n`;
+
 /** A running nodens that is well. */
 const wellSeen = {
   mode: "intercept",
@@ -129,7 +133,7 @@ describe("on a node", () => {
     "masquerade with ports in order": [{ nft: "table ip nat {\n  masquerade\n}" }, "masquerade warn"],
     "Cilium without kube-proxy": [{ nat: "", interfaces: ["lo", "cilium_host"] }, "kube-proxy warn"],
     "many entries of lookups": [
-      { conntrackList: "udp 17 29 src=10.0.0.7 dst=10.96.0.10 sport=4 dport=53 src=x\n".repeat(10_000) },
+      { conntrackList: conntrackEntry("10.0.0.7", "10.96.0.10").repeat(10_000) },
       "ports warn",
     ],
     "a suffix of the node's own": [
@@ -168,6 +172,53 @@ describe("on a node", () => {
 
   test("counters that grew before are no news", async () => {
     expect(await troublesOf({ files: { "/proc/net/stat/nf_conntrack": conntrackLine(99, 99, 99) } })).toEqual([]);
+  });
+});
+
+describe("ports in use", () => {
+  const second = wellNat.replace("kube-dns:dns", "kube-dns-upstream:dns").replace("10.96.0.10", "10.96.0.11");
+
+  async function portsFound(trouble: Trouble): Promise<string[]> {
+    const findings = await findingsOf(trouble);
+    return findings.filter(({ check }) => check === "ports").map(({ state, found }) => `${state}: ${found}`);
+  }
+
+  test("are told for each address of kube-dns, idle ones too, by who shares them", async () => {
+    const conntrackList = [
+      conntrackEntry("10.0.0.7", "10.96.0.10").repeat(3),
+      conntrackEntry("10.0.0.8", "10.96.0.10").repeat(9),
+      conntrackEntry("10.0.0.8", "10.96.0.10", "10.244.1.6").repeat(2),
+      conntrackEntry("10.0.0.7", "192.0.2.53").repeat(5),
+    ].join("");
+    const said = await portsFound({ nat: wellNat + second, conntrackList });
+    expect(said).toEqual([
+      "ok: 14 entries to 10.96.0.10:53; most from 10.0.0.8 to 10.244.1.5: 9 of some 28232 ports",
+      "ok: no entries of lookups to 10.96.0.11:53",
+      "ok: no entries of lookups to 127.0.0.1:53",
+    ]);
+  });
+
+  test("are plenty where many pods of their own addresses ask, and scarce where one address asks as often", async () => {
+    const entriesOf = (client: (index: number) => string) =>
+      Array.from({ length: 30 }, (_, index) => conntrackEntry(client(index), "10.96.0.10").repeat(1000)).join("");
+    const [apart] = await portsFound({ conntrackList: entriesOf((index) => `10.0.0.${index}`) });
+    expect(apart).toMatch(/^ok: 30000 entries/);
+    const [together] = await portsFound({ conntrackList: entriesOf(() => "192.0.2.4") });
+    expect(together).toMatch(/^bad: 30000 entries/);
+  });
+
+  test("at another server are told where they are scarce", async () => {
+    const conntrackList = conntrackEntry("10.0.0.7", "192.0.2.53").repeat(10_000);
+    const [first] = await portsFound({ conntrackList });
+    expect(first).toMatch(/^warn: 10000 entries to 192\.0\.2\.53:53/);
+  });
+
+  test("of IPv6 are counted where kube-dns has an address of it", async () => {
+    const nat = wellNat.replace("10.96.0.10/32", "fd00:96::a/128");
+    const conntrackList = conntrackEntry("fd00::7", "fd00:96::a", "fd00::53");
+    expect(await portsFound({ nat, conntrackList })).toContainEqual(
+      expect.stringMatching(/^ok: \d+ entries to \[fd00:96::a\]:53; most from fd00::7 to fd00::53/),
+    );
   });
 });
 
