@@ -48,7 +48,7 @@ export default defineConfig({
       // Once more over Node's own UDP sockets, which are for where the C library cannot be called.
       { extends: true, test: { name: "dgram", include: udpTests, env: withoutBatches } },
       // Last and one by one: they say how many lookups a fault costs, which depends on who else wants the processors.
-      { extends: true, test: { name: "node", include: [nodeTests], maxWorkers: 1, sequence: { groupOrder: 1 } } },
+      { extends: true, test: { name: "node", include: [nodeTests], maxWorkers: 1, testTimeout: 120_000, sequence: { groupOrder: 1 } } },
       ...(process.env["NODENS_TEST_CLUSTER"] === undefined ? [] : [clusterProject]),
       {
         extends: true,
