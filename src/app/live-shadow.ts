@@ -15,6 +15,7 @@ import type { LifeCycle } from "../runtime/life-cycle.ts";
 import type { Log } from "../runtime/log.ts";
 import { hasLocalAddress } from "../runtime/shared-socket.ts";
 import { firstNames } from "../seen/repeats.ts";
+import { nameAsTold } from "../seen/picture.ts";
 import type { Seen } from "../seen/seen.ts";
 import { waitBuckets } from "../seen/waits.ts";
 import type { Settings } from "../settings/settings-table.ts";
@@ -30,6 +31,7 @@ import {
 import { type ComparedQuery, createShadow } from "../shadow/shadow.ts";
 import type { WireUpstream } from "../shadow/wire-upstream.ts";
 import { createServerCounters } from "../upstream/server-counters.ts";
+import { hashName } from "../wire/name.ts";
 import type { CountedServer } from "./live-upstream.ts";
 import { readCopies } from "./read-copies.ts";
 
@@ -97,7 +99,8 @@ export function watchInShadow(parts: LiveShadowParts): LiveShadow {
   });
 
   function keepDifference(verdict: Verdict, compared: ComparedQuery): void {
-    const name = settings.seen.names === "on" ? compared.name : undefined;
+    const hash = hashName(compared.name, 0, compared.name.length, parts.hashSeed);
+    const name = nameAsTold(compared.name, hash, settings.seen.names);
     const difference = describeDifference(verdict, compared, name, replySourceNames);
     if (verdict === "wrong") log.warn({ ...difference }, "an answer of nodens would have been wrong");
     differences.push(difference);

@@ -133,7 +133,7 @@ export function tellQuery(
   return {
     secondsAgo: Math.round((nowMs - atMs) / 100) / 10,
     client: seen.clientOf(query),
-    name: textOf(seen.nameOf(query), nameHash, names),
+    name: nameAsTold(seen.nameOf(query), nameHash, names),
     type: typeName(type),
     outcome: rcode === undefined ? (isDropped ? "dropped" : "waiting") : rcodeName(rcode),
     source,
@@ -154,8 +154,8 @@ export function tellTrip(trip: Trip | undefined): string {
   return `${route} ${server} ${transport}, ${sends === 1 ? "1 send" : `${sends} sends`}, ${took} ms${end}`;
 }
 
-/** A name in the form in which names are told. */
-function textOf(name: Uint8Array | undefined, hash: number, form: NameForm): string {
+/** A name, or its hash where it was not kept, in the form in which names are told: "" where they are not. */
+export function nameAsTold(name: Uint8Array | undefined, hash: number, form: NameForm): string {
   if (form === "off") return "";
   if (form === "on" && name !== undefined) return nameToText(name);
   return `#${(hash >>> 0).toString(16).padStart(8, "0")}`;
@@ -216,7 +216,7 @@ function waitsOf({ seen, ring, columns, names }: PictureParts, nowMs: number) {
     recent: recent.slice(0, shownRows).map((wait) => ({
       secondsAgo: Math.round((nowMs - wait.atMs) / 1000),
       client: wait.client,
-      name: textOf(wait.name, wait.nameHash, names),
+      name: nameAsTold(wait.name, wait.nameHash, names),
       type: typeName(wait.type),
       afterMs: wait.afterMs,
       first: firstNames[wait.first] ?? "",
@@ -272,7 +272,7 @@ function namesOf({ seen, names: form }: PictureParts, nowMs: number) {
     .toSorted((one, other) => (queries[other] as number) - (queries[one] as number))
     .slice(0, shownRows)
     .map((row) => ({
-      name: textOf(names.nameIn(row), names.hashIn(row), form),
+      name: nameAsTold(names.nameIn(row), names.hashIn(row), form),
       perSecond: (queries[row] as number) / perCount,
       nxdomainShare: Math.min(1, (nxdomain[row] as number) / (queries[row] as number)),
     }));

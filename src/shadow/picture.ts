@@ -2,7 +2,6 @@
  * What the shadow has found out, at one moment, as plain data and sentences. Made when somebody looks, and never before.
  */
 import { rcodeName, typeName } from "../wire/codes.ts";
-import { nameToText } from "../wire/name-text.ts";
 import { type CopyOutcome, type ShadowFigures, type Verdict, verdictNames, verdicts } from "./figures.ts";
 import type { ComparedQuery } from "./shadow.ts";
 
@@ -101,17 +100,17 @@ function sentenceOf(told: {
   return parts.join(" ");
 }
 
-/** A difference for people. `name` is undefined where names are not told. */
+/** A difference for people. `name` is the question's, in the form in which names are told. */
 export function describeDifference(
   verdict: Verdict,
   { client, type, source, ourRcode, realRcode }: ComparedQuery,
-  name: Uint8Array | undefined,
+  name: string,
   sources: readonly string[],
 ): Difference {
   return {
     verdict,
     client,
-    name: name === undefined ? "" : nameToText(name),
+    name,
     type: typeName(type),
     source: sources[source] ?? "",
     ours: ourRcode === undefined ? "" : rcodeName(ourRcode),
