@@ -1,6 +1,7 @@
 /*
  * The command line on this process's own streams, environment and clock.
  */
+import { alreadyLoaded } from "./commands/already-loaded.ts";
 import { createCommandLine } from "./commands/command-line.ts";
 import { runProgram } from "./attach/run-program.ts";
 import { ExitCode } from "./commands/exit-code.ts";
@@ -40,7 +41,12 @@ export async function main(argv: readonly string[]): Promise<number> {
     },
     async explain(name: string, flags: ExplainFlags) {
       const { explain } = await import("./commands/explain.ts");
-      return explain(name, flags, { write: hasColours ? writeInColour : write, writeError, hasColours });
+      return explain(name, flags, {
+        ...alreadyLoaded,
+        write: hasColours ? writeInColour : write,
+        writeError,
+        hasColours,
+      });
     },
     async top(flags: TopFlags) {
       const [{ top }, { openScreen }] = await Promise.all([
@@ -67,7 +73,13 @@ export async function main(argv: readonly string[]): Promise<number> {
     },
     async doctor(flags: DoctorFlags) {
       const { doctor } = await import("./commands/doctor.ts");
-      return doctor(flags, { run: runProgram, self: [argv[0] ?? "", argv[1] ?? ""], write, writeError });
+      return doctor(flags, {
+        run: runProgram,
+        self: [argv[0] ?? "", argv[1] ?? ""],
+        ...alreadyLoaded,
+        write,
+        writeError,
+      });
     },
     async migrate(filePath: string) {
       const { migrate } = await import("./commands/migrate.ts");

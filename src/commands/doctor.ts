@@ -7,6 +7,7 @@ import type { RunProgram } from "../attach/run-program.ts";
 import { examine } from "../doctor/examine.ts";
 import type { NodeView } from "../doctor/node-view.ts";
 import { pluginOutput, printFindings } from "../doctor/print-findings.ts";
+import type { readSeen } from "../doctor/read-seen.ts";
 import { readSystemFile } from "../observe/receive-drops.ts";
 import { askAdmin } from "../runtime/ask-admin.ts";
 import { type Clock, pauseAwake, systemClock } from "../runtime/clock.ts";
@@ -30,6 +31,8 @@ export interface DoctorFlags {
 export interface DoctorOptions {
   readonly run: RunProgram;
   readonly self: readonly string[];
+  /** Handed in, because the process has the library that it needs already. */
+  readonly readSeen: typeof readSeen;
   readonly write: (text: string) => void;
   readonly writeError: (text: string) => void;
   readonly node?: NodeView;
@@ -69,6 +72,7 @@ export async function doctor(flags: DoctorFlags, options: DoctorOptions): Promis
     where: flags.against,
     pid: flags.netns,
     self,
+    readSeen: options.readSeen,
     clock,
     pause,
     async askPage(path) {

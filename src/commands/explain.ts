@@ -2,16 +2,13 @@
  * `nodens explain NAME`: what a pod goes through to look up a name, and what nodens does with each of its queries.
  */
 import { readFileSync } from "node:fs";
-import { mutableLimitsOf } from "../app/parts-of-settings.ts";
-import { formatServerAddress } from "../runtime/server-address.ts";
 import { formatProblem } from "../settings/problem.ts";
-import { defaultSettings } from "../settings/settings-table.ts";
+import { defaultAdminAddress, defaultClusterDomain } from "../settings/command-defaults.ts";
 import { parseResolvConf } from "../settings/resolv-conf.ts";
 import { nameFromText, nameToText } from "../wire/name-text.ts";
-import { askExplanation } from "../explain/ask-explanation.ts";
+import type { askExplanation } from "../explain/ask-explanation.ts";
 import { adminPlaceFrom } from "./admin-place.ts";
 import { ExitCode } from "./exit-code.ts";
-import { explainByRules } from "../explain/explain-by-rules.ts";
 import type { Explanation } from "../explain/explain-lookup.ts";
 import { type ExplainRequest, readExplainRequest } from "../explain/explain-request.ts";
 import { printExplanation } from "../explain/print-explanation.ts";
@@ -32,13 +29,15 @@ export interface ExplainFlags {
 export interface ExplainOptions {
   readonly write: (text: string) => void;
   readonly writeError: (text: string) => void;
+  /** What explains. What serves has loaded most of it, so the process that runs this has it too, and need not load it once more. */
+  readonly explainByRules: (request: ExplainRequest, clusterDomain: string) => Promise<Explanation>;
+  readonly askExplanation: typeof askExplanation;
   /** Whether the output goes to a terminal that shows colours. */
   readonly hasColours: boolean;
   /** Throws what readFileSync throws. */
   readonly readFile?: (filePath: string) => string;
 }
 
-const { admin, cluster } = defaultSettings();
 const timeoutMs = 3000;
 
 /** Larger than any resolv.conf that a resolver reads whole. */
@@ -76,17 +75,16 @@ async function explainWith(
 ): Promise<{ readonly explanation: Explanation } | Failure> {
   const file = flags.resolvConf === undefined ? undefined : readResolvConf(flags.resolvConf, options);
   if (file !== undefined && "failure" in file) return file;
-  const wanted = flags.clusterDomain ?? clusterDomainIn(file?.search ?? []) ?? cluster.domain;
+  const wanted = flags.clusterDomain ?? clusterDomainIn(file?.search ?? []) ?? defaultClusterDomain;
   const clusterDomain = domainFrom(wanted);
   if (clusterDomain === undefined) return usage(`'${wanted}' is not a domain name that a cluster can have`);
   const words = { name, namespace: flags.namespace, search: file?.search, ndots: file?.ndots };
   const request = readExplainRequest(words, clusterDomain);
   if ("wrong" in request) return usage(request.wrong);
-  if (flags.against === undefined)
-    return { explanation: await explainByRules(request, clusterDomain, mutableLimitsOf(defaultSettings())) };
+  if (flags.against === undefined) return { explanation: await options.explainByRules(request, clusterDomain) };
   // When no flag says anything about the search list, the running nodens knows its cluster's domain better.
   const isOurSearch = file !== undefined || flags.clusterDomain !== undefined;
-  return explainAgainst(flags.against, request, isOurSearch ? undefined : flags.namespace);
+  return explainAgainst(flags.against, request, isOurSearch ? undefined : flags.namespace, options);
 }
 
 /** Asks the nodens at `against`. Given a namespace, it makes the search list itself. */
@@ -94,11 +92,12 @@ async function explainAgainst(
   against: string,
   { name, path }: ExplainRequest,
   namespace: string | undefined,
+  { askExplanation }: ExplainOptions,
 ): Promise<{ readonly explanation: Explanation } | Failure> {
   const place = adminPlaceFrom(against);
   if (place === undefined)
     return usage(
-      `'${against}' is not an admin address: it must be an IP address and a port, as in ${formatServerAddress(admin.address)}, or the path of the Unix socket admin.sock`,
+      `'${against}' is not an admin address: it must be an IP address and a port, as in ${defaultAdminAddress}, or the path of the Unix socket admin.sock`,
     );
   const parameters = new URLSearchParams({ name, ndots: String(path.ndots) });
   if (namespace === undefined) parameters.set("search", path.suffixes.join(" "));

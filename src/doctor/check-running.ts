@@ -1,50 +1,25 @@
 /*
  * The nodens that runs on this node, if one does: whether pods reach it, and what it has seen of them.
  */
-import * as z from "zod";
 import type { Finding } from "./finding.ts";
+import type { readSeen, ReadSeen } from "./read-seen.ts";
 
 /** Asks the running nodens for a page; undefined if it does not say 200. */
 export type AskPage = (path: string) => Promise<string | undefined>;
 
-/** What is read of /seen: other versions may say more. */
-const seenShape = z.object({
-  mode: z.string(),
-  isReady: z.boolean(),
-  isFailOpen: z.boolean(),
-  queriesPerSecond: z.number(),
-  waits: z.object({
-    last15Minutes: z.number(),
-    recent: z.array(z.object({ client: z.string(), name: z.string(), afterMs: z.number(), meaning: z.string() })),
-  }),
-  clients: z.array(
-    z.object({ client: z.string(), namespace: z.string(), perSecond: z.number(), wasteShare: z.number() }),
-  ),
-});
-
 /** What the running nodens says; one finding if there is none. */
-export async function checkRunning(ask: AskPage, where: string): Promise<Finding[]> {
+export async function checkRunning(ask: AskPage, read: typeof readSeen, where: string): Promise<Finding[]> {
   const metrics = await ask("/metrics");
   const seen = await ask("/seen");
   if (metrics === undefined || seen === undefined)
     return [{ check: "nodens", state: "ok", found: `no nodens at ${where}`, link: "install.md" }];
-  const read = seenShape.safeParse(parsed(seen));
-  if (!read.success)
+  const told = read(seen);
+  if (told === undefined)
     return [{ check: "nodens", state: "unknown", found: `${where} answers /seen, but not as this version does` }];
-  return [attachment(read.data, metrics), ...podsFinding(metrics), waitsFinding(read.data), wasteFinding(read.data)];
+  return [attachment(told, metrics), ...podsFinding(metrics), waitsFinding(told), wasteFinding(told)];
 }
 
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-type Seen = z.infer<typeof seenShape>;
-
-function attachment({ mode, isReady, isFailOpen, queriesPerSecond }: Seen, metrics: string): Finding {
+function attachment({ mode, isReady, isFailOpen, queriesPerSecond }: ReadSeen, metrics: string): Finding {
   const isAttached = sampleOf(metrics, "nodens_attached") === 1;
   const base = { check: "nodens-attached", link: "runbook.md#nodensnotattached" };
   const rate = `${queriesPerSecond.toFixed(1)} queries a second`;
@@ -81,7 +56,7 @@ function podsFinding(metrics: string): Finding[] {
   return [{ check: "nodens-pods", state: "warn", found, why, link: "runbook.md#nodenspodsfallback" }];
 }
 
-function waitsFinding({ waits }: Seen): Finding {
+function waitsFinding({ waits }: ReadSeen): Finding {
   const { last15Minutes, recent } = waits;
   if (last15Minutes === 0) return { check: "waits", state: "ok", found: "no pod asked again in the last 15 minutes" };
   const [last] = recent;
@@ -100,7 +75,7 @@ function waitsFinding({ waits }: Seen): Finding {
 /** A client that asks so often and mostly in vain is worth a change. */
 const wasteFrom = { perSecond: 1, share: 0.5 } as const;
 
-function wasteFinding({ clients }: Seen): Finding {
+function wasteFinding({ clients }: ReadSeen): Finding {
   const wasteful = clients.filter(
     ({ perSecond, wasteShare }) => perSecond >= wasteFrom.perSecond && wasteShare >= wasteFrom.share,
   );

@@ -9,6 +9,7 @@ import { checkPorts } from "./check-ports.ts";
 import { type AskPage, checkRunning } from "./check-running.ts";
 import { checkServer } from "./check-server.ts";
 import { type Finding, worstFirst } from "./finding.ts";
+import type { readSeen } from "./read-seen.ts";
 import { isNodeNamespace, kubeDnsAddresses, lookAt, type NodeView, readRules } from "./node-view.ts";
 
 /** How to look. */
@@ -21,6 +22,8 @@ export interface Examination {
   /** How long the two looks are apart. */
   readonly watchMs: number;
   readonly askPage: AskPage;
+  /** Reads the page /seen. */
+  readonly readSeen: typeof readSeen;
   /** Where `askPage` asks, for people. */
   readonly where: string;
   /** The process whose network namespace is looked up from, if any, and how this program is run again. */
@@ -59,7 +62,7 @@ export async function examine(how: Examination): Promise<Finding[]> {
       ? []
       : [await checkPod(node, { pid, server: formatServerAddress(server), name, self })];
   return worstFirst([
-    ...(await checkRunning(askPage, where)),
+    ...(await checkRunning(askPage, how.readSeen, where)),
     ...fromPod,
     ...ofServers,
     ...checkConntrack(before, now, isNodeNamespace(rules, node), overSeconds),

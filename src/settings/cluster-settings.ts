@@ -1,4 +1,5 @@
 /* Settings of `cluster`: which names are the cluster's. */
+import { defaultClusterDomain } from "./command-defaults.ts";
 import { group, zone, zones } from "./setting-kinds.ts";
 
 const privateReverseZones = [
@@ -12,7 +13,7 @@ const privateReverseZones = [
 /** The group `cluster`. */
 export const cluster = group("Which names belong to the cluster.", {
   domain: zone({
-    default: "cluster.local",
+    default: defaultClusterDomain,
     effect: "restart",
     flag: { name: "--cluster-domain", value: "NAME", help: "zone of the cluster" },
     help: "The zone of Services and pods: the `clusterDomain` of kubelet.",

@@ -1,4 +1,5 @@
 /* Settings for operators: probes, admin server, log, metrics, shutdown. */
+import { defaultAdminAddress } from "./command-defaults.ts";
 import { addressRanges, filePath, group, listenAddress, oneOf, wholeNumber, yesOrNo } from "./setting-kinds.ts";
 
 /** The group `probes`. */
@@ -16,7 +17,7 @@ export const probes = group(
 /** The group `admin`. */
 export const admin = group("The HTTP server for operators: `/metrics`, `/healthz`, `/readyz`.", {
   address: listenAddress({
-    default: "127.0.0.1:9253",
+    default: defaultAdminAddress,
     effect: "restart",
     flag: { name: "--admin", value: "ADDR:PORT", help: "address for metrics and health over HTTP" },
     help: "Where it listens. On the same port of 127.0.0.1 too, for what it tells this machine only. It has no passwords: keep it on loopback or on the node's own network.",

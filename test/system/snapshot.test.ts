@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { peakResidentBytes } from "../support/program/process-memory.ts";
 import { makeShippedForm, type ShippedForm } from "../support/program/shipped-form.ts";
 import { findFreePort } from "../support/servers/free-port.ts";
 import { until } from "../support/servers/scripted-upstream.ts";
@@ -31,7 +32,7 @@ describe("nodens in the form of the image", () => {
   }, 60_000);
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-  async function startServing(batch = "auto"): Promise<{ port: number; metrics: string }> {
+  async function startServing(batch = "auto"): Promise<{ port: number; adminPort: number; metrics: string }> {
     const [port, adminPort] = [await findFreePort(), await findFreePort()];
     const file = join(folder, `${port}.yaml`);
     writeFileSync(file, JSON.stringify(settingsOf(port, adminPort, batch)));
@@ -49,7 +50,7 @@ describe("nodens in the form of the image", () => {
         () => false,
       ),
     );
-    return { port, metrics: await (await page("/metrics")).text() };
+    return { port, adminPort, metrics: await (await page("/metrics")).text() };
   }
 
   async function runCommand(...words: readonly string[]): Promise<string> {
@@ -63,6 +64,38 @@ describe("nodens in the form of the image", () => {
     expect(await runCommand("query", name, "--server", `127.0.0.1:${port}`, "--short")).toBe("10.96.0.1\n");
     expect(await runCommand("explain", "www.example.com")).toContain("www.example.com");
   });
+
+  test("runs its commands in 25 MB more than bare Node.js, because the memory limit is the server's", async () => {
+    const { adminPort } = await startServing();
+    const against = ["--against", `127.0.0.1:${adminPort}`];
+    const bareBytes = await peakOf([process.execPath, "-e", "setTimeout(() => {}, 200)"]);
+    const commands = [
+      ["top", "--once", ...against],
+      ["tail", ...against],
+      ["advise", ...against],
+      ["cache", "show", "kubernetes.default.svc.cluster.local", ...against],
+      ["explain", "www.example.com", ...against],
+      ["explain", "www.example.com"],
+    ];
+    for (const words of commands)
+      expect((await peakOf([...form.line, ...words])) - bareBytes, words.join(" ")).toBeLessThan(25 * 1024 * 1024);
+  });
+
+  /** The most memory that a process was seen with before it ended, in bytes. */
+  async function peakOf([program = "", ...args]: readonly string[]): Promise<number> {
+    const child = spawn(program, args, { env: form.env, stdio: "ignore" });
+    let peakBytes = 0;
+    const looking = setInterval(() => {
+      try {
+        peakBytes = Math.max(peakBytes, peakResidentBytes(child.pid));
+      } catch {
+        // It has ended: what it had was looked at before.
+      }
+    }, 2);
+    await once(child, "exit");
+    clearInterval(looking);
+    return peakBytes;
+  }
 
   test("has nothing of a module that is loaded at its first use: what would be copied out of it beforehand is not there", () => {
     const code = readFileSync(join(folder, "snapshot.cjs"), "utf8");

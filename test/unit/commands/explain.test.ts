@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { alreadyLoaded } from "../../../src/commands/already-loaded.ts";
 import { explain, type ExplainFlags } from "../../../src/commands/explain.ts";
 import { explainPage } from "../../../src/explain/explain-page.ts";
 import { type AdminServerOptions, startAdminServer } from "../../../src/observe/admin-server.ts";
@@ -17,6 +18,7 @@ async function run(name: string, flags: Partial<ExplainFlags> = {}, file?: strin
     name,
     { namespace: "default", color: true, ...flags },
     {
+      ...alreadyLoaded,
       write: (text) => void (output += text),
       writeError: (text) => void (errors += text),
       hasColours,

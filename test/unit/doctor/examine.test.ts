@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { examine } from "../../../src/doctor/examine.ts";
 import type { Finding } from "../../../src/doctor/finding.ts";
+import { readSeen } from "../../../src/doctor/read-seen.ts";
 import { pluginOutput, printFindings } from "../../../src/doctor/print-findings.ts";
 import { createFakeClock } from "../../support/program/fake-clock.ts";
 
@@ -87,6 +88,7 @@ async function findingsOf(trouble: Trouble): Promise<Finding[]> {
     watchMs: 1000,
     askPage: async (path) =>
       path === "/metrics" ? (trouble.metrics ?? wellMetrics) : JSON.stringify(trouble.seen ?? wellSeen),
+    readSeen,
     where: "127.0.0.1:9253",
     pid: trouble.pod === undefined ? undefined : "77",
     self: ["node", "nodens.mjs"],
