@@ -59,13 +59,12 @@ export function createTurns<Item>(): Turns<Item> {
       count += 1;
     },
     next(mayHaveTurn) {
-      for (const [at, waiting] of rotation.entries()) {
-        if (!mayHaveTurn(waiting.client)) continue;
-        const item = waiting.ranks.find((each) => each.length > 0)?.shift();
-        noteTaken(waiting, at, false);
-        return item;
-      }
-      return undefined;
+      const at = rotation.findIndex(({ client }) => mayHaveTurn(client));
+      const waiting = rotation[at];
+      if (waiting === undefined) return undefined;
+      const item = waiting.ranks.find((each) => each.length > 0)?.shift();
+      noteTaken(waiting, at, false);
+      return item;
     },
     takeLast(client) {
       const waiting = records.find(client);

@@ -5,6 +5,7 @@ import { RrType } from "./codes.ts";
 import { headerSizeBytes } from "./header.ts";
 import { expandName } from "./name.ts";
 import { createNameNumbers, type NumberOfName } from "./name-numbers.ts";
+import { readU16 } from "./octets.ts";
 import type { Question } from "./question.ts";
 import type { RecordView, Reply } from "./reply.ts";
 
@@ -33,6 +34,8 @@ interface Alias {
  * anything but one chain: a loop, two targets for one owner, an unrelated record, more than 32 aliases, an unreadable name.
  */
 export function followChain(reply: Reply, question: Question): AnswerChain | undefined {
+  if (reply.answers.every((record) => isPlainData(record, reply, question)))
+    return { aliases: [], data: reply.answers, end: question.name, isInOrder: true };
   const numberOf = createNameNumbers(reply.packet);
   const chained = reply.answers.filter((record) => isChained(record, question));
   const isAlias = ({ type }: RecordView) =>
@@ -62,6 +65,13 @@ export function followChain(reply: Reply, question: Question): AnswerChain | und
     isAlias(record) ? (places.get(numberOf(record.owner)) as number) : aliases.length;
   return { aliases, data, end: endName, isInOrder: isEachReached(chained.map(placeOf)) };
 }
+
+/** Whether a record is of the type that was asked for, and its owner a pointer to the question's name: so it is in nearly every reply. */
+function isPlainData({ type, owner }: RecordView, { packet }: Reply, question: Question): boolean {
+  return type === question.type && readU16(packet, owner) === pointerToQuestion;
+}
+
+const pointerToQuestion = 0xc000 | headerSizeBytes;
 
 /** The aliases by the number of their owner. Undefined when there are too many, two targets for one owner, or an unreadable name. */
 function aliasesByOwner(records: readonly RecordView[], numberOf: NumberOfName): Map<number, Alias> | undefined {
