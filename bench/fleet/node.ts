@@ -138,12 +138,17 @@ function createNodens(parts: NodeParts, sockets: ReturnType<typeof createNodeSoc
       const entries = queries.map((query) => cache.peek(query, nowMs));
       const idleMs = Math.min(...entries.map((entry) => quietUntilMs(entry, nowMs))) - nowMs;
       const hits = countOf(chance, (idleMs / 1000) * perSecond);
-      for (const entry of entries) if (entry !== undefined) entry.hits += hits;
+      // More make nothing more popular.
+      for (let hit = 0; hit < Math.min(hits, mostHits); hit += 1)
+        for (const entry of entries) if (entry !== undefined) cache.use(entry);
       return idleMs;
     },
     close: upstream.close,
   };
 }
+
+/** A name that was asked so often since it was stored is fetched ahead. */
+const mostHits = 3;
 
 /** Until when a hit on this entry only counts. */
 function quietUntilMs(entry: ReturnType<ReturnType<typeof createChain>["cache"]["peek"]>, nowMs: number): number {

@@ -1,6 +1,7 @@
 /*
  * A cached message becomes the reply to one client: `shapeReply`, into the same buffer each time.
  */
+import { copyEntry } from "../../src/cache/entry.ts";
 import { ExtendedError } from "../../src/wire/codes.ts";
 import { minUdpSizeBytes } from "../../src/wire/query.ts";
 import { shapeReply } from "../../src/wire/shape-reply.ts";
@@ -20,7 +21,7 @@ export const cases: HotCases = async ({ small, mixed, large, oversized }) => {
       const query = readLookup(hasEdns ? ednsQuery : plainQuery);
       const entry = resolver.lookup(query, benchNowMs);
       if (entry === undefined) throw new Error("an entry is missing");
-      return { query, entry };
+      return { query, entry: copyEntry(entry) };
     });
     const shape = (turn: number) => {
       const { query, entry } = itemFor(pairs, turn);

@@ -1,24 +1,34 @@
 /*
  * The two stores, answers and denials, each with its own bound in bytes: a flood of absent names cannot push out what is used.
- * Expiry is one comparison with the caller's `nowMs`; lru-cache only keeps the order and the sizes.
+ * Expiry is one comparison with the caller's `nowMs`.
  */
-import { LRUCache } from "lru-cache";
 import { isAddressType, isHostType, otherAddressType, Rcode, RrType } from "../wire/codes.ts";
-import { Flag, HeaderOffset, rcodeMask } from "../wire/header.ts";
+import { Flag } from "../wire/header.ts";
 import { hashName, isAtOrBelow } from "../wire/name.ts";
-import { readU16 } from "../wire/octets.ts";
 import type { ClientQuery } from "../wire/query.ts";
 import type { Question } from "../wire/question.ts";
 import {
-  answersQuery,
   askedType,
   type CacheEntry,
-  entrySizeBytes,
+  copyEntry,
   forAskedType,
   hasName,
+  keyOfEntry,
   nameOf,
   provesName,
+  rcodeOf,
 } from "./entry.ts";
+import {
+  addEntry,
+  answersQuery,
+  countUse,
+  createEntryStore,
+  createEntryView,
+  type EntryStore,
+  type EntryView,
+  setRefresh,
+  showEntry,
+} from "./entry-store.ts";
 import { addressTypes, cacheKey, keysOfName } from "./key.ts";
 import { createNameProofs } from "./name-proofs.ts";
 
@@ -40,13 +50,19 @@ export interface CacheCounters {
   denialEvictions: number;
 }
 
-/** Looks up and keeps entries. An entry that it returns remains the cache's, and is only read. Moments are monotonic milliseconds. */
+/**
+ * Looks up and keeps entries. What `find` returns is a view of the cache's own memory: the same object each time, which is valid until
+ * `find` is called again, whatever is stored or dropped meanwhile. What others return is a copy. Moments are monotonic milliseconds.
+ */
 export interface AnswerCache {
-  /** The fresh entry that answers `query` at `nowMs`, or undefined. Counts a hit or a miss, and makes the entry the most recently used. */
+  /**
+   * The fresh entry that answers `query` at `nowMs`, or undefined. Counts a hit or a miss, makes the entry the most recently used, and the
+   * next of its addresses the first for the next query.
+   */
   find(query: ClientQuery, nowMs: number): CacheEntry | undefined;
-  /** Like `find`, without counting. */
+  /** Like `find`, without counting, and a copy. */
   match(query: ClientQuery, nowMs: number): CacheEntry | undefined;
-  /** Like `find`, for onlookers: nothing is counted, and the entry keeps its place in the order. */
+  /** Like `match`, for onlookers: the entry keeps its place in the order. */
   peek(query: ClientQuery, nowMs: number): CacheEntry | undefined;
   /** The fresh entry for a question of nodens's own, or undefined. Changes and counts nothing. */
   findQuestion(question: Question, nowMs: number): CacheEntry | undefined;
@@ -64,8 +80,12 @@ export interface AnswerCache {
   findStale(question: Question, nowMs: number): CacheEntry | undefined;
   /** NXDOMAIN of the question's name, for its type or as a whole, fresh or expired for no longer than `staleSeconds`. Or undefined. */
   findExpiredDenial(question: Question, nowMs: number): CacheEntry | undefined;
+  /** Counts one more use of the entry that a copy was made of, if it is still there. The copy gets the turn of this use. */
+  use(copy: CacheEntry): CacheEntry;
+  /** From when on the answer to a question is to be fetched again, if there is one. */
+  setRefresh(question: Question, refreshAtMs: number): void;
   /**
-   * Keeps an entry and drops what it contradicts: the other kind for the same question and, when it is data or NODATA for an
+   * Keeps a copy of an entry and drops what it contradicts: the other kind for the same question and, when it is data or NODATA for an
    * address type, the denial of the whole name. A denial of the whole name is kept only for its own type if the other address
    * type has shown that the name exists. An entry larger than the whole budget is not kept.
    */
@@ -93,67 +113,59 @@ export function createAnswerCache(limits: CacheLimits): AnswerCache {
     answerEvictions: 0,
     denialEvictions: 0,
   };
-  const answers = createStore(limits.answersSizeBytes, () => (counters.answerEvictions += 1));
-  const denials = createStore(limits.denialsSizeBytes, () => (counters.denialEvictions += 1));
-  const proofs = createNameProofs((key) => answers.peek(key) ?? denials.peek(key));
+  // What `find` has handed out, and what is looked at in here.
+  const handedOut = createEntryView();
+  const scratch = createEntryView();
+  const isHandedOut = (octets: Uint8Array) => handedOut.octets === octets;
+  let { answers, denials } = createStores();
+  const proofs = createNameProofs((key) => showIn(answers, key, scratch) ?? showIn(denials, key, scratch));
+
+  function createStores(): { answers: EntryStore; denials: EntryStore } {
+    return {
+      answers: createEntryStore("answer", limits.answersSizeBytes, isHandedOut, () => (counters.answerEvictions += 1)),
+      denials: createEntryStore("denial", limits.denialsSizeBytes, isHandedOut, () => (counters.denialEvictions += 1)),
+    };
+  }
 
   function find(query: ClientQuery, nowMs: number): CacheEntry | undefined {
-    const entry = match(query, nowMs);
-    if (entry === undefined) counters.misses += 1;
-    else if (entry.kind === "answer") counters.answerHits += 1;
-    else countDenial(entry, query);
-    return entry;
+    const key = keyOfQuery(query, query.type);
+    const row = read(answers, key, true);
+    if (row === undefined || !answersQuery(answers, row, query, query.type, nowMs))
+      return findDenial(query, key, nowMs);
+    counters.answerHits += 1;
+    countUse(answers, row);
+    showEntry(answers, row, handedOut);
+    return handedOut;
   }
 
-  function countDenial(entry: CacheEntry, query: ClientQuery): void {
+  function findDenial(query: ClientQuery, key: number, nowMs: number): CacheEntry | undefined {
+    const row = rowOfDenial(denials, query, key, nowMs, true);
+    if (row === undefined) {
+      counters.misses += 1;
+      return undefined;
+    }
     counters.denialHits += 1;
-    if (entry.type === addressTypes && askedType(entry) !== query.type) counters.sharedDenialHits += 1;
-  }
-
-  function match(query: ClientQuery, nowMs: number): CacheEntry | undefined {
-    return look(query, nowMs, true);
-  }
-
-  function look(query: ClientQuery, nowMs: number, touches: boolean): CacheEntry | undefined {
-    const checkingDisabled = (query.flags & Flag.CD) !== 0;
-    const key = cacheKey(query.name.hash, query.type, query.class, query.dnssecOk, checkingDisabled);
-    const answer = read(answers, key, touches);
-    if (answer !== undefined && nowMs < answer.expiresAtMs && answersQuery(answer, query)) return answer;
-    const denial = read(denials, key, touches);
-    if (denial !== undefined && nowMs < denial.expiresAtMs && answersQuery(denial, query)) return denial;
-    const shared = findSharedDenial(query, checkingDisabled, touches);
-    return shared !== undefined && nowMs < shared.expiresAtMs && answersQuery(shared, query) ? shared : undefined;
-  }
-
-  function findSharedDenial(query: ClientQuery, checkingDisabled: boolean, touches: boolean): CacheEntry | undefined {
-    if (!isHostType(query.type)) return undefined;
-    const key = cacheKey(query.name.hash, addressTypes, query.class, query.dnssecOk, checkingDisabled);
-    return read(denials, key, touches);
-  }
-
-  function deniedForSeconds(query: ClientQuery, offset: number, nowMs: number): number {
-    return lifeSeconds(denials, query, offset, addressTypes, nowMs);
-  }
-
-  function existsForSeconds(query: ClientQuery, offset: number, nowMs: number): number {
-    return Math.max(
-      lifeSeconds(answers, query, offset, RrType.A, nowMs),
-      lifeSeconds(denials, query, offset, RrType.A, nowMs, true),
-      lifeSeconds(answers, query, offset, RrType.AAAA, nowMs),
-      lifeSeconds(denials, query, offset, RrType.AAAA, nowMs, true),
-    );
+    countUse(denials, row);
+    showEntry(denials, row, handedOut);
+    if (handedOut.type === addressTypes && askedType(handedOut) !== query.type) counters.sharedDenialHits += 1;
+    return handedOut;
   }
 
   function findQuestion(question: Question, nowMs: number): CacheEntry | undefined {
-    const entry = peek(answers, question) ?? peek(denials, question);
-    return entry !== undefined && nowMs < entry.expiresAtMs ? entry : undefined;
+    const entry = peek(answers, question, scratch) ?? peek(denials, question, scratch);
+    return entry !== undefined && nowMs < entry.expiresAtMs ? copyEntry(entry) : undefined;
+  }
+
+  function refreshFrom(question: Question, refreshAtMs: number): void {
+    const row = rowOf(answers, question, scratch);
+    if (row !== undefined) setRefresh(answers, row, refreshAtMs);
   }
 
   function store(entry: CacheEntry): void {
     const kept = proofs.contradict(entry) ? forAskedType(entry) : entry;
     drop(kept);
     proofs.noteKept(kept);
-    (kept.kind === "answer" ? answers : denials).set(kept.key, kept);
+    addEntry(kept.kind === "answer" ? answers : denials, kept);
   }
 
   function withdraw(entry: CacheEntry): void {
@@ -163,7 +175,7 @@ export function createAnswerCache(limits: CacheLimits): AnswerCache {
 
   /** Drops everything older about the question, and what contradicts the entry about whether the name exists. */
   function drop(entry: CacheEntry): void {
-    dropKey(entry.key);
+    dropKey(keyOfEntry(entry));
     const { nameHash, class: rrClass } = entry;
     // A name that is denied has no addresses: nothing proves that it exists.
     if (entry.type === addressTypes)
@@ -173,68 +185,142 @@ export function createAnswerCache(limits: CacheLimits): AnswerCache {
   }
 
   function dropKey(key: number): void {
-    answers.delete(key);
-    denials.delete(key);
+    answers.numbers.delete(key);
+    denials.numbers.delete(key);
   }
 
   return {
     find,
-    match,
-    peek: (query, nowMs) => look(query, nowMs, false),
+    match: (query, nowMs) => copyOfMatch(answers, denials, scratch, query, nowMs, true),
+    peek: (query, nowMs) => copyOfMatch(answers, denials, scratch, query, nowMs, false),
     findQuestion,
-    deniedForSeconds,
-    existsForSeconds,
-    findStale: (question, nowMs) => findStaleIn(answers, denials, question, nowMs - limits.staleSeconds * 1000),
-    findExpiredDenial: (question, nowMs) => findDenialIn(denials, question, nowMs - limits.staleSeconds * 1000),
+    deniedForSeconds: (query, offset, nowMs) => lifeSeconds(denials, scratch, query, offset, addressTypes, nowMs),
+    existsForSeconds: (query, offset, nowMs) => proofSeconds(answers, denials, scratch, query, offset, nowMs),
+    findStale: (question, nowMs) =>
+      findStaleIn(answers, denials, scratch, question, nowMs - limits.staleSeconds * 1000),
+    findExpiredDenial: (question, nowMs) =>
+      findDenialIn(denials, scratch, question, nowMs - limits.staleSeconds * 1000),
+    use: (copy) => useIn(copy.kind === "answer" ? answers : denials, scratch, copy),
+    setRefresh: refreshFrom,
     store,
     withdraw,
-    entriesAt: (name, takesBelow) => [...entriesIn(answers, name, takesBelow), ...entriesIn(denials, name, takesBelow)],
-    remove: ({ key, kind }) => void (kind === "answer" ? answers : denials).delete(key),
+    entriesAt: (name, takesBelow) => [answers, denials].flatMap((each) => entriesIn(each, scratch, name, takesBelow)),
+    remove: (entry) => void (entry.kind === "answer" ? answers : denials).numbers.delete(keyOfEntry(entry)),
     usage(kind) {
       const chosen = kind === "answer" ? answers : denials;
-      return { entries: chosen.size, sizeBytes: chosen.calculatedSize };
+      return { entries: chosen.numbers.size, sizeBytes: chosen.numbers.calculatedSize };
     },
     clear() {
-      answers.clear();
-      denials.clear();
+      ({ answers, denials } = createStores());
       proofs.clear();
     },
     counters,
   };
 }
 
-type Store = LRUCache<number, CacheEntry>;
+function rowOfDenial(
+  denials: EntryStore,
+  query: ClientQuery,
+  key: number,
+  nowMs: number,
+  touches: boolean,
+): number | undefined {
+  const row = read(denials, key, touches);
+  if (row !== undefined && answersQuery(denials, row, query, query.type, nowMs)) return row;
+  if (!isHostType(query.type)) return undefined;
+  const shared = read(denials, keyOfQuery(query, addressTypes), touches);
+  return shared !== undefined && answersQuery(denials, shared, query, addressTypes, nowMs) ? shared : undefined;
+}
+
+function copyOfMatch(
+  answers: EntryStore,
+  denials: EntryStore,
+  view: EntryView,
+  query: ClientQuery,
+  nowMs: number,
+  touches: boolean,
+): CacheEntry | undefined {
+  const key = keyOfQuery(query, query.type);
+  const answer = read(answers, key, touches);
+  const isAnswer = answer !== undefined && answersQuery(answers, answer, query, query.type, nowMs);
+  const row = isAnswer ? answer : rowOfDenial(denials, query, key, nowMs, touches);
+  if (row === undefined) return undefined;
+  showEntry(isAnswer ? answers : denials, row, view);
+  return copyEntry(view);
+}
 
 /** What may still be given as an answer to `question`, provided that it expires after `sinceMs`. */
-function findStaleIn(answers: Store, denials: Store, question: Question, sinceMs: number): CacheEntry | undefined {
-  const entry = peek(answers, question) ?? findNoData(answers, denials, question, sinceMs);
-  return entry !== undefined && entry.expiresAtMs > sinceMs ? entry : undefined;
+function findStaleIn(
+  answers: EntryStore,
+  denials: EntryStore,
+  view: EntryView,
+  question: Question,
+  sinceMs: number,
+): CacheEntry | undefined {
+  const entry = peek(answers, question, view) ?? findNoData(answers, denials, view, question, sinceMs);
+  return entry !== undefined && entry.expiresAtMs > sinceMs ? copyEntry(entry) : undefined;
 }
 
 /** NXDOMAIN of the question's name, provided that it expires after `sinceMs`. */
-function findDenialIn(denials: Store, question: Question, sinceMs: number): CacheEntry | undefined {
-  const entry = peek(denials, question) ?? peek(denials, { ...question, type: addressTypes });
+function findDenialIn(
+  denials: EntryStore,
+  view: EntryView,
+  question: Question,
+  sinceMs: number,
+): CacheEntry | undefined {
+  const entry = peek(denials, question, view) ?? peek(denials, { ...question, type: addressTypes }, view);
   if (entry === undefined || entry.expiresAtMs <= sinceMs) return undefined;
-  return provesName(entry) ? undefined : entry;
+  return provesName(entry) ? undefined : copyEntry(entry);
 }
 
 /** NODATA for one address type of a name whose other type has data that may be given: musl needs both replies, and it denies nothing. */
-function findNoData(answers: Store, denials: Store, question: Question, sinceMs: number): CacheEntry | undefined {
+function findNoData(
+  answers: EntryStore,
+  denials: EntryStore,
+  view: EntryView,
+  question: Question,
+  sinceMs: number,
+): CacheEntry | undefined {
   if (!isAddressType(question.type)) return undefined;
-  const denial = peek(denials, question);
-  if (denial === undefined || (readU16(denial.octets, HeaderOffset.flags) & rcodeMask) !== Rcode.NOERROR)
-    return undefined;
-  const data = peek(answers, { ...question, type: otherAddressType(question.type) });
-  return data !== undefined && data.expiresAtMs > sinceMs ? denial : undefined;
+  const data = peek(answers, { ...question, type: otherAddressType(question.type) }, view);
+  if (data === undefined || data.expiresAtMs <= sinceMs) return undefined;
+  const denial = peek(denials, question, view);
+  return denial !== undefined && rcodeOf(denial) === Rcode.NOERROR ? denial : undefined;
 }
 
-/** A store's entry for exactly this question, whatever its age. It keeps its place in the order. */
-function peek(store: LRUCache<number, CacheEntry>, question: Question): CacheEntry | undefined {
+/** Counts a use of the entry that `copy` was made of, if it is still there, and gives the copy the turn of this use. */
+function useIn(store: EntryStore, view: EntryView, copy: CacheEntry): CacheEntry {
+  const row = store.numbers.peek(keyOfEntry(copy));
+  if (row === undefined) return copy;
+  showEntry(store, row, view);
+  if (view.storedAtMs !== copy.storedAtMs || !hasName(copy, nameOf(view), view.nameSizeBytes)) return copy;
+  countUse(store, row);
+  showEntry(store, row, view);
+  return { ...copy, turn: view.turn };
+}
+
+/** Shows the entry with this key, whatever its age. It keeps its place in the order. */
+function showIn(store: EntryStore, key: number, view: EntryView): CacheEntry | undefined {
+  const row = store.numbers.peek(key);
+  if (row === undefined) return undefined;
+  showEntry(store, row, view);
+  return view;
+}
+
+/** Shows a store's entry for exactly this question, whatever its age. It keeps its place in the order. */
+function peek(store: EntryStore, question: Question, view: EntryView): CacheEntry | undefined {
+  return rowOf(store, question, view) === undefined ? undefined : view;
+}
+
+/** Like `peek`, but returns the entry's number. */
+function rowOf(store: EntryStore, question: Question, view: EntryView): number | undefined {
   const { nameHash, type, dnssecOk, checkingDisabled } = question;
-  const entry = store.peek(cacheKey(nameHash, type, question.class, dnssecOk, checkingDisabled));
-  if (entry === undefined || entry.type !== type || entry.class !== question.class) return undefined;
-  if (entry.dnssecOk !== dnssecOk || entry.checkingDisabled !== checkingDisabled) return undefined;
-  return hasName(entry, question.name, question.name.length) ? entry : undefined;
+  const row = store.numbers.peek(cacheKey(nameHash, type, question.class, dnssecOk, checkingDisabled));
+  if (row === undefined) return undefined;
+  showEntry(store, row, view);
+  if (view.type !== type || view.class !== question.class) return undefined;
+  if (view.dnssecOk !== dnssecOk || view.checkingDisabled !== checkingDisabled) return undefined;
+  return hasName(view, question.name, question.name.length) ? row : undefined;
 }
 
 /**
@@ -242,7 +328,8 @@ function peek(store: LRUCache<number, CacheEntry>, question: Question): CacheEnt
  * `isProofOnly` for one that does not show that the name exists.
  */
 function lifeSeconds(
-  store: LRUCache<number, CacheEntry>,
+  store: EntryStore,
+  view: EntryView,
   query: ClientQuery,
   offset: number,
   type: number,
@@ -252,28 +339,46 @@ function lifeSeconds(
   const { octets, sizeBytes, seed, hash } = query.name;
   const nameHash = offset === 0 ? hash : hashName(octets, offset, sizeBytes, seed);
   const key = cacheKey(nameHash, type, query.class, query.dnssecOk, (query.flags & Flag.CD) !== 0);
-  const entry = store.peek(key);
+  const entry = showIn(store, key, view);
   if (entry === undefined || entry.type !== type || (isProofOnly && !provesName(entry))) return 0;
   const name = octets.subarray(offset, sizeBytes);
   return hasName(entry, name, name.length) ? Math.max(0, Math.floor((entry.expiresAtMs - nowMs) / 1000)) : 0;
 }
 
-function entriesIn(store: Store, name: Uint8Array, takesBelow: boolean): CacheEntry[] {
-  const entries = [...store.values()];
-  if (takesBelow) return entries.filter((entry) => isAtOrBelow(nameOf(entry), name));
-  return entries.filter((entry) => hasName(entry, name, name.length));
+/** Copies of a store's entries of a name. */
+function entriesIn(store: EntryStore, view: EntryView, name: Uint8Array, takesBelow: boolean): CacheEntry[] {
+  const found: CacheEntry[] = [];
+  for (const row of store.numbers.values()) {
+    showEntry(store, row, view);
+    if (takesBelow ? isAtOrBelow(nameOf(view), name) : hasName(view, name, name.length)) found.push(copyEntry(view));
+  }
+  return found;
 }
 
-function read(store: LRUCache<number, CacheEntry>, key: number, touches: boolean): CacheEntry | undefined {
-  return touches ? store.get(key) : store.peek(key);
+/** How many whole seconds are left of what shows that the name exists. */
+function proofSeconds(
+  answers: EntryStore,
+  denials: EntryStore,
+  view: EntryView,
+  query: ClientQuery,
+  offset: number,
+  nowMs: number,
+): number {
+  return Math.max(
+    lifeSeconds(answers, view, query, offset, RrType.A, nowMs),
+    lifeSeconds(denials, view, query, offset, RrType.A, nowMs, true),
+    lifeSeconds(answers, view, query, offset, RrType.AAAA, nowMs),
+    lifeSeconds(denials, view, query, offset, RrType.AAAA, nowMs, true),
+  );
 }
 
-function createStore(maxSizeBytes: number, onEvict: () => void): LRUCache<number, CacheEntry> {
-  return new LRUCache<number, CacheEntry>({
-    maxSize: maxSizeBytes,
-    sizeCalculation: entrySizeBytes,
-    dispose(_entry, _key, reason) {
-      if (reason === "evict") onEvict();
-    },
-  });
+function keyOfQuery({ name, class: rrClass, dnssecOk, flags }: ClientQuery, type: number): number {
+  return cacheKey(name.hash, type, rrClass, dnssecOk, (flags & Flag.CD) !== 0);
+}
+
+/** One for all: lru-cache makes an object for each lookup without options, which the engine can leave out only where it inlines all of it. */
+const getOptions = {};
+
+function read(store: EntryStore, key: number, touches: boolean): number | undefined {
+  return touches ? store.numbers.get(key, getOptions) : store.numbers.peek(key);
 }

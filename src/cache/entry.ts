@@ -1,21 +1,20 @@
 /*
  * One thing that the cache knows: a stored message, the question that it answers, and when it was stored and expires.
  */
-import { isHostType, Rcode } from "../wire/codes.ts";
-import { Flag, HeaderOffset, headerSizeBytes, rcodeMask } from "../wire/header.ts";
-import { readU16 } from "../wire/octets.ts";
-import type { ClientQuery } from "../wire/query.ts";
+import { Rcode } from "../wire/codes.ts";
+import { HeaderOffset, headerSizeBytes, rcodeMask } from "../wire/header.ts";
 import type { Question } from "../wire/question.ts";
 import type { Reply } from "../wire/reply.ts";
-import { type StoredMessage, storeMessage } from "../wire/stored-message.ts";
+import { readHeader, type StoredMessage, storedSizeBytes, storeMessage } from "../wire/stored-message.ts";
 import { addressTypes, cacheKey } from "./key.ts";
 import type { Lifetime } from "./lifetime.ts";
 
-/** An entry. The question's name is folded in its octets, so that a lookup can compare with them directly. */
+/**
+ * An entry as an object: before it is stored, and as the cache hands it out. The question's name is folded in its octets, so that a lookup
+ * can compare with them directly.
+ */
 export interface CacheEntry extends StoredMessage {
   readonly kind: "answer" | "denial";
-  /** What cacheKey makes of the question. */
-  readonly key: number;
   readonly nameHash: number;
   readonly nameSizeBytes: number;
   /** The question's type, or `addressTypes` for a denial of the whole name, which holds for every host type (wire/codes). */
@@ -27,13 +26,10 @@ export interface CacheEntry extends StoredMessage {
   readonly storedAtMs: number;
   readonly expiresAtMs: number;
   /** From here on a popular entry is fetched again before it expires; moved on with each try, to infinity where it is in vain. */
-  refreshAtMs: number;
-  /** How many queries it has answered, for the choice of what is popular. */
-  hits: number;
+  readonly refreshAtMs: number;
+  /** How many queries it has answered, for the choice of what is popular: up to 65,535. */
+  readonly hits: number;
 }
-
-/** What an entry takes besides its octets: the object, two array headers, the slots of map and list. Measured, and rounded up. */
-const overheadSizeBytes = 400;
 
 /**
  * Makes an entry of the reply to `question`, which shares no array with either. A reply that must not be kept gets one too (with a
@@ -61,7 +57,6 @@ export function createEntry(
   return {
     ...message,
     kind: lifetime.kind,
-    key: cacheKey(question.nameHash, type, question.class, question.dnssecOk, question.checkingDisabled),
     nameHash: question.nameHash,
     nameSizeBytes: question.name.length,
     type,
@@ -75,47 +70,49 @@ export function createEntry(
   };
 }
 
-/** The bytes that an entry counts for in its store's budget. */
-export function entrySizeBytes(entry: CacheEntry): number {
-  return entry.octets.length + overheadSizeBytes;
+/** What cacheKey makes of the entry's question. */
+export function keyOfEntry({ nameHash, type, class: rrClass, dnssecOk, checkingDisabled }: CacheEntry): number {
+  return cacheKey(nameHash, type, rrClass, dnssecOk, checkingDisabled);
 }
 
-/** Whether the entry answers the query: the same folded name, type (or any host type), class, DO and CD. */
-export function answersQuery(entry: CacheEntry, query: ClientQuery): boolean {
-  const isType = entry.type === query.type || (entry.type === addressTypes && isHostType(query.type));
-  if (!isType || entry.class !== query.class || entry.dnssecOk !== query.dnssecOk) return false;
-  if (entry.checkingDisabled !== ((query.flags & Flag.CD) !== 0)) return false;
-  return hasName(entry, query.name.octets, query.name.sizeBytes);
+/** A copy that shares no array with the entry. */
+export function copyEntry(entry: CacheEntry): CacheEntry {
+  const { octets, start } = entry;
+  return { ...entry, octets: octets.slice(start, start + storedSizeBytes(entry)), start: 0 };
 }
 
 /** The type that upstream was asked for, even if the entry holds for both address types. */
 export function askedType(entry: CacheEntry): number {
-  return readU16(entry.octets, entry.questionEnd - 4);
+  return readHeader(entry, entry.questionEnd - 4);
 }
 
 /** A copy of a denial that holds for both address types, which holds only for the type that was asked. It shares the octets. */
 export function forAskedType(entry: CacheEntry): CacheEntry {
-  const type = askedType(entry);
-  const { nameHash, class: rrClass, dnssecOk, checkingDisabled } = entry;
-  return { ...entry, type, key: cacheKey(nameHash, type, rrClass, dnssecOk, checkingDisabled) };
+  return { ...entry, type: askedType(entry) };
 }
 
 /** Whether the entry shows that its name exists: by data, by NODATA, or by an alias there, whatever its target is. */
 export function provesName(entry: CacheEntry): boolean {
-  const rcode = readU16(entry.octets, HeaderOffset.flags) & rcodeMask;
-  return rcode === Rcode.NOERROR || readU16(entry.octets, HeaderOffset.answerCount) > 0;
+  return rcodeOf(entry) === Rcode.NOERROR || readHeader(entry, HeaderOffset.answerCount) > 0;
+}
+
+/** The rcode of the entry's message. */
+export function rcodeOf(entry: CacheEntry): number {
+  return readHeader(entry, HeaderOffset.flags) & rcodeMask;
 }
 
 /** The entry's name (folded, wire form): a view of its octets. */
-export function nameOf({ octets, nameSizeBytes }: CacheEntry): Uint8Array {
-  return octets.subarray(headerSizeBytes, headerSizeBytes + nameSizeBytes);
+export function nameOf({ octets, start, nameSizeBytes }: CacheEntry): Uint8Array {
+  return octets.subarray(start + headerSizeBytes, start + headerSizeBytes + nameSizeBytes);
 }
 
 /** Whether the entry's question is about the folded name in the first `sizeBytes` octets of `name`. */
 export function hasName(entry: CacheEntry, name: Uint8Array, sizeBytes: number): boolean {
   if (entry.nameSizeBytes !== sizeBytes) return false;
+  const { octets } = entry;
+  const nameStart = entry.start + headerSizeBytes;
   for (let at = 0; at < sizeBytes; at += 1) {
-    if (entry.octets[headerSizeBytes + at] !== name[at]) return false;
+    if (octets[nameStart + at] !== name[at]) return false;
   }
   return true;
 }

@@ -22,7 +22,7 @@ export interface NameProofs {
 /** How many names are remembered whose data must not be kept: few have a TTL of 0. */
 const maxUnkept = 4096;
 
-/** Creates the proofs. `peek` looks into the stores: it returns the entry with this key, whatever its age. */
+/** Creates the proofs. `peek` looks into the stores: it shows the entry with this key, whatever its age. */
 export function createNameProofs(peek: (key: number) => CacheEntry | undefined): NameProofs {
   // By name and type. A clash costs a question, never a wrong answer.
   // By size, not by `max`: that would take the room of all of them at once.

@@ -14,6 +14,7 @@ import { readU32 } from "../wire/octets.ts";
 import { askedBy } from "../wire/question.ts";
 import { nameTextAt, recordDataText } from "../wire/record-text.ts";
 import { parseReply, type RecordView } from "../wire/reply.ts";
+import { messageOf } from "../wire/stored-message.ts";
 import { describeForesight } from "./describe-foresight.ts";
 
 /** What both pages look at. Moments are monotonic milliseconds. */
@@ -179,7 +180,7 @@ function tellFailure(key: string, { failures, nowMs }: CacheParts): KeptOfName |
 }
 
 function recordsOf(entry: CacheEntry, nowMs: number): KeptOfName["records"] {
-  const reply = parseReply(entry.octets.subarray(0, entry.sizeBytes));
+  const reply = parseReply(messageOf(entry));
   if (typeof reply === "number") return [];
   const { packet } = reply;
   const ageSeconds = ageSecondsOf(entry, nowMs);

@@ -2,11 +2,9 @@
  * Step: answer from the cache. For most queries this is the only step: bytes and integers, no promise, no object.
  */
 import type { AnswerCache } from "../cache/answer-cache.ts";
-import type { CacheEntry } from "../cache/entry.ts";
+import { type CacheEntry, rcodeOf } from "../cache/entry.ts";
 import { addressTypes } from "../cache/key.ts";
 import { Rcode } from "../wire/codes.ts";
-import { HeaderOffset, rcodeMask } from "../wire/header.ts";
-import { readU16 } from "../wire/octets.ts";
 import type { ClientQuery } from "../wire/query.ts";
 import type { OutsideNames } from "./answer-outside-name.ts";
 import type { QuestionFlights } from "./question-flights.ts";
@@ -37,7 +35,6 @@ export function createCacheStep(parts: CacheStepParts, nowMs: () => number): Cac
     lookup(query, now) {
       const entry = cache.find(query, now);
       if (entry === undefined || leavesToOutsideName(entry)) return undefined;
-      entry.hits += 1;
       if (now >= entry.refreshAtMs && entry.hits >= prefetchHits && limits.prefetches) parts.flights.prefetch(entry);
       return entry;
     },
@@ -58,6 +55,5 @@ export function createCacheStep(parts: CacheStepParts, nowMs: () => number): Cac
 export function describeEntry(entry: CacheEntry, nowMs: number): Foresight {
   const ttlSeconds = Math.max(0, Math.ceil((entry.expiresAtMs - nowMs) / 1000));
   if (entry.kind === "answer") return { kind: "cached", verdict: "data", ttlSeconds };
-  const isDenied = (readU16(entry.octets, HeaderOffset.flags) & rcodeMask) === Rcode.NXDOMAIN;
-  return { kind: "cached", verdict: isDenied ? "denied" : "noData", ttlSeconds };
+  return { kind: "cached", verdict: rcodeOf(entry) === Rcode.NXDOMAIN ? "denied" : "noData", ttlSeconds };
 }

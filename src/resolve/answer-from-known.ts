@@ -21,7 +21,7 @@ export function createKnown(cache: AnswerCache, denyStep: DenyStep): Known {
   return {
     answer(query, nowMs) {
       const entry = cache.match(query, nowMs);
-      if (entry !== undefined) return freshAnswer(entry);
+      if (entry !== undefined) return freshAnswer(cache.use(entry));
       const absence = denyStep.denyAfterAll(query, nowMs);
       if (absence === undefined) return undefined;
       const { soa, ttlSeconds } = absence;

@@ -6,21 +6,19 @@
  *   - A and AAAA of the outside name are both known, and neither is denied: one type is never answered without the other.
  */
 import type { AnswerCache } from "../cache/answer-cache.ts";
-import { ageSecondsOf, type CacheEntry, createEntry } from "../cache/entry.ts";
+import { ageSecondsOf, type CacheEntry, createEntry, rcodeOf } from "../cache/entry.ts";
 import { addressTypes } from "../cache/key.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Absences } from "../search/absences.ts";
 import type { InferringRule } from "../search/rules.ts";
 import { ExtendedError, isAddressType, otherAddressType, Rcode } from "../wire/codes.ts";
 import { composeAlias } from "../wire/alias-reply.ts";
-import { HeaderOffset, rcodeMask } from "../wire/header.ts";
 import { hashName } from "../wire/name.ts";
 import { nameToText } from "../wire/name-text.ts";
-import { readU16 } from "../wire/octets.ts";
 import type { ClientQuery } from "../wire/query.ts";
 import { type Question, withName } from "../wire/question.ts";
 import { parseReply } from "../wire/reply.ts";
-import { takeTurn } from "../wire/stored-message.ts";
+import { messageOf, takeTurn } from "../wire/stored-message.ts";
 import type { Answer } from "./answer.ts";
 import type { Known } from "./answer-from-known.ts";
 import type { DenyStep } from "./deny-absent-name.ts";
@@ -136,7 +134,7 @@ async function answerWithOutside(
   ]);
   if (!exists(own) || !exists(other) || (!hasData(own) && !hasData(other))) return undefined;
   const { entry } = own;
-  const target = parseReply(entry.octets.subarray(0, entry.sizeBytes));
+  const target = parseReply(messageOf(entry));
   if (typeof target === "number") return undefined;
   const packet = composeAlias(question, target, ageSecondsOf(entry, clock.nowMs()));
   const reply = packet === undefined ? undefined : parseReply(packet);
@@ -159,7 +157,7 @@ function hasData({ entry }: Message): boolean {
 
 function exists(answer: Answer): answer is Message {
   if (answer.kind !== "message") return false;
-  return (readU16(answer.entry.octets, HeaderOffset.flags) & rcodeMask) === Rcode.NOERROR;
+  return rcodeOf(answer.entry) === Rcode.NOERROR;
 }
 
 /**

@@ -2,7 +2,7 @@
  * Puts questions in flight, for clients that wait, for nodens itself, or ahead of an expiry, and sheds those that a bound does not allow.
  */
 import type { AnswerCache } from "../cache/answer-cache.ts";
-import { type CacheEntry, questionOfEntry } from "../cache/entry.ts";
+import { type CacheEntry, copyEntry, questionOfEntry } from "../cache/entry.ts";
 import type { FailureMemory } from "../cache/failure-memory.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { ExtendedError, Rcode } from "../wire/codes.ts";
@@ -119,7 +119,7 @@ export function createQuestionFlights(parts: FlightParts): QuestionFlights {
     };
     return new Promise((resolveWith) => {
       const cancel = clock.after(awayPatienceMs, () => {
-        if (parts.isAway(question.name) && stale.find(question) === undefined) resolveWith(nobodyThere);
+        if (parts.isAway(question.name) && stale.verdict(question) === undefined) resolveWith(nobodyThere);
       });
       void answer.then((given) => {
         cancel();
@@ -144,7 +144,7 @@ export function createQuestionFlights(parts: FlightParts): QuestionFlights {
     answerFor(client, question) {
       const nowMs = clock.nowMs();
       const entry = cache.findQuestion(question, nowMs);
-      if (entry !== undefined) return Promise.resolve(freshAnswer(entry));
+      if (entry !== undefined) return Promise.resolve(freshAnswer(cache.use(entry)));
       const key = questionKey(question);
       // A recent failure counts here too, so that a client's A and AAAA have the same outcome.
       const failure = failures.find(key, nowMs);
@@ -186,22 +186,21 @@ export function createQuestionFlights(parts: FlightParts): QuestionFlights {
       const question = questionOfEntry(entry);
       const key = questionKey(question);
       // Set first, so that not every hit tries again, whatever the outcome.
-      entry.refreshAtMs = nowMs + prefetchRetryMs;
+      cache.setRefresh(question, nowMs + prefetchRetryMs);
       if (shared.find(key) !== undefined || failures.find(key, nowMs) !== undefined) return;
       counters.prefetches += 1;
+      const before = copyEntry(entry);
       const fresh = askUpstream(question, key, { class: "prefetch", client: "" });
       putInFlight(question, key, fresh);
       void fresh.then((answer) => {
-        if (answer.kind === "message") stopWhereInVain(entry, answer.entry);
+        if (answer.kind === "message" && isInVain(before, answer.entry)) cache.setRefresh(question, Infinity);
       });
     },
   };
 }
 
-/** Neither entry is fetched ahead again when the one has brought the other too little. */
-function stopWhereInVain(entry: CacheEntry, fetched: CacheEntry): void {
-  const lifeMs = entry.expiresAtMs - entry.storedAtMs;
-  if (fetched.expiresAtMs - entry.expiresAtMs > leastGain * lifeMs) return;
-  entry.refreshAtMs = Infinity;
-  fetched.refreshAtMs = Infinity;
+/** Whether fetching ahead has brought too little: then what is there by now is not fetched ahead again. */
+function isInVain(before: CacheEntry, fetched: CacheEntry): boolean {
+  const lifeMs = before.expiresAtMs - before.storedAtMs;
+  return fetched.expiresAtMs - before.expiresAtMs <= leastGain * lifeMs;
 }

@@ -38,7 +38,7 @@ export interface StaleAnswers {
 
 /** What stale answers are found in, and by. */
 export interface StaleParts {
-  readonly cache: Pick<AnswerCache, "findStale" | "findExpiredDenial">;
+  readonly cache: Pick<AnswerCache, "findStale" | "findExpiredDenial" | "use">;
   readonly absences: Pick<Absences, "parentsThatDeny">;
   readonly knowledge: Pick<ZoneKnowledge, "soa">;
   readonly clock: Clock;
@@ -53,6 +53,12 @@ export interface StaleParts {
 /** Creates a look into the cache of these parts. */
 export function createStaleAnswers(parts: StaleParts): StaleAnswers {
   const { cache, absences, clock, hashSeed } = parts;
+
+  /** The stale answer, for one client. */
+  function take(question: Question): Answer | undefined {
+    const answer = find(question);
+    return answer?.kind === "message" ? { ...answer, entry: cache.use(answer.entry) } : answer;
+  }
 
   function find(question: Question): Answer | undefined {
     if (!question.recursionDesired) return undefined;
@@ -106,18 +112,18 @@ export function createStaleAnswers(parts: StaleParts): StaleAnswers {
       if (answer.entry.kind === "answer") return "data";
       return provesName(answer.entry) ? "noData" : "denied";
     },
-    find,
+    find: take,
     preferFresh(question, fresh) {
       if (find(question) === undefined) return fresh;
       return new Promise((resolveWith) => {
         const cancel = clock.after(parts.limits.staleAfterMs, () => {
-          const stale = find(question);
+          const stale = take(question);
           if (stale !== undefined) resolveWith(stale);
         });
         void fresh.then((answer) => {
           cancel();
           const isNone = answer.kind === "error" || answer.kind === "dropped";
-          resolveWith(isNone ? (find(question) ?? answer) : answer);
+          resolveWith(isNone ? (take(question) ?? answer) : answer);
         });
       });
     },

@@ -7,7 +7,7 @@ import { ExtendedError, Rcode, RrType } from "./codes.ts";
 import { optSizeFor, writeOpt } from "./edns.ts";
 import { readU16, readU32, writeU16, writeU32 } from "./octets.ts";
 import { type ClientQuery, understandsAuthenticData } from "./query.ts";
-import { recordCount, recordEndAt, type StoredMessage, takeTurn, ttlOffsetOf } from "./stored-message.ts";
+import { readHeader, recordEndAt, type StoredMessage, takeTurn, ttlOffsetOf } from "./stored-message.ts";
 
 /**
  * Writes `message` as the reply to `query` into `target` and returns its size, at most `limitBytes` (512 or more; the caller
@@ -24,20 +24,20 @@ export function shapeReply(
   extendedError: number,
   limitBytes: number,
 ): number {
-  const { octets } = message;
+  const { octets, start } = message;
   const optSize = query.hasEdns ? optSizeFor(extendedError) : 0;
   const fitsWhole = message.sizeBytes + optSize <= limitBytes;
-  const keptRecords = fitsWhole ? recordCount(message) : countFittingRecords(message, limitBytes - optSize);
+  const keptRecords = fitsWhole ? message.recordCount : countFittingRecords(message, limitBytes - optSize);
   const end = fitsWhole ? message.sizeBytes : endOfRecords(message, keptRecords);
 
-  copyOctets(target, octets, end);
+  copyOctets(target, octets, start, end);
   writeU16(target, HeaderOffset.id, query.id);
   copyQuestion(target, query);
   const isCut = !fitsWhole && setCounts(target, message, keptRecords);
-  writeU16(target, HeaderOffset.flags, replyFlags(readU16(octets, HeaderOffset.flags), query, isCut));
+  writeU16(target, HeaderOffset.flags, replyFlags(readHeader(message, HeaderOffset.flags), query, isCut));
   for (let index = 0; index < keptRecords; index += 1) {
     const at = ttlOffsetOf(message, index);
-    writeU32(target, at, fixedTtlSeconds > 0 ? fixedTtlSeconds : Math.max(0, readU32(octets, at) - ageSeconds));
+    writeU32(target, at, fixedTtlSeconds > 0 ? fixedTtlSeconds : Math.max(0, readU32(octets, start + at) - ageSeconds));
   }
   if (message.addressCount > 0) rotateAddresses(target, message, keptRecords);
   if (!query.hasEdns) return end;
@@ -94,13 +94,13 @@ function replyFlags(stored: number, query: ClientQuery, isCut: boolean): number 
  * TTLs stay, and so do signatures, for which the order does not matter (RFC 4034 §6.3).
  */
 function rotateAddresses(target: Uint8Array, message: StoredMessage, keptRecords: number): void {
-  const { octets, firstAddress } = message;
+  const { octets, start, firstAddress } = message;
   const behind = firstAddress + message.addressCount;
   const keptEnd = Math.min(behind, keptRecords);
   let from = firstAddress + takeTurn(message);
   for (let index = firstAddress; index < keptEnd; index += 1) {
     const at = ttlOffsetOf(message, index) + 6;
-    const source = ttlOffsetOf(message, from) + 6;
+    const source = start + ttlOffsetOf(message, from) + 6;
     const sizeBytes = readU16(octets, source - 2);
     for (let octet = 0; octet < sizeBytes; octet += 1) target[at + octet] = octets[source + octet] as number;
     from = from + 1 === behind ? firstAddress : from + 1;
@@ -109,14 +109,14 @@ function rotateAddresses(target: Uint8Array, message: StoredMessage, keptRecords
 
 /** How many records, from the first on, end within `limitBytes`. */
 function countFittingRecords(message: StoredMessage, limitBytes: number): number {
-  const count = recordCount(message);
   let fitting = 0;
-  while (fitting < count && recordEndAt(message.octets, ttlOffsetOf(message, fitting)) <= limitBytes) fitting += 1;
+  while (fitting < message.recordCount && recordEndAt(message, ttlOffsetOf(message, fitting)) <= limitBytes)
+    fitting += 1;
   return fitting;
 }
 
 function endOfRecords(message: StoredMessage, count: number): number {
-  return count === 0 ? message.questionEnd : recordEndAt(message.octets, ttlOffsetOf(message, count - 1));
+  return count === 0 ? message.questionEnd : recordEndAt(message, ttlOffsetOf(message, count - 1));
 }
 
 /**
@@ -125,8 +125,8 @@ function endOfRecords(message: StoredMessage, count: number): number {
  * are left out without TC (RFC 2181 §9).
  */
 function setCounts(target: Uint8Array, message: StoredMessage, kept: number): boolean {
-  const answerCount = readU16(message.octets, HeaderOffset.answerCount);
-  const authorityCount = readU16(message.octets, HeaderOffset.authorityCount);
+  const answerCount = readHeader(message, HeaderOffset.answerCount);
+  const authorityCount = readHeader(message, HeaderOffset.authorityCount);
   const keptAnswers = Math.min(kept, answerCount);
   const keptAuthorities = Math.min(kept - keptAnswers, authorityCount);
   writeU16(target, HeaderOffset.answerCount, keptAnswers);
@@ -137,9 +137,9 @@ function setCounts(target: Uint8Array, message: StoredMessage, kept: number): bo
 
 /** Whether a record from `first` up to, not including, `end` is an SOA or a proof. Its type is four octets before its TTL. */
 function dropsProof(message: StoredMessage, first: number, end: number): boolean {
-  const { octets } = message;
+  const { octets, start } = message;
   for (let index = first; index < end; index += 1) {
-    const ttlOffset = ttlOffsetOf(message, index);
+    const ttlOffset = start + ttlOffsetOf(message, index);
     const type = readU16(octets, ttlOffset - 4);
     if (type === RrType.SOA || type === RrType.NSEC || type === RrType.NSEC3) return true;
     // A signature starts with the type that it covers; the one over the zone's NS records is a courtesy like them.
@@ -153,10 +153,10 @@ function copyQuestion(target: Uint8Array, query: ClientQuery): void {
 }
 
 /** Short messages are cheaper to copy octet by octet than by a call into the engine. */
-function copyOctets(target: Uint8Array, source: Uint8Array, end: number): void {
-  if (end > 256) {
-    target.set(source.subarray(0, end));
+function copyOctets(target: Uint8Array, source: Uint8Array, start: number, sizeBytes: number): void {
+  if (sizeBytes > 256) {
+    target.set(source.subarray(start, start + sizeBytes));
     return;
   }
-  for (let at = 0; at < end; at += 1) target[at] = source[at] as number;
+  for (let at = 0; at < sizeBytes; at += 1) target[at] = source[start + at] as number;
 }

@@ -4,20 +4,23 @@
  *      octets  +--------+----------+---------+-----------+------------+--------------------------+
  *              | header | question | answers | authority | additional | TTL offsets, 16 bit each |
  *              +--------+----------+---------+-----------+------------+--------------------------+
- *              0        12                                            sizeBytes       octets.length
+ *              start    start + 12                                    start + sizeBytes
  *
- * One array per message: the offsets travel with it instead of costing an object of their own.
+ * The offsets travel with the message instead of costing an object of their own. Offsets within a message count from its start.
  */
 import { isAddressType, RrType } from "./codes.ts";
 import { HeaderOffset } from "./header.ts";
 import { readU16, readU32, writeU16, writeU32 } from "./octets.ts";
 import type { RecordView, Reply } from "./reply.ts";
 
-/** A message as drawn above. Immutable once made, except for `turn`, and shared by everybody it is handed to. */
+/** A message as drawn above, in an array that may hold others as well. Its octets do not change once it is made. */
 export interface StoredMessage {
   readonly octets: Uint8Array;
+  /** Where the message starts in `octets`. */
+  readonly start: number;
   /** Size of the message proper, without the TTL offsets. */
   readonly sizeBytes: number;
+  readonly recordCount: number;
   /** The offset after the question, where the records start. */
   readonly questionEnd: number;
   /** The addresses that take turns at being first: the index of the first one among all records, and their count, 0 for fewer than two. */
@@ -52,7 +55,16 @@ export function storeMessage(
     writeU16(octets, sizeBytes + 2 * index, record.ttlOffset);
   });
   const [firstAddress, addressCount] = hasOneOwner ? addressesOf(reply.answers) : [0, 0];
-  return { octets, sizeBytes, questionEnd: reply.questionEnd, firstAddress, addressCount, turn: 0 };
+  return {
+    octets,
+    start: 0,
+    sizeBytes,
+    recordCount: records.length,
+    questionEnd: reply.questionEnd,
+    firstAddress,
+    addressCount,
+    turn: 0,
+  };
 }
 
 /** Returns which of the addresses is first this time, and makes the next one first the next time. Only where addressCount is not 0. */
@@ -62,19 +74,29 @@ export function takeTurn(message: StoredMessage): number {
   return turn;
 }
 
-/** How many records a stored message has. */
-export function recordCount(message: StoredMessage): number {
-  return (message.octets.length - message.sizeBytes) >> 1;
+/** How many octets a stored message takes in its array, with the TTL offsets. */
+export function storedSizeBytes(message: StoredMessage): number {
+  return message.sizeBytes + 2 * message.recordCount;
+}
+
+/** The message proper: a view of its octets. */
+export function messageOf({ octets, start, sizeBytes }: StoredMessage): Uint8Array {
+  return octets.subarray(start, start + sizeBytes);
+}
+
+/** Reads 16 bits of the header, at an offset within the message. */
+export function readHeader(message: StoredMessage, offset: number): number {
+  return readU16(message.octets, message.start + offset);
 }
 
 /** The offset of the TTL of record `index` (0 to recordCount - 1, in message order). */
 export function ttlOffsetOf(message: StoredMessage, index: number): number {
-  return readU16(message.octets, message.sizeBytes + 2 * index);
+  return readU16(message.octets, message.start + message.sizeBytes + 2 * index);
 }
 
 /** The end of the record whose TTL is at `ttlOffset`: the data's length comes right after the TTL. */
-export function recordEndAt(octets: Uint8Array, ttlOffset: number): number {
-  return ttlOffset + 6 + readU16(octets, ttlOffset + 4);
+export function recordEndAt(message: StoredMessage, ttlOffset: number): number {
+  return ttlOffset + 6 + readU16(message.octets, message.start + ttlOffset + 4);
 }
 
 /** The index of the first address, and how many of its type come in a row; 0 for fewer than two. */

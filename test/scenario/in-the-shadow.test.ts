@@ -175,8 +175,8 @@ describe("what would have been answered", () => {
     const world = createShadowWorld();
     await learns(world, web, webReply);
     // What the cache has is changed behind its back.
-    const entry = world.chain.cache.peek(queryFor(web, 1), world.clock.nowMs());
-    if (entry !== undefined) entry.octets[entry.sizeBytes - 1] = 99;
+    const entry = world.chain.cache.find(queryFor(web, 1), world.clock.nowMs());
+    if (entry !== undefined) entry.octets[entry.start + entry.sizeBytes - 1] = 99;
     await learns(world, web, webReply);
     expect(world.verdicts).toEqual([`${web} cache: wrong`]);
   });

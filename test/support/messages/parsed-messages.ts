@@ -7,6 +7,7 @@ import { nameToText } from "../../../src/wire/name-text.ts";
 import { type ClientQuery, createQueryView, readQuery } from "../../../src/wire/query.ts";
 import { composeQuery, type Question, questionOf } from "../../../src/wire/question.ts";
 import { parseReply, type Reply } from "../../../src/wire/reply.ts";
+import { storedSizeBytes } from "../../../src/wire/stored-message.ts";
 import { a, buildQuery, Flags, replyTo, soa, type TestMessage, Type } from "./messages.ts";
 
 /** What may differ between two queries for the same name and type. */
@@ -68,6 +69,13 @@ export function entryFor(question: Question, spec: ReplySpec, nowMs = 0, shared 
   const reply = replyFor(question, spec);
   const lifetime = judgeLifetime(reply, question, wideLimits);
   return createEntry(question, reply, lifetime, wideLimits.maxTtlSeconds, shared, nowMs);
+}
+
+/** What an entry says, wherever its octets are and however often it was used. */
+export function contentOf(entry: CacheEntry | undefined) {
+  if (entry === undefined) return undefined;
+  const { octets, start, turn: _turn, hits: _hits, ...fields } = entry;
+  return { ...fields, octets: octets.slice(start, start + storedSizeBytes(entry)) };
 }
 
 /** An entry with one address. */

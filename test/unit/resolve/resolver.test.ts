@@ -6,6 +6,7 @@ import { ExtendedError } from "../../../src/wire/codes.ts";
 import { type Question, questionKey } from "../../../src/wire/question.ts";
 import { a, soa, Type } from "../../support/messages/messages.ts";
 import {
+  contentOf,
   queryFor,
   queryOf,
   type QueryDetails,
@@ -36,6 +37,11 @@ type Chain = ReturnType<typeof createChain>;
 async function learn(chain: Chain, ttl: number): Promise<void> {
   void chain.resolve(question, client);
   await chain.answer({ answers: [a(name, "192.0.2.1", ttl)] });
+}
+
+/** The answer, with what its entry says, wherever the entry is kept. */
+function plain(answer: Answer | undefined) {
+  return answer?.kind === "message" ? { ...answer, entry: contentOf(answer.entry) } : answer;
 }
 
 function find(cache: AnswerCache, nowMs: number, details?: QueryDetails) {
@@ -142,7 +148,7 @@ describe("answers", () => {
       extendedError: ExtendedError.none,
       source: "upstream",
     });
-    expect(answer).toMatchObject({ entry: find(chain.cache, chain.clock.nowMs()) });
+    expect(plain(answer)).toMatchObject({ entry: contentOf(find(chain.cache, chain.clock.nowMs())) });
   });
 
   test("that are not stored are given all the same, and counted", async () => {
@@ -196,7 +202,7 @@ describe("a stale answer", () => {
     return chain;
   }
 
-  function staleOf(chain: Chain): Partial<Answer> {
+  function staleOf(chain: Chain): Answer {
     const entry = chain.cache.findStale(question, chain.clock.nowMs());
     if (entry === undefined) throw new Error("nothing stale is held");
     return { kind: "message", entry, fixedTtlSeconds: 30, extendedError: ExtendedError.staleAnswer, source: "stale" };
@@ -209,7 +215,7 @@ describe("a stale answer", () => {
     await chain.clock.advance(699);
     expect(given).toBeUndefined();
     await chain.clock.advance(1);
-    expect(given).toEqual(staleOf(chain));
+    expect(plain(given)).toEqual(plain(staleOf(chain)));
     expect([chain.shared.inFlightCount(), chain.shared.waiterCount()]).toEqual([1, 0]);
     await chain.answer({ answers: [a(name, "192.0.2.2", 300)] });
     expect(chain.shared.inFlightCount()).toBe(0);
@@ -220,9 +226,9 @@ describe("a stale answer", () => {
     const chain = await staleChain();
     const waiting = chain.resolve(question, client);
     await chain.answer({ rcode: servfail });
-    expect(await waiting).toEqual(staleOf(chain));
+    expect(plain(await waiting)).toEqual(plain(staleOf(chain)));
     await chain.clock.advance(29_999);
-    expect(await chain.resolve(question, client)).toEqual(staleOf(chain));
+    expect(plain(await chain.resolve(question, client))).toEqual(plain(staleOf(chain)));
     expect(chain.asked).toHaveLength(2);
     await chain.clock.advance(1);
     void chain.resolve(question, client);

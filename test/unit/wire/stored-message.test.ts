@@ -1,12 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { parseReply, type Reply } from "../../../src/wire/reply.ts";
-import {
-  recordCount,
-  recordEndAt,
-  type StoredMessage,
-  storeMessage,
-  ttlOffsetOf,
-} from "../../../src/wire/stored-message.ts";
+import { recordEndAt, type StoredMessage, storeMessage, ttlOffsetOf } from "../../../src/wire/stored-message.ts";
 import {
   addressRecord,
   buildMessage,
@@ -40,7 +34,7 @@ function messageOf(stored: StoredMessage): string {
 /** Every TTL, read where the stored message says that it is. */
 function ttlsOf(stored: StoredMessage): number[] {
   const view = new DataView(stored.octets.buffer);
-  return Array.from({ length: recordCount(stored) }, (_, index) => view.getUint32(ttlOffsetOf(stored, index)));
+  return Array.from({ length: stored.recordCount }, (_, index) => view.getUint32(ttlOffsetOf(stored, index)));
 }
 
 describe("storeMessage", () => {
@@ -61,15 +55,15 @@ describe("storeMessage", () => {
       authorities: [soaRecord(3, 3)],
       additionals: [addressRecord(4), optRecord()],
     });
-    expect(recordCount(stored)).toBe(4);
+    expect(stored.recordCount).toBe(4);
     expect(ttlsOf(stored)).toStrictEqual([1, 2, 3, 4]);
-    expect(recordEndAt(stored.octets, ttlOffsetOf(stored, 0))).toBe(stored.questionEnd + 16);
-    expect(recordEndAt(stored.octets, ttlOffsetOf(stored, 3))).toBe(stored.sizeBytes);
+    expect(recordEndAt(stored, ttlOffsetOf(stored, 0))).toBe(stored.questionEnd + 16);
+    expect(recordEndAt(stored, ttlOffsetOf(stored, 3))).toBe(stored.sizeBytes);
   });
 
   test("a message without records has no offsets", () => {
     const stored = store({ flags: 0x8183 });
-    expect(recordCount(stored)).toBe(0);
+    expect(stored.recordCount).toBe(0);
     expect(stored.sizeBytes).toBe(stored.questionEnd);
   });
 
@@ -158,6 +152,6 @@ describe("TTLs are capped", () => {
 test("a message of nearly 64 KiB keeps every offset", () => {
   const answers = Array.from({ length: 4_000 }, (_, index) => addressRecord(index));
   const stored = store({ answers });
-  expect(recordCount(stored)).toBe(4_000);
+  expect(stored.recordCount).toBe(4_000);
   expect(ttlsOf(stored)).toStrictEqual(answers.map(({ ttl }) => ttl));
 });
