@@ -108,11 +108,16 @@ function markedClient(screenText: string): string {
   return /^›(\S+)/m.exec(screenText)?.[1] ?? "";
 }
 
-/** Writes the recorded queries into a file that nobody else reads, and returns what to say of it. */
+/** Writes the recorded queries into a file that nobody else reads, and returns what to say of it. A container may have no place for one. */
 async function writeRecord({ against }: TopFlags): Promise<string> {
   const got = await getAdminPage(against, "/tail?json&limit=10000");
   if (!("body" in got)) return got.failure;
-  const path = join(mkdtempSync(join(tmpdir(), "nodens-record-")), "queries.json");
-  writeFileSync(path, got.body, { mode: 0o600 });
-  return `written: ${path}`;
+  try {
+    const path = join(mkdtempSync(join(tmpdir(), "nodens-record-")), "queries.json");
+    writeFileSync(path, got.body, { mode: 0o600 });
+    return `written: ${path}`;
+  } catch (error) {
+    const { code = String(error) } = error as NodeJS.ErrnoException;
+    return `not written (${code}); from outside: nodens tail --json >FILE`;
+  }
 }

@@ -3,8 +3,11 @@
  */
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
+import { ask } from "../support/program/nodens-and-upstream.ts";
 import { describeWith } from "../support/program/requirements.ts";
 import { projectFolder, runNodens } from "../support/program/run-nodens.ts";
 import { until } from "../support/servers/scripted-upstream.ts";
@@ -12,11 +15,12 @@ import { until } from "../support/servers/scripted-upstream.ts";
 const patienceMs = 20_000;
 
 /** A terminal that runs `command`, and is closed after the test. */
-function openTerminal(command: readonly string[]) {
+function openTerminal(command: readonly string[], env: Readonly<Record<string, string>> = {}) {
   const name = `nodens-${randomBytes(4).toString("hex")}`;
   const tmux = (...args: string[]) =>
     execFileSync("tmux", ["-L", name, ...args], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
-  tmux("-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "24", ...command);
+  const variables = Object.entries(env).flatMap(([key, value]) => ["-e", `${key}=${value}`]);
+  tmux("-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "24", ...variables, ...command);
   onTestFinished(() => {
     try {
       tmux("kill-server");
@@ -27,6 +31,7 @@ function openTerminal(command: readonly string[]) {
   return {
     press: (...keys: string[]) => void tmux("send-keys", ...keys),
     screen: () => tmux("capture-pane", "-p"),
+    colours: () => tmux("capture-pane", "-p", "-e").includes("\u001B["),
   };
 }
 
@@ -55,7 +60,64 @@ describeWith(["tmux"], "nodens top on a terminal", () => {
     press("q");
     await until("it ends", () => !isRunning(screen), patienceMs);
   });
+
+  test("sorts, stands still, filters by what is typed and by the chosen client, and writes the record", async () => {
+    const { top, shows, folder } = await topWithQueries();
+    await shows("127.0.0.1");
+    top.press("s");
+    await shows("by waits");
+    top.press("Space");
+    await shows("FROZEN");
+    top.press("Space");
+    await until("it goes on", () => !top.screen().includes("FROZEN"), patienceMs);
+    top.press("/", "n", "o", "b", "o", "d", "y", "Enter");
+    await shows("only what has 'nobody' in it");
+    expect(top.screen()).not.toContain("127.0.0.1");
+    top.press("Escape");
+    await shows("127.0.0.1");
+    top.press("Enter");
+    await shows("only what has '127.0.0.1' in it");
+    top.press("w");
+    await shows("written: ");
+    const [written = ""] = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) =>
+      name.endsWith(".json"),
+    );
+    expect(readFileSync(join(folder, written), "utf8")).toContain("www.example.com");
+  });
+
+  test("says so where the record cannot be written, and goes on", async () => {
+    const { top, shows, folder } = await topWithQueries();
+    rmSync(folder, { recursive: true });
+    await shows("127.0.0.1");
+    top.press("w");
+    await shows("not written (ENOENT)");
+    top.press("5");
+    await shows("[5 upstream]");
+  });
+
+  test.each([
+    ["has colours", {}, true],
+    ["has none where NO_COLOR is set", { NO_COLOR: "1" }, false],
+  ])("%s", async (_name, env, expected) => {
+    const { top, shows } = await topWithQueries(env);
+    await shows("127.0.0.1");
+    expect(top.colours()).toBe(expected);
+  });
 });
+
+/** `top` on a terminal, beside a nodens that 127.0.0.1 has asked for www.example.com; what it writes goes to `folder`. */
+async function topWithQueries(env: Readonly<Record<string, string>> = {}) {
+  const nodens = await runNodens({});
+  onTestFinished(async () => void (await nodens.stop()));
+  const folder = mkdtempSync(join(tmpdir(), "nodens-top-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  await ask("udp", nodens.port, "www.example.com");
+  const program = join(projectFolder, "src", "nodens.mjs");
+  const command = [process.execPath, program, "top", "--against", new URL(nodens.adminUrl).host];
+  const top = openTerminal(command, { TMPDIR: folder, ...env });
+  const shows = (text: string) => until(`the screen shows ${text}`, () => top.screen().includes(text), patienceMs);
+  return { top, shows, folder };
+}
 
 /** Without its only program, the terminal is gone. */
 function isRunning(screen: () => string): boolean {

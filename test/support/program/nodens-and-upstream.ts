@@ -48,13 +48,13 @@ export async function startNodensAndUpstream({
   const unscripted: ReceivedQuery[] = [];
   const upstream = await startScriptedUpstream(
     (query) => {
-      if (isUdpSilent && query.protocol === "udp") return undefined;
       const script = scripts.get(query.name.toLowerCase());
       if (script !== undefined) return script(query);
       unscripted.push(query);
       return replyTo(query.bytes, { rcode: 2 });
     },
     await findFreePort(),
+    { isUdpSilent },
   );
   const chosen = (options.settings?.["upstream"] ?? {}) as Record<string, unknown>;
   const settings = { ...options.settings, upstream: { servers: [upstream.address], ...chosen } };

@@ -44,11 +44,11 @@ export interface ScriptedUpstream {
   close(): Promise<void>;
 }
 
-/** Starts an upstream on a free port of 127.0.0.1 (or on `port`). With `scriptsProbes` the script decides on probes too. */
+/** Starts an upstream on a free port of 127.0.0.1 (or on `port`). With `scriptsProbes` the script decides on probes too; with `isUdpSilent` nothing is received over UDP. */
 export async function startScriptedUpstream(
   script: Script,
   port = 0,
-  { scriptsProbes = false } = {},
+  { scriptsProbes = false, isUdpSilent = false } = {},
 ): Promise<ScriptedUpstream> {
   const { udp, tcp, bound } = await bindBoth(port);
 
@@ -67,6 +67,7 @@ export async function startScriptedUpstream(
   }
 
   udp.on("message", (bytes, peer) => {
+    if (isUdpSilent) return;
     const query = describe("udp", bytes, peer.port);
     void decide(query).then((reply) => {
       for (const message of messagesOf(reply)) udp.send(message, peer.port, peer.address);
