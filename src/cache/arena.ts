@@ -1,6 +1,6 @@
 /*
  * The octets of a store's entries: a log in pages. New octets go to the end of the head page; what is dropped leaves a hole, and when the
- * holes exceed their bound, the entries of the emptiest page move to the head, so that never more than one page is copied at a time.
+ * holes come near their bound, the entries of the emptiest page move to the head, one page at a time.
  * Octets in a page are written once: until its whole array is given to a new page, whoever has it can read what it held.
  *
  *      page    +------+------+--------+------+------+--------+- - - - -+
@@ -32,6 +32,9 @@ export interface Arena {
 const maxWastedShare = 0.1;
 const minWastedPages = 6;
 
+/** The share of that bound from which on pages are emptied, one at a time. */
+const cleanedFrom = 0.8;
+
 const maxPageSizeBytes = 256 * 1024;
 const minPageSizeBytes = 4 * 1024;
 /** So many pages make a budget, at least: the head and the spare pages are a small part of it. */
@@ -56,6 +59,7 @@ export function createArena(budgetBytes: number, rows: EntryRows, isHandedOut: (
   const pageSizeBytes = pageSizeFor(budgetBytes);
   const maxBlockBytes = pageSizeBytes / blocksPerPage;
   const maxWastedBytes = Math.max(maxWastedShare * budgetBytes, minWastedPages * pageSizeBytes);
+  const cleanedFromBytes = cleanedFrom * maxWastedBytes;
   const pages: Uint8Array[] = [];
   // By page: the bytes of its blocks that are in use.
   const liveBytes: number[] = [];
@@ -135,6 +139,8 @@ export function createArena(budgetBytes: number, rows: EntryRows, isHandedOut: (
   }
 
   function clean(): void {
+    // One page for what comes or goes keeps pace: what it frees is more than an entry leaves.
+    if (allBytes - allLiveBytes > cleanedFromBytes) empty(emptiestPage());
     while (allBytes - allLiveBytes > maxWastedBytes) empty(emptiestPage());
   }
 

@@ -10,8 +10,11 @@ export interface RoundTrip {
   note(sampleMs: number): void;
   /** Notes how long a question took during which others were answered on its flow. */
   noteBehind(sampleMs: number): void;
-  /** Whether questions wait for those before them on their flow, as where a server answers one after the other. */
-  isQueueing(): boolean;
+  /**
+   * Whether questions wait for those before them on their flow, as where a server answers one after the other. Undefined as long as that has
+   * not been seen, lately.
+   */
+  isQueueing(): boolean | undefined;
   /** How long a question waits before it may be sent again, if others are answered meanwhile. */
   patienceMs(): number;
   /** How long a flow that owes an answer may be silent. Longer than the patience only if the path is known to be that slow. */
@@ -40,8 +43,11 @@ const lateUntilBelieved = 12;
  */
 const longestQueueMs = 1;
 
-/** How much of what is known of waiting goes with each answer that waited for none: after a thousand it is tried again. */
-const queueForgotten = 1 / 1024;
+/** So many times that at most counts of one question: a single slow name must not stand for a queue. */
+const mostQueueing = 4;
+
+/** What is known of waiting is forgotten after so many answers that came behind no other, and tried again. */
+const queueForgottenAfter = 1000;
 
 /** How many times slower than a related path a path is expected to be at most: it may need a handshake more. */
 const relatedFactor = 4;
@@ -53,7 +59,8 @@ const relatedFactor = 4;
 export function createRoundTrip(maxWaitMs: number, related: () => RoundTrip | undefined = () => undefined): RoundTrip {
   let smoothedMs: number | undefined;
   let variationMs = 0;
-  let queueMs = 0;
+  let queueMs: number | undefined;
+  let alone = 0;
   // The latest samples; 0 stands for one that was not late.
   const lateSamplesMs: number[] = [];
 
@@ -74,9 +81,12 @@ export function createRoundTrip(maxWaitMs: number, related: () => RoundTrip | un
     return Math.min(firstGuessMs, relatedMs() ?? firstGuessMs);
   }
 
+  const queueingMs = () => Math.max(longestQueueMs, (smoothedMs ?? 0) / 2);
+
   return {
     note(sampleMs) {
-      queueMs *= 1 - queueForgotten;
+      alone += 1;
+      if (alone >= queueForgottenAfter) queueMs = undefined;
       // If the related path is known to be quick, a slow first sample comes from a loss or a slow name.
       if (smoothedMs === undefined && sampleMs <= (relatedMs() ?? Infinity)) {
         restart(sampleMs);
@@ -95,9 +105,12 @@ export function createRoundTrip(maxWaitMs: number, related: () => RoundTrip | un
     },
     isKnown: () => smoothedMs !== undefined,
     noteBehind(sampleMs) {
-      queueMs += (Math.max(0, sampleMs - (smoothedMs ?? sampleMs)) - queueMs) / 4;
+      if (smoothedMs === undefined) return;
+      alone = 0;
+      const waitedMs = Math.min(Math.max(0, sampleMs - smoothedMs), mostQueueing * queueingMs());
+      queueMs = queueMs === undefined ? waitedMs : queueMs + (waitedMs - queueMs) / 4;
     },
-    isQueueing: () => queueMs > Math.max(longestQueueMs, (smoothedMs ?? 0) / 2),
+    isQueueing: () => (queueMs === undefined ? undefined : queueMs > queueingMs()),
     patienceMs: () => Math.min(maxWaitMs, Math.max(leastPatienceMs, timeoutMs())),
     silenceMs: () => Math.min(longestSlowNameMs, Math.max(leastPatienceMs, timeoutMs())),
     slowNameMs: () => Math.min(longestSlowNameMs, Math.max(maxWaitMs, timeoutMs())),

@@ -1,17 +1,20 @@
 /* Settings of `cache`: what nodens remembers, and for how long. */
 import { byteSize, group, wholeNumber, yesOrNo, zones } from "./setting-kinds.ts";
 
+/** Above this lru-cache might hold more keys than a Map of V8 can, which ends at 2^24 places, half of them of keys that are gone. */
+const mostBytes = "1GiB";
+
 /** The group `cache`. */
 export const cache = group("What nodens remembers, and for how long.", {
   answersBytes: byteSize({
     default: "32MiB",
-    between: ["64KiB", "4GiB"],
+    between: ["64KiB", mostBytes],
     effect: "restart",
     help: "Memory for answers.",
   }),
   denialsBytes: byteSize({
     default: "8MiB",
-    between: ["64KiB", "4GiB"],
+    between: ["64KiB", mostBytes],
     effect: "restart",
     help: "Memory for denials (no such name, no such type). Separate from the answers, so that a flood of absent names does not evict answers in use.",
   }),

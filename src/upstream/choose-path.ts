@@ -31,19 +31,24 @@ const crowdedLoad = 2;
 function withoutQueue({ paths }: Server, path: Path): Path {
   const { isInOrder, other } = transports[path.transport];
   const load = isInOrder ? (path.leastLoad() ?? 0) : 0;
-  if (load === 0 || !path.roundTrip.isQueueing()) return path;
+  if (load === 0 || path.roundTrip.isQueueing() !== true) return path;
   if (paths[other].leastLoad() !== undefined) return paths[other];
   if (load >= crowdedLoad) paths[other].want();
   return path;
 }
 
 /**
- * Whether a question for these servers needs to wait behind no other: over the primary transport or, once that is proven, over the one that
- * takes what would have to wait.
+ * Whether a question for these servers needs to wait behind no other: over the primary transport, as it has been seen not to, or over the one
+ * that takes what would have to wait.
  */
 export function answerAtOnce(servers: readonly Server[], primary: Transport): boolean {
   const { isInOrder, other } = transports[primary];
-  return !isInOrder || servers.some(({ health, paths }) => health.isUp() && paths[other].leastLoad() !== undefined);
+  if (!isInOrder) return true;
+  return servers.some(({ health, paths }) => {
+    const isQueueing = paths[primary].roundTrip.isQueueing();
+    if (isQueueing === undefined || !health.isUp()) return false;
+    return !isQueueing || paths[other].leastLoad() !== undefined;
+  });
 }
 
 /** Of equals, the first. */

@@ -74,12 +74,22 @@ describe("questions that come behind others", () => {
     expect(roundTrip.isQueueing()).toBe(false);
   });
 
-  test("are tried again after a thousand that waited for none", () => {
+  test("are not known to wait or not before one has come", () => {
+    expect(after(times(20, 1)).isQueueing()).toBeUndefined();
+  });
+
+  test("are tried again after a thousand that came alone, however long they waited", () => {
     const roundTrip = after(times(20, 1));
-    for (const sample of times(20, 5)) roundTrip.noteBehind(sample);
-    for (const sample of times(300, 1)) roundTrip.note(sample);
+    for (const sample of times(20, 2000)) roundTrip.noteBehind(sample);
+    for (const sample of times(999, 1)) roundTrip.note(sample);
     expect(roundTrip.isQueueing()).toBe(true);
-    for (const sample of times(1500, 1)) roundTrip.note(sample);
+    roundTrip.note(1);
+    expect(roundTrip.isQueueing()).toBeUndefined();
+  });
+
+  test("are soon seen not to wait after a slow name", () => {
+    const roundTrip = after(times(20, 10));
+    for (const sample of [...times(20, 10), 2000, ...times(10, 10)]) roundTrip.noteBehind(sample);
     expect(roundTrip.isQueueing()).toBe(false);
   });
 });

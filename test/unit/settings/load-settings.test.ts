@@ -248,7 +248,7 @@ test.each([
   ["text", /^n\.yaml:1:1: holds "text"; allowed: a map with the keys listen, /],
   [
     "cache: { answersBytes: 63KiB }",
-    /^n\.yaml:1:24: cache\.answersBytes is "63KiB"; allowed: bytes .* from 64KiB to 4GiB$/,
+    /^n\.yaml:1:24: cache\.answersBytes is "63KiB"; allowed: bytes .* from 64KiB to 1GiB$/,
   ],
   ["cache: { answersBytes: 32MB }", /cache\.answersBytes is "32MB"; allowed/],
   ["cache: { answersBytes: -1 }", /cache\.answersBytes is -1; allowed/],

@@ -9,7 +9,7 @@ const numbers = settings.filter(({ path }) => typeof valueAt(defaultSettings(), 
 test("every number has limits, in the unit of the setting", () => {
   expect(numbers.filter(({ notes }) => notes?.limits === undefined)).toEqual([]);
   expect(limitsOf("upstream.maxSends")).toEqual({ min: 1, max: 3 });
-  expect(limitsOf("cache.answersBytes")).toEqual({ min: 65_536, max: 4_294_967_296 });
+  expect(limitsOf("cache.answersBytes")).toEqual({ min: 65_536, max: 1_073_741_824 });
 });
 
 test.each(numbers.map(({ path }) => path))("%s takes its limits and nothing beyond", (path) => {
