@@ -328,7 +328,9 @@ export function keepOwnAddressTable(
     const isDone = result.code === 0 || (text === "" && result.code === notStarted);
     if (!isDone)
       return problemOfProgram("nft", "nft", `${text === "" ? "remove" : "add"} the table ${ownAddressTable}`, result);
-    put = { text, listed: await listing() };
+    const listed = await listing();
+    // Gone again already: nothing to compare with, so the next look puts it anew.
+    put = listed === "" && text !== "" ? undefined : { text, listed };
     told = 0;
     return undefined;
   }

@@ -62,7 +62,7 @@ describeWith(["root", "nft", "unshare"], "a real nft", () => {
     const stdout = await inNamespace(`${put}echo again\n${put}`);
     const [first, again] = stdout.split("again\n");
     expect(first).toBe(again);
-    expect(first?.match(/notrack/g)).toHaveLength(14);
+    expect(first?.match(/notrack/g)).toHaveLength(16);
   });
 
   test("changes what the kernel says of its rules, and packets do not; elements are told with their packets", async () => {

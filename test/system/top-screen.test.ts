@@ -79,9 +79,8 @@ describeWith(["tmux"], "nodens top on a terminal", () => {
     await shows("only what has '127.0.0.1' in it");
     top.press("w");
     await shows("written: ");
-    const [written = ""] = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) =>
-      name.endsWith(".json"),
-    );
+    const files = readdirSync(folder, { recursive: true, encoding: "utf8" });
+    const written = files.find((name) => name.endsWith(".json")) ?? "";
     expect(readFileSync(join(folder, written), "utf8")).toContain("www.example.com");
   });
 

@@ -256,6 +256,25 @@ describe("keeping the table", () => {
     expect((await table.verify()).wasChanged).toBe(false);
   });
 
+  test("puts it again when somebody deleted it before nodens could look at what it had put", async () => {
+    const node = createFakeNode();
+    const run: typeof node.run = async (program, args, input) => {
+      const output = await node.run(program, args, input);
+      if (args[0] === "-f") node.untracked = undefined;
+      return output;
+    };
+    let isDeleting = true;
+    const table = keepOwnAddressTable(
+      () => options(),
+      (program, args, input) => (isDeleting ? run : node.run)(program, args, input),
+      node.netfilter,
+    );
+    await table.verify();
+    isDeleting = false;
+    await table.verify();
+    expect(node.untracked).toContain(ownAddressTableText(options()));
+  });
+
   test("tries again after a failure, which is not a change by somebody", async () => {
     const node = createFakeNode();
     node.failures.set("nft -f", { stderr: "Error: Could not process rule: Device or resource busy" });
