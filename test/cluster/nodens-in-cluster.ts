@@ -98,6 +98,8 @@ export async function restartNodens(cluster: Cluster): Promise<void> {
 /** A pod of nodens. */
 export interface NodensPod {
   readonly name: string;
+  /** "" until it has been given to a node. */
+  readonly nodeName: string;
   /** Of the pod network, or the node's. */
   readonly address: string;
   readonly containerId: string;
@@ -108,6 +110,7 @@ export interface NodensPod {
 interface PodList {
   readonly items: readonly {
     readonly metadata: { readonly name: string; readonly deletionTimestamp?: string };
+    readonly spec: { readonly nodeName?: string };
     readonly status: {
       readonly podIP?: string;
       readonly containerStatuses?: readonly {
@@ -121,13 +124,18 @@ interface PodList {
 
 /** The pods of nodens on a node that nobody has deleted, the newest first. */
 export async function podsOf(cluster: Cluster, node: ClusterNode): Promise<NodensPod[]> {
-  const field = `--field-selector=spec.nodeName=${node.name}`;
+  return (await allPods(cluster)).filter(({ nodeName }) => nodeName === node.name);
+}
+
+/** Those of all nodes, as they are at one moment. */
+export async function allPods(cluster: Cluster): Promise<NodensPod[]> {
   const sorted = "--sort-by=.metadata.creationTimestamp";
-  const list = JSON.parse(await cluster.kubectl(["get", "pods", ...ours, field, sorted, "-o", "json"])) as PodList;
+  const list = JSON.parse(await cluster.kubectl(["get", "pods", ...ours, sorted, "-o", "json"])) as PodList;
   return list.items
     .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
-    .map(({ metadata, status }) => ({
+    .map(({ metadata, spec, status }) => ({
       name: metadata.name,
+      nodeName: spec.nodeName ?? "",
       address: status.podIP ?? "",
       containerId: status.containerStatuses?.[0]?.containerID ?? "",
       restarts: status.containerStatuses?.[0]?.restartCount ?? 0,

@@ -6,7 +6,15 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Bed, plainLoad, underLoad } from "./bed.ts";
 import { endLoad, type Load, startLoad } from "./load.ts";
-import { applyOverlay, deletePodOf, podsOf, restartNodens, rollOut, waitUntilGone } from "./nodens-in-cluster.ts";
+import {
+  allPods,
+  applyOverlay,
+  deletePodOf,
+  podsOf,
+  restartNodens,
+  rollOut,
+  waitUntilGone,
+} from "./nodens-in-cluster.ts";
 import type { ClusterNode } from "./node.ts";
 import { runIn, waitFor } from "./places.ts";
 import { projectFolder } from "../support/program/run-nodens.ts";
@@ -105,8 +113,8 @@ function updateRows(bed: () => Bed): void {
       const watched = watchPods(bed(), () => isOver);
       await restartNodens(cluster);
       isOver = true;
-      const { mostSurging, leastReady } = await watched;
-      expect({ mostSurging, leastReady }).toEqual({ mostSurging: 1, leastReady: 1 });
+      const { mostStarting, leastReady } = await watched;
+      expect({ mostStarting, leastReady }).toEqual({ mostStarting: 1, leastReady: 1 });
     });
   });
 
@@ -147,17 +155,18 @@ function updateRows(bed: () => Bed): void {
   });
 }
 
-/** Until it is over: on how many nodes at most there were two pods, and how many that are ready a node had at least. */
-async function watchPods(bed: Bed, isOver: () => boolean): Promise<{ mostSurging: number; leastReady: number }> {
-  let mostSurging = 0;
+/** Until it is over: on how many nodes at most a pod was starting, and how many that are ready a node had at least. */
+async function watchPods(bed: Bed, isOver: () => boolean): Promise<{ mostStarting: number; leastReady: number }> {
+  let mostStarting = 0;
   let leastReady = Infinity;
   while (!isOver()) {
-    const byNode = await Promise.all(bed.cluster.nodes.map((node) => podsOf(bed.cluster, node)));
-    mostSurging = Math.max(mostSurging, byNode.filter((pods) => pods.length > 1).length);
-    leastReady = Math.min(leastReady, ...byNode.map((pods) => pods.filter(({ isReady }) => isReady).length));
+    const pods = await allPods(bed.cluster);
+    const byNode = bed.cluster.nodes.map((node) => pods.filter(({ nodeName }) => nodeName === node.name));
+    mostStarting = Math.max(mostStarting, byNode.filter((each) => each.some(({ isReady }) => !isReady)).length);
+    leastReady = Math.min(leastReady, ...byNode.map((each) => each.filter(({ isReady }) => isReady).length));
     await delay(200);
   }
-  return { mostSurging, leastReady };
+  return { mostStarting, leastReady };
 }
 
 /** Cuts a node off, as a lost power supply does: nobody hears of it again. */
