@@ -27,12 +27,16 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
-/** Takes a quarter of an hour, and says what pods lose on a real cluster, so it runs by itself (`npm run test:cluster`). */
+/**
+ * Takes a quarter of an hour, and says what pods lose on a real cluster, so it runs by itself (`npm run test:cluster`). NODENS_TEST_CLUSTER is
+ * `core` for the rows that every change must pass: on one node, names, disruptions and changes.
+ */
+const clusterSet = process.env["NODENS_TEST_CLUSTER"];
 const clusterProject = {
   extends: true as const,
   test: {
     name: "cluster",
-    include: [clusterTests],
+    include: clusterSet === "core" ? ["test/cluster/{iptables,nftables}.test.ts"] : [clusterTests],
     globalSetup: "test/cluster/set-up.ts",
     maxWorkers: 2,
     testTimeout: 180_000,
@@ -49,7 +53,7 @@ export default defineConfig({
       { extends: true, test: { name: "dgram", include: udpTests, env: withoutBatches } },
       // Last and one by one: they say how many lookups a fault costs, which depends on who else wants the processors.
       { extends: true, test: { name: "node", include: [nodeTests], maxWorkers: 1, testTimeout: 120_000, sequence: { groupOrder: 1 } } },
-      ...(process.env["NODENS_TEST_CLUSTER"] === undefined ? [] : [clusterProject]),
+      ...(clusterSet === undefined ? [] : [clusterProject]),
       {
         extends: true,
         test: {
