@@ -54,7 +54,7 @@ export interface Window {
  */
 export const windows = {
   inOrder: { least: 16, most: 16 },
-  atOnce: { least: 256, most: 1024 },
+  atOnce: { least: 256, most: 512 },
 } as const satisfies Record<string, Window>;
 
 /** For nodens's own questions: the share of a window that they may have, and how many may wait. */
