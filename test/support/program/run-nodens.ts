@@ -25,6 +25,8 @@ export interface RunOptions {
   readonly waitUntilReady?: boolean;
   /** Whether `moveClock` works. */
   readonly hasMovableClock?: boolean;
+  /** What is run instead of the sources of this checkout: a program that takes nodens's arguments. */
+  readonly program?: string;
 }
 
 /** A nodens that runs. */
@@ -59,11 +61,7 @@ export async function runNodens(options: RunOptions = {}): Promise<RunningNodens
   const settingsFile = join(folder, "nodens.yaml");
   // JSON is YAML.
   writeFileSync(settingsFile, JSON.stringify(withTestDefaults(options.settings ?? {})));
-  const child = spawnNodens(
-    ["serve", "--config", settingsFile, ...(options.flags ?? [])],
-    options.env,
-    options.hasMovableClock,
-  );
+  const child = spawnNodens(["serve", "--config", settingsFile, ...(options.flags ?? [])], options);
   const output = collect(child);
   let code: number | null | undefined;
   const exited = once(child, "exit").then(([exitCode]) => (code = exitCode as number | null));
@@ -113,16 +111,21 @@ export async function runNodens(options: RunOptions = {}): Promise<RunningNodens
 }
 
 /** Runs `nodens` with these arguments to its end. */
-export async function runToEnd(args: readonly string[], env?: Record<string, string>): Promise<EndedNodens> {
-  const child = spawnNodens(args, env);
+export async function runToEnd(args: readonly string[], env: Record<string, string> = {}): Promise<EndedNodens> {
+  const child = spawnNodens(args, { env });
   const output = collect(child);
   const [code] = (await once(child, "close")) as [number | null];
   return { code, stdout: output.stdout(), stderr: output.stderr() };
 }
 
-function spawnNodens(args: readonly string[], env: Record<string, string> = {}, hasMovableClock = false): ChildProcess {
+function spawnNodens(
+  args: readonly string[],
+  { env, hasMovableClock = false, program }: Pick<RunOptions, "env" | "hasMovableClock" | "program">,
+): ChildProcess {
   const preload = hasMovableClock ? ["--import", join(import.meta.dirname, "movable-clock.ts")] : [];
-  return spawn(process.execPath, [...preload, join(projectFolder, "src", "nodens.mjs"), ...args], {
+  const [command = "", ...first] =
+    program === undefined ? [process.execPath, ...preload, join(projectFolder, "src", "nodens.mjs")] : [program];
+  return spawn(command, [...first, ...args], {
     stdio: ["ignore", "pipe", "pipe", ...(hasMovableClock ? ["ipc" as const] : [])],
     env: { ...process.env, NODE_OPTIONS: "", ...env },
   });
