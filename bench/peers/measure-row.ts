@@ -12,6 +12,8 @@ import {
   measurePods,
   measureRest,
   type RoundInput,
+  warmingMisses,
+  warmUpMisses,
 } from "./measure.ts";
 import { type NameSet, writeAll, writeDraws, writePodLookups } from "./questions.ts";
 import type { Round } from "./results.ts";
@@ -68,7 +70,7 @@ export async function measureRow(
     const count = Math.min(effort.rounds, row.mostRounds ?? effort.rounds);
     for (const each of series) {
       progress(`fills ${each.label}`);
-      await prepare(row.way, each, inputFor(each, 0), folder);
+      await prepare(row.way, each, inputFor(each, 0), { folder, rounds: count });
     }
     for (let round = 0; round <= count; round += 1) {
       for (const each of round % 2 === 0 ? series : series.toReversed()) {
@@ -85,9 +87,14 @@ export async function measureRow(
   }
 }
 
-async function prepare(way: RowWay, series: Series, input: RoundInput, folder: string): Promise<void> {
-  const set = series.names;
-  if (set === undefined || way.kind === "misses" || way.kind === "pods") return;
+async function prepare(
+  way: RowWay,
+  { names: set }: Series,
+  input: RoundInput,
+  { folder, rounds }: { folder: string; rounds: number },
+): Promise<void> {
+  if (way.kind === "misses") return warmUpMisses(input, allOf(missesOf(way, input, rounds), folder));
+  if (set === undefined || way.kind === "pods") return;
   await fillCache(input, hitLoad({ ...anyHits, ...(way.kind === "hits" ? way : {}) }, set, folder), sizeOf(set));
 }
 
@@ -101,12 +108,21 @@ async function measureOnce(
   const { perSecond } = way;
   if (way.kind === "rest") return measureRest(input, { file: drawsOf(names, folder), perSecond });
   if (way.kind === "pods") return measurePods(input, { file: podLookups(folder), perSecond });
-  const unique = { kind: way.names, count: Math.ceil(perSecond * (input.seconds + 1) * (rounds + 1)) };
-  if (way.kind === "misses") return measureMisses(input, { file: allOf(unique, folder), perSecond });
+  if (way.kind === "misses")
+    return measureMisses(input, { file: allOf(missesOf(way, input, rounds), folder), perSecond });
   const hits = drawsOf(names, folder);
   // Names beyond those that the others ask.
-  const flood = way.isUnique ? allOf({ kind: "unasked", count: unique.count }, folder) : hits;
+  const flood = way.isUnique ? allOf({ kind: "unasked", count: countOf(way, input, rounds) }, folder) : hits;
   return measureFlood(input, { hits, file: flood, perSecond });
+}
+
+/** A name for each query of all rounds, and of what comes before. */
+function missesOf(way: RowWay & { kind: "misses" }, input: RoundInput, rounds: number): NameSet {
+  return { kind: way.names, count: warmingMisses + countOf(way, input, rounds) };
+}
+
+function countOf({ perSecond }: RowWay, { seconds }: RoundInput, rounds: number): number {
+  return Math.ceil(perSecond * (seconds + 1) * (rounds + 1));
 }
 
 const anyNames: NameSet = { kind: "outside", count: 1000 };

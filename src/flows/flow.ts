@@ -141,7 +141,7 @@ export function openFlow(options: FlowOptions): Flow {
     // If another answer came since this was sent, this one may have waited for it.
     const tookMs = clock.nowMs() - sentAtMs;
     if (!isInOrder || lastHeardAtMs <= sentAtMs) roundTrip.note(tookMs);
-    else roundTrip.noteBehind(tookMs);
+    else roundTrip.noteBehind(tookMs, lastHeardAtMs - sentAtMs);
     // The answered attempt still counts, and is about to be removed.
     noteHeard(waiting.count() - 1, isOwn);
   }

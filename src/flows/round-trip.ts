@@ -8,13 +8,15 @@ export interface RoundTrip {
   isKnown(): boolean;
   /** Notes how long a question took whose answer did not wait behind another. */
   note(sampleMs: number): void;
-  /** Notes how long a question took during which others were answered on its flow. */
-  noteBehind(sampleMs: number): void;
+  /** Notes how long a question took during which others were answered on its flow, the last of them so long after it was sent. */
+  noteBehind(sampleMs: number, behindMs: number): void;
   /**
    * Whether questions wait for those before them on their flow, as where a server answers one after the other. Undefined as long as that has
-   * not been seen, lately.
+   * not been seen.
    */
   isQueueing(): boolean | undefined;
+  /** Whether one question may now be let wait, to see whether that still takes longer. True once in many answers that waited for none. */
+  takeTrial(): boolean;
   /** How long a question waits before it may be sent again, if others are answered meanwhile. */
   patienceMs(): number;
   /** How long a flow that owes an answer may be silent. Longer than the patience only if the path is known to be that slow. */
@@ -38,16 +40,14 @@ const longestSlowNameMs = 2000;
 const lateWindow = 16;
 const lateUntilBelieved = 12;
 
-/**
- * A question that takes longer by this than one alone, and by half of that one's time, waited for others. Less comes from the scheduler.
- */
-const longestQueueMs = 1;
+/** A question that takes longer by less than this than one alone has waited for no other: that is the scheduler. */
+const leastQueueMs = 1;
 
-/** So many times that at most counts of one question: a single slow name must not stand for a queue. */
-const mostQueueing = 4;
+/** Of the time that a question stands behind others it waits all where answers come one after the other, and nothing where they do not. */
+const queueingShare = 0.5;
 
-/** What is known of waiting is forgotten after so many answers that came behind no other, and tried again. */
-const queueForgottenAfter = 1000;
+/** After so many answers that came behind no other it is tried once what a question takes that does: servers are replaced. */
+const trialAfter = 1000;
 
 /** How many times slower than a related path a path is expected to be at most: it may need a handshake more. */
 const relatedFactor = 4;
@@ -59,7 +59,7 @@ const relatedFactor = 4;
 export function createRoundTrip(maxWaitMs: number, related: () => RoundTrip | undefined = () => undefined): RoundTrip {
   let smoothedMs: number | undefined;
   let variationMs = 0;
-  let queueMs: number | undefined;
+  let waitedShare: number | undefined;
   let alone = 0;
   // The latest samples; 0 stands for one that was not late.
   const lateSamplesMs: number[] = [];
@@ -81,12 +81,9 @@ export function createRoundTrip(maxWaitMs: number, related: () => RoundTrip | un
     return Math.min(firstGuessMs, relatedMs() ?? firstGuessMs);
   }
 
-  const queueingMs = () => Math.max(longestQueueMs, (smoothedMs ?? 0) / 2);
-
   return {
     note(sampleMs) {
       alone += 1;
-      if (alone >= queueForgottenAfter) queueMs = undefined;
       // If the related path is known to be quick, a slow first sample comes from a loss or a slow name.
       if (smoothedMs === undefined && sampleMs <= (relatedMs() ?? Infinity)) {
         restart(sampleMs);
@@ -104,13 +101,19 @@ export function createRoundTrip(maxWaitMs: number, related: () => RoundTrip | un
       smoothedMs += (sampleMs - smoothedMs) / 8;
     },
     isKnown: () => smoothedMs !== undefined,
-    noteBehind(sampleMs) {
-      if (smoothedMs === undefined) return;
-      alone = 0;
-      const waitedMs = Math.min(Math.max(0, sampleMs - smoothedMs), mostQueueing * queueingMs());
-      queueMs = queueMs === undefined ? waitedMs : queueMs + (waitedMs - queueMs) / 4;
+    noteBehind(sampleMs, behindMs) {
+      // Who stood behind the end of another's wait could not have waited long.
+      if (smoothedMs === undefined || behindMs < smoothedMs / 4) return;
+      const waitedMs = sampleMs - smoothedMs;
+      const share = waitedMs < leastQueueMs ? 0 : Math.min(1, waitedMs / behindMs);
+      waitedShare = waitedShare === undefined ? share : waitedShare + (share - waitedShare) / 4;
     },
-    isQueueing: () => (queueMs === undefined ? undefined : queueMs > queueingMs()),
+    isQueueing: () => (waitedShare === undefined ? undefined : waitedShare > queueingShare),
+    takeTrial() {
+      if (alone < trialAfter) return false;
+      alone = 0;
+      return true;
+    },
     patienceMs: () => Math.min(maxWaitMs, Math.max(leastPatienceMs, timeoutMs())),
     silenceMs: () => Math.min(longestSlowNameMs, Math.max(leastPatienceMs, timeoutMs())),
     slowNameMs: () => Math.min(longestSlowNameMs, Math.max(maxWaitMs, timeoutMs())),

@@ -21,20 +21,28 @@ export function firstTarget(servers: readonly Server[], primary: Transport): Tar
   return { server, path: withoutQueue(server, path) };
 }
 
-/** Another transport is made ready when so many questions stand on each connection: fewer are together by chance. */
+/** Fewer questions are together on a connection by chance, and no reason to open flows over another transport. */
 const crowdedLoad = 2;
 
 /**
- * The path itself or, if the question would have to wait there, as it has been seen to where a server answers one after the other, the path
- * over the other transport once that is proven. Until then it is made ready in the background.
+ * The path itself or, if the question would have to wait there behind others, the path over the other transport once that is proven. Until
+ * then it is made ready in the background.
  */
 function withoutQueue({ paths }: Server, path: Path): Path {
   const { isInOrder, other } = transports[path.transport];
-  const load = isInOrder ? (path.leastLoad() ?? 0) : 0;
-  if (load === 0 || path.roundTrip.isQueueing() !== true) return path;
+  const load = isInOrder ? (path.leastLoad() ?? path.loadOnTrial()) : 0;
+  if (load === 0 || !isWaitLong(path, load)) return path;
   if (paths[other].leastLoad() !== undefined) return paths[other];
   if (load >= crowdedLoad) paths[other].want();
   return path;
+}
+
+/** Whether a question waits long behind so many: surely on a flow that is being opened, on others as has been seen. */
+function isWaitLong({ roundTrip, leastLoad }: Path, load: number): boolean {
+  if (leastLoad() === undefined) return true;
+  const isQueueing = roundTrip.isQueueing();
+  if (isQueueing === undefined) return load >= crowdedLoad;
+  return isQueueing && (load >= crowdedLoad || !roundTrip.takeTrial());
 }
 
 /**
@@ -45,9 +53,8 @@ export function answerAtOnce(servers: readonly Server[], primary: Transport): bo
   const { isInOrder, other } = transports[primary];
   if (!isInOrder) return true;
   return servers.some(({ health, paths }) => {
-    const isQueueing = paths[primary].roundTrip.isQueueing();
-    if (isQueueing === undefined || !health.isUp()) return false;
-    return !isQueueing || paths[other].leastLoad() !== undefined;
+    if (!health.isUp()) return false;
+    return paths[primary].roundTrip.isQueueing() === false || paths[other].leastLoad() !== undefined;
   });
 }
 

@@ -56,6 +56,8 @@ export interface FlowPool {
   goodFlows(): Flow[];
   /** How many questions stand before one that goes on the best proven flow: Infinity if all are full, undefined if none is proven. */
   leastLoad(): number | undefined;
+  /** How many questions wait on the flows that are being opened. */
+  loadOnTrial(): number;
   /** Sends on a proven flow, at once or when one has room; if none is proven, on any other. */
   send(attempt: Attempt): Cancel;
   /** Sends on this flow of the pool, whatever is known about it. */
@@ -112,6 +114,7 @@ export function createFlowPool(options: FlowPoolOptions): FlowPool {
   return {
     goodFlows: () => goodFlows(pool),
     leastLoad: () => leastLoad(pool),
+    loadOnTrial: () => flows.onTrial().reduce((sum, flow) => sum + flow.load(), 0),
     send: (attempt) => send(pool, attempt),
     sendOn: (flow, attempt) => sendOn(pool, flow, attempt),
     isFailed: () => opening.isFailed() && flows.good().length === 0,

@@ -62,15 +62,15 @@ describe("a path about which nothing is known", () => {
 });
 
 describe("questions that come behind others", () => {
-  test("wait, if they take longer than one alone", () => {
-    const roundTrip = after(times(20, 1));
-    for (const sample of [2, 3, 4, 5, 6, 7]) roundTrip.noteBehind(sample);
+  test("wait, if each is answered a round trip after the one before", () => {
+    const roundTrip = after(times(20, 50));
+    for (const behindMs of [20, 40, 15, 90]) roundTrip.noteBehind(50 + behindMs, behindMs);
     expect(roundTrip.isQueueing()).toBe(true);
   });
 
   test("do not wait, if they take no longer than one alone, however many they are", () => {
     const roundTrip = after(times(20, 50));
-    for (const sample of times(200, 52)) roundTrip.noteBehind(sample);
+    for (const sample of times(200, 52)) roundTrip.noteBehind(sample, 49);
     expect(roundTrip.isQueueing()).toBe(false);
   });
 
@@ -78,18 +78,28 @@ describe("questions that come behind others", () => {
     expect(after(times(20, 1)).isQueueing()).toBeUndefined();
   });
 
-  test("are tried again after a thousand that came alone, however long they waited", () => {
-    const roundTrip = after(times(20, 1));
-    for (const sample of times(20, 2000)) roundTrip.noteBehind(sample);
-    for (const sample of times(999, 1)) roundTrip.note(sample);
-    expect(roundTrip.isQueueing()).toBe(true);
-    roundTrip.note(1);
+  test("say nothing if they stood behind the very end of another's time", () => {
+    const roundTrip = after(times(20, 50));
+    for (const sample of times(20, 52)) roundTrip.noteBehind(sample, 2);
     expect(roundTrip.isQueueing()).toBeUndefined();
+  });
+
+  test("do not wait for what the scheduler adds", () => {
+    const roundTrip = after(times(20, 0.2));
+    for (const sample of times(20, 1.1)) roundTrip.noteBehind(sample, 1);
+    expect(roundTrip.isQueueing()).toBe(false);
   });
 
   test("are soon seen not to wait after a slow name", () => {
     const roundTrip = after(times(20, 10));
-    for (const sample of [...times(20, 10), 2000, ...times(10, 10)]) roundTrip.noteBehind(sample);
+    for (const sample of [...times(20, 10), 2000, ...times(10, 10)]) roundTrip.noteBehind(sample, sample - 1);
     expect(roundTrip.isQueueing()).toBe(false);
+  });
+
+  test("are let wait once in a thousand that came alone, to see whether that still takes long", () => {
+    const roundTrip = after(times(999, 1));
+    expect(roundTrip.takeTrial()).toBe(false);
+    roundTrip.note(1);
+    expect([roundTrip.takeTrial(), roundTrip.takeTrial()]).toEqual([true, false]);
   });
 });
