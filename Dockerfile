@@ -24,7 +24,7 @@ RUN node scripts/bundle.ts /out/usr/lib/nodens \
 COPY deploy/image/nodens.yaml /out/etc/nodens/nodens.yaml
 COPY deploy/image/nodens /out/usr/local/bin/nodens
 # As in the ENTRYPOINT below, which cannot read variables; a test compares them.
-ARG V8_FLAGS="--max-semi-space-size=4 --heap-growing-percent=20 --no-maglev"
+ARG V8_FLAGS="--max-semi-space-size=4 --heap-growing-percent=20 --no-maglev --expose-gc"
 # The program with all its modules loaded, as the process begins with it. Only this very version of Node.js takes it.
 RUN cd /out/usr/lib/nodens \
  && node ${V8_FLAGS} --snapshot-blob nodens.blob --build-snapshot-config snapshot.json \
@@ -70,7 +70,7 @@ STOPSIGNAL SIGTERM
 # middle one of V8's compilers, takes 20 to 60 MiB while it compiles what the first queries run, and the C library keeps them. None limits
 # the heap: that would end nodens where `cache.answersBytes` is raised. The container's limit is the limit.
 # The last argument stands where Node.js wants a script; it finds there what the snapshot does not hold.
-ENTRYPOINT ["node", "--snapshot-blob=/usr/lib/nodens/nodens.blob", "--max-semi-space-size=4", "--heap-growing-percent=20", "--no-maglev", "/usr/lib/nodens/nodens.mjs"]
+ENTRYPOINT ["node", "--snapshot-blob=/usr/lib/nodens/nodens.blob", "--max-semi-space-size=4", "--heap-growing-percent=20", "--no-maglev", "--expose-gc", "/usr/lib/nodens/nodens.mjs"]
 CMD ["serve", "--config", "/etc/nodens/nodens.yaml"]
 # For engines that look at it; Kubernetes has probes of its own. Both read the files in the folder that `probes.directory` names.
 HEALTHCHECK --interval=10s --timeout=2s --start-period=5s --retries=3 \

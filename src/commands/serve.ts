@@ -7,7 +7,7 @@ import { type App, startApp } from "../app/start-app.ts";
 import { ListenError } from "../listen/open-listeners.ts";
 import { createLogger } from "../observe/log.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { dropCodePages } from "../runtime/code-pages.ts";
+import { releaseMemoryOfStart } from "../runtime/memory-of-start.ts";
 import { handleSignals } from "../runtime/signals.ts";
 import { type FlagValues, type LoadedSettings, loadSettings } from "../settings/load-settings.ts";
 import { formatProblem } from "../settings/problem.ts";
@@ -49,7 +49,7 @@ export async function serve(options: ServeOptions): Promise<number> {
     const build = readBuild(env);
     const app = await startApp({ settings, clock, log, build });
     options.write(`${describeApp(app, build.version)}\n`);
-    clock.after(startedMs, () => void dropCodePages());
+    clock.after(startedMs, () => void releaseMemoryOfStart());
     await signals.untilEnded(app, load);
     return ExitCode.ok;
   } catch (error) {

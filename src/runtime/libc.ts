@@ -39,6 +39,8 @@ export interface Libc extends Omit<Functions, "__errno_location"> {
    * variable after its last use. The buffer must have more than 64 octets, for the engine moves smaller ones.
    */
   addressOf(memory: Buffer): bigint;
+  /** The process's own memory at an address, not copied. What is not mapped must not be read. */
+  memoryAt(address: bigint, sizeBytes: bigint): Buffer;
   /** The number of the last call's error. To be called right after it returned -1. */
   lastErrno(): number;
   /** The error of the last call, with its code. To be called right after it returned -1; `call` is its name, for the message. */
@@ -83,6 +85,7 @@ function open(): { libc: Libc; eventLoop: EventLoop | undefined } | undefined {
   const calls: Libc = {
     ...functions,
     addressOf: (memory) => ffi.getRawPointer(memory),
+    memoryAt: (address, sizeBytes) => ffi.toBuffer(address, Number(sizeBytes), false),
     lastErrno,
     lastError(call) {
       const errno = lastErrno();

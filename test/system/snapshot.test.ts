@@ -3,11 +3,12 @@
  */
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { parseMappings } from "../../src/runtime/memory-mappings.ts";
 import { peakResidentBytes } from "../support/program/process-memory.ts";
 import { makeShippedForm, type ShippedForm } from "../support/program/shipped-form.ts";
 import { findFreePort } from "../support/servers/free-port.ts";
@@ -32,7 +33,9 @@ describe("nodens in the form of the image", () => {
   }, 60_000);
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-  async function startServing(batch = "auto"): Promise<{ port: number; adminPort: number; metrics: string }> {
+  async function startServing(
+    batch = "auto",
+  ): Promise<{ pid: number; port: number; adminPort: number; metrics: string }> {
     const [port, adminPort] = [await findFreePort(), await findFreePort()];
     const file = join(folder, `${port}.yaml`);
     writeFileSync(file, JSON.stringify(settingsOf(port, adminPort, batch)));
@@ -50,7 +53,7 @@ describe("nodens in the form of the image", () => {
         () => false,
       ),
     );
-    return { port, adminPort, metrics: await (await page("/metrics")).text() };
+    return { pid: child.pid ?? 0, port, adminPort, metrics: await (await page("/metrics")).text() };
   }
 
   async function runCommand(...words: readonly string[]): Promise<string> {
@@ -96,6 +99,21 @@ describe("nodens in the form of the image", () => {
     clearInterval(looking);
     return peakBytes;
   }
+
+  test("gives back the snapshot that Node.js holds, and goes on", async () => {
+    const { pid, port, adminPort } = await startServing();
+    const snapshotBytes = statSync(join(folder, "nodens.blob")).size;
+    const holdsSnapshot = () =>
+      parseMappings(readFileSync(`/proc/${pid}/smaps`, "latin1")).some(
+        ({ isOfFile, isExecutable, anonymousBytes }) =>
+          !isOfFile && !isExecutable && anonymousBytes > 0.95 * snapshotBytes && anonymousBytes < 1.05 * snapshotBytes,
+      );
+    expect(holdsSnapshot()).toBe(true);
+    await until("the snapshot is given back", () => !holdsSnapshot());
+    const name = "dns-version.cluster.local";
+    expect(await runCommand("query", name, "TXT", "--server", `127.0.0.1:${port}`, "--short")).toContain("1.1.0");
+    expect((await fetch(`http://127.0.0.1:${adminPort}/metrics`)).ok).toBe(true);
+  });
 
   test("has nothing of a module that is loaded at its first use: what would be copied out of it beforehand is not there", () => {
     const code = readFileSync(join(folder, "snapshot.cjs"), "utf8");
