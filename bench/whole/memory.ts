@@ -9,6 +9,10 @@
  *   a name         bytes of resident memory for each of a number of names, in a cache that has room for them (with --names)
  *
  *     bench/whole/memory.ts [--rounds 3] [--names 1000000] [--base CHECKOUT] [--only NAME]…
+ *
+ * Or whether memory creeps while nodens alone is asked names that are new, with full caches (`memory-creep.ts`):
+ *
+ *     bench/whole/memory.ts --minutes 60 [--names-per-second 1000] [--file FILE]
  */
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -24,6 +28,7 @@ import { findCommand, missingRequirements } from "../../test/support/program/req
 import { makeShippedForm } from "../../test/support/program/shipped-form.ts";
 import { findFreePort } from "../../test/support/servers/free-port.ts";
 import { startUnbound } from "../../test/support/servers/real-servers.ts";
+import { measureCreep } from "./memory-creep.ts";
 import * as lines from "./memory-servers.ts";
 
 const { values } = parseArgs({
@@ -32,6 +37,9 @@ const { values } = parseArgs({
     names: { type: "string", default: "0" },
     base: { type: "string" },
     only: { type: "string", multiple: true, default: [] },
+    minutes: { type: "string", default: "0" },
+    "names-per-second": { type: "string", default: "1000" },
+    file: { type: "string" },
   },
 });
 
@@ -71,6 +79,10 @@ async function main(): Promise<number> {
   ]);
   try {
     const programs = await makePrograms(folder);
+    if (Number(values.minutes) > 0) {
+      await measureCreepOf(programs, folder, upstream.port);
+      return 0;
+    }
     writeQuestions(folder);
     const measured = new Map<string, Measurement[]>([...programs.keys()].map((name) => [name, []]));
     for (let round = 1; round <= Number(values.rounds); round += 1) {
@@ -109,12 +121,25 @@ function writeQuestions(folder: string): void {
   const write = (name: string, count: number, line: (index: number) => string) =>
     writeFileSync(join(folder, name), `${Array.from({ length: count }, (_, index) => line(index)).join("\n")}\n`);
   write("hits.txt", 2000, (index) => `web-${index >> 1}.shop.${zone} ${index % 2 === 0 ? "A" : "AAAA"}`);
-  // Of ten names seven exist.
-  write("fill.txt", fillCount, (index) => {
-    if (index % 10 < 7) return `service-${index}.team-${index % 97}.${zone} A`;
-    return `name-${index}.absent.test A`;
-  });
+  write("fill.txt", fillCount, newQuestion);
   if (nameCount > 0) write("names.txt", nameCount, (index) => `service-${index}.team-${index % 97}.${zone} A`);
+}
+
+/** Of ten names seven exist. */
+function newQuestion(index: number): string {
+  return index % 10 < 7 ? `service-${index}.team-${index % 97}.${zone} A` : `name-${index}.absent.test A`;
+}
+
+async function measureCreepOf(programs: ReadonlyMap<string, MakeLine>, folder: string, upstreamPort: number) {
+  const line = programs.get("nodens");
+  if (line === undefined) throw new Error("only nodens is looked at for so long");
+  const { file } = values;
+  await withProgram(line, { folder, upstreamPort, cacheMib: undefined }, async ({ pid, port, adminPort }) => {
+    const [minutes, namesPerSecond] = [Number(values.minutes), Number(values["names-per-second"])];
+    console.error(`bench:memory: ${minutes} minutes, process ${pid}`);
+    await measureCreep({ pid, port, adminPort, minutes, namesPerSecond, question: newQuestion, file, memoryOf });
+    return {};
+  });
 }
 
 async function measure(makeLine: MakeLine, folder: string, upstreamPort: number): Promise<Measurement> {
@@ -151,6 +176,7 @@ function measureOrdinary(makeLine: MakeLine, folder: string, upstreamPort: numbe
 interface Running {
   readonly pid: number;
   readonly port: number;
+  readonly adminPort: number;
   /** Undefined for a program that does not say when it is ready. */
   readonly readyMs: number | undefined;
   readonly firstMs: number;
@@ -170,7 +196,7 @@ async function withProgram(
   try {
     const ready = readyUrl === undefined ? undefined : msUntil(startedAtMs, () => isOk(readyUrl), hasEnded);
     const first = makeLine === lines.bareLine ? 0 : msUntil(startedAtMs, () => isAnswered(port), hasEnded);
-    return await use({ pid: child.pid ?? 0, port, readyMs: await ready, firstMs: await first });
+    return await use({ pid: child.pid ?? 0, port, adminPort, readyMs: await ready, firstMs: await first });
   } finally {
     const gone = child.exitCode === null ? once(child, "exit") : undefined;
     child.kill("SIGKILL");
