@@ -4,7 +4,7 @@
  */
 import type { Attachment } from "../attach/attachment.ts";
 import { type ListenCounters, ReplySource, replySourceNames } from "../listen/listen-counters.ts";
-import type { ConntrackStats } from "../observe/conntrack-stats.ts";
+import type { ConntrackLosses } from "../observe/conntrack-stats.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { type Histogram, timeBoundsSeconds } from "../runtime/histogram.ts";
 import { type Cause, causeNames } from "../seen/causes.ts";
@@ -25,7 +25,7 @@ export interface SampledCounters {
   listeners(): readonly ListenCounters[];
   receiveDrops(): number;
   /** Undefined where nothing is tracked. */
-  conntrack(): ConntrackStats | undefined;
+  conntrackLosses(): ConntrackLosses | undefined;
   eventLoopDelays(): Histogram;
   serverCounters(): Iterable<CountedServer>;
   readonly attachment: Pick<Attachment, "isFailOpen">;
@@ -180,7 +180,7 @@ export function sampleCounters(
   }
 
   function causeTotals(servers: readonly CountedServer[]): number[] {
-    const conntrack = sampled.conntrack();
+    const conntrack = sampled.conntrackLosses();
     const byName: Record<Cause, number> = {
       conntrackDrop: conntrack?.drop ?? 0,
       conntrackInsertFailed: conntrack?.insertFailed ?? 0,

@@ -26,7 +26,7 @@ export function metricSourcesOf(
 ): { readonly sources: MetricSources; close(): void } {
   const eventLoop = watchEventLoopDelay(clock);
   const counters = () => sockets.listeners.map((listener) => listener.counters);
-  const udpAddresses = () => counters().flatMap(({ protocol, address }) => (protocol === "udp" ? [address] : []));
+  const udpSockets = () => sockets.listeners.filter(({ protocol }) => protocol === "udp");
   const sources: MetricSources = {
     build,
     names: {
@@ -74,7 +74,7 @@ export function metricSourcesOf(
     intercepted: attachment.intercepted,
     survivedExceptions: () => 0,
     eventLoopDelays: () => eventLoop.delays,
-    receiveDrops: countReceiveDrops(udpAddresses),
+    receiveDrops: countReceiveDrops(udpSockets),
     waits: seen.waits.count,
     shadow: () => shadow?.numbers(),
     forgottenQueries: seen.forgottenCount,

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { explainPage } from "../explain/explain-page.ts";
 import { ListenError } from "../listen/open-listeners.ts";
 import { type AdminServer, type AdminServerOptions, startAdminServer } from "../observe/admin-server.ts";
-import { readConntrackStats } from "../observe/conntrack-stats.ts";
+import { readConntrackLosses, readConntrackStats } from "../observe/conntrack-stats.ts";
 import { readSystemFile } from "../observe/receive-drops.ts";
 import type { BuildInfo } from "../observe/metric-sources.ts";
 import { createMetrics } from "../observe/metrics.ts";
@@ -48,7 +48,9 @@ export async function openAdmin(parts: AppParts, settings: Settings, build: Buil
   const { shadow } = parts;
   const { serverCounters } = parts.upstream;
   const conntrack = () => readConntrackStats(readSystemFile);
-  const real = { listeners, receiveDrops, eventLoopDelays, serverCounters, conntrack, attachment: parts.attachment };
+  const conntrackLosses = () => readConntrackLosses(readSystemFile);
+  const { attachment } = parts;
+  const real = { listeners, receiveDrops, eventLoopDelays, serverCounters, conntrackLosses, attachment };
   // Where nodens only watches, the flow that is shown is that of the shadow.
   const counters =
     shadow === undefined ? real : { ...real, listeners: () => [shadow.counters], serverCounters: shadow.servers };

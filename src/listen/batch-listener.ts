@@ -47,7 +47,7 @@ const receiveBatches = new Map<number, ReceiveBatch>();
 export function listenInBatches(address: ServerAddress, front: Front): Listener {
   const shared = bindSharedSocket("udp", address);
   if (libc === undefined || shared === undefined) throw new Error("the C library cannot be called");
-  const { fd } = shared;
+  const { fd, isShared, leave, receiveDrops } = shared;
   const { clock } = front;
   const bound = { host: address.host, port: shared.port };
   const counters = createListenCounters(bound, "udp");
@@ -61,6 +61,7 @@ export function listenInBatches(address: ServerAddress, front: Front): Listener 
   let isWaitingForRoom = false;
   let isDraining = false;
   let closing: Promise<void> | undefined;
+  let dropsUntilClosed: number | undefined;
   const watch = watchOrClose(libc, fd, takeTurn);
 
   /** While the kernel takes no replies, it keeps the queries too. */
@@ -132,6 +133,7 @@ export function listenInBatches(address: ServerAddress, front: Front): Listener 
   }
 
   async function close(): Promise<void> {
+    dropsUntilClosed = receiveDrops() ?? 0;
     queue.flush();
     queue.abandon();
     const stopped = watch.stop();
@@ -143,9 +145,10 @@ export function listenInBatches(address: ServerAddress, front: Front): Listener 
     address: bound,
     protocol: "udp",
     counters,
-    isShared: shared.isShared,
+    isShared,
     takenCount: () => taken,
-    leave: shared.leave,
+    receiveDrops: () => dropsUntilClosed ?? receiveDrops(),
+    leave,
     drain() {
       isDraining = true;
     },

@@ -35,6 +35,7 @@ export async function listenByDgram(address: ServerAddress, front: Front): Promi
   let taken = 0;
   let isDraining = false;
   let isClosed = false;
+  let dropsUntilClosed: number | undefined;
 
   socket.on("message", (packet, peer) => {
     taken += 1;
@@ -80,6 +81,7 @@ export async function listenByDgram(address: ServerAddress, front: Front): Promi
     counters,
     isShared: shared?.isShared ?? false,
     takenCount: () => taken,
+    receiveDrops: () => dropsUntilClosed ?? shared?.receiveDrops(),
     leave: () => shared?.leave(),
     drain() {
       isDraining = true;
@@ -87,6 +89,7 @@ export async function listenByDgram(address: ServerAddress, front: Front): Promi
     close() {
       if (isClosed) return Promise.resolve();
       isClosed = true;
+      dropsUntilClosed = shared?.receiveDrops() ?? 0;
       return new Promise((resolve) => socket.close(() => resolve()));
     },
   };

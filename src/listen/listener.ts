@@ -12,6 +12,8 @@ export interface Listener {
   readonly isShared: boolean;
   /** How many datagrams or connections have been taken from the kernel. */
   takenCount(): number;
+  /** How many datagrams the kernel threw away because the socket's queue was full; undefined if the socket does not tell. */
+  receiveDrops(): number | undefined;
   /** Leaves new datagrams and connections to other processes on the address. What the kernel has already queued here still arrives. */
   leave(): void;
   /** Accepts no new queries; those that are waiting still get their answers. */

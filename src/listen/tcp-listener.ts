@@ -92,6 +92,7 @@ export async function listenTcp(address: ServerAddress, front: Front, limits: Tc
     counters,
     isShared: shared?.isShared ?? false,
     takenCount: () => taken,
+    receiveDrops: () => 0,
     leave: () => shared?.leave(),
     drain() {
       server.close();

@@ -4,31 +4,41 @@
  */
 import type { ReadSystemFile } from "./receive-drops.ts";
 
-/** Totals since the node was started. */
-export interface ConntrackStats {
+/** What was lost since the node was started. */
+export interface ConntrackLosses {
   readonly drop: number;
   readonly insertFailed: number;
   readonly earlyDrop: number;
+}
+
+/** The same, and what there is. */
+export interface ConntrackStats extends ConntrackLosses {
   /** Entries in the table, and how many it may hold. */
   readonly entries: number;
   readonly limit: number;
 }
 
-/** Reads the totals; undefined where nothing is tracked or the files cannot be read. */
+/** Reads all; undefined where nothing is tracked or the files cannot be read. */
 export function readConntrackStats(readFile: ReadSystemFile): ConntrackStats | undefined {
+  const losses = readConntrackLosses(readFile);
+  return (
+    losses && {
+      ...losses,
+      entries: Number(readFile("/proc/sys/net/netfilter/nf_conntrack_count") ?? 0),
+      limit: Number(readFile("/proc/sys/net/netfilter/nf_conntrack_max") ?? 0),
+    }
+  );
+}
+
+/** Reads the totals of what was lost; undefined where nothing is tracked or the file cannot be read. */
+export function readConntrackLosses(readFile: ReadSystemFile): ConntrackLosses | undefined {
   const [head = "", ...lines] = readFile("/proc/net/stat/nf_conntrack")?.trim().split("\n") ?? [];
   const names = head.trim().split(/\s+/);
   if (!names.includes("drop")) return undefined;
+  const rows = lines.map((line) => line.trim().split(/\s+/));
   const sumOf = (name: string) => {
     const column = names.indexOf(name);
-    if (column < 0) return 0;
-    return lines.reduce((sum, line) => sum + Number.parseInt(line.trim().split(/\s+/)[column] ?? "0", 16), 0);
+    return column < 0 ? 0 : rows.reduce((sum, fields) => sum + Number.parseInt(fields[column] ?? "0", 16), 0);
   };
-  return {
-    drop: sumOf("drop"),
-    insertFailed: sumOf("insert_failed"),
-    earlyDrop: sumOf("early_drop"),
-    entries: Number(readFile("/proc/sys/net/netfilter/nf_conntrack_count") ?? 0),
-    limit: Number(readFile("/proc/sys/net/netfilter/nf_conntrack_max") ?? 0),
-  };
+  return { drop: sumOf("drop"), insertFailed: sumOf("insert_failed"), earlyDrop: sumOf("early_drop") };
 }

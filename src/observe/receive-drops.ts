@@ -1,6 +1,6 @@
 /*
- * Datagrams that the kernel threw away because a socket's receive queue was full: queries that nodens never saw. Only
- * /proc/net/udp and udp6 report them:
+ * Datagrams that the kernel threw away because a socket's receive queue was full: queries that nodens never saw. Where the socket itself
+ * does not tell, /proc/net/udp and udp6 do, which list all sockets of the node and take it a millisecond to write:
  *
  *     sl   local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops
  *     123: 0A14FEA9:0035 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 23456 2 0000      17
@@ -14,18 +14,40 @@ export type ReadSystemFile = (path: string) => string | undefined;
 
 const column = { localAddress: 1, inode: 9, drops: 12 } as const;
 
+/** A socket whose drops are counted. */
+export interface CountedSocket {
+  readonly address: ServerAddress;
+  /** How many there were, which never falls; undefined if the socket does not tell. */
+  receiveDrops(): number | undefined;
+}
+
 /**
- * Creates a reader of the total for the sockets at the addresses that `addresses` returns. The total never falls: what a socket
- * dropped stays counted when it closes. 0 on systems without /proc.
+ * Creates a reader of the total for the UDP sockets that `sockets` returns. The total never falls: what a socket dropped stays counted when
+ * it closes. Those that do not tell are 0 on systems without /proc.
  */
 export function countReceiveDrops(
-  addresses: () => readonly ServerAddress[],
+  sockets: () => readonly CountedSocket[],
   readFile: ReadSystemFile = readSystemFile,
 ): () => number {
+  const readListed = countListedDrops(readFile);
+  return () => {
+    let told = 0;
+    const silent: ServerAddress[] = [];
+    for (const socket of sockets()) {
+      const drops = socket.receiveDrops();
+      if (drops === undefined) silent.push(socket.address);
+      told += drops ?? 0;
+    }
+    return told + readListed(silent);
+  };
+}
+
+function countListedDrops(readFile: ReadSystemFile): (addresses: readonly ServerAddress[]) => number {
   let dropsByInode = new Map<string, number>();
   let total = 0;
-  return () => {
-    const ours = new Set(addresses().map((address) => kernelAddress(address)));
+  return (addresses) => {
+    if (addresses.length === 0) return total;
+    const ours = new Set(addresses.map((address) => kernelAddress(address)));
     const found = new Map<string, number>();
     for (const line of ["/proc/net/udp", "/proc/net/udp6"].flatMap((path) => readFile(path)?.split("\n") ?? [])) {
       const fields = line.trim().split(/\s+/);

@@ -18,6 +18,8 @@ export interface SharedSocket {
   readonly isShared: boolean;
   /** Leaves new datagrams and connections to the other processes on the address, if there are any. What is queued stays readable. */
   leave(): void;
+  /** See `receiveDropsOf`. Until the descriptor is closed. */
+  receiveDrops(): number | undefined;
 }
 
 /**
@@ -35,7 +37,8 @@ export function bindSharedSocket(protocol: "udp" | "tcp", address: ServerAddress
     if (!isPicked) setOption(fd, k.SOL_SOCKET, k.SO_REUSEPORT, 1);
     bind(fd, address);
     const port = isPicked ? boundPort(fd, address) : address.port;
-    return { fd, port, isShared, leave: protocol === "udp" ? () => connectToNobody(fd, address) : () => steerAway(fd) };
+    const leave = protocol === "udp" ? () => connectToNobody(fd, address) : () => steerAway(fd);
+    return { fd, port, isShared, leave, receiveDrops: () => receiveDropsOf(fd) };
   } catch (error) {
     libc.close(fd);
     throw error;
@@ -108,6 +111,21 @@ function lengthenQueue(fd: number, forced: number, modest: number, sizeBytes: nu
   if (libc?.setsockopt(fd, k.SOL_SOCKET, forced, memory, memory.length) === 0) return;
   libc?.setsockopt(fd, k.SOL_SOCKET, modest, memory, memory.length);
 }
+
+/**
+ * How many datagrams the kernel threw away, since the socket was opened, because its receive queue was full. Undefined if the kernel does
+ * not say (before Linux 4.12).
+ */
+function receiveDropsOf(fd: number): number | undefined {
+  const memory = new Uint32Array(memoryWords);
+  const sizeBytes = Buffer.from(new Uint32Array([memory.byteLength]).buffer);
+  const code = libc?.getsockopt(fd, k.SOL_SOCKET, k.SO_MEMINFO, Buffer.from(memory.buffer), sizeBytes);
+  return code === 0 && sizeBytes.readUInt32LE(0) === memory.byteLength ? memory[droppedWord] : undefined;
+}
+
+/** SK_MEMINFO_VARS and SK_MEMINFO_DROPS of linux/sock_diag.h. */
+const memoryWords = 9;
+const droppedWord = 8;
 
 /** A kernel that has no stamps (a sandbox) still has datagrams. */
 function stampDatagrams(fd: number): void {

@@ -112,7 +112,7 @@ export async function createPlantedNode(): Promise<PlantedNode> {
   const counters: SampledCounters = {
     listeners: () => Object.values(world.counters),
     receiveDrops: () => 0,
-    conntrack: () => conntrackOf(insertFailed),
+    conntrackLosses: () => conntrackOf(insertFailed),
     eventLoopDelays: () => createHistogram(timeBoundsSeconds),
     serverCounters: () => Object.entries(servers).map(([route, own]) => ({ route, address: kubeDns, counters: own })),
     attachment: { isFailOpen: () => false },

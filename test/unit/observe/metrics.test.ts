@@ -175,6 +175,13 @@ describe("the first scrape", () => {
     const needed = ["process_cpu_seconds_total", "process_resident_memory_bytes", "nodejs_eventloop_lag_seconds"];
     expect(needed.filter((name) => !series.has(name))).toEqual([]);
   });
+
+  test("shows nothing for which the process would have to wake up again and again", async () => {
+    const series = await scrape(createFakeSources().sources);
+    expect([...series.keys()].filter((name) => name.startsWith("nodejs_eventloop_lag_"))).toEqual([
+      "nodejs_eventloop_lag_seconds",
+    ]);
+  });
 });
 
 describe("a scrape", () => {
