@@ -5,7 +5,7 @@
 import type { Attachment } from "../attach/attachment.ts";
 import { type ListenCounters, ReplySource, replySourceNames } from "../listen/listen-counters.ts";
 import type { ConntrackLosses } from "../observe/conntrack-stats.ts";
-import type { Clock } from "../runtime/clock.ts";
+import { type Clock, toNextBeatMs } from "../runtime/clock.ts";
 import { type Histogram, timeBoundsSeconds } from "../runtime/histogram.ts";
 import { type Cause, causeNames } from "../seen/causes.ts";
 import type { PictureParts } from "../seen/picture.ts";
@@ -159,7 +159,7 @@ export function sampleCounters(
     ring.sample(totals(), nowMs);
     seen.tick(nowMs);
     onSample(nowMs);
-    cancel = clock.after(sampleMs, sample);
+    cancel = clock.after(toNextBeatMs(clock, sampleMs), sample);
   }
 
   function totals(): number[] {

@@ -2,7 +2,7 @@
  * Whether pods that ask nodens are answered, for as long as nodens runs. A process that hangs on the same address takes its share of what
  * pods send, and no part of this process notices; nor does it notice a firewall rule. Questions of nodens's own to its own addresses do.
  */
-import type { Clock } from "../runtime/clock.ts";
+import { type Clock, toNextBeatMs } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
 import type { OwnSockets } from "./own-sockets.ts";
 
@@ -28,7 +28,7 @@ export function watchOwnSockets(
   let badLooks = 0;
   let trouble: string | undefined;
   let isOver = false;
-  let cancel = clock.after(intervalMs, () => void look());
+  let cancel = clock.after(toNextBeatMs(clock, intervalMs), () => void look());
 
   async function look(): Promise<void> {
     // One question in two reaches a process that answers beside one that hangs: it proves nothing once there is doubt.
@@ -39,7 +39,7 @@ export function watchOwnSockets(
     if (silence === undefined && trouble !== undefined) log.info({}, `no longer: ${trouble}`);
     if (badLooks === badLooksUntilTrouble && silence !== undefined) log.warn({}, silence);
     if (badLooks === 0 || badLooks >= badLooksUntilTrouble) trouble = silence;
-    cancel = clock.after(intervalMs, () => void look());
+    cancel = clock.after(toNextBeatMs(clock, intervalMs), () => void look());
   }
 
   return {

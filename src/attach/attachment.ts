@@ -3,7 +3,7 @@
  * and checked every minute, more often while something is wrong. Nothing here ends nodens or stops it from serving where it can.
  */
 import { isIP } from "node:net";
-import type { Clock } from "../runtime/clock.ts";
+import { type Clock, toNextBeatMs } from "../runtime/clock.ts";
 import type { Netfilter } from "../runtime/netfilter.ts";
 import { formatServerAddress, type ServerAddress } from "../runtime/server-address.ts";
 import { type Interception, startInterception } from "./interception.ts";
@@ -166,7 +166,7 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
   /** Looks at once when an address is taken away. One that cannot be put back is tried again with everything else. */
   function watch(): void {
     if (isReleased) return;
-    cancelWatch = clock.after(watchMs, watch);
+    cancelWatch = clock.after(toNextBeatMs(clock, watchMs), watch);
     if (isChecking) return;
     const now = addresses.filter((address) => options.hasAddress(address));
     const lost = present.filter((address) => !now.includes(address));

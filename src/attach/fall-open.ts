@@ -4,7 +4,7 @@
  * answered: rules alone do not, where something translates the Service's address before they see a packet. own-address-table.ts has the
  * rules.
  */
-import type { Clock } from "../runtime/clock.ts";
+import { type Clock, toNextBeatMs } from "../runtime/clock.ts";
 import type { ServerAddress } from "../runtime/server-address.ts";
 import { createHeartbeat } from "./heartbeat.ts";
 import type { InterceptTarget } from "./intercept-table.ts";
@@ -56,7 +56,7 @@ export function startFallOpen(options: FallOpenOptions): FallOpen {
   let cancelTimer = clock.after(0, tick);
 
   function tick(): void {
-    cancelTimer = clock.after(beatMs, tick);
+    cancelTimer = clock.after(toNextBeatMs(clock, beatMs), tick);
     for (const heart of hearts) {
       if (mayAnswer(heart.target.virtualAddress)) void heart.beat().then(tell);
       else heart.forget();

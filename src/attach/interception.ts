@@ -6,7 +6,7 @@
  * through kube-proxy.
  */
 import { randomBytes } from "node:crypto";
-import type { Clock } from "../runtime/clock.ts";
+import { type Clock, toNextBeatMs } from "../runtime/clock.ts";
 import type { ServerAddress } from "../runtime/server-address.ts";
 import { createHeartbeat, type Heartbeat, missesUntilProblem } from "./heartbeat.ts";
 import {
@@ -71,8 +71,8 @@ export function startInterception(options: InterceptionOptions): Interception {
   let session: NftSession | undefined;
   let isTableMade = false;
   let isVerifyDue = false;
-  /** The commands that put the sources in the table that are there. */
-  let sourcesInTable = "";
+  /** Those that the table has. A reload makes others. */
+  let sourcesInTable: InterceptedSources | undefined;
   let tableProblem: SetupProblem | undefined;
   let reopenAtMs = -Infinity;
   let reopenPauseMs = firstReopenMs;
@@ -81,7 +81,7 @@ export function startInterception(options: InterceptionOptions): Interception {
   let cancelTimer = clock.after(0, tick);
 
   function tick(): void {
-    cancelTimer = clock.after(beatMs, tick);
+    cancelTimer = clock.after(toNextBeatMs(clock, beatMs), tick);
     void beat().catch(unexpected);
   }
 
@@ -147,15 +147,16 @@ export function startInterception(options: InterceptionOptions): Interception {
     if (complaint !== undefined) return loseTable(complaint);
     isTableMade = true;
     tableProblem = undefined;
-    sourcesInTable = "";
+    sourcesInTable = undefined;
   }
 
   async function followSources(): Promise<void> {
-    const text = sourcesText(table, options.sources());
-    if (text === sourcesInTable) return;
-    const complaint = await session?.run(text);
+    const sources = options.sources();
+    const { allowed, excepted } = sources;
+    if (allowed === sourcesInTable?.allowed && excepted === sourcesInTable.excepted) return;
+    const complaint = await session?.run(sourcesText(table, sources));
     if (complaint !== undefined) return loseTable(complaint);
-    sourcesInTable = text;
+    sourcesInTable = sources;
   }
 
   /** The table is gone or cannot be trusted. The next try comes after a pause that grows each time. */

@@ -5,7 +5,7 @@
  */
 import { mkdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Clock, wallTime } from "../runtime/clock.ts";
+import { type Clock, toNextBeatMs, wallTime } from "../runtime/clock.ts";
 
 /** Where the files are, and what they say. */
 export interface ProbeFileOptions {
@@ -34,7 +34,7 @@ export function keepProbeFiles({ directory, isReady, clock, onError }: ProbeFile
       if (isReady()) touch(ready);
       else rmSync(ready, { force: true });
     });
-    cancel = clock.after(intervalMs, update);
+    cancel = clock.after(toNextBeatMs(clock, intervalMs), update);
   }
 
   function attempt(write: () => void): void {

@@ -39,6 +39,16 @@ export const systemClock: Clock = {
   afterIo: (action) => void setImmediate(action),
 };
 
+/**
+ * How long it is to the next moment of a rhythm that all duties share which are done again and again: one wake of the process serves all
+ * that are due, and a wake is much of what a duty costs. Half an interval to one and a half, and a whole one if the last was on time.
+ */
+export function toNextBeatMs({ nowMs }: Pick<Clock, "nowMs">, intervalMs: number): number {
+  const leftMs = intervalMs - (nowMs() % intervalMs);
+  // Timers may run a moment early.
+  return leftMs < intervalMs / 2 ? leftMs + intervalMs : leftMs;
+}
+
 /** Resolves after `delayMs` milliseconds, and keeps the process alive until then. For commands, which have no sockets to do that. */
 export function pauseAwake(delayMs: number): Promise<void> {
   return new Promise((resolve) => void setTimeout(resolve, delayMs));

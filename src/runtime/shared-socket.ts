@@ -4,6 +4,7 @@
  * kernel has queued for it, and closes last. Closing at once would lose that queue.
  */
 import { isIPv6 } from "node:net";
+import { constants } from "node:os";
 import { attachBpfProgram, bpf } from "./bpf-program.ts";
 import { libc, SocketConstant as k } from "./libc.ts";
 import type { ServerAddress } from "./server-address.ts";
@@ -63,19 +64,13 @@ function isFree(protocol: "udp" | "tcp", address: ServerAddress): boolean {
  * tell: without the C library, or where net.ipv4.ip_nonlocal_bind lets anything be bound.
  */
 export function hasLocalAddress(host: string): boolean {
-  if (libc === undefined) return true;
-  try {
-    const fd = openSocket("udp", host);
-    try {
-      bind(fd, { host, port: 0 });
-      return true;
-    } finally {
-      libc.close(fd);
-    }
-  } catch (error) {
-    // Anything else, such as want of descriptors, says nothing of the address.
-    return (error as NodeJS.ErrnoException).code !== "EADDRNOTAVAIL";
-  }
+  const fd = libc?.socket(isIPv6(host) ? k.AF_INET6 : k.AF_INET, k.SOCK_DGRAM | k.SOCK_CLOEXEC, 0) ?? -1;
+  // Want of descriptors says nothing of the address, as any other error below.
+  if (libc === undefined || fd === -1) return true;
+  const name = socketAddress({ host, port: 0 });
+  const errno = libc.bind(fd, name, name.length) === 0 ? 0 : libc.lastErrno();
+  libc.close(fd);
+  return errno !== constants.errno.EADDRNOTAVAIL;
 }
 
 function openSocket(protocol: "udp" | "tcp", host: string): number {

@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test, vi } from "vitest";
-import { systemClock } from "../../../src/runtime/clock.ts";
+import { systemClock, toNextBeatMs } from "../../../src/runtime/clock.ts";
 
 describe("the system's clock", () => {
   test("never goes back", () => {
@@ -49,5 +49,16 @@ describe("the system's clock", () => {
     systemClock.after(60_000, () => {});
     const [timer] = setTimer.mock.results.map(({ value }) => value as NodeJS.Timeout);
     expect(timer?.hasRef()).toBe(false);
+  });
+});
+
+describe("a beat", () => {
+  test.each([
+    ["on time", 5000, 500, 500],
+    ["that began between two", 5070, 500, 430],
+    ["whose timer ran a moment early", 4999.6, 500, 500.4],
+    ["whose timer ran late", 5480, 500, 520],
+  ])("%s is followed by one at a whole number of intervals, and never at once", (_, nowMs, intervalMs, leftMs) => {
+    expect(toNextBeatMs({ nowMs: () => nowMs }, intervalMs)).toBeCloseTo(leftMs);
   });
 });
