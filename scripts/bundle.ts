@@ -89,6 +89,23 @@ const loadLater: Plugin = {
   },
 };
 
+/**
+ * An import of one of Node.js's modules reads everything that it exports, also what is loaded when it is first read: undici behind http, the
+ * Web's cryptography behind crypto. That is 9 MiB, which commands have to do without.
+ */
+const takeOnlyWhatIsUsed: Plugin = {
+  name: "take only what is used of Node.js",
+  renderChunk: (code) =>
+    code.replaceAll(
+      /\bimport\s*(?:([\w$]+)\s*,?\s*)?(?:\{([^}]*)\}\s*)?from\s*["'`](node:[\w/]+)["'`];?/g,
+      (_, whole: string | undefined, parts: string | undefined, module: string) => {
+        const loaded = `process.getBuiltinModule("${module}")`;
+        const named = parts === undefined ? "" : `const {${parts.replaceAll(/\s+as\s+/g, ": ")}} = ${loaded};`;
+        return whole === undefined ? named : `const ${whole} = ${loaded};${named}`;
+      },
+    ),
+};
+
 // Names stay: a stack trace in a log must tell where.
 const small: OutputOptions = {
   minify: { mangle: false, compress: true, codegen: { removeWhitespace: true } },
@@ -114,7 +131,7 @@ await bundle(join(sources, "snapshot.ts"), [keepApart, loadLater], {
   format: "cjs",
   codeSplitting: false,
 });
-await bundle([...onDemand], [], {
+await bundle([...onDemand], [takeOnlyWhatIsUsed], {
   dir: join(folder, "on-demand"),
   format: "esm",
   entryFileNames: "[name].mjs",

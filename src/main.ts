@@ -3,7 +3,7 @@
  */
 import { alreadyLoaded } from "./commands/already-loaded.ts";
 import { createCommandLine } from "./commands/command-line.ts";
-import { runProgram } from "./attach/run-program.ts";
+import { eachLineOf, runProgram } from "./attach/run-program.ts";
 import { ExitCode } from "./commands/exit-code.ts";
 import type { CacheFlushFlags, CacheShowFlags } from "./commands/cache.ts";
 import type { ExplainFlags } from "./commands/explain.ts";
@@ -75,6 +75,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       const { doctor } = await import("./commands/doctor.ts");
       return doctor(flags, {
         run: runProgram,
+        eachLine: eachLineOf,
         self: [argv[0] ?? "", argv[1] ?? ""],
         ...alreadyLoaded,
         write,

@@ -3,7 +3,7 @@
  */
 import { networkInterfaces, release } from "node:os";
 import { readdirSync } from "node:fs";
-import type { RunProgram } from "../attach/run-program.ts";
+import type { EachLine, RunProgram } from "../attach/run-program.ts";
 import { examine } from "../doctor/examine.ts";
 import type { NodeView } from "../doctor/node-view.ts";
 import { pluginOutput, printFindings } from "../doctor/print-findings.ts";
@@ -11,6 +11,8 @@ import type { readSeen } from "../doctor/read-seen.ts";
 import { readSystemFile } from "../observe/receive-drops.ts";
 import { askAdmin } from "../runtime/ask-admin.ts";
 import { type Clock, pauseAwake, systemClock } from "../runtime/clock.ts";
+import { doWithoutOptimising } from "../runtime/short-run.ts";
+import { socketOwners } from "../runtime/socket-owners.ts";
 import { parseServerAddress } from "../runtime/server-address.ts";
 import { nameFromText } from "../wire/name-text.ts";
 import { adminPlaceFrom } from "./admin-place.ts";
@@ -21,7 +23,8 @@ export interface DoctorFlags {
   readonly against: string;
   readonly server?: readonly string[] | undefined;
   readonly name: string;
-  readonly watch: string;
+  /** How far the two looks are apart, "60s". */
+  readonly watch?: string | undefined;
   readonly netns?: string | undefined;
   readonly json?: boolean | undefined;
   readonly npd?: boolean | undefined;
@@ -30,6 +33,7 @@ export interface DoctorFlags {
 /** What `doctor` needs from the process. `write` and `writeError` receive whole lines, line endings included. */
 export interface DoctorOptions {
   readonly run: RunProgram;
+  readonly eachLine: EachLine;
   readonly self: readonly string[];
   /** Handed in, because the process has the library that it needs already. */
   readonly readSeen: typeof readSeen;
@@ -42,6 +46,9 @@ export interface DoctorOptions {
 
 const pageTimeoutMs = 3000;
 const dnsPort = 53;
+const usualWatch = "5s";
+/** node-problem-detector gives its plugins 5 s unless told otherwise. */
+const pluginWatch = "1s";
 const longestWatchSeconds = 3600;
 
 /**
@@ -49,7 +56,7 @@ const longestWatchSeconds = 3600;
  * of the plugin's protocol.
  */
 export async function doctor(flags: DoctorFlags, options: DoctorOptions): Promise<number> {
-  const { write, writeError, run, self, clock = systemClock, pause = pauseAwake } = options;
+  const { write, writeError, self, clock = systemClock, pause = pauseAwake } = options;
   const refuse = (reason: string) => {
     writeError(`nodens: ${reason}\n`);
     return ExitCode.usage;
@@ -59,13 +66,15 @@ export async function doctor(flags: DoctorFlags, options: DoctorOptions): Promis
   const servers = (flags.server ?? []).map((text) => parseServerAddress(text, dnsPort));
   if (!servers.every((server) => server !== undefined)) return refuse("a --server is not an address");
   if (nameFromText(flags.name) === undefined) return refuse(`'${flags.name}' is not a name`);
-  const watchSeconds = Number(flags.watch.replace(/s$/, ""));
+  const watch = flags.watch ?? (flags.npd === true ? pluginWatch : usualWatch);
+  const watchSeconds = Number(watch.replace(/s$/, ""));
   if (!(watchSeconds >= 1 && watchSeconds <= longestWatchSeconds))
-    return refuse(`--watch ${flags.watch} is not from 1s to ${longestWatchSeconds}s`);
+    return refuse(`--watch ${watch} is not from 1s to ${longestWatchSeconds}s`);
   if (flags.netns !== undefined && !/^\d+$/.test(flags.netns))
     return refuse(`--netns ${flags.netns} is not a process's number`);
+  doWithoutOptimising();
   const findings = await examine({
-    node: options.node ?? thisNode(run),
+    node: options.node ?? thisNode(options),
     servers,
     name: flags.name,
     watchMs: watchSeconds * 1000,
@@ -89,8 +98,15 @@ export async function doctor(flags: DoctorFlags, options: DoctorOptions): Promis
   return ExitCode.ok;
 }
 
-function thisNode(run: RunProgram): NodeView {
-  return { readFile: readSystemFile, run, kernelRelease: release(), interfaces: interfaceNames() };
+function thisNode({ run, eachLine }: DoctorOptions): NodeView {
+  return {
+    readFile: readSystemFile,
+    run,
+    eachLine,
+    socketOwners,
+    kernelRelease: release(),
+    interfaces: interfaceNames(),
+  };
 }
 
 /** Also those without an address, which veth pairs on a node often are. */

@@ -1,12 +1,13 @@
 /*
- * The node itself: kernel, connection tracking, receive queues, CPU, rules that others have put there, the search list.
+ * The node itself: kernel, connection tracking, receive queues, CPU, the search list.
  */
 import { parseResolvConf } from "../settings/resolv-conf.ts";
 import type { Finding } from "./finding.ts";
-import { isNodeNamespace, noNodeNamespace, type Look, type NodeRules, type NodeView } from "./node-view.ts";
+import { noNodeNamespace, type Look, type NodeView } from "./node-view.ts";
+import type { NodeRules } from "./read-rules.ts";
 
-/** Versions of Linux in which something about DNS changed. */
-export function checkKernel({ kernelRelease }: NodeView): Finding {
+/** Versions of Linux in which something about DNS changed, and whether that matters here. `mode` is that of the nodens that runs here, if any. */
+export function checkKernel({ kernelRelease }: NodeView, { hasQueue }: NodeRules, mode: string | undefined): Finding {
   const [major = 0, minor = 0] = kernelRelease.split(/[.-]/).map(Number);
   const isBefore = (ofMajor: number, ofMinor: number) => major < ofMajor || (major === ofMajor && minor < ofMinor);
   const base = { check: "kernel", link: "why-timeouts.md#1-the-race" };
@@ -14,24 +15,37 @@ export function checkKernel({ kernelRelease }: NodeView): Finding {
     return {
       ...base,
       state: "warn",
-      found: `Linux ${kernelRelease}: two packets of one socket that race in connection tracking lose one of them (mended in 5.6)`,
+      found: `Linux ${kernelRelease}: of two packets of one socket that race in connection tracking, one is dropped (mended in 5.6)`,
       why: "glibc and musl send A and AAAA from one socket at once; the one that is lost costs 5 s or 2.5 s",
       cure: [
         "update the kernel, or keep DNS out of connection tracking: nodens in host-ip, link-local or intercept mode",
       ],
     };
   }
-  if (isBefore(5, 12)) {
+  if (isBefore(5, 12) && mode === "intercept") {
+    return {
+      check: "kernel",
+      state: "bad",
+      found: `Linux ${kernelRelease}: nft tables have no owner (since 5.12), and attach.mode is intercept`,
+      why: "rules that intercept must vanish with nodens, so without an owner nothing is intercepted",
+      cure: ["attach.mode: link-local or host-ip, or a newer kernel"],
+      link: "install.md#choose-a-mode",
+    };
+  }
+  if (isBefore(6, 12) && hasQueue) {
     return {
       ...base,
       state: "warn",
-      found: `Linux ${kernelRelease}: nft tables have no owner (since 5.12), which attach.mode intercept needs`,
-      why: "intercept must vanish with nodens; host-ip and link-local work here",
-      link: "install.md",
+      found: `Linux ${kernelRelease}: a rule hands packets to a program (NFQUEUE), and of two that race there one is dropped (mended in 6.12)`,
+      why: "glibc and musl send A and AAAA from one socket at once, and a network policy agent looks at both",
+      cure: ["update the kernel, or keep DNS out of the agent's queue: accept UDP port 53 before its rule"],
     };
   }
-  const note = isBefore(6, 12) ? "; since 6.12 an owned table can outlive a restart" : "";
-  return { ...base, state: "ok", found: `Linux ${kernelRelease}${note}` };
+  const notes = [
+    ...(isBefore(5, 12) ? ["attach.mode intercept needs 5.12"] : []),
+    ...(isBefore(6, 12) ? ["before 6.12 packets race where a rule has NFQUEUE, which none has here"] : []),
+  ];
+  return { ...base, state: "ok", found: [`Linux ${kernelRelease}`, ...notes].join("; ") };
 }
 
 /** The fill of the connection table, and what it lost between two looks. */
@@ -39,8 +53,11 @@ export function checkConntrack(before: Look, now: Look, isNode: boolean, overSec
   const link = "why-timeouts.md#2-a-port-and-an-entry-for-every-lookup";
   if (!isNode) return [{ check: "conntrack", state: "unknown", found: noNodeNamespace }];
   const [first, last] = [before.conntrack, now.conntrack];
-  if (first === undefined || last === undefined)
-    return [{ check: "conntrack", state: "ok", found: "nothing is tracked here" }];
+  if (first === undefined || last === undefined) {
+    return now.isTracking
+      ? [{ check: "conntrack", state: "unknown", found: "/proc/net/stat/nf_conntrack cannot be read: it is for root" }]
+      : [{ check: "conntrack", state: "ok", found: "nothing is tracked here" }];
+  }
   const share = last.limit === 0 ? 0 : last.entries / last.limit;
   const fill: Finding = {
     check: "conntrack-fill",
@@ -108,82 +125,6 @@ function checkThrottling(before: Look, now: Look, overSeconds: number): Finding 
     cure: ["raise or remove resources.limits.cpu"],
     link: "runbook.md#nodenseventloopdelay",
   };
-}
-
-/** What kube-proxy and others have put there. */
-export function checkRules(rules: NodeRules, node: NodeView): Finding[] {
-  if (rules.nat === undefined && rules.nft === undefined && !rules.hasIpvs) {
-    return [
-      {
-        check: "rules",
-        state: "unknown",
-        found: "neither iptables-save nor nft may read the rules: NET_ADMIN is missing, or the programs",
-      },
-    ];
-  }
-  if (!isNodeNamespace(rules, node)) return [{ check: "rules", state: "unknown", found: noNodeNamespace }];
-  return [checkProxy(rules, node), checkMasquerade(rules), checkOthers(rules, node)];
-}
-
-function checkProxy({ nat, nft, hasIpvs }: NodeRules, { interfaces }: NodeView): Finding {
-  const check = "kube-proxy";
-  if (interfaces.some((name) => name.startsWith("cilium_")) && !/KUBE-SVC-/.test(nat ?? "")) {
-    const why = "Service addresses are translated before netfilter sees the packets, so intercept would see nothing";
-    return {
-      check,
-      state: "warn",
-      found: "Cilium without kube-proxy",
-      why,
-      cure: ["attach.mode: link-local or host-ip"],
-      link: "install.md",
-    };
-  }
-  const mode = hasIpvs
-    ? "ipvs"
-    : /table (ip|ip6|inet) kube-proxy/.test(nft ?? "")
-      ? "nftables"
-      : /KUBE-SVC-/.test(nat ?? "")
-        ? "iptables"
-        : undefined;
-  if (mode === undefined)
-    return {
-      check,
-      state: "unknown",
-      found: "no rules of kube-proxy: another program translates Service addresses, or this is not a node",
-    };
-  return { check, state: "ok", found: `mode ${mode}: attach.mode intercept, link-local and host-ip fit` };
-}
-
-function checkMasquerade({ nat, nft }: NodeRules): Finding {
-  const check = "masquerade";
-  const found = [
-    ...(nat ?? "").split("\n").filter((line) => /-j MASQUERADE/.test(line) && !/--random-fully/.test(line)),
-    ...(nft ?? "").split("\n").filter((line) => /\bmasquerade\b/.test(line) && !/fully-random/.test(line)),
-  ];
-  if (found.length === 0) return { check, state: "ok", found: "every MASQUERADE picks random ports" };
-  return {
-    check,
-    state: "warn",
-    found: `${found.length === 1 ? "1 rule" : `${found.length} rules`} without --random-fully: ${(found[0] ?? "").trim()}`,
-    why: "two pods that leave at the same moment may be given the same source port, and one packet is dropped",
-    cure: ["let the network plugin and kube-proxy add --random-fully (iptables 1.6.2 or later)"],
-    link: "why-timeouts.md#2-a-port-and-an-entry-for-every-lookup",
-  };
-}
-
-function checkOthers({ nft }: NodeRules, { interfaces, readFile }: NodeView): Finding {
-  const check = "other-caches";
-  const others = [
-    ...(interfaces.includes("nodelocaldns") ? ["NodeLocal DNSCache (interface nodelocaldns)"] : []),
-    ...((readFile("/etc/resolv.conf") ?? "").includes("127.0.0.53")
-      ? ["systemd-resolved (127.0.0.53 in /etc/resolv.conf)"]
-      : []),
-    ...[...(nft ?? "").matchAll(/^table \w+ (\S*(?:dns|nodens)\S*) /gm)].map(
-      ([, name]) => `the nft table ${name ?? ""}`,
-    ),
-  ];
-  if (others.length === 0) return { check, state: "ok", found: "no other cache or table for DNS" };
-  return { check, state: "ok", found: `also here: ${others.join("; ")}` };
 }
 
 /** The node's own resolv.conf: pods with dnsPolicy Default have it, and kubelet adds its suffixes to every pod's list. */

@@ -7,6 +7,7 @@ import type { NodeView } from "./node-view.ts";
 /** What a lookup from a pod needs: the process whose network namespace it is, and how this program is run again. */
 export interface PodCheck {
   readonly pid: string;
+  /** Who is asked if the pod's own resolv.conf cannot be read. */
   readonly server: string;
   readonly name: string;
   /** The command line of this program: the interpreter and what it runs. */
@@ -14,8 +15,11 @@ export interface PodCheck {
 }
 
 /** Looks up a name there. */
-export async function checkPod({ run }: NodeView, { pid, server, name, self }: PodCheck): Promise<Finding> {
+export async function checkPod({ run, readFile }: NodeView, asked: PodCheck): Promise<Finding> {
   const check = "from-pod";
+  const { pid, name, self } = asked;
+  const resolvConf = readFile(`/proc/${pid}/root/etc/resolv.conf`) ?? "";
+  const server = /^nameserver\s+(\S+)/m.exec(resolvConf)?.[1] ?? asked.server;
   const query = [...self, "query", name, "A", "--server", server, "--short"];
   const { code, stderr, stdout } = await run("nsenter", [`--net=/proc/${pid}/ns/net`, "--", ...query]);
   if (code === 0)
@@ -30,6 +34,7 @@ export async function checkPod({ run }: NodeView, { pid, server, name, self }: P
       state: "bad",
       found: `${server} does not answer in the network namespace of process ${pid}: ${stderr.split("\n")[0] ?? ""}`,
       why: "this pod has no DNS, whatever the node has: a policy, or the path of its packets",
+      cure: [`nsenter --net=/proc/${pid}/ns/net -- nodens query ${name} --server ${server}`],
       link: "runbook.md#nodenspodswait",
     };
   }

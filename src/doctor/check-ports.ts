@@ -15,16 +15,22 @@ const check = "ports";
  * ports are scarce.
  */
 export async function checkPorts(
-  { run }: NodeView,
+  { eachLine }: NodeView,
   isNode: boolean,
   addresses: readonly string[],
 ): Promise<readonly Finding[]> {
   if (!isNode) return [{ check, state: "unknown", found: noNodeNamespace }];
   const families = addresses.some((address) => isIPv6(address)) ? ["ipv4", "ipv6"] : ["ipv4"];
-  const lists = await Promise.all(
-    families.map((family) => run("conntrack", ["-L", "-f", family, "-p", "udp", "--dport", "53"])),
+  const used = new Map<string, Used>();
+  const byPair = new Map<string, number>();
+  const ended = await Promise.all(
+    families.map((family) =>
+      eachLine("conntrack", ["-L", "-f", family, "-p", "udp", "--dport", "53"], (line) =>
+        countEntry(line, used, byPair),
+      ),
+    ),
   );
-  if (lists.some(({ code }) => code !== 0))
+  if (ended.some(({ code }) => code !== 0))
     return [
       {
         check,
@@ -32,7 +38,6 @@ export async function checkPorts(
         found: "conntrack -L cannot be run: NET_ADMIN is missing, or the program conntrack",
       },
     ];
-  const used = countEntries(lists.map(({ stdout }) => stdout).join("\n"));
   const known = new Set(addresses);
   const others = [...used].filter(([address, { most }]) => !known.has(address) && most.count > usualPorts * scarceFrom);
   return [...[...known].map((address) => [address, used.get(address)] as const), ...others].map(portsFinding);
@@ -49,22 +54,24 @@ interface Used {
 }
 
 /** An entry has two directions: whom the client asked, and between whom the reply goes, which is behind the translation. */
-const entryForm = /dst=(\S+) sport=\d+ dport=53 .*?src=(\S+) dst=(\S+)/g;
+const entryForm = /dst=(\S+) sport=\d+ dport=53 .*?src=(\S+) dst=(\S+)/;
 
-function countEntries(listed: string): Map<string, Used> {
-  const used = new Map<string, Used>();
-  const byPair = new Map<string, number>();
-  for (const [, address = "", server = "", source = ""] of listed.matchAll(entryForm)) {
-    const pair = `${address} ${source} ${server}`;
-    const count = (byPair.get(pair) ?? 0) + 1;
-    byPair.set(pair, count);
-    const before = used.get(address) ?? { entries: 0, most: { source, server, count: 0 } };
-    used.set(address, {
-      entries: before.entries + 1,
-      most: count > before.most.count ? { source, server, count } : before.most,
-    });
-  }
-  return used;
+/** More pairs of sources and servers are not told apart: a node has a few hundred pods, and kube-dns a few. */
+const mostPairs = 16_384;
+
+function countEntry(line: string, used: Map<string, Used>, byPair: Map<string, number>): void {
+  const [, address = "", server = "", source = ""] = entryForm.exec(line) ?? [];
+  if (address === "") return;
+  const pair = `${address} ${source} ${server}`;
+  const known = byPair.get(pair);
+  if (known === undefined && byPair.size >= mostPairs) return;
+  const count = (known ?? 0) + 1;
+  byPair.set(pair, count);
+  const before = used.get(address) ?? { entries: 0, most: { source, server, count: 0 } };
+  used.set(address, {
+    entries: before.entries + 1,
+    most: count > before.most.count ? { source, server, count } : before.most,
+  });
 }
 
 function portsFinding([address, used]: readonly [string, Used | undefined]): Finding {

@@ -7,53 +7,99 @@ import type { readSeen, ReadSeen } from "./read-seen.ts";
 /** Asks the running nodens for a page; undefined if it does not say 200. */
 export type AskPage = (path: string) => Promise<string | undefined>;
 
-/** What the running nodens says; one finding if there is none. */
-export async function checkRunning(ask: AskPage, read: typeof readSeen, where: string): Promise<Finding[]> {
+/** What the running nodens says at one moment. */
+export interface RunningLook {
+  readonly metrics: string;
+  /** Undefined for a page that is not what this version says. */
+  readonly seen: ReadSeen | undefined;
+}
+
+/** Asks it; undefined if there is none. */
+export async function lookAtRunning(ask: AskPage, read: typeof readSeen): Promise<RunningLook | undefined> {
   const metrics = await ask("/metrics");
   const seen = await ask("/seen");
-  if (metrics === undefined || seen === undefined)
-    return [{ check: "nodens", state: "ok", found: `no nodens at ${where}`, link: "install.md" }];
-  const told = read(seen);
-  if (told === undefined)
+  return metrics === undefined || seen === undefined ? undefined : { metrics, seen: read(seen) };
+}
+
+/** What came of two looks at it; one finding if there is none. */
+export function checkRunning(
+  before: RunningLook | undefined,
+  now: RunningLook | undefined,
+  where: string,
+  overSeconds: number,
+): Finding[] {
+  if (now === undefined) return [{ check: "nodens", state: "ok", found: `no nodens at ${where}`, link: "install.md" }];
+  const { metrics, seen } = now;
+  if (seen === undefined)
     return [{ check: "nodens", state: "unknown", found: `${where} answers /seen, but not as this version does` }];
-  return [attachment(told, metrics), ...podsFinding(metrics), waitsFinding(told), wasteFinding(told)];
+  return [
+    attachment(seen, metrics),
+    ...podsFinding(before?.metrics ?? metrics, metrics, overSeconds),
+    waitsFinding(seen),
+    wasteFinding(seen),
+  ];
 }
 
 function attachment({ mode, isReady, isFailOpen, queriesPerSecond }: ReadSeen, metrics: string): Finding {
   const isAttached = sampleOf(metrics, "nodens_attached") === 1;
-  const base = { check: "nodens-attached", link: "runbook.md#nodensnotattached" };
+  const base = { check: "nodens-attached", state: "bad" } as const;
   const rate = `${queriesPerSecond.toFixed(1)} queries a second`;
   if (isFailOpen) {
-    const why = "test packets are not answered, or nodens holds back, so pods ask kube-dns, as without it";
-    return { ...base, state: "bad", found: `mode ${mode}: fail-open, ${rate}`, why, link: "runbook.md#nodensfailopen" };
+    return {
+      ...base,
+      found: `mode ${mode}: fail-open, ${rate}`,
+      why: "test packets are not answered, or nodens holds back, so pods ask kube-dns, as without it",
+      cure: ["kubectl -n kube-system logs POD | grep -i intercept"],
+      link: "runbook.md#nodensfailopen",
+    };
   }
-  if (!isReady)
+  if (!isReady) {
     return {
       ...base,
-      state: "bad",
       found: `mode ${mode}: not ready, ${rate}`,
-      why: "curl 127.0.0.1:9253/readyz says why",
+      why: "pods do without it, or wait, until it has what it needs",
+      cure: ["curl http://127.0.0.1:9253/readyz    # says why"],
+      link: "runbook.md#nodensnotready",
     };
-  if (!isAttached)
+  }
+  if (!isAttached) {
     return {
       ...base,
-      state: "bad",
       found: `mode ${mode}: not everything is in place, ${rate}`,
-      why: "its log says what",
+      why: "what the mode asks for on the node is missing in part, so that pods may do without nodens",
+      cure: ["kubectl -n kube-system logs POD | grep warn    # says what"],
+      link: "runbook.md#nodensnotattached",
     };
+  }
   return { ...base, state: "ok", found: `mode ${mode}: in place, ${rate}` };
 }
 
-function podsFinding(metrics: string): Finding[] {
-  const taken = sampleOf(metrics, 'nodens_intercept_packets_total{outcome="intercepted"}');
-  if (taken === undefined || taken === 0) return [];
-  const answered = sampleOf(metrics, 'nodens_intercept_packets_total{outcome="answered"}') ?? 0;
-  const left = sampleOf(metrics, 'nodens_intercept_packets_total{outcome="fell_back"}') ?? 0;
-  const fallen = sampleOf(metrics, 'nodens_intercept_pods{state="fallen"}') ?? 0;
-  const found = `${taken} questions of pods taken, ${answered} replies left, ${left} left to kube-dns; ${fallen} pods ask kube-dns now`;
+/** nodens reads the kernel's counts once a minute: over less than that, their growth says nothing. */
+const countedEverySeconds = 60;
+
+function podsFinding(before: string, now: string, overSeconds: number): Finding[] {
+  const total = (outcome: string) => sampleOf(now, `nodens_intercept_packets_total{outcome="${outcome}"}`);
+  if ((total("intercepted") ?? 0) === 0) return [];
+  const isLong = overSeconds >= countedEverySeconds;
+  const count = (outcome: string) => {
+    const earlier = sampleOf(before, `nodens_intercept_packets_total{outcome="${outcome}"}`) ?? 0;
+    return (total(outcome) ?? 0) - (isLong ? earlier : 0);
+  };
+  const [taken, answered, left] = [count("intercepted"), count("answered"), count("fell_back")];
+  const fallen = sampleOf(now, 'nodens_intercept_pods{state="fallen"}') ?? 0;
+  const since = isLong ? `in ${overSeconds} s` : "since it started (--watch 60s: in a minute)";
+  const found = `${taken} questions of pods taken, ${answered} replies left for them, ${left} questions left to kube-dns ${since}; ${fallen} pods ask kube-dns now`;
   if (fallen === 0) return [{ check: "nodens-pods", state: "ok", found }];
-  const why = "no reply of nodens leaves for these pods: a policy or firewall drops it";
-  return [{ check: "nodens-pods", state: "warn", found, why, link: "runbook.md#nodenspodsfallback" }];
+  return [
+    {
+      check: "nodens-pods",
+      state: "warn",
+      found,
+      why: "no reply of nodens leaves for these pods: a policy or firewall drops it",
+      cure: ["nft list ruleset | grep -n drop    # which rule drops untracked replies from port 53"],
+      link: "runbook.md#nodenspodsfallback",
+    },
+  ];
 }
 
 function waitsFinding({ waits }: ReadSeen): Finding {

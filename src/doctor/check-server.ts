@@ -30,11 +30,10 @@ const ednsSizes = [512, 1232, 4096] as const;
 /** Asks, and says what came of it. Never rejects. */
 export async function checkServer(asked: ServerCheck): Promise<Finding[]> {
   const label = formatServerAddress(asked.server);
-  const udp = await askTimes(asked, "udp");
-  const tcp = await askTimes(asked, "tcp");
+  const [udp, tcp] = await Promise.all([askTimes(asked, "udp"), askTimes(asked, "tcp")]);
   return [
-    transportFinding(label, "UDP", udp, tcp.lost < tcp.asked),
-    transportFinding(label, "TCP", tcp, udp.lost < udp.asked),
+    transportFinding(asked, "udp", udp, tcp.lost < tcp.asked),
+    transportFinding(asked, "tcp", tcp, udp.lost < udp.asked),
     ...(udp.lost === udp.asked ? [] : [await checkEdns(asked, label), await checkDenial(asked, label)]),
   ];
 }
@@ -43,6 +42,8 @@ interface Outcome {
   readonly asked: number;
   readonly lost: number;
   readonly failure: string;
+  /** Replies that said SERVFAIL. */
+  readonly servfails: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
 }
@@ -50,47 +51,54 @@ interface Outcome {
 async function askTimes({ server, name, clock, times }: ServerCheck, protocol: "udp" | "tcp"): Promise<Outcome> {
   const took: number[] = [];
   let failure = "";
+  let servfails = 0;
   for (let turn = 0; turn < times; turn += 1) {
     const reply = await ask({ server, name, clock, protocol });
     if ("failure" in reply) failure = reply.failure;
     else took.push(reply.elapsedMs);
+    if ("rcode" in reply && reply.rcode === Rcode.SERVFAIL) servfails += 1;
     // A server that says nothing is not asked for long.
     if (turn === 2 && took.length === 0) break;
   }
   const sorted = took.toSorted((one, other) => one - other);
   const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
   const asked = took.length === 0 ? Math.min(3, times) : times;
-  return { asked, lost: asked - took.length, failure, p50Ms: at(0.5), p99Ms: at(0.99) };
+  return { asked, lost: asked - took.length, failure, servfails, p50Ms: at(0.5), p99Ms: at(0.99) };
 }
 
-function transportFinding(label: string, transport: "UDP" | "TCP", outcome: Outcome, otherWorks: boolean): Finding {
-  const { asked, lost, failure, p50Ms, p99Ms } = outcome;
-  const check = `server-${transport.toLowerCase()}`;
-  const link = "why-timeouts.md#6-coredns-or-what-is-behind-it";
+const noAnswer = { link: "why-timeouts.md#6-coredns-or-what-is-behind-it" } as const;
+
+/** Slower answers than this, of one in a hundred, are told. */
+const slowMs = 100;
+
+function transportFinding(
+  { server, name }: ServerCheck,
+  protocol: "udp" | "tcp",
+  { asked, lost, failure, servfails, p50Ms, p99Ms }: Outcome,
+  otherWorks: boolean,
+): Finding {
+  const label = formatServerAddress(server);
+  const over = `${label} over ${protocol.toUpperCase()}`;
+  const cure = [`nodens query ${name} --server ${label}${protocol === "tcp" ? " --tcp" : ""}`];
+  const base = { ...noAnswer, check: `server-${protocol}`, cure };
   if (lost === asked) {
     const why = otherWorks
       ? "the other transport works: something between here and the server drops this one"
       : "nobody answers there";
-    return {
-      check,
-      state: "bad",
-      found: `${label} over ${transport}: none of ${asked} answered (${failure})`,
-      why,
-      link,
-    };
+    return { ...base, state: "bad", found: `${over}: none of ${asked} answered (${failure})`, why };
   }
   const times = `p50 ${p50Ms.toFixed(1)} ms, p99 ${p99Ms.toFixed(1)} ms`;
   if (lost > 0) {
     const why = "each lost packet costs a pod that asks by itself 2.5 to 5 s";
-    return { check, state: "bad", found: `${label} over ${transport}: ${lost} of ${asked} lost, ${times}`, why, link };
+    return { ...base, state: "bad", found: `${over}: ${lost} of ${asked} lost, ${times}`, why };
   }
-  const isSlow = p99Ms > 100;
-  return {
-    check,
-    state: isSlow ? "warn" : "ok",
-    found: `${label} over ${transport}: ${asked} of ${asked} answered, ${times}`,
-    ...(isSlow && { why: "a Service's name should take a few milliseconds", link }),
-  };
+  const found = `${over}: ${asked} of ${asked} answered, ${times}`;
+  if (servfails > 0) {
+    const why = "musl waits after SERVFAIL as after a loss, and other resolvers give up the name";
+    return { ...base, state: "bad", found: `${found}; ${servfails} of them with SERVFAIL`, why };
+  }
+  if (p99Ms > slowMs) return { ...base, state: "warn", found, why: "a Service's name should take a few milliseconds" };
+  return { ...base, state: "ok", found };
 }
 
 async function checkEdns(asked: ServerCheck, label: string): Promise<Finding> {
@@ -108,6 +116,7 @@ async function checkEdns(asked: ServerCheck, label: string): Promise<Finding> {
     state: "warn",
     found: `${label} does not take EDNS at ${refused.join(", ")}`,
     why: "Go and systemd-resolved always send EDNS: they wait for a time-out first",
+    cure: [`nodens query ${asked.name} --server ${label} --no-edns    # answered without EDNS?`],
     link: "runbook.md#nodensednsdropped",
   };
 }
@@ -117,8 +126,16 @@ async function checkDenial(asked: ServerCheck, label: string): Promise<Finding> 
   const name = `nodens-doctor-${randomInt(2 ** 47).toString(36)}.invalid`;
   const reply = await ask({ ...asked, name, protocol: "udp" });
   const check = "server-denial";
+  const link = "why-timeouts.md#3-eight-queries-for-one-name";
   if ("failure" in reply)
-    return { check, state: "warn", found: `${label}: no reply to a name that does not exist (${reply.failure})` };
+    return {
+      check,
+      state: "warn",
+      found: `${label}: no reply to a name that does not exist (${reply.failure})`,
+      why: "a search list is mostly names that do not exist, so each lookup waits for such a reply",
+      cure: [`nodens query ${name} --server ${label}`],
+      link,
+    };
   if (reply.rcode === Rcode.NXDOMAIN)
     return { check, state: "ok", found: `${label} denies a name that does not exist` };
   return {
@@ -126,7 +143,8 @@ async function checkDenial(asked: ServerCheck, label: string): Promise<Finding> 
     state: "bad",
     found: `${label} answers ${rcodeName(reply.rcode)} to a name that does not exist, instead of NXDOMAIN`,
     why: "the resolver in a pod then takes a search suffix for the name's own, or ends its search",
-    link: "why-timeouts.md#6-coredns-or-what-is-behind-it",
+    cure: ["have the resolver behind CoreDNS, or its template and rewrite plugins, say NXDOMAIN"],
+    link,
   };
 }
 

@@ -2,15 +2,18 @@
  * Everything that the doctor looks at, in two looks some time apart: counters tell by their growth.
  */
 import type { Clock } from "../runtime/clock.ts";
-import { formatServerAddress, type ServerAddress } from "../runtime/server-address.ts";
-import { checkConntrack, checkHost, checkKernel, checkRules, checkSearchList } from "./check-node.ts";
+import { formatServerAddress, parseServerAddress, type ServerAddress } from "../runtime/server-address.ts";
+import { checkConntrack, checkHost, checkKernel, checkSearchList } from "./check-node.ts";
+import { checkOthers } from "./check-others.ts";
 import { checkPod } from "./check-pod.ts";
 import { checkPorts } from "./check-ports.ts";
-import { type AskPage, checkRunning } from "./check-running.ts";
+import { checkRules } from "./check-rules.ts";
+import { type AskPage, checkRunning, lookAtRunning } from "./check-running.ts";
 import { checkServer } from "./check-server.ts";
 import { type Finding, worstFirst } from "./finding.ts";
-import type { readSeen } from "./read-seen.ts";
-import { isNodeNamespace, kubeDnsAddresses, lookAt, type NodeView, readRules } from "./node-view.ts";
+import type { ReadSeen, readSeen } from "./read-seen.ts";
+import { isNodeNamespace, lookAt, type NodeView } from "./node-view.ts";
+import { readRules } from "./read-rules.ts";
 
 /** How to look. */
 export interface Examination {
@@ -36,44 +39,67 @@ export interface Examination {
 
 const timesEach = 20;
 
+/** More servers take longer to ask than anybody waits. */
+const mostServers = 8;
+
 /** Looks at everything, and resolves with the findings, worst first. Never rejects. */
 export async function examine(how: Examination): Promise<Finding[]> {
-  const { node, name, watchMs, clock, pause, askPage, where, pid, self } = how;
+  const { node, watchMs, clock, pause, askPage } = how;
   const rules = await readRules(node);
-  const found = kubeDnsAddresses(rules).map((host) => ({ host, port: 53 }));
-  const servers = how.servers.length > 0 ? how.servers : found;
+  const isNode = isNodeNamespace(rules, node);
+  const runningBefore = await lookAtRunning(askPage, how.readSeen);
   const before = lookAt(node);
   const startedMs = clock.nowMs();
-  const ofServers: Finding[] = [];
-  for (const server of servers) ofServers.push(...(await checkServer({ server, name, clock, times: timesEach })));
-  if (servers.length === 0)
-    ofServers.push({
-      check: "servers",
-      state: "unknown",
-      found: "no rule names kube-dns: give its address with --server",
-    });
+  const servers = serversOf(how, rules.kubeDns, runningBefore?.seen);
+  const ofServers = await checkServers(how, servers);
   const leftMs = watchMs - (clock.nowMs() - startedMs);
   if (leftMs > 0) await pause(leftMs);
   const now = lookAt(node);
+  const running = await lookAtRunning(askPage, how.readSeen);
   const overSeconds = Math.max(1, Math.round((clock.nowMs() - startedMs) / 1000));
-  const [server] = servers;
-  const fromPod =
-    pid === undefined || server === undefined
-      ? []
-      : [await checkPod(node, { pid, server: formatServerAddress(server), name, self })];
+  const addresses = [...rules.kubeDns, ...how.servers.map(({ host }) => host)];
   return worstFirst([
-    ...(await checkRunning(askPage, how.readSeen, where)),
-    ...fromPod,
+    ...checkRunning(runningBefore, running, how.where, overSeconds),
+    ...(await checkFromPod(how, servers)),
     ...ofServers,
-    ...checkConntrack(before, now, isNodeNamespace(rules, node), overSeconds),
-    ...(await checkPorts(
-      node,
-      isNodeNamespace(rules, node),
-      [...found, ...how.servers].map(({ host }) => host),
-    )),
+    ...checkConntrack(before, now, isNode, overSeconds),
+    ...(await checkPorts(node, isNode, addresses)),
     ...checkHost(before, now, overSeconds),
     ...checkRules(rules, node),
+    ...checkOthers(rules, node, running !== undefined),
     checkSearchList(node),
-    checkKernel(node),
+    checkKernel(node, rules, running?.seen?.mode),
   ]);
+}
+
+/** Those that were named; otherwise kube-dns, and the servers that the running nodens asks. */
+function serversOf(
+  { servers }: Examination,
+  kubeDns: readonly string[],
+  seen: ReadSeen | undefined,
+): readonly ServerAddress[] {
+  if (servers.length > 0) return servers;
+  const asked = [
+    ...kubeDns.map((host) => formatServerAddress({ host, port: 53 })),
+    ...(seen?.upstream ?? []).map(({ server }) => server),
+  ];
+  return [...new Set(asked)].slice(0, mostServers).flatMap((text) => parseServerAddress(text) ?? []);
+}
+
+async function checkServers({ name, clock }: Examination, servers: readonly ServerAddress[]): Promise<Finding[]> {
+  if (servers.length === 0)
+    return [{ check: "servers", state: "unknown", found: "no rule names kube-dns: give its address with --server" }];
+  const findings: Finding[] = [];
+  // One after the other: together they would be in each other's way.
+  for (const server of servers) findings.push(...(await checkServer({ server, name, clock, times: timesEach })));
+  return findings;
+}
+
+async function checkFromPod(
+  { node, pid, name, self }: Examination,
+  servers: readonly ServerAddress[],
+): Promise<Finding[]> {
+  const [server] = servers;
+  if (pid === undefined || server === undefined) return [];
+  return [await checkPod(node, { pid, server: formatServerAddress(server), name, self })];
 }

@@ -1,14 +1,19 @@
 /*
  * The node as the doctor sees it: files, programs, and what they said at the first of two looks. Handed in, so that a test can be any node.
  */
-import type { RunProgram } from "../attach/run-program.ts";
+import type { EachLine, RunProgram } from "../attach/run-program.ts";
 import { type ConntrackStats, readConntrackStats } from "../observe/conntrack-stats.ts";
 import type { ReadSystemFile } from "../observe/receive-drops.ts";
+import type { SocketOwners } from "../runtime/socket-owners.ts";
+import type { NodeRules } from "./read-rules.ts";
 
 /** The node, through this process's eyes. */
 export interface NodeView {
   readonly readFile: ReadSystemFile;
   readonly run: RunProgram;
+  /** For programs that list more than should be kept. */
+  readonly eachLine: EachLine;
+  readonly socketOwners: SocketOwners;
   /** The kernel's release, "6.1.0-18-amd64". */
   readonly kernelRelease: string;
   /** Names of network interfaces in this process's network namespace. */
@@ -18,6 +23,8 @@ export interface NodeView {
 /** Counters that only mean something by their growth. */
 export interface Look {
   readonly conntrack: ConntrackStats | undefined;
+  /** Whether connections are tracked, although the counters may be for root only. */
+  readonly isTracking: boolean;
   /** Datagrams that this network namespace dropped from full receive queues. */
   readonly receiveDrops: number | undefined;
   /** Periods in which this control group had to wait for CPU, of all periods. */
@@ -28,6 +35,7 @@ export interface Look {
 export function lookAt({ readFile }: NodeView): Look {
   return {
     conntrack: readConntrackStats(readFile),
+    isTracking: readFile("/proc/sys/net/netfilter/nf_conntrack_count") !== undefined,
     receiveDrops: receiveDropsOf(readFile("/proc/net/snmp")),
     throttled: throttledOf(readFile("/sys/fs/cgroup/cpu.stat")),
   };
@@ -51,53 +59,14 @@ function throttledOf(text: string | undefined): Look["throttled"] {
     : { periods: Number(periods), waited: Number(waited) };
 }
 
-/** What kube-proxy and others have put into this network namespace. */
-export interface NodeRules {
-  /** The NAT tables of IPv4 and IPv6 as iptables-save prints them; undefined if it cannot be read. */
-  readonly nat: string | undefined;
-  /** The ruleset as nft prints it; undefined if it cannot be read. */
-  readonly nft: string | undefined;
-  /** Whether IPVS has services. */
-  readonly hasIpvs: boolean;
-}
-
-/** Reads the rules. */
-export async function readRules({ run, readFile }: NodeView): Promise<NodeRules> {
-  const [nat, nat6, nft] = await Promise.all([
-    run("iptables-save", ["-t", "nat"]),
-    run("ip6tables-save", ["-t", "nat"]),
-    // Without the elements of sets, of which there may be many thousands.
-    run("nft", ["-s", "-t", "list", "ruleset"]),
-  ]);
-  return {
-    nat: nat.code === 0 ? `${nat.stdout}${nat6.code === 0 ? nat6.stdout : ""}` : undefined,
-    nft: nft.code === 0 ? nft.stdout : undefined,
-    hasIpvs: (readFile("/proc/net/ip_vs")?.trim().split("\n").length ?? 0) > 3,
-  };
-}
-
 /**
  * Whether this looks like the node's own network namespace: kube-proxy's rules are in it, or IPVS, or the interface of a network plugin. Without
  * any of these it cannot be told.
  */
-export function isNodeNamespace({ nat, nft, hasIpvs }: NodeRules, { interfaces }: NodeView): boolean {
-  const pluginInterface = /^(cilium_|cali|flannel|cni0|kube-ipvs0|ovn-k8s|antrea|weave|veth|lxc)/;
-  return (
-    hasIpvs ||
-    /KUBE-SERVICES/.test(nat ?? "") ||
-    /table (ip|ip6|inet) kube-proxy/.test(nft ?? "") ||
-    interfaces.some((name) => pluginInterface.test(name))
-  );
+export function isNodeNamespace({ proxy, hasProxyChains }: NodeRules, { interfaces }: NodeView): boolean {
+  const pluginInterface = /^(cilium_|cali|flannel|cni0|kube-ipvs0|ovn-k8s|antrea|weave|veth|lxc|nodelocaldns)/;
+  return hasProxyChains || proxy !== undefined || interfaces.some((name) => pluginInterface.test(name));
 }
 
 /** What a finding says where it is not. */
 export const noNodeNamespace = "not in the node's network namespace: run it with hostNetwork, or with nsenter -t 1 -n";
-
-/** The addresses of the kube-dns Service that kube-proxy's rules name. */
-export function kubeDnsAddresses({ nat, nft }: NodeRules): string[] {
-  const inIptables = [
-    ...(nat ?? "").matchAll(/-d ([\da-f.:]+)\/(?:32|128) .*"kube-system\/[\w-]*dns[\w-]*:dns cluster IP"/g),
-  ];
-  const inNft = [...(nft ?? "").matchAll(/([\da-f.:]+) \. (?:udp|tcp) \. 53\b/g)];
-  return [...new Set([...inIptables, ...inNft].flatMap(([, address]) => address ?? []))];
-}

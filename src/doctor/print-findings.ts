@@ -29,5 +29,7 @@ export function pluginOutput(findings: readonly Finding[]): { readonly line: str
   if (worst === undefined || worst.state === "ok" || worst.state === "warn")
     return { line: "DNS works on this node", exitCode: pluginExitCode.ok };
   const exitCode = worst.state === "bad" ? pluginExitCode.problem : pluginExitCode.unknown;
-  return { line: `${worst.check}: ${worst.found}`.slice(0, pluginMessageLength), exitCode };
+  // The detector counts octets: a letter of more than one could be cut in two.
+  const line = `${worst.check}: ${worst.found}`.replaceAll(/[^ -~]/g, "?").slice(0, pluginMessageLength);
+  return { line, exitCode };
 }

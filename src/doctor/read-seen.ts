@@ -17,6 +17,7 @@ function seenShape() {
       last15Minutes: z.number(),
       recent: z.array(z.object({ client: z.string(), name: z.string(), afterMs: z.number(), meaning: z.string() })),
     }),
+    upstream: z.array(z.object({ server: z.string() })),
     clients: z.array(
       z.object({ client: z.string(), namespace: z.string(), perSecond: z.number(), wasteShare: z.number() }),
     ),

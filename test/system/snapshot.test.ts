@@ -69,7 +69,7 @@ describe("nodens in the form of the image", () => {
   });
 
   test("runs its commands in 25 MB more than bare Node.js, because the memory limit is the server's", async () => {
-    const { adminPort } = await startServing();
+    const { port, adminPort } = await startServing();
     const against = ["--against", `127.0.0.1:${adminPort}`];
     const bareBytes = await peakOf([process.execPath, "-e", "setTimeout(() => {}, 200)"]);
     const commands = [
@@ -79,6 +79,7 @@ describe("nodens in the form of the image", () => {
       ["cache", "show", "kubernetes.default.svc.cluster.local", ...against],
       ["explain", "www.example.com", ...against],
       ["explain", "www.example.com"],
+      ["doctor", "--server", `127.0.0.1:${port}`, "--watch", "1s", ...against],
     ];
     for (const words of commands)
       expect((await peakOf([...form.line, ...words])) - bareBytes, words.join(" ")).toBeLessThan(25 * 1024 * 1024);

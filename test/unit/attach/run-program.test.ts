@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
-import { notStarted, runProgram } from "../../../src/attach/run-program.ts";
+import { eachLineOf, notStarted, runProgram } from "../../../src/attach/run-program.ts";
 import { projectFolder } from "../../support/program/run-nodens.ts";
 
 describe("running a program", () => {
@@ -25,6 +25,14 @@ describe("running a program", () => {
 
   test("that ends without reading its input harms nothing", async () => {
     expect(await runProgram("true", [], "x".repeat(1_000_000))).toMatchObject({ code: 0 });
+  });
+
+  test("gives its lines one by one, however they are cut, and the last without its end", async () => {
+    const lines: string[] = [];
+    const script = "printf 'one\\ntw'; sleep 0.05; printf 'o\\n\\nlast'; echo complaint >&2; exit 4";
+    const ended = await eachLineOf("sh", ["-c", script], (line) => lines.push(line));
+    expect(ended).toEqual({ code: 4, stderr: "complaint" });
+    expect(lines).toEqual(["one", "two", "", "last"]);
   });
 
   test("without descriptors for it is a failure like any other, for a program, a session and a question", async () => {

@@ -1,9 +1,12 @@
 /* What the doctor finds: each trouble planted on a node that is well, and nothing claimed of what cannot be seen. */
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { examine } from "../../../src/doctor/examine.ts";
 import type { Finding } from "../../../src/doctor/finding.ts";
 import { readSeen } from "../../../src/doctor/read-seen.ts";
 import { pluginOutput, printFindings } from "../../../src/doctor/print-findings.ts";
+import { projectFolder } from "../../support/program/run-nodens.ts";
 import { createFakeClock } from "../../support/program/fake-clock.ts";
 
 type Files = Readonly<Record<string, string>>;
@@ -15,7 +18,18 @@ const conntrackLine = (insertFailed: number, drop: number, earlyDrop: number) =>
 const snmp = (drops: number) => `Udp: InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors\nUdp: 1 2 3 4 ${drops}\n`;
 const cpu = (waited: number) => `usage_usec 1\nnr_periods 100\nnr_throttled ${waited}\n`;
 
+/** A list of UDP sockets without peers, as the kernel prints it on this machine: address and port in hexadecimal digits, by inode. */
+const sockets = (...rows: readonly (readonly [string, number])[]) =>
+  [
+    "  sl  local_address rem_address   st",
+    ...rows.map(([local, inode]) => `  1: ${local} 00000000:0000 07 0:0 00:0 0 0 0 ${inode} 2 0 0`),
+  ].join("\n");
+const resolved = ["3500007F:0035", 1] as const;
+const nodeLocal = ["0A14FEA9:0035", 2] as const;
+const everyAddress = ["00000000:0035", 3] as const;
+
 const wellFiles: Files = {
+  "/proc/net/udp": sockets(["00000000:0044", 9]),
   "/proc/net/stat/nf_conntrack": conntrackLine(0, 0, 0),
   "/proc/sys/net/netfilter/nf_conntrack_count": "1000\n",
   "/proc/sys/net/netfilter/nf_conntrack_max": "262144\n",
@@ -42,6 +56,7 @@ const wellSeen = {
   isFailOpen: false,
   queriesPerSecond: 40,
   waits: { last15Minutes: 0, recent: [] as object[] },
+  upstream: [{ server: "127.0.0.1:1" }],
   clients: [{ client: "10.0.0.7", namespace: "shop", perSecond: 40, wasteShare: 0.1 }],
 };
 const wellMetrics = "nodens_attached 1\n";
@@ -50,12 +65,21 @@ interface Trouble {
   readonly files?: Files;
   /** What files say at the second look, where they say something else. */
   readonly later?: Files;
-  readonly nat?: string;
-  readonly nft?: string;
+  /** What iptables-save and nft say; undefined where they may not look. */
+  readonly nat?: string | undefined;
+  readonly nft?: string | undefined;
+  /** The Services that nft lists. */
+  readonly services?: string;
+  /** The programs of sockets, by inode. */
+  readonly servers?: readonly [];
+  readonly programs?: Readonly<Record<string, string>>;
+  /** How long the two looks are apart. */
+  readonly watchMs?: number;
+  readonly metricsLater?: string;
   readonly conntrackList?: string;
   readonly kernelRelease?: string;
   readonly interfaces?: readonly string[];
-  readonly seen?: object;
+  readonly seen?: object | "none";
   readonly metrics?: string;
   readonly pod?: { readonly code: number; readonly stderr?: string };
 }
@@ -66,10 +90,13 @@ async function findingsOf(trouble: Trouble): Promise<Finding[]> {
   let isLater = false;
   const readFile = (path: string) =>
     (isLater ? trouble.later?.[path] : undefined) ?? trouble.files?.[path] ?? wellFiles[path];
+  const rules = { nat: wellNat, nft: "", ...trouble };
   const outputs: Readonly<Record<string, string | undefined>> = {
-    "iptables-save": trouble.nat ?? wellNat,
-    nft: trouble.nft ?? "",
-    conntrack: trouble.conntrackList ?? "",
+    "iptables-save": rules.nat,
+    "ip6tables-save": "",
+    "nft -s": rules.nft,
+    "nft list": trouble.services ?? "",
+    "conntrack -L": trouble.conntrackList ?? "",
   };
   return examine({
     node: {
@@ -77,17 +104,26 @@ async function findingsOf(trouble: Trouble): Promise<Finding[]> {
       run: async (program) => {
         if (program === "nsenter")
           return { code: trouble.pod?.code ?? 0, stdout: "10.96.0.1\n", stderr: trouble.pod?.stderr ?? "" };
-        return { code: 0, stdout: outputs[program] ?? "", stderr: "" };
+        return { code: 127, stdout: "", stderr: "" };
       },
+      async eachLine(program, [first = ""], take) {
+        const output = outputs[`${program} ${first}`.trim()];
+        for (const line of output?.split("\n") ?? []) take(line);
+        return { code: output === undefined ? 1 : 0, stderr: "" };
+      },
+      socketOwners: (inodes) => new Map(Object.entries(trouble.programs ?? {}).filter(([inode]) => inodes.has(inode))),
       kernelRelease: trouble.kernelRelease ?? "6.12.1",
       interfaces: trouble.interfaces ?? ["lo", "eth0"],
     },
     // Closed: what servers say is tried elsewhere.
-    servers: [{ host: "127.0.0.1", port: 1 }],
+    servers: trouble.servers ?? [{ host: "127.0.0.1", port: 1 }],
     name: "kubernetes.default.svc.cluster.local",
-    watchMs: 1000,
-    askPage: async (path) =>
-      path === "/metrics" ? (trouble.metrics ?? wellMetrics) : JSON.stringify(trouble.seen ?? wellSeen),
+    watchMs: trouble.watchMs ?? 1000,
+    async askPage(path) {
+      if (trouble.seen === "none") return undefined;
+      const metrics = (isLater ? trouble.metricsLater : undefined) ?? trouble.metrics ?? wellMetrics;
+      return path === "/metrics" ? metrics : JSON.stringify(trouble.seen ?? wellSeen);
+    },
     readSeen,
     where: "127.0.0.1:9253",
     pid: trouble.pod === undefined ? undefined : "77",
@@ -99,6 +135,9 @@ async function findingsOf(trouble: Trouble): Promise<Finding[]> {
     },
   });
 }
+
+/** What iptables-save prints of NodeLocal DNSCache. */
+const untracked = "-A PREROUTING -d 169.254.20.10/32 -p udp -m udp --dport 53 -j NOTRACK\n";
 
 const isAboutServer = ({ check }: Finding) => check.startsWith("server");
 
@@ -117,7 +156,41 @@ describe("on a node", () => {
 
   const troubles: Readonly<Record<string, readonly [Trouble, string]>> = {
     "an old kernel": [{ kernelRelease: "5.4.0-150-generic" }, "kernel warn"],
-    "a kernel without owned tables": [{ kernelRelease: "5.10.0" }, "kernel warn"],
+    "a kernel without owned tables, which intercept needs": [{ kernelRelease: "5.10.0" }, "kernel bad"],
+    "a kernel whose queues race, and a policy agent that queues": [
+      {
+        kernelRelease: "6.8.0",
+        nft: "table inet policies {\n\tchain c {\n\t\tct state new queue flags bypass to 100\n",
+      },
+      "kernel warn",
+    ],
+    "the same agent by iptables": [
+      { kernelRelease: "6.8.0", nat: `${wellNat}-A FORWARD -j NFQUEUE --queue-num 100\n` },
+      "kernel warn",
+    ],
+    "Calico's eBPF": [{ nat: "", interfaces: ["lo", "cali1", "bpfin.cali"] }, "kube-proxy warn"],
+    "counters of tracking for root only": [{ files: { "/proc/net/stat/nf_conntrack": "" } }, "conntrack unknown"],
+    "a NodeLocal DNSCache beside nodens": [
+      { files: { "/proc/net/udp": sockets(nodeLocal) }, programs: { 2: "node-cache" } },
+      "node-local-dns warn",
+    ],
+    "the rules of a NodeLocal DNSCache that is gone": [{ nat: wellNat + untracked }, "node-local-dns bad"],
+    "the interface of a NodeLocal DNSCache that is gone": [
+      { interfaces: ["lo", "nodelocaldns"] },
+      "node-local-dns bad",
+    ],
+    "a program that has port 53 of every address": [
+      { files: { "/proc/net/udp": sockets(everyAddress) }, programs: { 3: "dnsmasq" } },
+      "other-caches warn",
+    ],
+    "others' rules that redirect DNS, by nft": [
+      { nft: "table inet mesh {\n\tchain c {\n\t\tudp dport 53 redirect to :15053\n" },
+      "other-rules warn",
+    ],
+    "others' rules that drop DNS, by iptables": [
+      { nat: `${wellNat}-A FORWARD -p udp -m udp --dport 53 -j DROP\n` },
+      "other-rules warn",
+    ],
     "a nearly full connection table": [
       { files: { "/proc/sys/net/netfilter/nf_conntrack_count": "210000" } },
       "conntrack-fill warn",
@@ -132,7 +205,7 @@ describe("on a node", () => {
     "full receive queues": [{ later: { "/proc/net/snmp": snmp(9) } }, "receive-drops bad"],
     "too little CPU": [{ later: { "/sys/fs/cgroup/cpu.stat": cpu(4) } }, "cpu-throttling warn"],
     "MASQUERADE with ports in order": [{ nat: wellNat.replace(" --random-fully", "") }, "masquerade warn"],
-    "masquerade with ports in order": [{ nft: "table ip nat {\n  masquerade\n}" }, "masquerade warn"],
+    "masquerade with ports in order": [{ nft: "table ip plugin {\n  masquerade\n}" }, "masquerade warn"],
     "Cilium without kube-proxy": [{ nat: "", interfaces: ["lo", "cilium_host"] }, "kube-proxy warn"],
     "many entries of lookups": [
       { conntrackList: conntrackEntry("10.0.0.7", "10.96.0.10").repeat(10_000) },
@@ -170,6 +243,89 @@ describe("on a node", () => {
 
   test.each(Object.entries(troubles))("with %s, that is said and nothing else", async (_, [trouble, said]) => {
     expect(await troublesOf(trouble)).toEqual([said]);
+  });
+
+  const kinds: Readonly<Record<string, readonly [Trouble, string, string]>> = {
+    "systemd-resolved": [
+      { files: { "/proc/net/udp": sockets(resolved) }, programs: { 1: "systemd-resolve" } },
+      "other-caches",
+      "also here: systemd-resolve on 127.0.0.53",
+    ],
+    "a NodeLocal DNSCache that answers, and no nodens": [
+      {
+        seen: "none",
+        nat: wellNat + untracked,
+        files: { "/proc/net/udp": sockets(nodeLocal) },
+        programs: { 2: "node-cache" },
+      },
+      "node-local-dns",
+      "NodeLocal DNSCache: NOTRACK rules for 169.254.20.10, it answers on 169.254.20.10",
+    ],
+    "nodens's own socket": [
+      { files: { "/proc/net/udp": sockets(nodeLocal) }, programs: { 2: "nodens" } },
+      "other-caches",
+      "nobody else listens on port 53 of this node",
+    ],
+    "rules that only let DNS pass": [
+      { nft: "table ip node_local_dns {\n\tchain c {\n\t\tip daddr 169.254.20.10 udp dport 53 notrack\n" },
+      "other-rules",
+      "also for port 53: table ip node_local_dns",
+    ],
+    "an older kernel that has no trouble by that": [
+      { kernelRelease: "5.10.0", seen: { ...wellSeen, mode: "link-local" } },
+      "kernel",
+      "Linux 5.10.0; attach.mode intercept needs 5.12; before 6.12 packets race where a rule has NFQUEUE, which none has here",
+    ],
+    "kube-proxy on a kernel without owned tables": [
+      { kernelRelease: "5.10.0", seen: { ...wellSeen, mode: "link-local" } },
+      "kube-proxy",
+      "mode iptables: attach.mode link-local and host-ip fit (intercept from Linux 5.12 on)",
+    ],
+    "kube-proxy's nftables": [
+      { nat: "", nft: "table ip kube-proxy {\n" },
+      "kube-proxy",
+      "mode nftables: attach.mode intercept, link-local and host-ip fit",
+    ],
+    "kube-proxy's IPVS": [
+      { nat: "", files: { "/proc/net/ip_vs": "IP Virtual Server\nUDP  0A60000A:0035 rr \n" } },
+      "kube-proxy",
+      "mode ipvs: attach.mode intercept, link-local and host-ip fit",
+    ],
+  };
+
+  test.each(Object.entries(kinds))("%s: is told, and is not a trouble", async (_, [trouble, check, found]) => {
+    expect(await troublesOf(trouble)).toEqual([]);
+    expect(await findingsOf(trouble)).toContainEqual(expect.objectContaining({ check, found }));
+  });
+
+  test("what was taken, answered and left is told by its growth, where nodens has read the counts twice", async () => {
+    const counts = (taken: number, answered: number, left: number) =>
+      [
+        wellMetrics,
+        `{outcome="intercepted"} ${taken}`,
+        `{outcome="answered"} ${answered}`,
+        `{outcome="fell_back"} ${left}`,
+      ].join("\nnodens_intercept_packets_total");
+    const trouble = { metrics: counts(1000, 990, 5), metricsLater: counts(1300, 1280, 6) };
+    expect(await findingsOf({ ...trouble, watchMs: 60_000 })).toContainEqual(
+      expect.objectContaining({
+        check: "nodens-pods",
+        found:
+          "300 questions of pods taken, 290 replies left for them, 1 questions left to kube-dns in 60 s; 0 pods ask kube-dns now",
+      }),
+    );
+    expect(await findingsOf(trouble)).toContainEqual(
+      expect.objectContaining({ check: "nodens-pods", found: expect.stringContaining("since it started") as string }),
+    );
+  });
+
+  test("each trouble says why it matters, what to do, and where that is explained", async () => {
+    const found = (await Promise.all(Object.values(troubles).map(([trouble]) => findingsOf(trouble)))).flat();
+    const isTrouble = ({ state }: Finding) => state === "bad" || state === "warn";
+    const mute = found
+      .filter(isTrouble)
+      .filter(({ why, cure = [], link }) => why === undefined || cure.length === 0 || link === undefined);
+    expect(mute).toEqual([]);
   });
 
   test("counters that grew before are no news", async () => {
@@ -224,9 +380,78 @@ describe("ports in use", () => {
   });
 });
 
-test("in another network namespace than the node's, nothing is said of the node", async () => {
-  expect(await troublesOf({ nat: "" })).toEqual(["conntrack unknown", "ports unknown", "rules unknown"]);
+describe("who is asked without --server", () => {
+  async function asked(trouble: Trouble): Promise<string[]> {
+    const findings = await findingsOf({ ...trouble, servers: [] });
+    return findings.filter(({ check }) => check === "server-tcp").map(({ found }) => found.split(" ")[0] ?? "");
+  }
+
+  test("is each upstream of the nodens that runs", async () => {
+    const seen = {
+      ...wellSeen,
+      upstream: [{ server: "127.0.0.1:1" }, { server: "127.0.0.1:2" }, { server: "127.0.0.1:1" }],
+    };
+    expect(await asked({ nat: "", seen })).toEqual(["127.0.0.1:1", "127.0.0.1:2"]);
+  });
+
+  const loopback = wellNat.replace("10.96.0.10", "127.0.0.3");
+  const addresses: Readonly<Record<string, Trouble>> = {
+    iptables: { nat: loopback },
+    nftables: {
+      nat: "",
+      nft: "table ip kube-proxy {\n",
+      services:
+        "elements = { 127.0.0.4 . udp . 53 : goto service-A-shop/dns/udp/dns,\n 127.0.0.3 . udp . 53 : goto service-B-kube-system/kube-dns/udp/dns }",
+    },
+    IPVS: {
+      nat: "",
+      files: { "/proc/net/ip_vs": "IP Virtual Server\nUDP  7F000003:0035 rr \nTCP  7F000004:0050 rr \n" },
+    },
+  };
+  test.each(Object.entries(addresses))("is kube-dns, as the rules of %s name it", async (_, trouble) => {
+    expect(await asked({ ...trouble, seen: "none" })).toEqual(["127.0.0.3:53"]);
+  });
 });
+
+test("in another network namespace than the node's, nothing is said of the node", async () => {
+  expect(await troublesOf({ nat: "" })).toEqual([
+    "conntrack unknown",
+    "ports unknown",
+    "rules unknown",
+    "other-rules unknown",
+  ]);
+});
+
+test("without the right to read rules, that is said", async () => {
+  const findings = await findingsOf({ nat: undefined, nft: undefined });
+  const unknown = findings.filter(({ state }) => state === "unknown");
+  expect(unknown.map(({ check, found }) => [check, found])).toContainEqual([
+    "rules",
+    expect.stringContaining("NET_ADMIN is missing"),
+  ]);
+});
+
+test("what is explained elsewhere is there", () => {
+  const folder = join(projectFolder, "src", "doctor");
+  const links = readdirSync(folder).flatMap((file) =>
+    [...readFileSync(join(folder, file), "utf8").matchAll(/link(?::| =) "([^"]+)"/g)].map(([, link = ""]) => link),
+  );
+  expect(links.length).toBeGreaterThan(20);
+  expect(links.filter((link) => !exists(link))).toEqual([]);
+});
+
+/** Whether a page below docs/ has that heading, as GitHub makes an anchor of it. */
+function exists(link: string): boolean {
+  const [file = "", anchor] = link.split("#");
+  const page = readFileSync(join(projectFolder, "docs", file), "utf8");
+  const headings = [...page.matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\w\- ]/g, "")
+      .replaceAll(" ", "-"),
+  );
+  return anchor === undefined || headings.includes(anchor);
+}
 
 test("a server that says nothing is the worst of it, and comes first", async () => {
   const [first] = await findingsOf({});
@@ -258,6 +483,7 @@ test.each([
   [[], "DNS works on this node", 0],
   [[{ check: "kernel", state: "warn", found: "old" }], "DNS works on this node", 0],
   [[{ check: "rules", state: "unknown", found: "no right" }], "rules: no right", 2],
+  [[{ check: "from-pod", state: "bad", found: "caf\u00e9\nbar" }], "from-pod: caf??bar", 1],
   [[{ check: "server-udp", state: "bad", found: "x".repeat(200) }], `server-udp: ${"x".repeat(68)}`, 1],
 ] as const)(
   "as a plugin of node-problem-detector, %j is one line of at most 80 characters",

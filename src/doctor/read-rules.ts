@@ -1,0 +1,185 @@
+/*
+ * The rules of this network namespace, as far as they are about DNS. A node with thousands of Services has megabytes of them, so they are read
+ * line by line, and only what is told is kept.
+ */
+import { isIPv6 } from "node:net";
+import type { NodeView } from "./node-view.ts";
+
+/** What kube-proxy and others have put there. */
+export interface NodeRules {
+  /** Whether iptables-save and nft could read them. */
+  readonly isIptablesRead: boolean;
+  readonly isNftRead: boolean;
+  /** Which of kube-proxy's modes has rules here. */
+  readonly proxy: "ipvs" | "nftables" | "iptables" | undefined;
+  /** Whether chains or tables of kube-proxy are here, with Services or without. */
+  readonly hasProxyChains: boolean;
+  /** The addresses of the kube-dns Service. */
+  readonly kubeDns: readonly string[];
+  /** How many rules translate sources and hand out ports in order, and the first of them. */
+  readonly orderedMasquerades: number;
+  readonly firstOrderedMasquerade: string;
+  /** Whether a rule hands packets to a program (NFQUEUE), as some agents for network policies do. */
+  readonly hasQueue: boolean;
+  /** Addresses whose port 53 iptables keeps out of connection tracking, as NodeLocal DNSCache has it done. */
+  readonly untracked: readonly string[];
+  /** Rules for port 53 that are neither kube-proxy's nor nodens's. */
+  readonly others: readonly OtherRule[];
+}
+
+/** One rule for port 53. */
+export interface OtherRule {
+  /** Where it is: "table inet mesh", "iptables chain PROXY". */
+  readonly place: string;
+  /** What it does with the packet. */
+  readonly does: "redirects" | "drops" | "passes";
+  readonly text: string;
+}
+
+/** The rules while they are read. */
+interface Reading {
+  hasServices: boolean;
+  hasProxyChains: boolean;
+  hasNftProxy: boolean;
+  /** Addresses of Services on port 53, by whether the rule names DNS. */
+  readonly named: Set<string>;
+  readonly unnamed: Set<string>;
+  orderedMasquerades: number;
+  firstOrderedMasquerade: string;
+  hasQueue: boolean;
+  readonly untracked: Set<string>;
+  readonly others: OtherRule[];
+}
+
+/** One of each place is enough to look it up. */
+const mostOthers = 16;
+
+/** Reads the rules. */
+export async function readRules({ eachLine, readFile }: NodeView): Promise<NodeRules> {
+  const reading: Reading = {
+    hasServices: false,
+    hasProxyChains: false,
+    hasNftProxy: false,
+    named: new Set(),
+    unnamed: new Set(),
+    orderedMasquerades: 0,
+    firstOrderedMasquerade: "",
+    hasQueue: false,
+    untracked: new Set(),
+    others: [],
+  };
+  const iptables = await eachLine("iptables-save", [], (line) => readIptablesRule(line, reading));
+  await eachLine("ip6tables-save", [], (line) => readIptablesRule(line, reading));
+  // Without the elements of sets, of which there may be many thousands.
+  const nft = await eachLine("nft", ["-s", "-t", "list", "ruleset"], nftReader(reading));
+  if (reading.hasNftProxy) for (const family of ["ip", "ip6"]) await readServices(family, eachLine, reading);
+  const ipvs = ipvsServices(readFile("/proc/net/ip_vs") ?? "");
+  for (const address of ipvs.dns) reading.unnamed.add(address);
+  const { named, unnamed, untracked, hasServices, hasNftProxy } = reading;
+  return {
+    ...reading,
+    isIptablesRead: iptables.code === 0,
+    isNftRead: nft.code === 0,
+    proxy: ipvs.count > 0 ? "ipvs" : hasNftProxy ? "nftables" : hasServices ? "iptables" : undefined,
+    kubeDns: [...(named.size > 0 ? named : unnamed)],
+    untracked: [...untracked],
+  };
+}
+
+/** A line of iptables-save. */
+function readIptablesRule(line: string, reading: Reading): void {
+  if (line.startsWith(":KUBE-SERVICES ") || line.startsWith("-A KUBE-SERVICES ")) reading.hasProxyChains = true;
+  const chain = /^-A (\S+) /.exec(line)?.[1];
+  if (chain === undefined) return;
+  const target = / -j (\S+)/.exec(line)?.[1] ?? "";
+  if (target === "NFQUEUE") reading.hasQueue = true;
+  if (target === "MASQUERADE" && !line.includes("--random-fully")) noteOrdered(line, reading);
+  if (target.startsWith("KUBE-SVC-")) reading.hasServices = true;
+  if (/ --dports? (?:\d+,)*53(?:,|\s|$)/.test(line)) readDnsRule(chain, target, line, reading);
+}
+
+/** A rule for port 53. */
+function readDnsRule(chain: string, target: string, line: string, reading: Reading): void {
+  const to = / -d ([\da-f.:]+)/.exec(line)?.[1] ?? "";
+  if (chain === "KUBE-SERVICES" && to !== "" && target.startsWith("KUBE-SVC-"))
+    (/"kube-system\/[\w-]*dns[\w-]*:dns/.test(line) ? reading.named : reading.unnamed).add(to);
+  else if (!chain.startsWith("KUBE-")) readOtherRule(chain, target, to, line, reading);
+}
+
+/** A rule for port 53, to the address `to` if it names one, that is not kube-proxy's. */
+function readOtherRule(chain: string, target: string, to: string, line: string, reading: Reading): void {
+  const place = `iptables chain ${chain}`;
+  if (target === "NOTRACK" || line.includes(" --notrack")) {
+    if (to !== "") reading.untracked.add(to);
+  } else if (/^(?:DNAT|REDIRECT|TPROXY)$/.test(target)) noteOther({ place, does: "redirects", text: line }, reading);
+  else if (/^(?:DROP|REJECT)$/.test(target)) noteOther({ place, does: "drops", text: line }, reading);
+}
+
+/** Tables that iptables keeps in nftables. What is in them, iptables-save tells. */
+const tableOfIptables = /^ip6? (?:nat|filter|raw|mangle|security)$/;
+
+/** Takes the lines of `nft list ruleset`. */
+function nftReader(reading: Reading): (line: string) => void {
+  let table = "";
+  return (line) => {
+    const begun = /^table (\w+ \S+) \{/.exec(line)?.[1];
+    if (begun !== undefined) {
+      table = begun;
+      if (/^(?:ip|ip6|inet) kube-proxy$/.test(table)) {
+        reading.hasNftProxy = true;
+        reading.hasProxyChains = true;
+      }
+      return;
+    }
+    if (tableOfIptables.test(table)) return;
+    // Texts in it are comments and names.
+    const rule = line.replaceAll(/"[^"]*"/g, "").trim();
+    if (/\bqueue\b/.test(rule)) reading.hasQueue = true;
+    if (/\bmasquerade\b(?!-)/.test(rule) && !/-for-masquerade|fully-random|^chain /.test(rule))
+      noteOrdered(rule, reading);
+    if (/\bkube-proxy$| nodens(?:_\S*)?$/.test(table)) return;
+    if (!/\b[ds]port (?:(?:53|domain)\b|\{[^}]*\b(?:53|domain)\b[^}]*\})/.test(rule)) return;
+    const does = /\b(?:dnat|redirect|tproxy|daddr set)\b/.test(rule)
+      ? "redirects"
+      : /\b(?:drop|reject)\b/.test(rule)
+        ? "drops"
+        : "passes";
+    noteOther({ place: `table ${table}`, does, text: rule }, reading);
+  };
+}
+
+function noteOrdered(rule: string, reading: Reading): void {
+  if (reading.orderedMasquerades === 0) reading.firstOrderedMasquerade = rule.trim();
+  reading.orderedMasquerades += 1;
+}
+
+function noteOther(rule: OtherRule, { others }: Reading): void {
+  const isKnown = others.some(({ place, does }) => place === rule.place && does === rule.does);
+  if (!isKnown && others.length < mostOthers) others.push(rule);
+}
+
+/** The Services of kube-proxy in its mode nftables: "10.96.0.10 . udp . 53 : goto service-…-kube-system/kube-dns/udp/dns". */
+async function readServices(family: string, eachLine: NodeView["eachLine"], reading: Reading): Promise<void> {
+  await eachLine("nft", ["list", "map", family, "kube-proxy", "service-ips"], (line) => {
+    for (const [, address = "", name = ""] of line.matchAll(/([\da-f.:]+) \. (?:udp|tcp) \. 53 : goto (\S+)/g))
+      (/kube-system\/[\w-]*dns/.test(name) ? reading.named : reading.unnamed).add(address);
+  });
+}
+
+/** How many Services IPVS has, and the addresses of those on port 53: "UDP  0A60000A:0035 rr". */
+function ipvsServices(text: string): { readonly count: number; readonly dns: readonly string[] } {
+  const services = [...text.matchAll(/^(?:TCP|UDP|SCTP) +(?:([\dA-F]{8})|\[([\da-f:]+)\]):([\dA-F]{4}) /gm)];
+  const dns = services
+    .filter(([, , , port]) => port === "0035")
+    .map(([, ipv4, ipv6 = ""]) =>
+      ipv4 === undefined
+        ? shortened(ipv6)
+        : [0, 2, 4, 6].map((at) => Number.parseInt(ipv4.slice(at, at + 2), 16)).join("."),
+    );
+  return { count: services.length, dns };
+}
+
+/** An IPv6 address in its usual form. */
+function shortened(address: string): string {
+  return isIPv6(address) ? new URL(`http://[${address}]`).hostname.slice(1, -1) : address;
+}
