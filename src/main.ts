@@ -80,6 +80,7 @@ export async function main(argv: readonly string[]): Promise<number> {
         ...alreadyLoaded,
         write,
         writeError,
+        writeProgress: (line) => (process.stderr.isTTY ? writeError(`nodens: ${line}\n`) : undefined),
       });
     },
     async migrate(filePath: string) {

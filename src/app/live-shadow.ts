@@ -41,7 +41,7 @@ export interface LiveShadowParts {
   readonly chain: Chain;
   readonly wire: WireUpstream;
   readonly seen: Seen;
-  readonly lifeCycle: LifeCycle;
+  readonly lifeCycle: Pick<LifeCycle, "becomeReady" | "explain">;
   readonly clock: Clock;
   readonly log: Log;
   /** The cluster zone (folded, wire form). */

@@ -3,6 +3,7 @@
  * instead of loading it once more: they run within the server's memory limit.
  */
 import { mutableLimitsOf } from "../app/parts-of-settings.ts";
+import { watchWire } from "../app/watch-wire.ts";
 import { readSeen } from "../doctor/read-seen.ts";
 import { askExplanation } from "../explain/ask-explanation.ts";
 import { explainByRules } from "../explain/explain-by-rules.ts";
@@ -14,6 +15,7 @@ import { defaultSettings } from "../settings/settings-table.ts";
 export const alreadyLoaded = {
   askExplanation,
   readSeen,
+  watchWire,
   /** Explains with the limits that settings have by default. */
   explainByRules: (request: ExplainRequest, clusterDomain: string): Promise<Explanation> =>
     explainByRules(request, clusterDomain, mutableLimitsOf(defaultSettings())),

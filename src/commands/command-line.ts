@@ -332,7 +332,10 @@ function addDoctor(program: Command, actions: CommandActions, finish: Finish): v
     .description("say what is wrong with DNS on this node, worst first; works without a running nodens")
     .option("--server <ADDR...>", "DNS servers to ask; by default kube-dns, as kube-proxy's rules name it")
     .option("--name <NAME>", "a name that exists", `kubernetes.default.svc.${cluster.domain}`)
-    .option("--watch <SECONDS>", "look twice, so far apart: counters tell by their growth (default: 5s; with --npd 1s)")
+    .option(
+      "--watch <SECONDS>",
+      "look twice, so far apart (default: 5s, with --npd 1s), and watch what pods ask meanwhile: needs NET_RAW",
+    )
     .option("--netns <PID>", "also look up from the network namespace of this process, as a pod does")
     .option("--json", "print the findings as JSON")
     .option("--npd", "print one line and end with 0, 1 or 2, as node-problem-detector's plugins do")

@@ -12,9 +12,11 @@ import { readSystemFile } from "../observe/receive-drops.ts";
 import { askAdmin } from "../runtime/ask-admin.ts";
 import { type Clock, pauseAwake, systemClock } from "../runtime/clock.ts";
 import { doWithoutOptimising } from "../runtime/short-run.ts";
-import { socketOwners } from "../runtime/socket-owners.ts";
+import { ownNetworkNamespace, processesCalled, socketOwners } from "../runtime/processes.ts";
 import { parseServerAddress } from "../runtime/server-address.ts";
 import { nameFromText } from "../wire/name-text.ts";
+import type { WatchWire } from "../doctor/wire-view.ts";
+import { defaultClusterDomain } from "../settings/command-defaults.ts";
 import { adminPlaceFrom } from "./admin-place.ts";
 import { ExitCode } from "./exit-code.ts";
 
@@ -35,8 +37,11 @@ export interface DoctorOptions {
   readonly run: RunProgram;
   readonly eachLine: EachLine;
   readonly self: readonly string[];
-  /** Handed in, because the process has the library that it needs already. */
+  /** Handed in, because the process has what they need already. */
   readonly readSeen: typeof readSeen;
+  readonly watchWire: WatchWire;
+  /** Writes a line about what goes on, without its end; nothing where nobody looks. */
+  readonly writeProgress: (line: string) => void;
   readonly write: (text: string) => void;
   readonly writeError: (text: string) => void;
   readonly node?: NodeView;
@@ -56,34 +61,29 @@ const longestWatchSeconds = 3600;
  * of the plugin's protocol.
  */
 export async function doctor(flags: DoctorFlags, options: DoctorOptions): Promise<number> {
-  const { write, writeError, self, clock = systemClock, pause = pauseAwake } = options;
-  const refuse = (reason: string) => {
-    writeError(`nodens: ${reason}\n`);
+  const { write, writeError } = options;
+  const asked = readFlags(flags);
+  if (typeof asked === "string") {
+    writeError(`nodens: ${asked}\n`);
     return ExitCode.usage;
-  };
-  const place = adminPlaceFrom(flags.against);
-  if (place === undefined) return refuse(`'${flags.against}' is not an admin address`);
-  const servers = (flags.server ?? []).map((text) => parseServerAddress(text, dnsPort));
-  if (!servers.every((server) => server !== undefined)) return refuse("a --server is not an address");
-  if (nameFromText(flags.name) === undefined) return refuse(`'${flags.name}' is not a name`);
-  const watch = flags.watch ?? (flags.npd === true ? pluginWatch : usualWatch);
-  const watchSeconds = Number(watch.replace(/s$/, ""));
-  if (!(watchSeconds >= 1 && watchSeconds <= longestWatchSeconds))
-    return refuse(`--watch ${watch} is not from 1s to ${longestWatchSeconds}s`);
-  if (flags.netns !== undefined && !/^\d+$/.test(flags.netns))
-    return refuse(`--netns ${flags.netns} is not a process's number`);
-  doWithoutOptimising();
+  }
+  const watchesWire = flags.watch !== undefined;
+  // Copies of packets may come by the thousand.
+  if (!watchesWire) doWithoutOptimising();
+  const { place, ...rest } = asked;
   const findings = await examine({
+    ...rest,
     node: options.node ?? thisNode(options),
-    servers,
     name: flags.name,
-    watchMs: watchSeconds * 1000,
     where: flags.against,
     pid: flags.netns,
-    self,
+    self: options.self,
     readSeen: options.readSeen,
-    clock,
-    pause,
+    watchWire: watchesWire ? options.watchWire : undefined,
+    zone: /\.svc\.(.+?)\.?$/.exec(flags.name)?.[1] ?? defaultClusterDomain,
+    onProgress: options.writeProgress,
+    clock: options.clock ?? systemClock,
+    pause: options.pause ?? pauseAwake,
     async askPage(path) {
       const reply = await askAdmin(place, path, pageTimeoutMs).catch(() => undefined);
       return reply?.status === 200 ? reply.body : undefined;
@@ -98,12 +98,29 @@ export async function doctor(flags: DoctorFlags, options: DoctorOptions): Promis
   return ExitCode.ok;
 }
 
+/** What flags mean; a text for people that says which cannot be used. */
+function readFlags({ against, server = [], name, watch, netns, npd }: DoctorFlags) {
+  const place = adminPlaceFrom(against);
+  if (place === undefined) return `'${against}' is not an admin address`;
+  const servers = server.flatMap((text) => parseServerAddress(text, dnsPort) ?? []);
+  if (servers.length < server.length) return "a --server is not an address";
+  if (nameFromText(name) === undefined) return `'${name}' is not a name`;
+  const asked = watch ?? (npd === true ? pluginWatch : usualWatch);
+  const watchSeconds = Number(asked.replace(/s$/, ""));
+  if (!(watchSeconds >= 1 && watchSeconds <= longestWatchSeconds))
+    return `--watch ${asked} is not from 1s to ${longestWatchSeconds}s`;
+  if (netns !== undefined && !/^\d+$/.test(netns)) return `--netns ${netns} is not a process's number`;
+  return { place, servers, watchMs: watchSeconds * 1000 };
+}
+
 function thisNode({ run, eachLine }: DoctorOptions): NodeView {
   return {
     readFile: readSystemFile,
     run,
     eachLine,
     socketOwners,
+    processesCalled,
+    ownNetworkNamespace: ownNetworkNamespace(),
     kernelRelease: release(),
     interfaces: interfaceNames(),
   };

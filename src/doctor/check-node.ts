@@ -3,7 +3,7 @@
  */
 import { parseResolvConf } from "../settings/resolv-conf.ts";
 import type { Finding } from "./finding.ts";
-import { noNodeNamespace, type Look, type NodeView } from "./node-view.ts";
+import { type Counted, grownBetween, noNodeNamespace, type Look, type NodeView } from "./node-view.ts";
 import type { NodeRules } from "./read-rules.ts";
 
 /** Versions of Linux in which something about DNS changed, and whether that matters here. `mode` is that of the nodens that runs here, if any. */
@@ -88,43 +88,54 @@ export function checkConntrack(before: Look, now: Look, isNode: boolean, overSec
   return [fill, losses];
 }
 
-/** Full receive queues, and CPU that was held back. */
+/** Full receive queues, and CPU that was held back: of this process, and of DNS servers in pods of this node. */
 export function checkHost(before: Look, now: Look, overSeconds: number): Finding[] {
   return [checkReceiveDrops(before, now, overSeconds), checkThrottling(before, now, overSeconds)];
 }
 
 function checkReceiveDrops(before: Look, now: Look, overSeconds: number): Finding {
   const check = "receive-drops";
-  if (now.receiveDrops === undefined || before.receiveDrops === undefined)
-    return { check, state: "unknown", found: "/proc/net/snmp cannot be read" };
-  const drops = now.receiveDrops - before.receiveDrops;
-  const found = `${drops} datagrams dropped from full receive queues in ${overSeconds} s`;
-  if (drops === 0) return { check, state: "ok", found };
+  if (now.receiveDrops.length === 0) return { check, state: "unknown", found: "/proc/net/snmp cannot be read" };
+  const grown = grownBetween(before.receiveDrops, now.receiveDrops);
+  if (grown.length === 0)
+    return { check, state: "ok", found: `no datagram was dropped from a full receive queue in ${overSeconds} s` };
   return {
     check,
     state: "bad",
-    found,
+    found: `datagrams dropped from full receive queues in ${overSeconds} s: ${listOf(grown)}`,
     why: "a query that is dropped there was never seen by the program that should answer it",
-    cure: ["sysctl -w net.core.rmem_max=8388608, and restart the program whose queue is full"],
-    link: "runbook.md#nodensudpdrops",
+    cure: [
+      "give that program more CPU, or more replicas; sysctl -w net.core.rmem_max=8388608 lets it ask for a longer queue",
+    ],
+    link: grown.some(({ who }) => who.startsWith("coredns"))
+      ? "why-timeouts.md#6-coredns-or-what-is-behind-it"
+      : "runbook.md#nodensudpdrops",
   };
 }
 
 function checkThrottling(before: Look, now: Look, overSeconds: number): Finding {
   const check = "cpu-throttling";
-  if (now.throttled === undefined || before.throttled === undefined)
-    return { check, state: "unknown", found: "no cpu.stat of a control group with a limit can be read" };
-  const waited = now.throttled.waited - before.throttled.waited;
-  const found = `held back in ${waited} of ${now.throttled.periods - before.throttled.periods} periods in ${overSeconds} s`;
-  if (waited === 0) return { check, state: "ok", found };
+  if (now.throttled.length === 0)
+    return {
+      check,
+      state: "unknown",
+      found: "no control group with a limit is seen, of this process or a DNS server: run it on the node (hostPID)",
+    };
+  const grown = grownBetween(before.throttled, now.throttled);
+  const seen = now.throttled.map(({ who }) => who).join(", ");
+  if (grown.length === 0) return { check, state: "ok", found: `nobody was held back in ${overSeconds} s: ${seen}` };
   return {
     check,
     state: "warn",
-    found,
-    why: "while it is held back, this container answers nobody",
-    cure: ["raise or remove resources.limits.cpu"],
+    found: `periods in which CPU was held back in ${overSeconds} s: ${listOf(grown)}`,
+    why: "while its CPU is held back, a DNS server answers nobody",
+    cure: ["raise or remove resources.limits.cpu of that container"],
     link: "runbook.md#nodenseventloopdelay",
   };
+}
+
+function listOf(grown: readonly Counted[]): string {
+  return grown.map(({ who, count }) => `${who} +${count}`).join(", ");
 }
 
 /** The node's own resolv.conf: pods with dnsPolicy Default have it, and kubelet adds its suffixes to every pod's list. */

@@ -7,7 +7,7 @@ import { isNodeNamespace, noNodeNamespace, type NodeView } from "./node-view.ts"
 import type { NodeRules } from "./read-rules.ts";
 
 /** Where NodeLocal DNSCache answers: its own choice, and Kubespray's. */
-const nodeLocalAddresses = ["169.254.20.10", "169.254.25.10"] as const;
+export const nodeLocalAddresses = ["169.254.20.10", "169.254.25.10"] as const;
 const nodeLocalInterface = "nodelocaldns";
 
 /** Looks for other caches and their rules. `isRunning`: a nodens runs on this node. */

@@ -4,16 +4,18 @@
 import type { Clock } from "../runtime/clock.ts";
 import { formatServerAddress, parseServerAddress, type ServerAddress } from "../runtime/server-address.ts";
 import { checkConntrack, checkHost, checkKernel, checkSearchList } from "./check-node.ts";
-import { checkOthers } from "./check-others.ts";
+import { checkOthers, nodeLocalAddresses } from "./check-others.ts";
 import { checkPod } from "./check-pod.ts";
 import { checkPorts } from "./check-ports.ts";
 import { checkRules } from "./check-rules.ts";
 import { type AskPage, checkRunning, lookAtRunning } from "./check-running.ts";
 import { checkServer } from "./check-server.ts";
+import { checkWire } from "./check-wire.ts";
 import { type Finding, worstFirst } from "./finding.ts";
 import type { ReadSeen, readSeen } from "./read-seen.ts";
 import { isNodeNamespace, lookAt, type NodeView } from "./node-view.ts";
-import { readRules } from "./read-rules.ts";
+import { type NodeRules, readRules } from "./read-rules.ts";
+import type { WatchWire, WireReport, WireWatch } from "./wire-view.ts";
 
 /** How to look. */
 export interface Examination {
@@ -32,6 +34,11 @@ export interface Examination {
   /** The process whose network namespace is looked up from, if any, and how this program is run again. */
   readonly pid: string | undefined;
   readonly self: readonly string[];
+  /** Reads copies of pods' packets meanwhile, below the zone `zone`; undefined to look at counters alone. */
+  readonly watchWire: WatchWire | undefined;
+  readonly zone: string;
+  /** Told a few times meanwhile what was seen so far, on one line without its end. */
+  readonly onProgress: (line: string) => void;
   readonly clock: Clock;
   /** Waits, and keeps the process alive. */
   readonly pause: (delayMs: number) => Promise<unknown>;
@@ -42,24 +49,34 @@ const timesEach = 20;
 /** More servers take longer to ask than anybody waits. */
 const mostServers = 8;
 
+/** The kernel's filter compares with each of them. */
+const mostWatched = 16;
+
+/** How often progress is told, at most, and the shortest time between two lines. */
+const mostSteps = 6;
+const leastStepMs = 5000;
+
 /** Looks at everything, and resolves with the findings, worst first. Never rejects. */
 export async function examine(how: Examination): Promise<Finding[]> {
-  const { node, watchMs, clock, pause, askPage } = how;
+  const { node, clock, askPage } = how;
   const rules = await readRules(node);
   const isNode = isNodeNamespace(rules, node);
   const runningBefore = await lookAtRunning(askPage, how.readSeen);
   const before = lookAt(node);
   const startedMs = clock.nowMs();
+  const wire = how.watchWire?.(watchedAddresses(how, rules), how.zone);
   const servers = serversOf(how, rules.kubeDns, runningBefore?.seen);
   const ofServers = await checkServers(how, servers);
-  const leftMs = watchMs - (clock.nowMs() - startedMs);
-  if (leftMs > 0) await pause(leftMs);
+  await waitOut(how, startedMs, wire);
+  const onWire = wire?.report();
+  wire?.close();
   const now = lookAt(node);
   const running = await lookAtRunning(askPage, how.readSeen);
   const overSeconds = Math.max(1, Math.round((clock.nowMs() - startedMs) / 1000));
   const addresses = [...rules.kubeDns, ...how.servers.map(({ host }) => host)];
   return worstFirst([
     ...checkRunning(runningBefore, running, how.where, overSeconds),
+    ...(onWire === undefined ? [] : checkWire(onWire, { isNode, isRunning: running !== undefined })),
     ...(await checkFromPod(how, servers)),
     ...ofServers,
     ...checkConntrack(before, now, isNode, overSeconds),
@@ -70,6 +87,33 @@ export async function examine(how: Examination): Promise<Finding[]> {
     checkSearchList(node),
     checkKernel(node, rules, running?.seen?.mode),
   ]);
+}
+
+/** Where pods ask: kube-dns, what was named, and a cache of the node. */
+function watchedAddresses({ servers }: Examination, { kubeDns, untracked }: NodeRules): string[] {
+  const addresses = [...kubeDns, ...servers.map(({ host }) => host), ...untracked, ...nodeLocalAddresses];
+  return [...new Set(addresses)].slice(0, mostWatched);
+}
+
+/** Waits until the two looks are far enough apart, and says on the way what has been seen. */
+async function waitOut(
+  { watchMs, clock, pause, onProgress }: Examination,
+  startedMs: number,
+  wire: WireWatch | undefined,
+) {
+  const stepMs = Math.max(leastStepMs, watchMs / mostSteps);
+  for (;;) {
+    const leftMs = watchMs - (clock.nowMs() - startedMs);
+    if (leftMs <= 0) return;
+    await pause(Math.min(leftMs, stepMs));
+    if (wire !== undefined) onProgress(progressOf(wire.report(), watchMs));
+  }
+}
+
+function progressOf({ problem, seconds, queries, pods, waited, droppedCopies }: WireReport, watchMs: number): string {
+  const seen = `${queries} questions of ${pods} pods, ${waited} asked again`;
+  const lost = droppedCopies > 0 ? `, ${droppedCopies} copies dropped` : "";
+  return `${seconds} s of ${Math.round(watchMs / 1000)} s: ${problem ?? seen + lost}`;
 }
 
 /** Those that were named; otherwise kube-dns, and the servers that the running nodens asks. */

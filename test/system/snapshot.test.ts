@@ -3,7 +3,7 @@
  */
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -79,7 +79,7 @@ describe("nodens in the form of the image", () => {
       ["cache", "show", "kubernetes.default.svc.cluster.local", ...against],
       ["explain", "www.example.com", ...against],
       ["explain", "www.example.com"],
-      ["doctor", "--server", `127.0.0.1:${port}`, "--watch", "1s", ...against],
+      ["doctor", "--server", `127.0.0.1:${port}`, ...against],
     ];
     for (const words of commands)
       expect((await peakOf([...form.line, ...words])) - bareBytes, words.join(" ")).toBeLessThan(25 * 1024 * 1024);
@@ -114,6 +114,15 @@ describe("nodens in the form of the image", () => {
     const name = "dns-version.cluster.local";
     expect(await runCommand("query", name, "TXT", "--server", `127.0.0.1:${port}`, "--short")).toContain("1.1.0");
     expect((await fetch(`http://127.0.0.1:${adminPort}/metrics`)).ok).toBe(true);
+  });
+
+  test("has commands that import no module of Node.js, which would read and so load all that it exports", () => {
+    const commands = readdirSync(join(folder, "on-demand")).filter((file) => file.endsWith(".mjs"));
+    const importing = commands.filter((file) =>
+      /\bfrom\s*["'`]node:/.test(readFileSync(join(folder, "on-demand", file), "utf8")),
+    );
+    expect(commands).toContain("doctor.mjs");
+    expect(importing).toEqual([]);
   });
 
   test("has nothing of a module that is loaded at its first use: what would be copied out of it beforehand is not there", () => {

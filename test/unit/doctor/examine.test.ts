@@ -6,6 +6,7 @@ import { examine } from "../../../src/doctor/examine.ts";
 import type { Finding } from "../../../src/doctor/finding.ts";
 import { readSeen } from "../../../src/doctor/read-seen.ts";
 import { pluginOutput, printFindings } from "../../../src/doctor/print-findings.ts";
+import type { WireReport, WireWait } from "../../../src/doctor/wire-view.ts";
 import { projectFolder } from "../../support/program/run-nodens.ts";
 import { createFakeClock } from "../../support/program/fake-clock.ts";
 
@@ -61,6 +62,28 @@ const wellSeen = {
 };
 const wellMetrics = "nodens_attached 1\n";
 
+/** What copies of packets show of pods that are well. */
+const wellWire: WireReport = {
+  problem: undefined,
+  seconds: 60,
+  queries: 400,
+  pods: 3,
+  savedQueries: 380,
+  conntrackEntries: 200,
+  unanswered: 0,
+  droppedCopies: 0,
+  waited: 0,
+  waits: [],
+};
+const wait = (client: string, first = "waiting", dropped = ""): WireWait => ({
+  client,
+  name: "web.default.svc.cluster.local",
+  type: "A",
+  afterMs: 5004,
+  first,
+  dropped,
+});
+
 interface Trouble {
   readonly files?: Files;
   /** What files say at the second look, where they say something else. */
@@ -81,6 +104,11 @@ interface Trouble {
   readonly interfaces?: readonly string[];
   readonly seen?: object | "none";
   readonly metrics?: string;
+  /** DNS servers that run on the node. */
+  readonly processes?: readonly { readonly pid: string; readonly program: string; readonly networkNamespace: string }[];
+  /** What copies of packets show, where it differs from what is well. */
+  readonly wire?: Partial<WireReport>;
+  readonly progress?: string[];
   readonly pod?: { readonly code: number; readonly stderr?: string };
 }
 
@@ -111,6 +139,8 @@ async function findingsOf(trouble: Trouble): Promise<Finding[]> {
         for (const line of output?.split("\n") ?? []) take(line);
         return { code: output === undefined ? 1 : 0, stderr: "" };
       },
+      ownNetworkNamespace: "net:[1]",
+      processesCalled: () => [...(trouble.processes ?? [])],
       socketOwners: (inodes) => new Map(Object.entries(trouble.programs ?? {}).filter(([inode]) => inodes.has(inode))),
       kernelRelease: trouble.kernelRelease ?? "6.12.1",
       interfaces: trouble.interfaces ?? ["lo", "eth0"],
@@ -125,6 +155,10 @@ async function findingsOf(trouble: Trouble): Promise<Finding[]> {
       return path === "/metrics" ? metrics : JSON.stringify(trouble.seen ?? wellSeen);
     },
     readSeen,
+    zone: "cluster.local",
+    watchWire:
+      trouble.wire === undefined ? undefined : () => ({ report: () => ({ ...wellWire, ...trouble.wire }), close() {} }),
+    onProgress: (line) => void trouble.progress?.push(line),
     where: "127.0.0.1:9253",
     pid: trouble.pod === undefined ? undefined : "77",
     self: ["node", "nodens.mjs"],
@@ -135,6 +169,8 @@ async function findingsOf(trouble: Trouble): Promise<Finding[]> {
     },
   });
 }
+
+const coredns = { pid: "77", program: "coredns", networkNamespace: "net:[2]" } as const;
 
 /** What iptables-save prints of NodeLocal DNSCache. */
 const untracked = "-A PREROUTING -d 169.254.20.10/32 -p udp -m udp --dport 53 -j NOTRACK\n";
@@ -203,6 +239,30 @@ describe("on a node", () => {
     "refused entries": [{ later: { "/proc/net/stat/nf_conntrack": conntrackLine(2, 0, 0) } }, "conntrack-drops warn"],
     "entries thrown out": [{ later: { "/proc/net/stat/nf_conntrack": conntrackLine(0, 0, 1) } }, "conntrack-drops bad"],
     "full receive queues": [{ later: { "/proc/net/snmp": snmp(9) } }, "receive-drops bad"],
+    "a full receive queue in CoreDNS's pod": [
+      {
+        processes: [coredns],
+        files: { "/proc/77/net/snmp": snmp(1) },
+        later: { "/proc/77/net/snmp": snmp(4) },
+      },
+      "receive-drops bad",
+    ],
+    "too little CPU for CoreDNS": [
+      {
+        processes: [coredns],
+        files: { "/proc/77/cgroup": "0::/kubepods/pod1\n", "/sys/fs/cgroup/kubepods/pod1/cpu.stat": cpu(1) },
+        later: { "/sys/fs/cgroup/kubepods/pod1/cpu.stat": cpu(3) },
+      },
+      "cpu-throttling warn",
+    ],
+    "too little CPU for CoreDNS in control groups of the first version": [
+      {
+        processes: [coredns],
+        files: { "/proc/77/cgroup": "4:cpu,cpuacct:/pod1\n0::/\n", "/sys/fs/cgroup/cpu,cpuacct/pod1/cpu.stat": cpu(1) },
+        later: { "/sys/fs/cgroup/cpu,cpuacct/pod1/cpu.stat": cpu(3) },
+      },
+      "cpu-throttling warn",
+    ],
     "too little CPU": [{ later: { "/sys/fs/cgroup/cpu.stat": cpu(4) } }, "cpu-throttling warn"],
     "MASQUERADE with ports in order": [{ nat: wellNat.replace(" --random-fully", "") }, "masquerade warn"],
     "masquerade with ports in order": [{ nft: "table ip plugin {\n  masquerade\n}" }, "masquerade warn"],
@@ -237,6 +297,14 @@ describe("on a node", () => {
       { seen: { ...wellSeen, clients: [{ client: "10.0.0.7", namespace: "", perSecond: 40, wasteShare: 0.75 }] } },
       "search-waste warn",
     ],
+    "a pod that waited on the wire": [
+      { wire: { waited: 1, unanswered: 1, waits: [wait("10.0.0.7")] } },
+      "wire-waits bad",
+    ],
+    "questions without replies": [{ wire: { unanswered: 3 } }, "wire-replies warn"],
+    "replies that do not pass here": [{ wire: { unanswered: 399 } }, "wire-replies unknown"],
+    "copies that found no room": [{ wire: { droppedCopies: 9 } }, "wire-copies unknown"],
+    "no right to copies": [{ wire: { problem: "the capability NET_RAW is missing" } }, "wire unknown"],
     "a pod without DNS": [{ pod: { code: 69, stderr: "nodens: no reply" } }, "from-pod bad"],
     "a pod that cannot be entered": [{ pod: { code: 1, stderr: "nsenter: not permitted" } }, "from-pod unknown"],
   };
@@ -319,6 +387,16 @@ describe("on a node", () => {
     );
   });
 
+  test("each network namespace is counted once, however many DNS servers are in it", async () => {
+    const processes = [{ ...coredns, pid: "76", networkNamespace: "net:[1]" }, coredns, { ...coredns, pid: "78" }];
+    const paths = ["/proc/net/snmp", ...processes.map(({ pid }) => `/proc/${pid}/net/snmp`)];
+    const all = (drops: number) => Object.fromEntries(paths.map((path) => [path, snmp(drops)]));
+    const findings = await findingsOf({ processes, files: all(1), later: all(3) });
+    expect(findings.find(({ check }) => check === "receive-drops")?.found).toBe(
+      "datagrams dropped from full receive queues in 1 s: this network namespace +2, coredns (process 77) +2",
+    );
+  });
+
   test("each trouble says why it matters, what to do, and where that is explained", async () => {
     const found = (await Promise.all(Object.values(troubles).map(([trouble]) => findingsOf(trouble)))).flat();
     const isTrouble = ({ state }: Finding) => state === "bad" || state === "warn";
@@ -330,6 +408,61 @@ describe("on a node", () => {
 
   test("counters that grew before are no news", async () => {
     expect(await troublesOf({ files: { "/proc/net/stat/nf_conntrack": conntrackLine(99, 99, 99) } })).toEqual([]);
+  });
+});
+
+describe("what was seen on the wire", () => {
+  async function wireFindings(trouble: Trouble): Promise<Finding[]> {
+    return (await findingsOf(trouble)).filter(({ check }) => check.startsWith("wire"));
+  }
+
+  test("is told with what nodens would have spared, but where one runs", async () => {
+    const [would] = await wireFindings({ wire: {}, seen: "none" });
+    expect(would?.found).toBe(
+      "3 pods asked 400 questions in 60 s over 200 entries of connection tracking; nodens would have spared kube-dns 380 of them (95 %), and all but a handful of entries",
+    );
+    const [does] = await wireFindings({ wire: {} });
+    expect(does?.found).toBe("3 pods asked 400 questions in 60 s over 200 entries of connection tracking");
+  });
+
+  test("names each pod that waited, how often, how long, for what, and where the packet was lost", async () => {
+    const waits = [wait("10.0.0.7"), wait("10.0.0.7"), wait("10.0.0.8", "answered")];
+    const findings = await wireFindings({ wire: { waited: 3, waits } });
+    expect(findings.filter(({ state }) => state === "bad").map(({ found, why }) => [found, why])).toEqual([
+      [
+        "10.0.0.7 asked again 2 times, after 5.0 s for web.default.svc.cluster.local A",
+        expect.stringMatching(/^no reply had come back/),
+      ],
+      [
+        "10.0.0.8 asked again once, after 5.0 s for web.default.svc.cluster.local A",
+        expect.stringMatching(/^a reply had passed the node's link to the pod/),
+      ],
+    ]);
+  });
+
+  test("has connection tracking for a cause where that dropped in the same second", async () => {
+    const [bad] = await wireFindings({ wire: { waited: 1, waits: [wait("10.0.0.7", "waiting", "insert_failed +2")] } });
+    expect(bad?.why).toContain("in the same second connection tracking dropped packets: insert_failed +2");
+    expect(bad?.link).toBe("why-timeouts.md#1-the-race");
+  });
+
+  test("names eight pods and counts the others", async () => {
+    const waits = Array.from({ length: 11 }, (_, index) => wait(`10.0.0.${index}`));
+    const bad = (await wireFindings({ wire: { waited: 11, waits } })).filter(({ state }) => state === "bad");
+    expect(bad).toHaveLength(9);
+    expect(bad.at(-1)?.found).toBe("3 more pods waited");
+  });
+
+  test("is told a few times on the way", async () => {
+    const progress: string[] = [];
+    await findingsOf({ wire: { waited: 2 }, watchMs: 60_000, progress });
+    expect(progress).toHaveLength(6);
+    expect(progress[0]).toBe("60 s of 60 s: 400 questions of 3 pods, 2 asked again");
+  });
+
+  test("is not looked for in another network namespace than the node's", async () => {
+    const [first] = await wireFindings({ nat: "", wire: { queries: 0 } });
+    expect(first).toMatchObject({ state: "unknown", found: expect.stringContaining("not in the node's") as string });
   });
 });
 

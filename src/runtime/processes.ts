@@ -1,5 +1,5 @@
 /*
- * Whose sockets these are, as /proc tells it of the processes that this one may look into.
+ * Other processes of this machine, as /proc tells of those that this one may look into.
  */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 
@@ -18,6 +18,29 @@ export const socketOwners: SocketOwners = (inodes) => {
   }
   return owners;
 };
+
+/** A process. */
+export interface Process {
+  readonly pid: string;
+  readonly program: string;
+  /** Its network namespace; "" where that may not be seen. Those of two processes are the same if the texts are. */
+  readonly networkNamespace: string;
+}
+
+/** Finds the processes whose program has one of these names. */
+export type ProcessesCalled = (names: readonly string[]) => Process[];
+
+/** Looks through all processes. */
+export const processesCalled: ProcessesCalled = (names) =>
+  listed("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map((pid) => ({ pid, program: programOf(pid), networkNamespace: linkOf(`/proc/${pid}/ns/net`) }))
+    .filter(({ program }) => names.includes(program));
+
+/** The network namespace of this process. */
+export function ownNetworkNamespace(): string {
+  return linkOf("/proc/self/ns/net");
+}
 
 function programOf(pid: string): string {
   const words = textOf(`/proc/${pid}/cmdline`).split("\0");

@@ -1,8 +1,9 @@
+import { spawn } from "node:child_process";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { expect, onTestFinished, test } from "vitest";
-import { socketOwners } from "../../../src/runtime/socket-owners.ts";
+import { ownNetworkNamespace, processesCalled, socketOwners } from "../../../src/runtime/processes.ts";
 
 test("a socket's program is found by its inode, and an inode that nobody has is missing", async () => {
   const socket = createSocket("udp4");
@@ -16,4 +17,14 @@ test("a socket's program is found by its inode, and an inode that nobody has is 
   const inode = line?.trim().split(/\s+/)[9] ?? "";
   const comm = readFileSync("/proc/self/comm", "utf8").trim();
   expect(socketOwners(new Set([inode, "1"]))).toEqual(new Map([[inode, comm]]));
+});
+
+test("a process is found by the name of its program, with its network namespace", async () => {
+  const child = spawn("sleep", ["60"]);
+  onTestFinished(() => void child.kill());
+  await once(child, "spawn");
+  await expect
+    .poll(() => processesCalled(["sleep"]))
+    .toContainEqual({ pid: String(child.pid), program: "sleep", networkNamespace: ownNetworkNamespace() });
+  expect(ownNetworkNamespace()).toMatch(/^net:\[\d+\]$/);
 });
