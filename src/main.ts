@@ -14,7 +14,7 @@ import type { ReportReadyFlags } from "./commands/report-ready.ts";
 import type { UntaintFlags } from "./commands/untaint.ts";
 import type { AdviseFlags, TailFlags, TopFlags } from "./commands/seen.ts";
 import { version } from "./commands/version.ts";
-import { pauseAwake, systemClock } from "./runtime/clock.ts";
+import { createServerClock, pauseAwake, systemClock } from "./runtime/clock.ts";
 import { createTerminal } from "./runtime/terminal.ts";
 
 /** Runs the command that `argv` (program and script first) names. Resolves with the exit code. */
@@ -29,7 +29,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   const actions = {
     serve({ config, ...flags }: { config?: string | undefined }) {
       isServing = true;
-      return serve({ filePath: config, flags, env, clock: systemClock, write, writeError, exit: process.exit });
+      return serve({ filePath: config, flags, env, clock: createServerClock(), write, writeError, exit: process.exit });
     },
     async check(filePath: string) {
       const { check } = await import("./commands/check.ts");

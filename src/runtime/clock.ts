@@ -1,6 +1,7 @@
 /*
  * Time as an argument. Everything that depends on time is given a Clock or a moment; nothing else in nodens reads a clock.
  */
+import { createTimerWheel } from "./timer-wheel.ts";
 
 /** Monotonic time and timers. Moments are milliseconds since an arbitrary start and never go back. */
 export interface Clock {
@@ -47,6 +48,12 @@ export function toNextBeatMs({ nowMs }: Pick<Clock, "nowMs">, intervalMs: number
   const leftMs = intervalMs - (nowMs() % intervalMs);
   // Timers may run a moment early.
   return leftMs < intervalMs / 2 ? leftMs + intervalMs : leftMs;
+}
+
+/** The same clock for a server, whose timers are so many that they share one of the system's. */
+export function createServerClock(): Clock {
+  const { after } = createTimerWheel(systemClock.nowMs, systemClock.after);
+  return { ...systemClock, after, pause: (delayMs) => new Promise((resolve) => after(delayMs, resolve)) };
 }
 
 /** Resolves after `delayMs` milliseconds, and keeps the process alive until then. For commands, which have no sockets to do that. */
