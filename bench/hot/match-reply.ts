@@ -1,5 +1,5 @@
 /*
- * A question leaves on a flow and its reply finds it again: an ID is picked, the packet is copied, the reply is matched and parsed.
+ * A question leaves on a flow and its reply finds it again: an ID is picked and written, the reply is matched and parsed.
  */
 import { createWaitingAttempts } from "../../src/flows/waiting-attempts.ts";
 import { composeQuery, questionOf } from "../../src/wire/question.ts";
@@ -28,9 +28,9 @@ export const cases: HotCases = ({ mixed }) => {
 
   function sendAndMatch(turn: number): unknown {
     const { attempt, reply } = itemFor(asked, turn);
-    const { packet } = waiting.add(attempt, sentAtMs);
-    reply[0] = packet[0] as number;
-    reply[1] = packet[1] as number;
+    const { id } = waiting.add(attempt, sentAtMs);
+    reply[0] = id >> 8;
+    reply[1] = id & 0xff;
     return waiting.match(reply, noteMatch);
   }
 

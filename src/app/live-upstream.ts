@@ -66,7 +66,7 @@ export async function createLiveUpstream(
   let asksWithoutServer = 0;
   let clusterDns: ClusterDns | undefined;
   let upstream = await createUpstreamOf(settings);
-  let choose = routeChooser(upstream.routes);
+  let choose = routeChooser(routesTaken(upstream));
   let { deadlineMs } = settings.upstream;
 
   /**
@@ -109,10 +109,7 @@ export async function createLiveUpstream(
 
   return {
     ask: (question) => upstream.ask(question),
-    routeOf(name) {
-      const { name: route, transport } = choose(name);
-      return { route, transport };
-    },
+    routeOf: (name) => choose(name).taken,
     isAway: (name) => upstream.isAway(name),
     answersAtOnce: (route) => upstream.answersAtOnce(route),
     routes: () => upstream.routes,
@@ -120,7 +117,7 @@ export async function createLiveUpstream(
     async replace(wanted) {
       const old = upstream;
       upstream = await createUpstreamOf(wanted);
-      choose = routeChooser(upstream.routes);
+      choose = routeChooser(routesTaken(upstream));
       replaced.add(old);
       clock.after(deadlineMs, () => {
         replaced.delete(old);
@@ -136,6 +133,11 @@ export async function createLiveUpstream(
       await clusterDns?.close();
     },
   };
+}
+
+/** By zones: what questions are told about their route. */
+function routesTaken({ routes }: Upstream): { readonly zones: readonly Uint8Array[]; readonly taken: RouteTaken }[] {
+  return routes.map(({ name: route, transport, zones }) => ({ zones, taken: { route, transport } }));
 }
 
 /** The servers by route, as text for people. */

@@ -9,7 +9,7 @@ import type { LossReason } from "./loss-reason.ts";
 /** One sending of one question. Exactly one of `onReply` and `onLost` is called, once, unless the attempt is cancelled first. */
 export interface Attempt {
   readonly question: Question;
-  /** The query with ID 0. The flow sends a copy with its own ID. */
+  /** The query. It belongs to the flow that sends it, which gives it an ID. */
   readonly packet: Uint8Array;
   /** Whether this is one of nodens's own questions: an answer shows that the flow is alive, and nothing about clients' questions on it. */
   readonly isOwn?: boolean;

@@ -198,11 +198,11 @@ export function openFlow(options: FlowOptions): Flow {
     if (sent > 0) counters.reusedFlows[transport] += 1;
     sent += 1;
     counters.sends[transport] += 1;
-    const { packet, waiting: own, cancel } = waiting.add(attempt, clock.nowMs());
+    const own = waiting.add(attempt, clock.nowMs());
     attempt.onSent(flow);
     silence.noteSent();
-    socket.send(packet, (reason) => waiting.lose(own, reason));
-    return cancel;
+    socket.send(attempt.packet, (reason) => waiting.lose(own, reason));
+    return () => waiting.cancel(own);
   }
 
   const flow: Flow = {

@@ -3,7 +3,7 @@
  */
 import { HeaderOffset, headerSizeBytes } from "../wire/header.ts";
 import { readU16, writeU16 } from "../wire/octets.ts";
-import type { Attempt, Cancel } from "./attempt.ts";
+import type { Attempt } from "./attempt.ts";
 import { readHeard } from "./heard-reply.ts";
 import type { LossReason } from "./loss-reason.ts";
 import { createPastIds } from "./past-ids.ts";
@@ -26,8 +26,10 @@ export interface Waiting {
 
 /** Attempts by ID, in the order in which they were sent. */
 export interface WaitingAttempts {
-  /** Gives the attempt an ID that is not open on this flow. Returns a new packet with that ID, and how to cancel the attempt. */
-  add(attempt: Attempt, nowMs: number): { packet: Uint8Array; waiting: Waiting; cancel: Cancel };
+  /** Gives the attempt an ID that is not open on this flow, and writes that into its packet. */
+  add(attempt: Attempt, nowMs: number): Waiting;
+  /** Removes one attempt, which is told nothing any more. Does nothing if it no longer waits. */
+  cancel(waiting: Waiting): void;
   /**
    * Hands a packet to the attempt with its ID, to which it then belongs; `onMatch` is called first. A packet that is not about the
    * attempt's question changes nothing, since the right reply may still come.
@@ -90,9 +92,8 @@ export function createWaitingAttempts(onEmpty: () => void): WaitingAttempts {
       count += 1;
       const waiting = { attempt, sentAtMs: nowMs, order: sent, id };
       slots[slotOf(id)] = waiting;
-      const packet = attempt.packet.slice();
-      writeU16(packet, HeaderOffset.id, id);
-      return { packet, waiting, cancel: () => void remove(waiting) };
+      writeU16(attempt.packet, HeaderOffset.id, id);
+      return waiting;
     },
     match(packet, onMatch) {
       if (packet.length < headerSizeBytes) return "malformed";
@@ -106,6 +107,7 @@ export function createWaitingAttempts(onEmpty: () => void): WaitingAttempts {
       waiting.attempt.onReply(heard);
       return "answered";
     },
+    cancel: (waiting) => void remove(waiting),
     lose(waiting, reason) {
       if (remove(waiting)) waiting.attempt.onLost(reason);
     },

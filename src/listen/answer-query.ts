@@ -197,7 +197,11 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
       reply(lateReply, size);
     };
     front.misses.add(key, {
-      begin: () => void Promise.resolve(front.resolver.resolve(kept.query, key)).then(settle),
+      begin() {
+        const answer = front.resolver.resolve(kept.query, key);
+        if (answer instanceof Promise) void answer.then(settle);
+        else settle(answer);
+      },
       shed: (reason) => settle({ kind: "dropped", reason }),
     });
   }

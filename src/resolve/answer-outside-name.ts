@@ -24,6 +24,7 @@ import type { Known } from "./answer-from-known.ts";
 import type { DenyStep } from "./deny-absent-name.ts";
 import type { LoopGuard } from "./loop-guard.ts";
 import type { QuestionFlights } from "./question-flights.ts";
+import type { Tell } from "./share-in-flight.ts";
 import type { Asked, Step } from "./step.ts";
 
 /** The names that a client asks for after a suffixed one; undefined for a name without the first suffix (search/outside-name). */
@@ -61,10 +62,12 @@ export function createOutsideNames(
 export function createOutsideNameStep(parts: OutsideNameParts): Step {
   const { cache, outsideNames, flights, known, clock, counters } = parts;
 
-  async function answerOutside(asked: Asked, outside: Question): Promise<Answer> {
-    const answer = await answerWithOutside(asked, outside, flights, clock);
-    if (answer !== undefined) counters.outsideAnswers += 1;
-    return answer ?? known.answer(asked.query, clock.nowMs()) ?? flights.askUpstream(asked);
+  async function answerOutside(asked: Asked, outside: Question, tell: Tell): Promise<void> {
+    const found = await answerWithOutside(asked, outside, flights, clock);
+    if (found !== undefined) counters.outsideAnswers += 1;
+    const answer = found ?? known.answer(asked.query, clock.nowMs());
+    if (answer === undefined) flights.askUpstream(asked, tell);
+    else tell(answer);
   }
 
   return {
@@ -76,7 +79,7 @@ export function createOutsideNameStep(parts: OutsideNameParts): Step {
       if (found === undefined || flights.boundAgainst(asked) !== undefined) return known.answer(asked.query, nowMs);
       // The client will not ask for the later steps, so their rules are noted as used here.
       for (const { rule, step } of found.reliedOn) parts.denyStep.noteUse(rule, step, nowMs);
-      return flights.setInFlight(asked, () => answerOutside(asked, found.outside));
+      return flights.setInFlight(asked, (tell) => void answerOutside(asked, found.outside, tell));
     },
     foresee(asked, assumed) {
       if (!outsideNames.mayAnswer()) return undefined;

@@ -10,12 +10,14 @@ import { nameToText } from "../wire/name-text.ts";
 import { type Question, questionKey, withName } from "../wire/question.ts";
 import type { Known } from "./answer-from-known.ts";
 import type { QuestionFlights } from "./question-flights.ts";
+import type { InFlight, SharedQuestions, Tell } from "./share-in-flight.ts";
 import type { Asked, RouteTaken, Step } from "./step.ts";
 
 /** What the step needs. */
 export interface ParentStepParts {
   readonly absences: Pick<Absences, "parentToAsk">;
   readonly failures: FailureMemory;
+  readonly shared: Pick<SharedQuestions, "ended">;
   readonly flights: QuestionFlights;
   readonly known: Known;
   readonly clock: Clock;
@@ -41,14 +43,20 @@ export function createParentStep(parts: ParentStepParts): Step {
     return failures.peek(key, nowMs) === undefined ? { parent, key } : undefined;
   }
 
+  async function answerAfter(flight: InFlight, asked: Asked, tell: Tell): Promise<void> {
+    await Promise.race([parts.shared.ended(flight), clock.pause(parentPatienceMs)]);
+    const answer = known.answer(asked.query, clock.nowMs());
+    if (answer === undefined) flights.askUpstream(asked, tell);
+    else tell(answer);
+  }
+
   return {
     act(asked) {
       const found = parentOf(asked);
       if (found === undefined) return undefined;
-      return flights.setInFlight(asked, async () => {
+      return flights.setInFlight(asked, (tell) => {
         const flight = flights.flightOf(found.parent, found.key, { class: "parent", client: asked.client });
-        await Promise.race([flight.settled, clock.pause(parentPatienceMs)]);
-        return known.answer(asked.query, clock.nowMs()) ?? flights.askUpstream(asked);
+        void answerAfter(flight, asked, tell);
       });
     },
     foresee(asked, assumed) {

@@ -132,7 +132,7 @@ export function createChain(options: ChainOptions): Chain {
   const askOwn = (question: Question): Promise<AskResult> => {
     // It would come back, and count as what a client asks.
     if (loopGuard.isLooping()) return Promise.resolve({ failure: "stopped" });
-    return schedule.ask(question, questionKey(question), { class: "check", client: "" });
+    return new Promise((tell) => schedule.ask(question, questionKey(question), { class: "check", client: "" }, tell));
   };
   const parts = {
     cache,

@@ -9,8 +9,8 @@ import { isHostType, RrType } from "../wire/codes.ts";
 import { type Question, questionKey } from "../wire/question.ts";
 import type { Known } from "./answer-from-known.ts";
 import type { QuestionFlights } from "./question-flights.ts";
-import type { SharedQuestions } from "./share-in-flight.ts";
-import type { Step } from "./step.ts";
+import type { InFlight, SharedQuestions, Tell } from "./share-in-flight.ts";
+import type { Asked, Step } from "./step.ts";
 
 /** What the step needs. */
 export interface SiblingStepParts {
@@ -39,16 +39,20 @@ export function createSiblingStep(parts: SiblingStepParts): Step {
       .find((sibling) => isOnItsWay(questionKey(sibling)));
   }
 
+  async function answerAfter(flight: InFlight, asked: Asked, tell: Tell): Promise<void> {
+    await Promise.race([shared.ended(flight), clock.pause(siblingPatienceMs)]);
+    const answer = known.answer(asked.query, clock.nowMs());
+    if (answer === undefined) flights.askUpstream(asked, tell);
+    else tell(answer);
+  }
+
   return {
     act(asked) {
       const { question } = asked;
       const sibling = siblingOf(question, (key) => shared.find(key) !== undefined);
       const flight = sibling && shared.find(questionKey(sibling));
       if (flight === undefined) return undefined;
-      return flights.setInFlight(asked, async () => {
-        await Promise.race([flight.settled, clock.pause(siblingPatienceMs)]);
-        return known.answer(asked.query, clock.nowMs()) ?? flights.askUpstream(asked);
-      });
+      return flights.setInFlight(asked, (tell) => void answerAfter(flight, asked, tell));
     },
     foresee(asked, assumed) {
       const sibling = siblingOf(asked.question, assumed.has);

@@ -16,7 +16,7 @@ import { ExtendedError, isAddressType, otherAddressType, Rcode } from "../wire/c
 import { soaOf, soaOwner } from "../wire/denial.ts";
 import { Flag } from "../wire/header.ts";
 import { equalOctets, isAtOrBelow } from "../wire/name.ts";
-import { type Question, questionKey } from "../wire/question.ts";
+import type { Question } from "../wire/question.ts";
 import { aliasesFirst, withoutProofs } from "../wire/rebuild-reply.ts";
 import type { Reply } from "../wire/reply.ts";
 import type { Answer } from "./answer.ts";
@@ -57,8 +57,8 @@ export interface KeepParts {
 
 /** Turns what came of a question into the answer for whoever waits for it. */
 export interface ReplyKeeper {
-  /** Turns any outcome into an answer. A failure is remembered and becomes an error; a shed question says nothing about the name. */
-  keepResult(question: Question, result: AskResult): Answer;
+  /** Turns any outcome into an answer. `key` is the question's (wire/question). A failure is remembered and becomes an error; a shed question says nothing about the name. */
+  keepResult(question: Question, key: string, result: AskResult): Answer;
   /** Turns a reply into an answer, which holds a copy of it, and stores what may be stored. */
   keep(question: Question, reply: Reply): Answer;
 }
@@ -67,23 +67,28 @@ export interface ReplyKeeper {
 export function createReplyKeeper(parts: KeepParts): ReplyKeeper {
   const { cache, failures, absences, clock, limits } = parts;
 
-  function keepResult(question: Question, result: AskResult): Answer {
+  function keepResult(question: Question, key: string, result: AskResult): Answer {
     if ("shed" in result) return { kind: "dropped", reason: result.shed };
     parts.rechecksOf(question.name).noteResult(outcomeOf(result), clock.nowMs());
     if ("failure" in result) {
       const isSilent = result.failure === "timeout";
-      return fail(question, Rcode.SERVFAIL, isSilent ? ExtendedError.noReachableAuthority : ExtendedError.networkError);
+      return fail(
+        question,
+        key,
+        Rcode.SERVFAIL,
+        isSilent ? ExtendedError.noReachableAuthority : ExtendedError.networkError,
+      );
     }
     const rcode = failureRcode(result.reply);
-    if (rcode !== undefined) return fail(question, rcode, ExtendedError.none);
-    failures.forget(questionKey(question));
+    if (rcode !== undefined) return fail(question, key, rcode, ExtendedError.none);
+    failures.forget(key);
     return keep(question, result.reply);
   }
 
-  function fail(question: Question, rcode: number, extendedError: number): Answer {
+  function fail(question: Question, key: string, rcode: number, extendedError: number): Answer {
     // A failed prefetch is not remembered: the entry is still fresh, and is asked for again once it expires.
     if (cache.findQuestion(question, clock.nowMs()) === undefined)
-      failures.remember(questionKey(question), rcode, recheckSeconds(question), clock.nowMs());
+      failures.remember(key, rcode, recheckSeconds(question), clock.nowMs());
     return { kind: "error", rcode, extendedError };
   }
 

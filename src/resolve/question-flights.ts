@@ -5,16 +5,17 @@ import type { AnswerCache } from "../cache/answer-cache.ts";
 import { type CacheEntry, copyEntry, questionOfEntry } from "../cache/entry.ts";
 import type { FailureMemory } from "../cache/failure-memory.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { ExtendedError, Rcode } from "../wire/codes.ts";
+import { ExtendedError } from "../wire/codes.ts";
 import { type Question, questionKey } from "../wire/question.ts";
 import type { Answer, ShedReason } from "./answer.ts";
 import { freshAnswer, type ReplyKeeper } from "./keep-reply.ts";
 import type { OnBehalf } from "./question-class.ts";
 import type { QuestionSchedule } from "./schedule-questions.ts";
-import type { InFlight, SharedQuestions } from "./share-in-flight.ts";
+import type { InFlight, SharedQuestions, Tell } from "./share-in-flight.ts";
 import { noteShed, type ShedCounters } from "./shed-counters.ts";
 import type { StaleAnswers } from "./stale-answers.ts";
 import type { Asked, AssumedFlights, AssumedPlaces, Foresight, RouteTaken } from "./step.ts";
+import { waitUnlessAway } from "./wait-unless-away.ts";
 
 /** What is needed to put questions in flight. */
 export interface FlightParts {
@@ -37,14 +38,20 @@ export interface FlightParts {
 
 /** Puts questions in flight. None of its promises rejects. */
 export interface QuestionFlights {
-  /** Asks upstream a client's question, and keeps the reply. Does not itself put the question in flight: call it within `setInFlight`. */
-  askUpstream(asked: Asked): Promise<Answer>;
+  /**
+   * Asks upstream a client's question, keeps the reply, and tells the answer. Does not itself put the question in flight: call it within
+   * `setInFlight`.
+   */
+  askUpstream(asked: Asked, tell: Tell): void;
   /** The flight of a question that no client has asked: the one that is under way, or a new one. */
   flightOf(question: Question, key: string, onBehalf: OnBehalf): InFlight;
   /** The answer to a question that a client has not asked but needs: from the cache, a recent failure, a flight, or upstream. */
   answerFor(client: string, question: Question): Promise<Answer>;
-  /** Puts the client's question in flight, to be answered by `answerLater`, with the client as its first waiter; or sheds it. */
-  setInFlight(asked: Asked, answerLater: () => Promise<Answer>): Answer | Promise<Answer>;
+  /**
+   * Puts the client's question in flight, with the client as its first waiter, or sheds it. `ask` is to call its argument once, with the
+   * answer.
+   */
+  setInFlight(asked: Asked, ask: (tell: Tell) => void): Answer | Promise<Answer>;
   /** Adds the client to a flight's waiters, or sheds it. */
   join(asked: Asked, flight: InFlight): Answer | Promise<Answer>;
   /** Foresees `answerFor`: if the question would be asked, it is assumed to be in flight. */
@@ -71,30 +78,30 @@ const prefetchRetryMs = 1000;
  */
 const leastGain = 0.5;
 
-/**
- * How long a client waits for a server that is known to be away. What it asks may still be answered then, and is for the client that asks
- * again. Longer than two seconds, and a pod that asks nothing else would be left to the Service that is away (attach/pod-switches).
- */
-const awayPatienceMs = 1800;
-
 /** Creates the flights over these parts. */
 export function createQuestionFlights(parts: FlightParts): QuestionFlights {
   const { cache, failures, shared, stale, keeper, clock, counters, schedule } = parts;
 
   const nameOfRoute = ({ name }: Question) => parts.routeOf(name).route;
 
-  async function askUpstream(question: Question, key: string, onBehalf: OnBehalf): Promise<Answer> {
-    return keeper.keepResult(question, await schedule.ask(question, key, onBehalf));
+  function askUpstream(question: Question, key: string, onBehalf: OnBehalf, tell: Tell): void {
+    schedule.ask(question, key, onBehalf, (result) => tell(keeper.keepResult(question, key, result)));
   }
 
-  /** Waiters get `fresh` or, if it is late, a stale answer; the question counts as in flight until `fresh` settles. */
-  function putInFlight(question: Question, key: string, fresh: Promise<Answer>): InFlight {
-    return shared.start(key, nameOfRoute(question), stale.preferFresh(question, fresh), fresh);
+  /** Waiters get the fresh answer or, if it is late, a stale one; the question counts as in flight until the fresh one has come. */
+  function putInFlight(question: Question, key: string, ask: (tell: Tell) => void): InFlight {
+    const flight = shared.start(key, nameOfRoute(question));
+    const tellFresh = stale.preferFresh(question, (answer) => shared.answer(flight, answer));
+    ask((fresh) => {
+      tellFresh(fresh);
+      shared.end(flight);
+    });
+    return flight;
   }
 
   function flightOf(question: Question, key: string, onBehalf: OnBehalf): InFlight {
     const flight = shared.find(key);
-    if (flight === undefined) return putInFlight(question, key, askUpstream(question, key, onBehalf));
+    if (flight === undefined) return putInFlight(question, key, (tell) => askUpstream(question, key, onBehalf, tell));
     schedule.hasten(key, onBehalf);
     return flight;
   }
@@ -110,34 +117,19 @@ export function createQuestionFlights(parts: FlightParts): QuestionFlights {
     return stale.find(question) ?? { kind: "dropped", reason };
   }
 
-  /** What a client gets: the answer, or an error once it has waited long enough for servers that are away. */
-  function unlessAway(question: Question, answer: Promise<Answer>): Promise<Answer> {
-    const nobodyThere: Answer = {
-      kind: "error",
-      rcode: Rcode.SERVFAIL,
-      extendedError: ExtendedError.noReachableAuthority,
-    };
-    return new Promise((resolveWith) => {
-      const cancel = clock.after(awayPatienceMs, () => {
-        if (parts.isAway(question.name) && stale.verdict(question) === undefined) resolveWith(nobodyThere);
-      });
-      void answer.then((given) => {
-        cancel();
-        const isLeftWaiting = given.kind === "dropped" && given.reason === "late" && parts.isAway(question.name);
-        resolveWith(isLeftWaiting ? nobodyThere : given);
-      });
-    });
-  }
-
   function join({ question, key, client }: Asked, flight: InFlight): Answer | Promise<Answer> {
-    const waiting = shared.wait(flight, client, (answer) => unlessAway(question, answer));
-    if (typeof waiting === "string") return shed(question, waiting);
+    let tell: Tell = () => {};
+    const answer = new Promise<Answer>((resolve) => {
+      tell = resolve;
+    });
+    const bound = waitUnlessAway({ question, flight, client, tell }, parts);
+    if (bound !== undefined) return shed(question, bound);
     schedule.hasten(key, { class: "client", client });
-    return waiting;
+    return answer;
   }
 
   return {
-    askUpstream: ({ question, key, client }) => askUpstream(question, key, { class: "client", client }),
+    askUpstream: ({ question, key, client }, tell) => askUpstream(question, key, { class: "client", client }, tell),
     flightOf,
     boundAgainst,
     join,
@@ -148,7 +140,7 @@ export function createQuestionFlights(parts: FlightParts): QuestionFlights {
       const key = questionKey(question);
       // A recent failure counts here too, so that a client's A and AAAA have the same outcome.
       const failure = failures.find(key, nowMs);
-      if (failure === undefined) return flightOf(question, key, { class: "client", client }).answer;
+      if (failure === undefined) return shared.answerOf(flightOf(question, key, { class: "client", client }));
       counters.cachedFailures += 1;
       const extendedError = ExtendedError.cachedError;
       return Promise.resolve(stale.find(question) ?? { kind: "error", rcode: failure.rcode, extendedError });
@@ -167,12 +159,12 @@ export function createQuestionFlights(parts: FlightParts): QuestionFlights {
       const place = schedule.placeTakenBy(questionKey(question), onBehalf);
       if (place !== undefined) assumed.takePlaceOn(nameOfRoute(question), place);
     },
-    setInFlight(asked, answerLater) {
+    setInFlight(asked, ask) {
       const { question, key } = asked;
       // Checked before asking: a client that may not wait must not use up the flows either.
       const bound = boundAgainst(asked);
       if (bound !== undefined) return shed(question, bound);
-      return join(asked, putInFlight(question, key, answerLater()));
+      return join(asked, putInFlight(question, key, ask));
     },
     foreseeSetInFlight(asked, assumed) {
       const { question, key } = asked;
@@ -190,10 +182,11 @@ export function createQuestionFlights(parts: FlightParts): QuestionFlights {
       if (shared.find(key) !== undefined || failures.find(key, nowMs) !== undefined) return;
       counters.prefetches += 1;
       const before = copyEntry(entry);
-      const fresh = askUpstream(question, key, { class: "prefetch", client: "" });
-      putInFlight(question, key, fresh);
-      void fresh.then((answer) => {
-        if (answer.kind === "message" && isInVain(before, answer.entry)) cache.setRefresh(question, Infinity);
+      putInFlight(question, key, (tell) => {
+        askUpstream(question, key, { class: "prefetch", client: "" }, (answer) => {
+          tell(answer);
+          if (answer.kind === "message" && isInVain(before, answer.entry)) cache.setRefresh(question, Infinity);
+        });
       });
     },
   };

@@ -7,7 +7,7 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Absence } from "../search/absences.ts";
 import { Rcode } from "../wire/codes.ts";
 import { type ClientQuery, isLookup } from "../wire/query.ts";
-import { questionKey, questionOf } from "../wire/question.ts";
+import { questionKey, questionOfCopy } from "../wire/question.ts";
 import type { Answer } from "./answer.ts";
 import type { CacheStep } from "./answer-from-cache.ts";
 import { createDenialCounters, type DenialCounters, type DenyStep } from "./deny-absent-name.ts";
@@ -98,7 +98,7 @@ export function createResolver(steps: ResolverSteps, clock: Clock, counters: Res
   const inOrder = slowSteps(steps);
 
   function resolve(query: ClientQuery, client: string): Answer | Promise<Answer> {
-    const question = questionOf(query);
+    const question = questionOfCopy(query);
     const answer = firstAnswer({ query, question, key: questionKey(question), client });
     return answer instanceof Promise ? answer.then(countStale) : countStale(answer);
   }

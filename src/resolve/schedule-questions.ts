@@ -17,7 +17,7 @@ import type { Question } from "../wire/question.ts";
 import type { ShedReason } from "./answer.ts";
 import { isForClient, type OnBehalf, type QuestionClass } from "./question-class.ts";
 import { createKeyTable } from "./key-table.ts";
-import { createRouteLane, type LaneLimits, type RouteLane, windows } from "./route-lane.ts";
+import { createRouteLane, type LaneEntry, type LaneLimits, type RouteLane, windows } from "./route-lane.ts";
 import { noteShed, type ShedCounters } from "./shed-counters.ts";
 import type { AssumedPlaces, RouteTaken } from "./step.ts";
 
@@ -26,8 +26,11 @@ export type AskResult = ExchangeResult | { readonly shed: ShedReason };
 
 /** Asks each question when its turn comes. */
 export interface QuestionSchedule {
-  /** Asks at once if a turn is free, otherwise later, or sheds the question. `key` is the question's (wire/question). Never rejects. */
-  ask(question: Question, key: string, onBehalf: OnBehalf): Promise<AskResult>;
+  /**
+   * Asks at once if a turn is free, otherwise later, or sheds the question. `key` is the question's (wire/question). `tell` is called once,
+   * with what came of it; at once if it is shed.
+   */
+  ask(question: Question, key: string, onBehalf: OnBehalf, tell: (result: AskResult) => void): void;
   /** Somebody else wants this question too: if it still waits and would have its turn sooner on their behalf, it moves there. */
   hasten(key: string, onBehalf: OnBehalf): void;
   /** The kind of place that `hasten` would take for the question on its route, or undefined if it would do nothing. */
@@ -55,7 +58,9 @@ export interface ScheduleParts {
 /** The longest wait for a turn: with the time that the answer takes, the client would have given up. */
 const maxWaitMs = 2000;
 
-interface Entry {
+const nothingToCancel = () => {};
+
+interface Entry extends LaneEntry {
   readonly question: Question;
   readonly key: string;
   readonly lane: Lane;
@@ -63,7 +68,7 @@ interface Entry {
   client: string;
   isWaiting: boolean;
   cancelWait: () => void;
-  readonly settle: (result: AskResult) => void;
+  readonly tell: (result: AskResult) => void;
 }
 
 type Lane = RouteLane<Entry> & RouteTaken;
@@ -90,7 +95,7 @@ export function createQuestionSchedule(parts: ScheduleParts): QuestionSchedule {
   function shed(entry: Entry, reason: ShedReason): void {
     stopWaiting(entry);
     noteShed(parts.shed, entry.lane.route, entry.class, reason);
-    entry.settle({ shed: reason });
+    entry.tell({ shed: reason });
   }
 
   function startWaiting(entry: Entry): void {
@@ -118,7 +123,7 @@ export function createQuestionSchedule(parts: ScheduleParts): QuestionSchedule {
   function begin(entry: Entry): void {
     void parts.ask(entry.question).then((result) => {
       entry.lane.end(entry, "reply" in result);
-      entry.settle(result);
+      entry.tell(result);
       giveTurns(entry.lane);
     });
   }
@@ -129,19 +134,27 @@ export function createQuestionSchedule(parts: ScheduleParts): QuestionSchedule {
   }
 
   return {
-    ask(question, key, onBehalf) {
+    ask(question, key, { class: ofClass, client }, tell) {
       const lane = laneOf(question.name);
-      return new Promise((settle) => {
-        const entry: Entry = { question, key, lane, ...onBehalf, isWaiting: false, cancelWait: () => {}, settle };
-        const bound = lane.boundAgainstEntry(entry);
-        if (bound !== undefined) {
-          shed(entry, bound);
-          return;
-        }
-        startWaiting(entry);
-        giveTurns(lane);
-        if (entry.isWaiting) entry.cancelWait = clock.after(maxWaitMs, () => giveUpLate(entry));
-      });
+      const entry: Entry = {
+        question,
+        key,
+        lane,
+        class: ofClass,
+        client,
+        isWaiting: false,
+        cancelWait: nothingToCancel,
+        tell,
+        place: undefined,
+      };
+      const bound = lane.boundAgainstEntry(entry);
+      if (bound !== undefined) {
+        shed(entry, bound);
+        return;
+      }
+      startWaiting(entry);
+      giveTurns(lane);
+      if (entry.isWaiting) entry.cancelWait = clock.after(maxWaitMs, () => giveUpLate(entry));
     },
     hasten(key, onBehalf) {
       const entry = waitingByKey.get(key);

@@ -17,14 +17,29 @@ export interface WaitLimits {
   readonly maxWaitersPerClient: number;
 }
 
+/** Is told an answer. */
+export type Tell = (answer: Answer) => void;
+
 /** A question in flight. */
 export interface InFlight {
-  /** Settles once, with what every waiter is told; never rejects. */
-  readonly answer: Promise<Answer>;
-  /** Settles when nothing more is awaited; by then, what upstream said is in the cache. */
-  readonly settled: Promise<unknown>;
+  readonly key: string;
   /** The route of the question's name. */
   readonly route: string;
+  /** What waiters are told, once that is known. */
+  answer: Answer | undefined;
+  readonly waiters: Waiter[];
+  isOver: boolean;
+  /** Called when it is over. */
+  onEnd: (() => void)[] | undefined;
+}
+
+/** One of those who wait for a question in flight. */
+export interface Waiter {
+  readonly flight: InFlight;
+  /** Its address; undefined for nodens itself, which counts as no waiter. */
+  readonly client: string | undefined;
+  /** Undefined once it was told, or has left. */
+  tell: Tell | undefined;
 }
 
 /** All questions in flight, by question key (wire/question). */
@@ -33,20 +48,26 @@ export interface SharedQuestions {
   find(key: string): InFlight | undefined;
   /** The bound that one more waiter of `client` on this route would exceed, or undefined. */
   boundAgainst(client: string, route: string): ShedReason | undefined;
+  /** Registers a question as in flight on a route, until `end`. */
+  start(key: string, route: string): InFlight;
   /**
-   * Registers a question as in flight on a route. `answer` is what waiters get. The question counts as in flight until `settled` settles,
-   * which may be later: a stale answer is given while the fresh one is still awaited. Neither may reject.
+   * Tells all who wait what they get, and those who come later. Only the first call counts. The question may be in flight for longer: a
+   * stale answer is given while the fresh one is still awaited.
    */
-  start(key: string, route: string, answer: Promise<Answer>, settled: Promise<unknown>): InFlight;
+  answer(flight: InFlight, answer: Answer): void;
+  /** Nothing more is awaited; by now, what upstream said is in the cache. */
+  end(flight: InFlight): void;
   /**
-   * Adds a waiter of `client`, an address. Returns the answer to come, or the bound that the waiter would exceed. `ofWaiter` turns the
-   * flight's answer into what this waiter gets, which may come sooner; it must not reject.
+   * Adds a waiter of `client`, an address, which is told once, at once if the answer is known. Returns the waiter, or the bound that it
+   * would exceed.
    */
-  wait(
-    inFlight: InFlight,
-    client: string,
-    ofWaiter?: (answer: Promise<Answer>) => Promise<Answer>,
-  ): Promise<Answer> | ShedReason;
+  wait(flight: InFlight, client: string, tell: Tell): Waiter | ShedReason;
+  /** A waiter waits no longer, and is not told anything. */
+  leave(waiter: Waiter): void;
+  /** The answer, for nodens itself, which counts as no waiter. Never rejects. */
+  answerOf(flight: InFlight): Promise<Answer>;
+  /** Resolves when the question is no longer in flight. */
+  ended(flight: InFlight): Promise<void>;
   /** Gauge: questions in flight. */
   inFlightCount(): number;
   /** Gauge: waiters on all routes. */
@@ -90,24 +111,52 @@ export function createSharedQuestions(limits: WaitLimits): SharedQuestions {
     onRoute.byClient.of(client).count += by;
   }
 
+  /** Ends a wait. Returns whom to tell, or undefined if it was over already. */
+  function stopWaiting(waiter: Waiter): Tell | undefined {
+    const { tell } = waiter;
+    if (tell === undefined) return undefined;
+    waiter.tell = undefined;
+    if (waiter.client !== undefined) count(-1, waiter.client, waiter.flight.route);
+    return tell;
+  }
+
   return {
     find: (key) => byKey.get(key),
     boundAgainst,
-    start(key, route, answer, settled) {
-      const inFlight = { answer, settled, route };
-      byKey.set(key, inFlight);
-      void settled.then(() => byKey.delete(key));
-      return inFlight;
+    start(key, route) {
+      const flight: InFlight = { key, route, answer: undefined, waiters: [], isOver: false, onEnd: undefined };
+      byKey.set(key, flight);
+      return flight;
     },
-    wait(inFlight, client, ofWaiter = (answer) => answer) {
-      const { route } = inFlight;
-      const bound = boundAgainst(client, route);
+    answer(flight, answer) {
+      if (flight.answer !== undefined) return;
+      flight.answer = answer;
+      for (const waiter of flight.waiters) stopWaiting(waiter)?.(answer);
+      flight.waiters.length = 0;
+    },
+    end(flight) {
+      if (flight.isOver) return;
+      flight.isOver = true;
+      byKey.delete(flight.key);
+      for (const call of flight.onEnd ?? []) call();
+    },
+    wait(flight, client, tell) {
+      const bound = boundAgainst(client, flight.route);
       if (bound !== undefined) return bound;
-      count(1, client, route);
-      return ofWaiter(inFlight.answer).then((answer) => {
-        count(-1, client, route);
-        return answer;
-      });
+      const waiter: Waiter = { flight, client, tell };
+      count(1, client, flight.route);
+      if (flight.answer === undefined) flight.waiters.push(waiter);
+      else stopWaiting(waiter)?.(flight.answer);
+      return waiter;
+    },
+    leave: (waiter) => void stopWaiting(waiter),
+    answerOf(flight) {
+      if (flight.answer !== undefined) return Promise.resolve(flight.answer);
+      return new Promise((tell) => void flight.waiters.push({ flight, client: undefined, tell }));
+    },
+    ended(flight) {
+      if (flight.isOver) return Promise.resolve();
+      return new Promise((resolve) => void (flight.onEnd ??= []).push(resolve));
     },
     inFlightCount: byKey.size,
     waiterCount: () => waiterCount,

@@ -13,6 +13,7 @@ import type { ZoneKnowledge } from "../search/zone-knowledge.ts";
 import { ExtendedError, isHostType, RrClass, RrType } from "../wire/codes.ts";
 import { type Question, withName } from "../wire/question.ts";
 import type { Answer } from "./answer.ts";
+import type { Tell } from "./share-in-flight.ts";
 
 /** The TTL of a stale answer, and how long stale answers are given before upstream is asked again (RFC 8767 §4, §5). */
 export const staleTtlSeconds = 30;
@@ -30,10 +31,10 @@ export interface StaleAnswers {
   /** The stale answer to `question`, or undefined. Never without RD, which says that the client does not want it (RFC 8767 §5). */
   find(question: Question): Answer | undefined;
   /**
-   * The answer to come, or the stale one if the fresh one fails, is shed, or takes longer than `staleAfterMs`. A late answer still goes
-   * into the cache. Never rejects if `fresh` never does.
+   * Returns what to tell the fresh answer, once it is there. `tell` is told that or, if it is none or takes longer than `staleAfterMs`, the
+   * stale one; in the latter case it may be told twice. A late answer still goes into the cache.
    */
-  preferFresh(question: Question, fresh: Promise<Answer>): Promise<Answer>;
+  preferFresh(question: Question, tell: Tell): Tell;
 }
 
 /** What stale answers are found in, and by. */
@@ -113,19 +114,17 @@ export function createStaleAnswers(parts: StaleParts): StaleAnswers {
       return provesName(answer.entry) ? "noData" : "denied";
     },
     find: take,
-    preferFresh(question, fresh) {
-      if (find(question) === undefined) return fresh;
-      return new Promise((resolveWith) => {
-        const cancel = clock.after(parts.limits.staleAfterMs, () => {
-          const stale = take(question);
-          if (stale !== undefined) resolveWith(stale);
-        });
-        void fresh.then((answer) => {
-          cancel();
-          const isNone = answer.kind === "error" || answer.kind === "dropped";
-          resolveWith(isNone ? (take(question) ?? answer) : answer);
-        });
+    preferFresh(question, tell) {
+      if (find(question) === undefined) return tell;
+      const cancel = clock.after(parts.limits.staleAfterMs, () => {
+        const stale = take(question);
+        if (stale !== undefined) tell(stale);
       });
+      return (answer) => {
+        cancel();
+        const isNone = answer.kind === "error" || answer.kind === "dropped";
+        tell(isNone ? (take(question) ?? answer) : answer);
+      };
     },
   };
 }

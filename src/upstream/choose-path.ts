@@ -60,6 +60,7 @@ export function answerAtOnce(servers: readonly Server[], primary: Transport): bo
 
 /** Of equals, the first. */
 function leastReluctant(servers: readonly Server[], primary: Transport): Server | undefined {
+  if (servers.length === 1) return servers[0];
   let found: Server | undefined;
   let least = Infinity;
   for (const server of servers) {

@@ -62,7 +62,7 @@ export interface ExchangeParts {
   readonly limits: ExchangeLimits;
   readonly clock: Clock;
   /** Called once, at the end. */
-  onEnd?(note: ExchangeNote): void;
+  readonly onEnd: ((note: ExchangeNote) => void) | undefined;
 }
 
 /** With only one server, it is no use asking again in the same millisecond. */
@@ -80,15 +80,18 @@ const leastEarlyMs = 100;
 /** A name may take this long before the flow that it was asked on is doubted. */
 const leastDoubtMs = 600;
 
-interface Sending {
+/** One attempt at the question. */
+interface Sending extends Attempt {
   readonly server: Server;
   readonly path: Path;
   readonly isPlain: boolean;
   readonly isEarly: boolean;
-  flow?: Flow;
+  flow: Flow | undefined;
   order: number;
   sentAtMs: number;
   isOpen: boolean;
+  cancel: Cancel;
+  cancelWatch: Cancel;
   /** Whether it would have been sent again early if the budget had had room. */
   wasRefusedBudget: boolean;
 }
@@ -98,7 +101,8 @@ interface Exchange extends ExchangeParts {
   /** Those of the server that is asked first. */
   readonly earlySends: EarlySends;
   readonly startedAtMs: number;
-  readonly cancels: Set<Cancel>;
+  /** Of timers that are not a sending's own. */
+  readonly cancels: Cancel[];
   readonly sendings: Sending[];
   /** How many left. */
   sends: number;
@@ -125,12 +129,17 @@ export function exchange(question: Question, parts: ExchangeParts): Promise<Exch
       resolve({ failure: "stopped" });
       return;
     }
+    const { servers, transport, limits, clock, onEnd } = parts;
     const asked: Exchange = {
-      ...parts,
+      servers,
+      transport,
+      limits,
+      clock,
+      onEnd,
       question,
       earlySends: first.server.earlySends,
-      startedAtMs: parts.clock.nowMs(),
-      cancels: new Set(),
+      startedAtMs: clock.nowMs(),
+      cancels: [],
       sendings: [],
       sends: 0,
       unsent: 0,
@@ -143,7 +152,7 @@ export function exchange(question: Question, parts: ExchangeParts): Promise<Exch
       fallback: undefined,
       resolve,
     };
-    asked.cancels.add(parts.clock.after(parts.limits.deadlineMs, () => giveUp(asked)));
+    asked.cancels.push(clock.after(limits.deadlineMs, () => giveUp(asked)));
     asked.earlySends.noteQuestion();
     send(asked, first);
   });
@@ -154,6 +163,10 @@ function finish(asked: Exchange, result: ExchangeResult): void {
   asked.isDone = true;
   asked.cancelHold?.();
   for (const cancel of asked.cancels) cancel();
+  for (const sending of asked.sendings) {
+    sending.cancel();
+    sending.cancelWatch();
+  }
   asked.onEnd?.(noteOf(asked, result));
   asked.resolve(result);
 }
@@ -189,29 +202,36 @@ function send(asked: Exchange, target: Target, how: { isPlain?: boolean; isEarly
   asked.cancelHold?.();
   asked.cancelHold = undefined;
   const sending: Sending = {
+    question,
+    packet: isPlain ? composePlainQuery(question) : composeQuery(question),
     server,
     path,
     isPlain,
     isEarly,
+    flow: undefined,
     order: 0,
     sentAtMs: clock.nowMs(),
     isOpen: true,
+    cancel: nothingToCancel,
+    cancelWatch: nothingToCancel,
     wasRefusedBudget: false,
-  };
-  asked.sendings.push(sending);
-  const attempt: Attempt = {
-    question,
-    packet: isPlain ? composePlainQuery(question) : composeQuery(question),
-    onSent(via) {
-      asked.sends += 1;
-      Object.assign(sending, { flow: via, order: via.sentCount(), sentAtMs: clock.nowMs() });
-      watch(asked, sending, overdueMs(asked, sending));
-    },
+    onSent: (via) => onSent(asked, sending, via),
     onSilent: () => onSilent(asked, sending),
     onReply: (heard) => onReply(asked, sending, heard),
     onLost: (reason) => onLost(asked, sending, reason),
   };
-  asked.cancels.add(flow === undefined ? path.send(attempt) : path.sendOn(flow, attempt));
+  asked.sendings.push(sending);
+  sending.cancel = flow === undefined ? path.send(sending) : path.sendOn(flow, sending);
+}
+
+const nothingToCancel = () => {};
+
+function onSent(asked: Exchange, sending: Sending, flow: Flow): void {
+  asked.sends += 1;
+  sending.flow = flow;
+  sending.order = flow.sentCount();
+  sending.sentAtMs = asked.clock.nowMs();
+  watch(asked, sending, overdueMs(asked, sending));
 }
 
 /** The last send to a server from which nothing with OPT ever came back is plain: something on the way may swallow OPT. */
@@ -230,8 +250,7 @@ function overdueMs({ sends, earlySends }: Exchange, { server, path }: Sending): 
 function watch(asked: Exchange, sending: Sending, delayMs: number): void {
   const { clock } = asked;
   const dueMs = clock.nowMs() + delayMs;
-  const cancel = clock.after(delayMs, () => {
-    asked.cancels.delete(cancel);
+  sending.cancelWatch = clock.after(delayMs, () => {
     const wasLate = clock.nowMs() - dueMs > stoodStillMs;
     // What is already in the sockets counts before a timer that is due in the same turn.
     clock.afterIo(() => {
@@ -240,7 +259,6 @@ function watch(asked: Exchange, sending: Sending, delayMs: number): void {
       else onOverdue(asked, sending);
     });
   });
-  asked.cancels.add(cancel);
 }
 
 function onOverdue(asked: Exchange, sending: Sending): void {
@@ -315,6 +333,7 @@ function hasLater({ sendings }: Exchange, sending: Sending): boolean {
 }
 
 function onSilent(asked: Exchange, sending: Sending): void {
+  sending.server.counters.losses.timeout += 1;
   if (asked.isDone) return;
   if (isAwaitedElsewhere(asked, sending)) return;
   asked.lastFailure = "timeout";
@@ -329,6 +348,7 @@ function isAwaitedElsewhere({ sendings }: Exchange, sending: Sending): boolean {
 }
 
 function onLost(asked: Exchange, sending: Sending, reason: LossReason): void {
+  sending.server.counters.losses[reason] += 1;
   sending.isOpen = false;
   if (asked.isDone) return;
   asked.lastFailure = reason;
@@ -426,6 +446,7 @@ function sendAnywhere(asked: Exchange): void {
 }
 
 function onReply(asked: Exchange, sending: Sending, heard: Heard): void {
+  sending.server.noteReply(sending.path, sending.flow, sending.sentAtMs, heard);
   sending.isOpen = false;
   if (asked.isDone) return;
   asked.answered = sending;
@@ -481,7 +502,7 @@ function sendUntruncated(asked: Exchange, { server, path }: Sending): void {
     finishWithWhatThereIs(asked);
     return;
   }
-  asked.cancels.add(asked.clock.after(untruncatedMs, () => finishWithWhatThereIs(asked)));
+  asked.cancels.push(asked.clock.after(untruncatedMs, () => finishWithWhatThereIs(asked)));
   if (maySend(asked)) send(asked, { server, path: whole });
 }
 
@@ -501,7 +522,7 @@ function onRefusal(asked: Exchange, { server, path, isPlain }: Sending, reply: R
     const again = () => {
       if (maySend(asked)) send(asked, { server, path });
     };
-    asked.cancels.add(asked.clock.after(sameServerPauseMs, again));
+    asked.cancels.push(asked.clock.after(sameServerPauseMs, again));
   }
 }
 

@@ -117,8 +117,8 @@ export function createFlowPool(options: FlowPoolOptions): FlowPool {
     loadOnTrial: () => flows.onTrial().reduce((sum, flow) => sum + flow.load(), 0),
     send: (attempt) => send(pool, attempt),
     sendOn: (flow, attempt) => sendOn(pool, flow, attempt),
-    isFailed: () => opening.isFailed() && flows.good().length === 0,
-    isTroubled: () => flows.good().length === 0 && (opening.isTroubled() || flows.silent().length > 0),
+    isFailed: () => opening.isFailed() && !flows.hasGood(),
+    isTroubled: () => !flows.hasGood() && (opening.isTroubled() || flows.silent().length > 0),
     addFlow: () => addFlow(pool),
     doubt: (flow) => doubt(pool, flow),
     want() {

@@ -17,6 +17,8 @@ export interface FlowSet {
   all(): Flow[];
   /** The flows in use on which clients' questions are safe. */
   good(): Flow[];
+  /** Whether there is any of those. */
+  hasGood(): boolean;
   /** The flows in use that have not answered yet and may still do so in time. */
   onTrial(): Flow[];
   /** The flows in use that owe answers and say nothing. */
@@ -83,6 +85,10 @@ export function createFlowSet(limits: WearLimits, clock: Clock): FlowSet {
   return {
     all: () => used.map(({ flow }) => flow),
     good: () => flowsThat((flow) => flow.isGood()),
+    hasGood() {
+      for (const { flow } of used) if (flow.isGood()) return true;
+      return false;
+    },
     onTrial: () => flowsThat((flow) => !flow.isGood() && !flow.isSilent() && flow.isAccepting()),
     silent: () => flowsThat((flow) => flow.isSilent()),
     leastLoaded(isWanted) {

@@ -5,13 +5,14 @@ import type { Clock } from "../runtime/clock.ts";
 import type { ServerAddress } from "../runtime/server-address.ts";
 import { observe } from "../runtime/histogram.ts";
 import type { Question } from "../wire/question.ts";
-import type { Attempt, Cancel } from "../flows/attempt.ts";
+import type { Cancel } from "../flows/attempt.ts";
 import type { EarlySends } from "./early-sends.ts";
 import { createEdnsMemory, type EdnsMemory } from "./edns-memory.ts";
 import type { OpeningLimits } from "./flow-opening.ts";
 import type { Flow } from "../flows/flow.ts";
 import { createFlowPool, type FlowPool, type FlowPoolLimits } from "./flow-pool.ts";
 import type { OpenSocket } from "../flows/flow-socket.ts";
+import type { Heard } from "../flows/heard-reply.ts";
 import { createRoundTrip, type RoundTrip } from "../flows/round-trip.ts";
 import { retryEdns } from "./prove-flow.ts";
 import { durationsFor, type ServerCounters } from "./server-counters.ts";
@@ -41,6 +42,8 @@ export interface Server {
   readonly paths: Readonly<Record<Transport, Path>>;
   /** Calls `action` whenever the server has said something, until cancelled. */
   onHeard(action: () => void): Cancel;
+  /** Something came over `path`, on `flow` if that is known, in answer to a client's question that was sent at `sentAtMs`. */
+  noteReply(path: Path, flow: Flow | undefined, sentAtMs: number, heard: Heard): void;
   /**
    * A question that was first sent at `sinceMs` was given up. After several in a row, without an answer to any client in between, the server
    * counts as down, whatever it answers to nodens's own questions.
@@ -98,18 +101,10 @@ export function createServer(options: ServerOptions): Server {
       onHeard,
       onFailed: () => onFailed(transport),
     });
-    const watched = (attempt: Attempt) => watch(attempt, clock, counters, (flow) => onAnswer(flow, roundTrip));
-    return {
-      ...pool,
-      transport,
-      roundTrip,
-      send: (attempt) => pool.send(watched(attempt)),
-      sendOn: (flow, attempt) => pool.sendOn(flow, watched(attempt)),
-    };
+    return { ...pool, transport, roundTrip };
   }
 
-  function onAnswer(flow: Flow | undefined, roundTrip: RoundTrip): void {
-    lastAnswerAtMs = clock.nowMs();
+  function retryEdnsOn(flow: Flow | undefined, roundTrip: RoundTrip): void {
     if (flow?.isGood() !== true || !edns.takeRetry()) return;
     retryEdns(flow, { question: options.probeQuestion, edns, roundTrip, clock });
   }
@@ -145,6 +140,12 @@ export function createServer(options: ServerOptions): Server {
       listeners.add(action);
       return () => void listeners.delete(action);
     },
+    noteReply({ roundTrip }, flow, sentAtMs, heard) {
+      lastAnswerAtMs = clock.nowMs();
+      retryEdnsOn(flow, roundTrip);
+      const rcode = heard.kind === "whole" ? heard.reply.rcode : heard.kind === "bare" ? heard.rcode : undefined;
+      if (rcode !== undefined) observe(durationsFor(counters, rcode), (lastAnswerAtMs - sentAtMs) / 1000);
+    },
     noteGivenUp(sinceMs) {
       givenUp = lastAnswerAtMs > sinceMs ? 0 : givenUp + 1;
       if (givenUp < limits.health.failuresUntilDown) return;
@@ -157,40 +158,6 @@ export function createServer(options: ServerOptions): Server {
     close() {
       cancelVerdict();
       for (const path of Object.values(paths)) path.close();
-    },
-  };
-}
-
-/** Wraps a client's attempt, to count what becomes of it. */
-function watch(
-  attempt: Attempt,
-  clock: Clock,
-  counters: ServerCounters,
-  onAnswer: (flow: Flow | undefined) => void,
-): Attempt {
-  let sentAtMs = clock.nowMs();
-  let sentOn: Flow | undefined;
-  return {
-    question: attempt.question,
-    packet: attempt.packet,
-    onSent(flow) {
-      sentAtMs = clock.nowMs();
-      sentOn = flow;
-      attempt.onSent(flow);
-    },
-    onSilent() {
-      counters.losses.timeout += 1;
-      attempt.onSilent();
-    },
-    onReply(heard) {
-      onAnswer(sentOn);
-      const rcode = heard.kind === "whole" ? heard.reply.rcode : heard.kind === "bare" ? heard.rcode : undefined;
-      if (rcode !== undefined) observe(durationsFor(counters, rcode), (clock.nowMs() - sentAtMs) / 1000);
-      attempt.onReply(heard);
-    },
-    onLost(reason) {
-      counters.losses[reason] += 1;
-      attempt.onLost(reason);
     },
   };
 }

@@ -9,7 +9,13 @@ import { isAtOrBelow } from "../wire/name.ts";
 import { ownQuestion, type Question } from "../wire/question.ts";
 import { answerAtOnce } from "./choose-path.ts";
 import { createEarlySends, type EarlySends } from "./early-sends.ts";
-import { exchange, type ExchangeLimits, type ExchangeNote, type ExchangeResult } from "./exchange.ts";
+import {
+  exchange,
+  type ExchangeLimits,
+  type ExchangeNote,
+  type ExchangeParts,
+  type ExchangeResult,
+} from "./exchange.ts";
 import { createServer, type Server, type ServerLimits } from "./server.ts";
 import type { ServerCounters } from "./server-counters.ts";
 import { systemSockets, type Transport } from "./transport.ts";
@@ -69,7 +75,7 @@ export interface Upstream {
 /** Creates the upstream. Nothing is opened before something is asked. */
 export function createUpstream(options: UpstreamOptions): Upstream {
   const shared: Shared = { servers: new Map(), earlySends: new Map() };
-  const routes = options.routes.map((definition) => createRoute(definition, options, shared));
+  const routes = options.routes.map((definition) => askedRoute(createRoute(definition, options, shared), options));
   const choose = routeChooser(routes);
   const everyServer = [...shared.servers.values()];
   const isAway = (name: Uint8Array) => !choose(name).servers.some(({ health }) => health.isUp());
@@ -80,16 +86,8 @@ export function createUpstream(options: UpstreamOptions): Upstream {
       return known !== undefined && answerAtOnce(known.servers, known.transport);
     },
     ask(question) {
-      const { name, servers, transport } = choose(question.name);
       if (isAway(question.name)) options.onAllDown();
-      const onEnd = (note: ExchangeNote) => options.onEnd?.(name, note);
-      return exchange(question, {
-        servers,
-        transport,
-        limits: options.exchange,
-        clock: options.clock,
-        onEnd,
-      });
+      return exchange(question, choose(question.name).exchange);
     },
     async probeAll() {
       await Promise.all(everyServer.map((server) => server.probe()));
@@ -103,7 +101,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
 
 /**
  * Returns a function that chooses the route for a name (folded, wire form): the one with the longest zone that the name is at or below. The
- * function throws if no route covers the name.
+ * function throws if no route covers the name. It may be called with the same array again only if that has not changed.
  */
 export function routeChooser<R extends { readonly zones: readonly Uint8Array[] }>(
   routes: readonly R[],
@@ -111,11 +109,24 @@ export function routeChooser<R extends { readonly zones: readonly Uint8Array[] }
   const byZone = routes
     .flatMap((route) => route.zones.map((zone) => ({ zone, route })))
     .toSorted((a, b) => b.zone.length - a.zone.length);
+  // The steps of a question ask about one name, an array that does not change, one after the other.
+  let lastName: Uint8Array | undefined;
+  let lastRoute: R | undefined;
   return (name) => {
+    if (name === lastName && lastRoute !== undefined) return lastRoute;
     const found = byZone.find(({ zone }) => isAtOrBelow(name, zone));
     if (found === undefined) throw new Error("no route covers the root zone");
+    lastName = name;
+    lastRoute = found.route;
     return found.route;
   };
+}
+
+/** A route, and what its exchanges need. */
+function askedRoute(route: Route, options: UpstreamOptions): Route & { readonly exchange: ExchangeParts } {
+  const { name, servers, transport } = route;
+  const onEnd = (note: ExchangeNote) => options.onEnd?.(name, note);
+  return { ...route, exchange: { servers, transport, limits: options.exchange, clock: options.clock, onEnd } };
 }
 
 /** What routes share: servers by transport and address, and by address what is known of loss on the way there. */

@@ -187,10 +187,13 @@ export function expandName(packet: Uint8Array, offset: number, end: number): Uin
 /** Whether the folded name is `zone` (folded, wire form) or lies below it. */
 export function isAtOrBelow(name: Uint8Array, zone: Uint8Array): boolean {
   const zoneStart = name.length - zone.length;
-  let at = 0;
+  if (zoneStart < 0) return false;
+  // From the end, where names differ soonest.
+  for (let index = zone.length - 1; index >= 0; index -= 1) if (name[zoneStart + index] !== zone[index]) return false;
   // Only a label boundary counts: "xcluster.local" is not below "cluster.local".
+  let at = 0;
   while (at < zoneStart) at += 1 + readU8(name, at);
-  return at === zoneStart && equalOctets(name, at, zone);
+  return at === zoneStart;
 }
 
 /** Whether `octets`, from `offset` on, holds exactly the octets of `expected`. */

@@ -24,6 +24,36 @@ export function writeU16(octets: Uint8Array, offset: number, value: number): voi
   octets[offset + 1] = value;
 }
 
+/** Larger arrays are what the engine asks the system for, one by one; smaller ones it keeps in its own heap. */
+const largestInHeapBytes = 64;
+
+/** Room for short-lived arrays, of which each takes the next part. */
+const slabSizeBytes = 16_384;
+const mostOfSlabBytes = 1024;
+let slab = new Uint8Array(0);
+let slabTakenBytes = 0;
+
+/**
+ * A new array of zeros, for what lives briefly: it may be a part of a larger one, all of which stays in memory as long as any part lives.
+ * Its `buffer` is not its own.
+ */
+export function briefOctets(sizeBytes: number): Uint8Array {
+  if (sizeBytes <= largestInHeapBytes || sizeBytes > mostOfSlabBytes) return new Uint8Array(sizeBytes);
+  if (slabTakenBytes + sizeBytes > slab.length) {
+    slab = new Uint8Array(slabSizeBytes);
+    slabTakenBytes = 0;
+  }
+  slabTakenBytes += sizeBytes;
+  return slab.subarray(slabTakenBytes - sizeBytes, slabTakenBytes);
+}
+
+/** A new array with the octets from `start` to `end` of another, whatever kind of array that is. For few octets. */
+export function copyOctets(octets: Uint8Array, start: number, end: number): Uint8Array {
+  const copy = briefOctets(end - start);
+  for (let at = start; at < end; at += 1) copy[at - start] = octets[at] as number;
+  return copy;
+}
+
 /** Writes an unsigned 32-bit integer at `offset`. The caller guarantees the room. */
 export function writeU32(octets: Uint8Array, offset: number, value: number): void {
   octets[offset] = value >>> 24;

@@ -5,7 +5,7 @@ import { RrClass, RrType } from "./codes.ts";
 import { Fault } from "./fault.ts";
 import { Flag, HeaderOffset, headerSizeBytes, opcodeMask } from "./header.ts";
 import { createFoldedName, foldName, type FoldedName, skipName } from "./name.ts";
-import { readU16, readU8 } from "./octets.ts";
+import { copyOctets, readU16, readU8 } from "./octets.ts";
 import { checkOptions } from "./edns.ts";
 
 /** The size that a client accepts over UDP without saying so (RFC 1035 §4.2.1), and the least that EDNS can state (RFC 6891 §6.2.3). */
@@ -83,11 +83,17 @@ export function readQuery(packet: Uint8Array, sizeBytes: number, query: ClientQu
   return additionalCount === 0 ? 0 : readAdditional(packet, sizeBytes, additionalCount, query);
 }
 
-/** A copy of `query` that outlives the receive buffer: it has its own packet (header and question only) and its own name. */
+/** Nothing is folded into the name of a copy. */
+const noWords = new DataView(new ArrayBuffer(0));
+
+/**
+ * A copy of `query` that outlives the receive buffer: it has its own packet (header and question only) and its own name, in an array of
+ * just its size.
+ */
 export function copyQuery(query: ClientQuery): ClientQuery {
-  const octets = query.name.octets.slice(0, query.name.sizeBytes);
-  const name = { ...query.name, octets, words: new DataView(octets.buffer) };
-  return { ...query, packet: Uint8Array.from(query.packet.subarray(0, query.questionEnd)), name };
+  const octets = copyOctets(query.name.octets, 0, query.name.sizeBytes);
+  const packet = copyOctets(query.packet, 0, query.questionEnd);
+  return { ...query, packet, name: { ...query.name, octets, words: noWords } };
 }
 
 /** Whether the client understands AD in a reply (RFC 6840 §5.7). */

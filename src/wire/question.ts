@@ -6,7 +6,7 @@ import { hashName } from "./name.ts";
 import { writeOpt } from "./edns.ts";
 import { ExtendedError, RrClass } from "./codes.ts";
 import type { ClientQuery } from "./query.ts";
-import { writeU16, writeU32 } from "./octets.ts";
+import { briefOctets, writeU16, writeU32 } from "./octets.ts";
 
 /** What is asked: everything that may change the answer, and nothing else (RFC 4035 §3.2, RFC 6840 §5.9). */
 export interface Question {
@@ -24,8 +24,18 @@ export interface Question {
 
 /** The question that a client's query asks, copied out of its buffers. */
 export function questionOf(query: ClientQuery): Question {
+  return questionAbout(query.name.octets.slice(0, query.name.sizeBytes), query);
+}
+
+/** The question that a query asks which nobody changes any more (`copyQuery`): it may share the name with it. */
+export function questionOfCopy(query: ClientQuery): Question {
+  const { octets, sizeBytes } = query.name;
+  return octets.length === sizeBytes ? questionAbout(octets, query) : questionOf(query);
+}
+
+function questionAbout(name: Uint8Array, query: ClientQuery): Question {
   return {
-    name: query.name.octets.slice(0, query.name.sizeBytes),
+    name,
     nameHash: query.name.hash,
     type: query.type,
     class: query.class,
@@ -43,7 +53,7 @@ export function withName(question: Question, name: Uint8Array, seed: number): Qu
 /** A string that two questions share exactly when they are the same. */
 export function questionKey(question: Question): string {
   const bits = (question.dnssecOk ? 1 : 0) | (question.checkingDisabled ? 2 : 0) | (question.recursionDesired ? 4 : 0);
-  return `${bits} ${question.class} ${question.type} ${String.fromCharCode(...question.name)}`;
+  return `${bits} ${question.class} ${question.type} ${Reflect.apply(String.fromCharCode, undefined, question.name)}`;
 }
 
 /** The type and name (folded, wire form, a new array) of the question with this key. */
@@ -71,7 +81,7 @@ export function ownQuestion(name: Uint8Array, type: number): Question {
  */
 export function composeQuery(question: Question): Uint8Array {
   const questionEnd = headerSizeBytes + question.name.length + 4;
-  const packet = new Uint8Array(questionEnd + 11);
+  const packet = briefOctets(questionEnd + 11);
   const echoed = (question.recursionDesired ? Flag.RD : 0) | (question.checkingDisabled ? Flag.CD : 0);
   writeU16(packet, HeaderOffset.flags, Flag.AD | echoed);
   writeU16(packet, HeaderOffset.questionCount, 1);

@@ -10,7 +10,7 @@
  */
 import { isAddressType, RrType } from "./codes.ts";
 import { HeaderOffset } from "./header.ts";
-import { readU16, readU32, writeU16, writeU32 } from "./octets.ts";
+import { briefOctets, readU16, readU32, writeU16, writeU32 } from "./octets.ts";
 import type { RecordView, Reply } from "./reply.ts";
 
 /** A message as drawn above, in an array that may hold others as well. Its octets do not change once it is made. */
@@ -44,7 +44,7 @@ export function storeMessage(
 ): StoredMessage {
   const records = [...reply.answers, ...reply.authorities, ...reply.additionals];
   const sizeBytes = records.at(-1)?.end ?? reply.questionEnd;
-  const octets = new Uint8Array(sizeBytes + 2 * records.length);
+  const octets = briefOctets(sizeBytes + 2 * records.length);
   octets.set(reply.packet.subarray(0, sizeBytes));
   writeU16(octets, HeaderOffset.additionalCount, reply.additionals.length);
   const firstAuthority = reply.answers.length;

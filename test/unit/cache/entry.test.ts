@@ -14,7 +14,7 @@ import {
 } from "../../support/messages/parsed-messages.ts";
 
 function ttlsOf(stored: StoredMessage): number[] {
-  const view = new DataView(stored.octets.buffer);
+  const view = new DataView(stored.octets.buffer, stored.octets.byteOffset);
   return Array.from({ length: stored.recordCount }, (_, index) => view.getUint32(ttlOffsetOf(stored, index)));
 }
 

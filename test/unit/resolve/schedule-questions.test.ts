@@ -43,7 +43,7 @@ function createSchedule(maxInFlight = 2048) {
     names.set(new TextDecoder().decode(question.name), text);
     const client = text.split(".")[1] ?? "";
     const key = questionKey(question);
-    void schedule.ask(question, key, { class: of, client }).then((result) => results.set(text, result));
+    schedule.ask(question, key, { class: of, client }, (result) => void results.set(text, result));
   }
 
   async function settle(text: string, result: ExchangeResult = answered): Promise<void> {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type { Answer } from "../../../src/resolve/answer.ts";
-import { createSharedQuestions, type WaitLimits } from "../../../src/resolve/share-in-flight.ts";
+import type { Answer, ShedReason } from "../../../src/resolve/answer.ts";
+import { createSharedQuestions, type InFlight, type WaitLimits } from "../../../src/resolve/share-in-flight.ts";
 
 const roomy: WaitLimits = { maxWaiters: 100, maxWaitersPerClient: 100 };
 const servfail: Answer = { kind: "error", rcode: 2, extendedError: -1 };
@@ -9,58 +9,95 @@ const servfail: Answer = { kind: "error", rcode: 2, extendedError: -1 };
 function createTable(limits: Partial<WaitLimits> = {}) {
   const shared = createSharedQuestions({ ...roomy, ...limits });
   function start(key: string, route = "outside") {
-    const answer = Promise.withResolvers<Answer>();
-    const settled = Promise.withResolvers<void>();
-    const inFlight = shared.start(key, route, answer.promise, settled.promise);
-    return { inFlight, answer: () => answer.resolve(servfail), settle: () => settled.resolve() };
+    const inFlight = shared.start(key, route);
+    return { inFlight, answer: () => shared.answer(inFlight, servfail), end: () => shared.end(inFlight) };
   }
-  return { shared, start };
-}
-
-/** Lets promise reactions run. */
-async function settle(): Promise<void> {
-  for (let turn = 0; turn < 10; turn += 1) await Promise.resolve();
+  /** The answer to come, or the bound that the waiter would exceed. */
+  function wait(flight: InFlight, client: string): Promise<Answer> | ShedReason {
+    const { promise, resolve } = Promise.withResolvers<Answer>();
+    const waiter = shared.wait(flight, client, resolve);
+    return typeof waiter === "string" ? waiter : promise;
+  }
+  return { shared, start, wait };
 }
 
 describe("a question in flight", () => {
-  test("is found by its key until it settles", async () => {
+  test("is found by its key until it ends", () => {
     const { shared, start } = createTable();
     const question = start("q");
     expect(shared.find("q")).toBe(question.inFlight);
     expect(shared.find("r")).toBeUndefined();
     expect(shared.inFlightCount()).toBe(1);
-    question.settle();
-    await settle();
+    question.end();
     expect(shared.find("q")).toBeUndefined();
     expect(shared.inFlightCount()).toBe(0);
   });
 
   test("stays in flight after its waiters got a stale answer, until the fresh one has come", async () => {
-    const { shared, start } = createTable();
+    const { shared, start, wait } = createTable();
     const question = start("q");
     question.answer();
-    await settle();
     expect(shared.find("q")).toBe(question.inFlight);
-    expect(await shared.wait(question.inFlight, "10.0.0.1")).toBe(servfail);
-    question.settle();
-    await settle();
+    expect(await wait(question.inFlight, "10.0.0.1")).toBe(servfail);
+    question.end();
     expect(shared.find("q")).toBeUndefined();
   });
 
-  test("may be asked again once it has settled", async () => {
+  test("may be asked again once it has ended", () => {
     const { shared, start } = createTable();
-    start("q").settle();
-    await settle();
+    start("q").end();
     const again = start("q");
     expect(shared.find("q")).toBe(again.inFlight);
   });
 });
 
 describe("waiters", () => {
-  test("all get the answer, and are counted until then", async () => {
+  test("are told at once, in the order in which they came, and once", () => {
     const { shared, start } = createTable();
     const question = start("q");
-    const waiting = ["10.0.0.1", "10.0.0.2", "10.0.0.1"].map(async (client) => shared.wait(question.inFlight, client));
+    const told: string[] = [];
+    for (const client of ["10.0.0.1", "10.0.0.2"]) shared.wait(question.inFlight, client, () => told.push(client));
+    question.answer();
+    expect(told).toEqual(["10.0.0.1", "10.0.0.2"]);
+    question.answer();
+    expect(told.length).toBe(2);
+  });
+
+  test("that leave are not told, and count no more", () => {
+    const { shared, start } = createTable();
+    const question = start("q");
+    const told: string[] = [];
+    const waiters = ["10.0.0.1", "10.0.0.2"].map((client) =>
+      shared.wait(question.inFlight, client, () => told.push(client)),
+    );
+    const [first] = waiters;
+    if (first === undefined || typeof first === "string") throw new Error("shed");
+    shared.leave(first);
+    shared.leave(first);
+    expect(shared.waiterCount()).toBe(1);
+    question.answer();
+    expect(told).toEqual(["10.0.0.2"]);
+    expect(shared.waiterCount()).toBe(0);
+  });
+
+  test("are not counted where nodens itself wants the answer, or the end", async () => {
+    const { shared, start } = createTable();
+    const question = start("q");
+    const answer = shared.answerOf(question.inFlight);
+    const end = shared.ended(question.inFlight);
+    expect(shared.waiterCount()).toBe(0);
+    question.answer();
+    question.end();
+    expect(await answer).toBe(servfail);
+    await end;
+    expect(await shared.answerOf(question.inFlight)).toBe(servfail);
+    await shared.ended(question.inFlight);
+  });
+
+  test("all get the answer, and are counted until then", async () => {
+    const { shared, start, wait } = createTable();
+    const question = start("q");
+    const waiting = ["10.0.0.1", "10.0.0.2", "10.0.0.1"].map(async (client) => wait(question.inFlight, client));
     expect(shared.waiterCount()).toBe(3);
     question.answer();
     expect(await Promise.all(waiting)).toEqual([servfail, servfail, servfail]);
@@ -68,10 +105,10 @@ describe("waiters", () => {
   });
 
   test("get the answer even if another one never looks at it", async () => {
-    const { shared, start } = createTable();
+    const { shared, start, wait } = createTable();
     const question = start("q");
-    void shared.wait(question.inFlight, "10.0.0.1");
-    const follower = shared.wait(question.inFlight, "10.0.0.2");
+    void wait(question.inFlight, "10.0.0.1");
+    const follower = wait(question.inFlight, "10.0.0.2");
     question.answer();
     expect(await follower).toBe(servfail);
     expect(shared.waiterCount()).toBe(0);
@@ -80,62 +117,62 @@ describe("waiters", () => {
 
 describe("bounds", () => {
   test("limit the waiters of a route, and do not affect another route", () => {
-    const { shared, start } = createTable({ maxWaiters: 2 });
-    void shared.wait(start("q").inFlight, "10.0.0.1");
-    void shared.wait(start("r").inFlight, "10.0.0.2");
-    expect(shared.wait(start("s").inFlight, "10.0.0.3")).toBe("waiters");
-    expect(shared.wait(start("t", "cluster").inFlight, "10.0.0.3")).toBeInstanceOf(Promise);
+    const { shared, start, wait } = createTable({ maxWaiters: 2 });
+    void wait(start("q").inFlight, "10.0.0.1");
+    void wait(start("r").inFlight, "10.0.0.2");
+    expect(wait(start("s").inFlight, "10.0.0.3")).toBe("waiters");
+    expect(wait(start("t", "cluster").inFlight, "10.0.0.3")).toBeInstanceOf(Promise);
     expect(shared.waiterCount()).toBe(3);
   });
 
   test("limit one client's waiters over all questions, and do not affect other clients", () => {
-    const { shared, start } = createTable({ maxWaitersPerClient: 2 });
+    const { start, wait } = createTable({ maxWaitersPerClient: 2 });
     const [first, second] = [start("q"), start("r")];
-    void shared.wait(first.inFlight, "10.0.0.1");
-    void shared.wait(second.inFlight, "10.0.0.1");
-    expect(shared.wait(first.inFlight, "10.0.0.1")).toBe("client");
-    expect(shared.wait(first.inFlight, "10.0.0.2")).toBeInstanceOf(Promise);
+    void wait(first.inFlight, "10.0.0.1");
+    void wait(second.inFlight, "10.0.0.1");
+    expect(wait(first.inFlight, "10.0.0.1")).toBe("client");
+    expect(wait(first.inFlight, "10.0.0.2")).toBeInstanceOf(Promise);
   });
 
   test("let no client have more waiters on a route than it leaves free", () => {
-    const { shared, start } = createTable({ maxWaiters: 100 });
+    const { start, wait } = createTable({ maxWaiters: 100 });
     const question = start("q").inFlight;
-    const ofOne = Array.from({ length: 200 }, () => shared.wait(question, "10.0.0.1"));
+    const ofOne = Array.from({ length: 200 }, () => wait(question, "10.0.0.1"));
     expect(ofOne.filter((wait) => wait === "client")).toHaveLength(150);
-    const ofAnother = Array.from({ length: 200 }, () => shared.wait(question, "10.0.0.2"));
+    const ofAnother = Array.from({ length: 200 }, () => wait(question, "10.0.0.2"));
     expect(ofAnother.filter((wait) => wait === "client")).toHaveLength(175);
-    expect(shared.wait(question, "10.0.0.3")).toBeInstanceOf(Promise);
+    expect(wait(question, "10.0.0.3")).toBeInstanceOf(Promise);
   });
 
   test("are known before a question is started", () => {
-    const { shared, start } = createTable({ maxWaiters: 2, maxWaitersPerClient: 1 });
+    const { shared, start, wait } = createTable({ maxWaiters: 2, maxWaitersPerClient: 1 });
     expect(shared.boundAgainst("10.0.0.1", "outside")).toBeUndefined();
-    void shared.wait(start("q").inFlight, "10.0.0.1");
+    void wait(start("q").inFlight, "10.0.0.1");
     expect(shared.boundAgainst("10.0.0.1", "cluster")).toBe("client");
     expect(shared.boundAgainst("10.0.0.2", "outside")).toBeUndefined();
-    void shared.wait(start("r").inFlight, "10.0.0.2");
+    void wait(start("r").inFlight, "10.0.0.2");
     expect(shared.boundAgainst("10.0.0.3", "outside")).toBe("waiters");
   });
 
   test("do not count clients that were turned away", () => {
-    const { shared, start } = createTable({ maxWaitersPerClient: 1 });
+    const { shared, start, wait } = createTable({ maxWaitersPerClient: 1 });
     const question = start("q");
-    void shared.wait(question.inFlight, "10.0.0.1");
-    for (let more = 0; more < 5; more += 1) void shared.wait(question.inFlight, "10.0.0.1");
+    void wait(question.inFlight, "10.0.0.1");
+    for (let more = 0; more < 5; more += 1) void wait(question.inFlight, "10.0.0.1");
     expect(shared.waiterCount()).toBe(1);
   });
 
   test("make room when waiters are answered, for the client and in total", async () => {
-    const { shared, start } = createTable({ maxWaiters: 2, maxWaitersPerClient: 1 });
+    const { start, wait } = createTable({ maxWaiters: 2, maxWaitersPerClient: 1 });
     const question = start("q");
-    const waiting = shared.wait(question.inFlight, "10.0.0.1");
+    const waiting = wait(question.inFlight, "10.0.0.1");
     const other = start("r");
-    expect(shared.wait(other.inFlight, "10.0.0.1")).toBe("client");
-    void shared.wait(start("s").inFlight, "10.0.0.3");
-    expect(shared.wait(other.inFlight, "10.0.0.2")).toBe("waiters");
+    expect(wait(other.inFlight, "10.0.0.1")).toBe("client");
+    void wait(start("s").inFlight, "10.0.0.3");
+    expect(wait(other.inFlight, "10.0.0.2")).toBe("waiters");
     question.answer();
     await waiting;
-    expect(shared.wait(other.inFlight, "10.0.0.1")).toBeInstanceOf(Promise);
+    expect(wait(other.inFlight, "10.0.0.1")).toBeInstanceOf(Promise);
   });
 
   test("follow a reload at once", () => {

@@ -33,7 +33,7 @@ function messageOf(stored: StoredMessage): string {
 
 /** Every TTL, read where the stored message says that it is. */
 function ttlsOf(stored: StoredMessage): number[] {
-  const view = new DataView(stored.octets.buffer);
+  const view = new DataView(stored.octets.buffer, stored.octets.byteOffset);
   return Array.from({ length: stored.recordCount }, (_, index) => view.getUint32(ttlOffsetOf(stored, index)));
 }
 
