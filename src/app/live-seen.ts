@@ -79,10 +79,20 @@ export function createSeenFor(settings: Settings, seed: number, routeOf: (name: 
 
 /** Notes each question that goes upstream, other than nodens's own. */
 export function noteTripsOf({ trips }: Seen, clock: Clock): OnEnd {
+  const texts = new WeakMap<ServerAddress, string>();
+
+  function textOf(address: ServerAddress): string {
+    const known = texts.get(address);
+    if (known !== undefined) return known;
+    const text = formatServerAddress(address);
+    texts.set(address, text);
+    return text;
+  }
+
   return (route, { question, last, sends, startedAtMs, failure }) => {
     const { nameHash, type } = question;
     if (nameHash === 0) return;
-    const server = last === undefined ? "" : formatServerAddress(last.address);
+    const server = last === undefined ? "" : textOf(last.address);
     const transport = last?.transport ?? "";
     trips.note({
       nameHash,

@@ -61,8 +61,9 @@ export function createFailureMemory(limits: FailureLimits): FailureMemory {
   }
 
   return {
-    find: (key, nowMs) => ifHolding(failures.get(key), nowMs),
-    hasFailed: (key) => failures.peek(key) !== undefined,
+    // Every question that goes upstream asks here, and hardly ever has anything failed.
+    find: (key, nowMs) => (failures.size === 0 ? undefined : ifHolding(failures.get(key), nowMs)),
+    hasFailed: (key) => failures.size > 0 && failures.peek(key) !== undefined,
     peek: (key, nowMs) => ifHolding(failures.peek(key), nowMs),
     keys: () => failures.keys(),
     remember(key, rcode, minTtlSeconds, nowMs) {
@@ -77,7 +78,9 @@ export function createFailureMemory(limits: FailureLimits): FailureMemory {
       if (failures.peek(key) === undefined)
         failures.set(key, { rcode, atLeastUntilMs: nowMs, untilMs: nowMs, count: 0 });
     },
-    forget: (key) => void failures.delete(key),
+    forget(key) {
+      if (failures.size > 0) failures.delete(key);
+    },
     relax: (nowMs) => void (relaxedAtMs = nowMs),
   };
 }

@@ -48,13 +48,13 @@ export function judgeLifetime(
   const isDenial = reply.rcode === Rcode.NXDOMAIN || chain === undefined || chain.data.length === 0;
   const kind = isDenial ? "denial" : "answer";
   if (chain === undefined || (reply.flags & Flag.TC) !== 0) return { kind, ttlSeconds: 0 };
-  if (!isDenial) return { kind, ttlSeconds: shortestTtl(allRecords(reply), reply, limits.maxTtlSeconds) };
+  if (!isDenial) return { kind, ttlSeconds: shortestTtl(reply, limits.maxTtlSeconds) };
   // Data beside NXDOMAIN contradicts itself.
   if (chain.data.length > 0) return { kind, ttlSeconds: 0 };
   const ownSeconds = denialTtl(reply, chain.end);
   return {
     kind,
-    ttlSeconds: shortestTtl(allRecords(reply), reply, Math.min(ownSeconds, limits.maxDenialTtlSeconds)),
+    ttlSeconds: shortestTtl(reply, Math.min(ownSeconds, limits.maxDenialTtlSeconds)),
   };
 }
 
@@ -87,10 +87,13 @@ function isNoAnswer(reply: Reply): boolean {
   return isLame || (!hasSoa && reply.authorities.some(({ type }) => type === RrType.NS));
 }
 
-function allRecords(reply: Reply): RecordView[] {
-  return [...reply.answers, ...reply.authorities, ...reply.additionals];
+/** The shortest TTL of all records, or `maxSeconds` if that is shorter. */
+function shortestTtl({ packet, answers, authorities, additionals }: Reply, maxSeconds: number): number {
+  return leastTtl(packet, additionals, leastTtl(packet, authorities, leastTtl(packet, answers, maxSeconds)));
 }
 
-function shortestTtl(records: readonly RecordView[], reply: Reply, maxSeconds: number): number {
-  return records.reduce((least, record) => Math.min(least, readU32(reply.packet, record.ttlOffset)), maxSeconds);
+function leastTtl(packet: Uint8Array, records: readonly RecordView[], maxSeconds: number): number {
+  let least = maxSeconds;
+  for (const { ttlOffset } of records) least = Math.min(least, readU32(packet, ttlOffset));
+  return least;
 }

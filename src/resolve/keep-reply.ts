@@ -103,7 +103,7 @@ export function createReplyKeeper(parts: KeepParts): ReplyKeeper {
     const isInScope = parts.scope(question.name);
     if (isInScope) learnFrom(question, received, nowMs);
     const { maxTtlSeconds } = limits;
-    const isShortLived = isInScope || limits.dynamicZones.some((zone) => isAtOrBelow(question.name, zone));
+    const isShortLived = isInScope || isAtOrBelowAny(question.name, limits.dynamicZones);
     const maxDenialTtlSeconds = isShortLived
       ? Math.min(limits.maxClusterDenialTtlSeconds, limits.maxDenialTtlSeconds)
       : limits.maxDenialTtlSeconds;
@@ -163,6 +163,11 @@ export function createReplyKeeper(parts: KeepParts): ReplyKeeper {
   }
 
   return { keepResult, keep };
+}
+
+function isAtOrBelowAny(name: Uint8Array, zones: readonly Uint8Array[]): boolean {
+  for (const zone of zones) if (isAtOrBelow(name, zone)) return true;
+  return false;
 }
 
 function outcomeOf(result: ExchangeResult): AskOutcome {

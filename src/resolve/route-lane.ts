@@ -124,6 +124,14 @@ export function createRouteLane<Entry extends LaneEntry>(windowOf: () => Window,
     return [found, most];
   }
 
+  // For each tier one function, and not one for each turn.
+  const mayHaveTurn = {
+    clients: (turn: string) => mayBegin("clients", turn),
+    prefetch: (turn: string) => mayBegin("prefetch", turn),
+    check: (turn: string) => mayBegin("check", turn),
+  };
+  const leaveWindow = (entry: Entry) => add(entry, "inWindow", -1);
+
   function boundAgainst(client: string, { added, taken } = noPlaces): ShedReason | undefined {
     const room = limits.maxInFlight - clientsCount();
     if (added < room) return undefined;
@@ -166,7 +174,7 @@ export function createRouteLane<Entry extends LaneEntry>(windowOf: () => Window,
     begin() {
       for (const tier of tiers) {
         if (waiting[tier].count() === 0) continue;
-        const entry = waiting[tier].next((turn) => mayBegin(tier, turn));
+        const entry = waiting[tier].next(mayHaveTurn[tier]);
         if (entry === undefined) continue;
         underWay += 1;
         window.add(entry);
@@ -181,10 +189,10 @@ export function createRouteLane<Entry extends LaneEntry>(windowOf: () => Window,
     end(entry, isAnswered) {
       size.noteEnd(isAnswered, waiting.clients.count() > 0);
       if (window.has(entry)) {
-        if (isAnswered) window.removeUpTo(entry, (left) => add(left, "inWindow", -1));
+        if (isAnswered) window.removeUpTo(entry, leaveWindow);
         else {
           window.remove(entry);
-          add(entry, "inWindow", -1);
+          leaveWindow(entry);
         }
       }
       underWay -= 1;

@@ -83,11 +83,14 @@ export function createQuestionSchedule(parts: ScheduleParts): QuestionSchedule {
   function laneOf(name: Uint8Array): Lane {
     const taken = parts.routeOf(name);
     const known = lanes.get(taken.route);
-    if (known?.transport === taken.transport) return known;
-    const windowOf = () => (parts.answersAtOnce(taken.route) ? windows.atOnce : windows.inOrder);
     // The route is new, or a reload has changed it; what is under way or waits in the old lane ends there.
-    const lane = { ...taken, ...createRouteLane<Entry>(windowOf, limits) };
-    lanes.set(taken.route, lane);
+    return known?.transport === taken.transport ? known : openLane(taken);
+  }
+
+  function openLane({ route, transport }: RouteTaken): Lane {
+    const windowOf = () => (parts.answersAtOnce(route) ? windows.atOnce : windows.inOrder);
+    const lane = { route, transport, ...createRouteLane<Entry>(windowOf, limits) };
+    lanes.set(route, lane);
     return lane;
   }
 
@@ -98,11 +101,13 @@ export function createQuestionSchedule(parts: ScheduleParts): QuestionSchedule {
     entry.tell({ shed: reason });
   }
 
-  function startWaiting(entry: Entry): void {
+  /** Has an entry wait, if only until it gets its turn here. */
+  function queueUp(entry: Entry): void {
     const pushedOut = entry.lane.wait(entry);
     entry.isWaiting = true;
-    if (entry.class !== "check") waitingByKey.set(entry.key, entry);
     if (pushedOut !== undefined) shed(pushedOut, "client");
+    giveTurns(entry.lane);
+    if (entry.isWaiting && entry.class !== "check") waitingByKey.set(entry.key, entry);
   }
 
   /** Forgets that an entry waits; the lane has already let go of it. */
@@ -152,17 +157,16 @@ export function createQuestionSchedule(parts: ScheduleParts): QuestionSchedule {
         shed(entry, bound);
         return;
       }
-      startWaiting(entry);
-      giveTurns(lane);
+      queueUp(entry);
       if (entry.isWaiting) entry.cancelWait = clock.after(maxWaitMs, () => giveUpLate(entry));
     },
     hasten(key, onBehalf) {
       const entry = waitingByKey.get(key);
       if (entry === undefined || !entry.lane.isSooner(entry, onBehalf)) return;
       entry.lane.leave(entry);
-      Object.assign(entry, onBehalf);
-      startWaiting(entry);
-      giveTurns(entry.lane);
+      entry.class = onBehalf.class;
+      entry.client = onBehalf.client;
+      queueUp(entry);
     },
     placeTakenBy(key, onBehalf) {
       const entry = waitingByKey.get(key);

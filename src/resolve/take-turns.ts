@@ -44,7 +44,7 @@ export function createTurns<Item>(): Turns<Item> {
     count -= 1;
     waiting.count -= 1;
     if (keepsPlace && waiting.count > 0) return;
-    if (at === 0) rotation.shift();
+    if (at === 0) takeFirst(rotation);
     else rotation.splice(at, 1);
     if (waiting.count > 0) rotation.push(waiting);
   }
@@ -59,12 +59,14 @@ export function createTurns<Item>(): Turns<Item> {
       count += 1;
     },
     next(mayHaveTurn) {
-      const at = rotation.findIndex(({ client }) => mayHaveTurn(client));
-      const waiting = rotation[at];
-      if (waiting === undefined) return undefined;
-      const item = waiting.ranks.find((each) => each.length > 0)?.shift();
-      noteTaken(waiting, at, false);
-      return item;
+      for (let at = 0; at < rotation.length; at += 1) {
+        const waiting = rotation[at] as Waiting<Item>;
+        if (!mayHaveTurn(waiting.client)) continue;
+        const item = firstItem(waiting);
+        noteTaken(waiting, at, false);
+        return item;
+      }
+      return undefined;
     },
     takeLast(client) {
       const waiting = records.find(client);
@@ -92,4 +94,14 @@ export function createTurns<Item>(): Turns<Item> {
     },
     clients: () => rotation.map(({ client }) => client),
   };
+}
+
+function firstItem<Item>({ ranks }: Waiting<Item>): Item | undefined {
+  for (const items of ranks) if (items.length > 0) return takeFirst(items);
+  return undefined;
+}
+
+/** `shift` gives up the array's memory with its last item, which the next one would need again. */
+function takeFirst<Item>(items: Item[]): Item | undefined {
+  return items.length === 1 ? items.pop() : items.shift();
 }

@@ -25,7 +25,7 @@ export interface Trips {
   note(trip: Trip): void;
   /** How many there were since the start. */
   total(): number;
-  /** Those that are remembered, newest first. */
+  /** Those that are remembered, newest first: copies. */
   recent(): readonly Trip[];
   /** Returns a function that finds the trip that was under way, or just over, between two moments: the latest, of those remembered now. */
   finder(): (nameHash: number, type: number, fromMs: number, toMs: number) => Trip | undefined;
@@ -33,17 +33,20 @@ export interface Trips {
 
 /** Creates a memory of `maxTrips` trips, of some 100 octets each. */
 export function createTrips(maxTrips: number): Trips {
-  const kept: Trip[] = [];
+  // Written over and over: new ones would each live so long that the collector of short-lived objects has to keep them.
+  const kept: { -readonly [Key in keyof Trip]: Trip[Key] }[] = [];
   let total = 0;
 
   function recent(): Trip[] {
     const next = total % maxTrips;
-    return [...kept.slice(next), ...kept.slice(0, next)].toReversed();
+    return [...kept.slice(next), ...kept.slice(0, next)].map((trip) => ({ ...trip })).toReversed();
   }
 
   return {
     note(trip) {
-      kept[total % maxTrips] = trip;
+      const own = kept[total % maxTrips];
+      if (own === undefined) kept.push({ ...trip });
+      else Object.assign(own, trip);
       total += 1;
     },
     total: () => total,

@@ -78,7 +78,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   const routes = options.routes.map((definition) => askedRoute(createRoute(definition, options, shared), options));
   const choose = routeChooser(routes);
   const everyServer = [...shared.servers.values()];
-  const isAway = (name: Uint8Array) => !choose(name).servers.some(({ health }) => health.isUp());
+  const isAway = (name: Uint8Array) => !choose(name).servers.some(isUp);
   return {
     isAway,
     answersAtOnce(route) {
@@ -114,12 +114,18 @@ export function routeChooser<R extends { readonly zones: readonly Uint8Array[] }
   let lastRoute: R | undefined;
   return (name) => {
     if (name === lastName && lastRoute !== undefined) return lastRoute;
-    const found = byZone.find(({ zone }) => isAtOrBelow(name, zone));
-    if (found === undefined) throw new Error("no route covers the root zone");
-    lastName = name;
-    lastRoute = found.route;
-    return found.route;
+    for (const { zone, route } of byZone) {
+      if (!isAtOrBelow(name, zone)) continue;
+      lastName = name;
+      lastRoute = route;
+      return route;
+    }
+    throw new Error("no route covers the root zone");
   };
+}
+
+function isUp({ health }: Server): boolean {
+  return health.isUp();
 }
 
 /** A route, and what its exchanges need. */

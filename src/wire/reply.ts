@@ -52,16 +52,18 @@ export function parseReply(packet: Uint8Array): Reply | number {
   const questionEnd = nameEnd + 4;
   const answers: RecordView[] = [];
   const authorities: RecordView[] = [];
-  const everyAdditional: RecordView[] = [];
+  const additionals: RecordView[] = [];
   let at = readSection(packet, questionEnd, readU16(packet, HeaderOffset.answerCount), answers);
   if (at >= 0) at = readSection(packet, at, readU16(packet, HeaderOffset.authorityCount), authorities);
-  if (at >= 0) at = readSection(packet, at, readU16(packet, HeaderOffset.additionalCount), everyAdditional);
+  if (at >= 0) at = readSection(packet, at, readU16(packet, HeaderOffset.additionalCount), additionals);
   if (at < 0) return at;
 
-  const opts = everyAdditional.filter(isOpt);
-  if (opts.length > 1) return Fault.optRepeated;
+  const optIndex = additionals.findIndex(isOpt);
+  if (additionals.findLastIndex(isOpt) !== optIndex) return Fault.optRepeated;
   if (answers.some(isOpt) || authorities.some(isOpt)) return Fault.optSection;
-  const [opt] = opts;
+  const opt = additionals[optIndex];
+  // What follows OPT would move when OPT is removed, and pointers into it would break; nobody sends such records.
+  if (opt !== undefined) additionals.length = optIndex;
   const upperRcode = opt === undefined ? 0 : readU8(packet, opt.ttlOffset);
   return {
     packet,
@@ -70,8 +72,7 @@ export function parseReply(packet: Uint8Array): Reply | number {
     questionEnd,
     answers,
     authorities,
-    // What follows OPT would move when OPT is removed, and pointers into it would break; nobody sends such records.
-    additionals: opt === undefined ? everyAdditional : everyAdditional.slice(0, everyAdditional.indexOf(opt)),
+    additionals,
     hasEdns: opt !== undefined,
   };
 }

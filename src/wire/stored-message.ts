@@ -10,7 +10,7 @@
  */
 import { isAddressType, RrType } from "./codes.ts";
 import { HeaderOffset } from "./header.ts";
-import { briefOctets, readU16, readU32, writeU16, writeU32 } from "./octets.ts";
+import { copyOctets, readU16, readU32, writeU16, writeU32 } from "./octets.ts";
 import type { RecordView, Reply } from "./reply.ts";
 
 /** A message as drawn above, in an array that may hold others as well. Its octets do not change once it is made. */
@@ -42,29 +42,38 @@ export function storeMessage(
   soaTtlSeconds: number,
   hasOneOwner = false,
 ): StoredMessage {
-  const records = [...reply.answers, ...reply.authorities, ...reply.additionals];
-  const sizeBytes = records.at(-1)?.end ?? reply.questionEnd;
-  const octets = briefOctets(sizeBytes + 2 * records.length);
-  octets.set(reply.packet.subarray(0, sizeBytes));
-  writeU16(octets, HeaderOffset.additionalCount, reply.additionals.length);
-  const firstAuthority = reply.answers.length;
-  const firstAdditional = firstAuthority + reply.authorities.length;
-  records.forEach((record, index) => {
-    const isAuthority = index >= firstAuthority && index < firstAdditional;
-    capTtl(octets, record, isAuthority ? Math.min(maxTtlSeconds, soaTtlSeconds) : maxTtlSeconds);
-    writeU16(octets, sizeBytes + 2 * index, record.ttlOffset);
-  });
-  const [firstAddress, addressCount] = hasOneOwner ? addressesOf(reply.answers) : [0, 0];
+  const { answers, authorities, additionals } = reply;
+  const recordCount = answers.length + authorities.length + additionals.length;
+  const sizeBytes = (additionals.at(-1) ?? authorities.at(-1) ?? answers.at(-1))?.end ?? reply.questionEnd;
+  const octets = copyOctets(reply.packet, 0, sizeBytes, 2 * recordCount);
+  writeU16(octets, HeaderOffset.additionalCount, additionals.length);
+  let ttlList = sizeBytes;
+  ttlList = listTtls(octets, answers, maxTtlSeconds, ttlList);
+  ttlList = listTtls(octets, authorities, Math.min(maxTtlSeconds, soaTtlSeconds), ttlList);
+  listTtls(octets, additionals, maxTtlSeconds, ttlList);
+  const firstAddress = hasOneOwner ? firstAddressOf(answers) : -1;
+  const addressCount = firstAddress < 0 ? 0 : addressCountFrom(answers, firstAddress);
   return {
     octets,
     start: 0,
     sizeBytes,
-    recordCount: records.length,
+    recordCount,
     questionEnd: reply.questionEnd,
-    firstAddress,
-    addressCount,
+    firstAddress: addressCount < 2 ? 0 : firstAddress,
+    addressCount: addressCount < 2 ? 0 : addressCount,
     turn: 0,
   };
+}
+
+/** Caps the TTLs of a section, and writes where they are at `offset`. Returns the offset after that. */
+function listTtls(octets: Uint8Array, records: readonly RecordView[], maxTtlSeconds: number, offset: number): number {
+  let at = offset;
+  for (const record of records) {
+    capTtl(octets, record, maxTtlSeconds);
+    writeU16(octets, at, record.ttlOffset);
+    at += 2;
+  }
+  return at;
 }
 
 /** Returns which of the addresses is first this time, and makes the next one first the next time. Only where addressCount is not 0. */
@@ -99,16 +108,26 @@ export function recordEndAt(message: StoredMessage, ttlOffset: number): number {
   return ttlOffset + 6 + readU16(message.octets, message.start + ttlOffset + 4);
 }
 
-/** The index of the first address, and how many of its type come in a row; 0 for fewer than two. */
-function addressesOf(answers: readonly RecordView[]): [number, number] {
-  const first = answers.findIndex(({ type }) => isAddressType(type));
-  if (first === -1) return [0, 0];
+/** The index of the first address; -1 without one. */
+function firstAddressOf(answers: readonly RecordView[]): number {
+  return answers.findIndex(hasAddress);
+}
+
+function hasAddress({ type }: RecordView): boolean {
+  return isAddressType(type);
+}
+
+/** How many addresses of one type come in a row, from this index on. */
+function addressCountFrom(answers: readonly RecordView[], first: number): number {
   const type = answers[first]?.type;
   const sizeBytes = type === RrType.A ? 4 : 16;
-  const isLike = (record: RecordView) => record.type === type && record.end - record.dataOffset === sizeBytes;
-  const behind = answers.findIndex((record, index) => index >= first && !isLike(record));
-  const count = (behind === -1 ? answers.length : behind) - first;
-  return count < 2 ? [0, 0] : [first, count];
+  let count = 0;
+  for (let index = first; index < answers.length; index += 1) {
+    const record = answers[index] as RecordView;
+    if (record.type !== type || record.end - record.dataOffset !== sizeBytes) break;
+    count += 1;
+  }
+  return count;
 }
 
 function capTtl(octets: Uint8Array, record: RecordView, maxTtlSeconds: number): void {
