@@ -18,6 +18,7 @@ import { createQueryLog } from "../observe/query-log.ts";
 import { type Chain, type ChainLimits, createChain } from "../resolve/create-chain.ts";
 import { learnNameDenials } from "../resolve/learn-name-denials.ts";
 import { learnUntilShown, learnZone } from "../resolve/learn-zone.ts";
+import { hearAddressChanges } from "../runtime/address-changes.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { createLifeCycle, type LifeCycle } from "../runtime/life-cycle.ts";
 import { netfilter } from "../runtime/netfilter.ts";
@@ -156,6 +157,7 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
     ownLabels,
     isTrackingInUse,
     hasAddress: hasLocalAddress,
+    hearAddressChanges,
     hasIpv6,
     listen: sockets.open,
     answers: sockets.answers,

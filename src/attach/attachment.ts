@@ -52,8 +52,10 @@ export interface AttachmentOptions {
   readonly ownLabels: OwnLabels;
   /** Whether this node tracks connections at all. */
   isTrackingInUse(): boolean;
-  /** Whether this node has the address now. Asked ten times a second. */
+  /** Whether this node has the address now. Asked ten times a second, or once where changes are heard. */
   hasAddress(host: string): boolean;
+  /** Calls `onChange` when addresses of this node come or go. Returns what ends that; undefined where it cannot be heard. */
+  hearAddressChanges(onChange: () => void): (() => void) | undefined;
   /** Whether this node has IPv6. */
   hasIpv6(): boolean;
   /** Opens UDP and TCP on the address, unless it is open already. Rejects with a message for people. */
@@ -102,8 +104,8 @@ const checkMs = 60_000;
 const retryMs = 5000;
 /** How soon rules are back that somebody flushed, and how soon it is told that others drop pods' packets. */
 const rulesMs = 5000;
-/** Pods without an answer notice after a second or more. */
-const watchMs = 100;
+/** Pods without an answer notice after a second or more. Where the kernel tells of changes, it is a second look at what it may have left out. */
+const watchMs = { unheard: 100, heard: 1000 } as const;
 
 /** Puts in place whatever it can, and keeps it there. Resolves after the first try, whether or not that succeeded. */
 export async function attach(options: AttachmentOptions): Promise<Attachment> {
@@ -136,12 +138,16 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
   let cancelCheck = () => {};
   let cancelRulesWatch = () => {};
   let cancelWatch = () => {};
+  let stopHearing: (() => void) | undefined;
   /** Those that were there when they were last looked for. */
   let present: readonly string[] = [];
 
   if (own.length > 0) {
     await check();
-    if (placesAddresses) watch();
+    if (placesAddresses) {
+      stopHearing = options.hearAddressChanges(look);
+      watch(stopHearing === undefined ? watchMs.unheard : watchMs.heard);
+    }
     if (intercepts) interception = intercept();
     else if (canFallOpen && mayMakeRules) fallOpen = beat();
     if (mayMakeRules && needsTable) watchRules();
@@ -163,11 +169,14 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
     return { own, sources, notrack: notrack !== false, countsTracked, ownLabels: options.ownLabels };
   }
 
-  /** Looks at once when an address is taken away. One that cannot be put back is tried again with everything else. */
-  function watch(): void {
-    if (isReleased) return;
-    cancelWatch = clock.after(toNextBeatMs(clock, watchMs), watch);
-    if (isChecking) return;
+  function watch(intervalMs: number): void {
+    look();
+    cancelWatch = clock.after(toNextBeatMs(clock, intervalMs), () => watch(intervalMs));
+  }
+
+  /** Acts at once when an address was taken away. One that cannot be put back is tried again with everything else. */
+  function look(): void {
+    if (isReleased || isChecking) return;
     const now = addresses.filter((address) => options.hasAddress(address));
     const lost = present.filter((address) => !now.includes(address));
     present = now;
@@ -305,6 +314,8 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
     cancelCheck();
     cancelRulesWatch();
     cancelWatch();
+    stopHearing?.();
+    stopHearing = undefined;
     fallOpen?.close();
   }
 

@@ -132,6 +132,7 @@ function loadQuietly() {
 export const SocketConstant = {
   AF_INET: 2,
   AF_INET6: 10,
+  AF_NETLINK: 16,
   AF_PACKET: 17,
   SOCK_STREAM: 1,
   SOCK_DGRAM: 2,

@@ -37,7 +37,6 @@ const flagDump = 0x300;
 const familyInet = 1;
 const headerSizeBytes = 20;
 const netfilterProtocol = 12;
-const addressFamily = 16;
 const dontWait = 0x40;
 const replySizeBytes = 65_536;
 
@@ -79,8 +78,8 @@ function composeText(type: number, text: string): Buffer {
 /** Sends a request and reads its whole reply; undefined where the kernel refuses. Answers of the kernel are there at once. */
 function exchange(request: Buffer): Buffer | undefined {
   if (libc === undefined) return undefined;
-  const { SOCK_DGRAM, SOCK_CLOEXEC } = SocketConstant;
-  const socket = libc.socket(addressFamily, SOCK_DGRAM | SOCK_CLOEXEC, netfilterProtocol);
+  const { AF_NETLINK, SOCK_DGRAM, SOCK_CLOEXEC } = SocketConstant;
+  const socket = libc.socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, netfilterProtocol);
   if (socket === -1) return undefined;
   try {
     if (libc.send(socket, request, BigInt(request.length), 0) === -1n) return undefined;

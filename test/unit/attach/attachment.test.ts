@@ -37,6 +37,7 @@ async function start(
     ownLabels: { health: "nodens-health", watch: "nodens-watch", away: "nodens-away" },
     isTrackingInUse: () => true,
     hasAddress: (host) => node.addresses.some(({ local }) => local === host),
+    hearAddressChanges: () => undefined,
     hasIpv6: () => true,
     sources: () => ({ allowed: [{ address: "10.0.0.0", prefixLength: 8 }], excepted: [] }),
     log: { info: note, warn: note },
@@ -634,6 +635,34 @@ describe("an address that somebody takes away", () => {
     await clock.advance(100);
     expect(node.addresses.some(({ local }) => local === own)).toBe(true);
     expect(log).toEqual([expect.stringContaining("took an address of nodens off")]);
+  });
+
+  test("is put back as soon as the kernel tells of it, and nobody looks meanwhile", async () => {
+    let change = () => {};
+    let isHeard = true;
+    let looks = 0;
+    let node = createFakeNode();
+    const { clock, attachment } = await start(
+      {
+        hearAddressChanges(onChange) {
+          change = onChange;
+          return () => (isHeard = false);
+        },
+        hasAddress(host) {
+          looks += 1;
+          return node.addresses.some(({ local }) => local === host);
+        },
+      },
+      (made) => (node = made),
+    );
+    await clock.advance(10_000);
+    expect(looks).toBeLessThan(15);
+    node.addresses.splice(0, node.addresses.length, ...node.addresses.filter(({ local }) => local !== own));
+    change();
+    await clock.advance(0);
+    expect(node.addresses.some(({ local }) => local === own)).toBe(true);
+    await attachment.release();
+    expect(isHeard).toBe(false);
   });
 
   test("while it is asked, is put back, and nobody is blamed for its silence", async () => {
