@@ -12,10 +12,11 @@ import { readSystemFile } from "../observe/receive-drops.ts";
 import { askAdmin } from "../runtime/ask-admin.ts";
 import { type Clock, pauseAwake, systemClock } from "../runtime/clock.ts";
 import { doWithoutOptimising } from "../runtime/short-run.ts";
+import { eachFileLine } from "../runtime/file-lines.ts";
 import { ownNetworkNamespace, processesCalled, socketOwners } from "../runtime/processes.ts";
 import { parseServerAddress } from "../runtime/server-address.ts";
 import { nameFromText } from "../wire/name-text.ts";
-import type { WatchWire } from "../doctor/wire-view.ts";
+import type { WatchWire, WireWatch } from "../doctor/wire-view.ts";
 import { defaultClusterDomain } from "../settings/command-defaults.ts";
 import { adminPlaceFrom } from "./admin-place.ts";
 import { ExitCode } from "./exit-code.ts";
@@ -68,7 +69,6 @@ export async function doctor(flags: DoctorFlags, options: DoctorOptions): Promis
     return ExitCode.usage;
   }
   const watchesWire = flags.watch !== undefined;
-  // Copies of packets may come by the thousand.
   if (!watchesWire) doWithoutOptimising();
   const { place, ...rest } = asked;
   const findings = await examine({
@@ -79,7 +79,7 @@ export async function doctor(flags: DoctorFlags, options: DoctorOptions): Promis
     pid: flags.netns,
     self: options.self,
     readSeen: options.readSeen,
-    watchWire: watchesWire ? options.watchWire : undefined,
+    watchWire: watchesWire ? (addresses, zone) => watchOrSave(options.watchWire(addresses, zone)) : undefined,
     zone: /\.svc\.(.+?)\.?$/.exec(flags.name)?.[1] ?? defaultClusterDomain,
     onProgress: options.writeProgress,
     clock: options.clock ?? systemClock,
@@ -96,6 +96,12 @@ export async function doctor(flags: DoctorFlags, options: DoctorOptions): Promis
   }
   write(flags.json === true ? `${JSON.stringify(findings, undefined, 2)}\n` : printFindings(findings));
   return ExitCode.ok;
+}
+
+/** Copies of packets may come by the thousand, which pays for an optimising compiler. Where none come, memory is saved. */
+function watchOrSave(watch: WireWatch): WireWatch {
+  if (watch.report().problem !== undefined) doWithoutOptimising();
+  return watch;
 }
 
 /** What flags mean; a text for people that says which cannot be used. */
@@ -118,6 +124,7 @@ function thisNode({ run, eachLine }: DoctorOptions): NodeView {
     readFile: readSystemFile,
     run,
     eachLine,
+    eachFileLine,
     socketOwners,
     processesCalled,
     ownNetworkNamespace: ownNetworkNamespace(),

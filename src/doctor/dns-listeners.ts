@@ -23,25 +23,24 @@ const waiting = { tcp: "0A", udp: "07" } as const;
 
 /** Lists them, each once; undefined where the kernel's lists cannot be read. */
 export function dnsListeners({
-  readFile,
+  eachFileLine,
   socketOwners,
-}: Pick<NodeView, "readFile" | "socketOwners">): DnsListener[] | undefined {
-  const lists = (["udp", "udp6", "tcp", "tcp6"] as const).map((name) => ({
-    name,
-    text: readFile(`/proc/net/${name}`),
-  }));
-  if (lists[0]?.text === undefined) return undefined;
-  const found = lists.flatMap(({ name, text = "" }) => {
+}: Pick<NodeView, "eachFileLine" | "socketOwners">): DnsListener[] | undefined {
+  const found: { readonly address: string; readonly inode: string }[] = [];
+  const canRead = (["udp", "udp6", "tcp", "tcp6"] as const).map((name) => {
     const state = waiting[name.startsWith("tcp") ? "tcp" : "udp"];
-    return text.split("\n").flatMap((line) => {
+    return eachFileLine(`/proc/net/${name}`, (line) => {
+      // Most lines are connections.
+      if (!line.includes(portHex)) return;
       const fields = line.trim().split(/\s+/);
       const local = fields[column.localAddress] ?? "";
-      if (!local.endsWith(portHex) || fields[column.state] !== state) return [];
-      return { address: addressFromKernel(local.slice(0, -portHex.length)), inode: fields[column.inode] ?? "" };
+      if (!local.endsWith(portHex) || fields[column.state] !== state) return;
+      found.push({ address: addressFromKernel(local.slice(0, -portHex.length)), inode: fields[column.inode] ?? "" });
     });
   });
-  const owners =
-    found.length === 0 ? new Map<string, string>() : socketOwners(new Set(found.map(({ inode }) => inode)));
+  if (canRead[0] === false) return undefined;
+  const inodes = new Set(found.map(({ inode }) => inode));
+  const owners = inodes.size === 0 ? new Map<string, string>() : socketOwners(inodes);
   const byAddress = new Map<string, string>();
   for (const { address, inode } of found) byAddress.set(address, byAddress.get(address) || (owners.get(inode) ?? ""));
   return [...byAddress].map(([address, program]) => ({ address, program }));

@@ -4,6 +4,7 @@
 import type { EachLine, RunProgram } from "../attach/run-program.ts";
 import { type ConntrackStats, readConntrackStats } from "../observe/conntrack-stats.ts";
 import type { ReadSystemFile } from "../observe/receive-drops.ts";
+import type { eachFileLine } from "../runtime/file-lines.ts";
 import type { Process, ProcessesCalled, SocketOwners } from "../runtime/processes.ts";
 import type { NodeRules } from "./read-rules.ts";
 
@@ -13,6 +14,8 @@ export interface NodeView {
   readonly run: RunProgram;
   /** For programs that list more than should be kept. */
   readonly eachLine: EachLine;
+  /** For files that may be large. */
+  readonly eachFileLine: typeof eachFileLine;
   readonly socketOwners: SocketOwners;
   readonly processesCalled: ProcessesCalled;
   /** As processes tell it of theirs. */

@@ -55,7 +55,7 @@ interface Reading {
 const mostOthers = 16;
 
 /** Reads the rules. */
-export async function readRules({ eachLine, readFile }: NodeView): Promise<NodeRules> {
+export async function readRules({ eachLine, eachFileLine }: NodeView): Promise<NodeRules> {
   const reading: Reading = {
     hasServices: false,
     hasProxyChains: false,
@@ -73,14 +73,20 @@ export async function readRules({ eachLine, readFile }: NodeView): Promise<NodeR
   // Without the elements of sets, of which there may be many thousands.
   const nft = await eachLine("nft", ["-s", "-t", "list", "ruleset"], nftReader(reading));
   if (reading.hasNftProxy) for (const family of ["ip", "ip6"]) await readServices(family, eachLine, reading);
-  const ipvs = ipvsServices(readFile("/proc/net/ip_vs") ?? "");
-  for (const address of ipvs.dns) reading.unnamed.add(address);
+  let hasIpvs = false;
+  eachFileLine("/proc/net/ip_vs", (line) => {
+    const service = ipvsForm.exec(line);
+    if (service === null) return;
+    hasIpvs = true;
+    const [, ipv4, ipv6 = "", port] = service;
+    if (port === dnsPortHex) reading.unnamed.add(ipv4 === undefined ? shortened(ipv6) : fromHex(ipv4));
+  });
   const { named, unnamed, untracked, hasServices, hasNftProxy } = reading;
   return {
     ...reading,
     isIptablesRead: iptables.code === 0,
     isNftRead: nft.code === 0,
-    proxy: ipvs.count > 0 ? "ipvs" : hasNftProxy ? "nftables" : hasServices ? "iptables" : undefined,
+    proxy: hasIpvs ? "ipvs" : hasNftProxy ? "nftables" : hasServices ? "iptables" : undefined,
     kubeDns: [...(named.size > 0 ? named : unnamed)],
     untracked: [...untracked],
   };
@@ -166,17 +172,12 @@ async function readServices(family: string, eachLine: NodeView["eachLine"], read
   });
 }
 
-/** How many Services IPVS has, and the addresses of those on port 53: "UDP  0A60000A:0035 rr". */
-function ipvsServices(text: string): { readonly count: number; readonly dns: readonly string[] } {
-  const services = [...text.matchAll(/^(?:TCP|UDP|SCTP) +(?:([\dA-F]{8})|\[([\da-f:]+)\]):([\dA-F]{4}) /gm)];
-  const dns = services
-    .filter(([, , , port]) => port === "0035")
-    .map(([, ipv4, ipv6 = ""]) =>
-      ipv4 === undefined
-        ? shortened(ipv6)
-        : [0, 2, 4, 6].map((at) => Number.parseInt(ipv4.slice(at, at + 2), 16)).join("."),
-    );
-  return { count: services.length, dns };
+/** A Service of IPVS: "UDP  0A60000A:0035 rr". */
+const ipvsForm = /^(?:TCP|UDP|SCTP) +(?:([\dA-F]{8})|\[([\da-f:]+)\]):([\dA-F]{4}) /;
+const dnsPortHex = "0035";
+
+function fromHex(ipv4: string): string {
+  return [0, 2, 4, 6].map((at) => Number.parseInt(ipv4.slice(at, at + 2), 16)).join(".");
 }
 
 /** An IPv6 address in its usual form. */

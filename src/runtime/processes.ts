@@ -1,7 +1,7 @@
 /*
  * Other processes of this machine, as /proc tells of those that this one may look into.
  */
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readlinkSync, readSync } from "node:fs";
 
 /** Names of programs by the inodes of their sockets. Sockets of processes that cannot be looked into are missing. */
 export type SocketOwners = (inodes: ReadonlySet<string>) => Map<string, string>;
@@ -69,10 +69,21 @@ function linkOf(path: string): string {
   }
 }
 
+/** The beginning of a file. readFileSync would take 64 KiB for each, because files of /proc do not say how long they are. */
 function textOf(path: string): string {
+  let fd: number;
   try {
-    return readFileSync(path, "utf8");
+    fd = openSync(path, "r");
   } catch {
     return "";
   }
+  try {
+    return beginning.toString("utf8", 0, readSync(fd, beginning));
+  } catch {
+    return "";
+  } finally {
+    closeSync(fd);
+  }
 }
+
+const beginning = Buffer.alloc(4096);

@@ -139,6 +139,11 @@ async function findingsOf(trouble: Trouble): Promise<Finding[]> {
         for (const line of output?.split("\n") ?? []) take(line);
         return { code: output === undefined ? 1 : 0, stderr: "" };
       },
+      eachFileLine(path, take) {
+        const text = readFile(path);
+        for (const line of text?.split("\n") ?? []) take(line);
+        return text !== undefined;
+      },
       ownNetworkNamespace: "net:[1]",
       processesCalled: () => [...(trouble.processes ?? [])],
       socketOwners: (inodes) => new Map(Object.entries(trouble.programs ?? {}).filter(([inode]) => inodes.has(inode))),
