@@ -181,11 +181,16 @@ export function createAnswerCache(limits: CacheLimits): AnswerCache {
     if (entry.type === addressTypes)
       for (const type of [RrType.A, RrType.AAAA]) keysOfName(nameHash, type, rrClass).forEach(dropKey);
     // The name exists, so it is not denied for the other type, whoever asks.
-    else if (isAddressType(entry.type)) keysOfName(nameHash, addressTypes, rrClass).forEach(dropKey);
+    else if (isAddressType(entry.type) && denials.numbers.size > 0)
+      keysOfName(nameHash, addressTypes, rrClass).forEach(dropDenial);
   }
 
   function dropKey(key: number): void {
     answers.numbers.delete(key);
+    dropDenial(key);
+  }
+
+  function dropDenial(key: number): void {
     denials.numbers.delete(key);
   }
 

@@ -23,16 +23,29 @@ export function createClientRecords<Entry>(
 ): ClientRecords<Entry> {
   const byClient = new Map<string, Entry>();
   let mostKept = leastKept;
+  // A question looks for its client several times in a row.
+  let lastClient: string | undefined;
+  let lastEntry: Entry | undefined;
 
   function forgetIdle(): void {
+    lastClient = undefined;
     for (const [client, entry] of byClient) if (isIdle(entry)) byClient.delete(client);
     mostKept = Math.max(leastKept, 2 * byClient.size);
   }
 
+  function find(client: string): Entry | undefined {
+    if (client === lastClient) return lastEntry;
+    const entry = byClient.get(client);
+    if (entry === undefined) return undefined;
+    lastClient = client;
+    lastEntry = entry;
+    return entry;
+  }
+
   return {
-    find: (client) => byClient.get(client),
+    find,
     of(client) {
-      const known = byClient.get(client);
+      const known = find(client);
       if (known !== undefined) return known;
       if (byClient.size >= mostKept) forgetIdle();
       const entry = fresh(client);

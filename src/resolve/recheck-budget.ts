@@ -96,7 +96,9 @@ export function createRecheckBudget(): RecheckBudget {
 export function createRecheckBudgets(): (route: string) => RecheckBudget {
   const budgets = new Map<string, RecheckBudget>();
   return (route) => {
-    const budget = budgets.get(route) ?? createRecheckBudget();
+    const known = budgets.get(route);
+    if (known !== undefined) return known;
+    const budget = createRecheckBudget();
     budgets.set(route, budget);
     return budget;
   };

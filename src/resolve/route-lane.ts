@@ -92,12 +92,12 @@ export function createRouteLane<Entry extends LaneEntry>(windowOf: () => Window,
     (share) => sumOf(share) === 0,
   );
   let underWay = 0;
+  let ownUnderWay = 0;
 
   const maxUnderWay = () => Math.ceil(limits.maxInFlight / 2);
   const totalOf = (turn: string) => sumOf(shares.find(turn) ?? noShare);
   /** Questions for clients, waiting or under way. */
-  const clientsCount = () => underWay - ownUnderWay() + waiting.clients.count();
-  const ownUnderWay = () => (shares.find("prefetch")?.underWay ?? 0) + (shares.find("check")?.underWay ?? 0);
+  const clientsCount = () => underWay - ownUnderWay + waiting.clients.count();
 
   function add(entry: Entry, part: keyof Share, by: number): void {
     shares.of(turnOf(entry))[part] += by;
@@ -177,6 +177,7 @@ export function createRouteLane<Entry extends LaneEntry>(windowOf: () => Window,
         const entry = waiting[tier].next(mayHaveTurn[tier]);
         if (entry === undefined) continue;
         underWay += 1;
+        if (tier !== "clients") ownUnderWay += 1;
         window.add(entry);
         const share = shares.of(turnOf(entry));
         share.underWay += 1;
@@ -196,6 +197,7 @@ export function createRouteLane<Entry extends LaneEntry>(windowOf: () => Window,
         }
       }
       underWay -= 1;
+      if (tierOf(entry) !== "clients") ownUnderWay -= 1;
       add(entry, "underWay", -1);
     },
     underWayCount: () => underWay,

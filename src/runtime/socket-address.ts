@@ -62,9 +62,8 @@ export function hostOf(address: SocketAddress): string {
 /** A string that is the same for equal hosts only, whatever the port: a key for maps, not for people. */
 export function hostKey(address: SocketAddress): string {
   const { offset, sizeBytes } = octetsOf(address);
-  let key = "";
-  for (let at = offset; at < offset + sizeBytes; at += 1) key += String.fromCharCode(address[at] as number);
-  return key;
+  // All at once: the engine looks up each text of two letters in a table of its own.
+  return Reflect.apply(String.fromCharCode, undefined, address.subarray(offset, offset + sizeBytes));
 }
 
 /** Whether both have the same host, whatever the port and the zone. */

@@ -61,6 +61,9 @@ export function createTimerWheel(
     if (slots[slot] === timer) slots[slot] = next === timer ? undefined : next;
     previous.next = next;
     next.previous = previous;
+    // One that is old would keep its younger neighbours in memory.
+    timer.previous = timer;
+    timer.next = timer;
   }
 
   /** The first timer of a slot that is due at `ms` or before. */

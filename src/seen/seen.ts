@@ -189,7 +189,8 @@ export function createSeen(options: SeenOptions): Seen {
   }
 
   function noteUpstream({ octets, sizeBytes }: FoldedName, durationMs: number): void {
-    const isCluster = isClusterName(octets.subarray(0, sizeBytes));
+    // The name of a query that waited is in an array of its own.
+    const isCluster = isClusterName(octets.length === sizeBytes ? octets : octets.subarray(0, sizeBytes));
     observe(upstreamDurations[isCluster ? "kubeDns" : "outside"], durationMs / 1000);
   }
 

@@ -6,6 +6,7 @@ import type { Clock } from "../runtime/clock.ts";
 import { formatServerAddress, type ServerAddress } from "../runtime/server-address.ts";
 import { RrType } from "../wire/codes.ts";
 import { isAtOrBelow } from "../wire/name.ts";
+import { readU32 } from "../wire/octets.ts";
 import { ownQuestion, type Question } from "../wire/question.ts";
 import { answerAtOnce } from "./choose-path.ts";
 import { createEarlySends, type EarlySends } from "./early-sends.ts";
@@ -109,18 +110,23 @@ export function routeChooser<R extends { readonly zones: readonly Uint8Array[] }
   const byZone = routes
     .flatMap((route) => route.zones.map((zone) => ({ zone, route })))
     .toSorted((a, b) => b.zone.length - a.zone.length);
+  // Most names share their end with no zone but the shortest.
+  const byEnd = Map.groupBy(
+    byZone.filter(({ zone }) => zone.length >= endSizeBytes),
+    ({ zone }) => endOf(zone),
+  );
+  const short = byZone.filter(({ zone }) => zone.length < endSizeBytes);
   // The steps of a question ask about one name, an array that does not change, one after the other.
   let lastName: Uint8Array | undefined;
   let lastRoute: R | undefined;
   return (name) => {
     if (name === lastName && lastRoute !== undefined) return lastRoute;
-    for (const { zone, route } of byZone) {
-      if (!isAtOrBelow(name, zone)) continue;
-      lastName = name;
-      lastRoute = route;
-      return route;
-    }
-    throw new Error("no route covers the root zone");
+    const zones = name.length < endSizeBytes ? undefined : byEnd.get(endOf(name));
+    const found = (zones && findZone(name, zones)) ?? findZone(name, short);
+    if (found === undefined) throw new Error("no route covers the root zone");
+    lastName = name;
+    lastRoute = found;
+    return found;
   };
 }
 
@@ -133,6 +139,21 @@ function askedRoute(route: Route, options: UpstreamOptions): Route & { readonly 
   const { name, servers, transport } = route;
   const onEnd = (note: ExchangeNote) => options.onEnd?.(name, note);
   return { ...route, exchange: { servers, transport, limits: options.exchange, clock: options.clock, onEnd } };
+}
+
+function findZone<R>(
+  name: Uint8Array,
+  zones: readonly { readonly zone: Uint8Array; readonly route: R }[],
+): R | undefined {
+  for (const { zone, route } of zones) if (isAtOrBelow(name, zone)) return route;
+  return undefined;
+}
+
+/** So many octets are the end of a name. */
+const endSizeBytes = 4;
+
+function endOf(name: Uint8Array): number {
+  return readU32(name, name.length - endSizeBytes);
 }
 
 /** What routes share: servers by transport and address, and by address what is known of loss on the way there. */

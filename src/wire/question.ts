@@ -53,13 +53,16 @@ export function withName(question: Question, name: Uint8Array, seed: number): Qu
 /** A string that two questions share exactly when they are the same. */
 export function questionKey(question: Question): string {
   const bits = (question.dnssecOk ? 1 : 0) | (question.checkingDisabled ? 2 : 0) | (question.recursionDesired ? 4 : 0);
-  return `${bits} ${question.class} ${question.type} ${Reflect.apply(String.fromCharCode, undefined, question.name)}`;
+  // The name comes first: the engine would look up a text of two letters, such as "1 ", in a table of its own.
+  const name = Reflect.apply(String.fromCharCode, undefined, question.name);
+  return `${name} ${question.type} ${question.class} ${bits}`;
 }
 
 /** The type and name (folded, wire form, a new array) of the question with this key. */
 export function askedBy(key: string): { readonly type: number; readonly name: Uint8Array } {
-  const [, , type = "", ...rest] = key.split(" ");
-  return { type: Number(type), name: Uint8Array.from(rest.join(" "), (character) => character.charCodeAt(0)) };
+  const words = key.split(" ");
+  const name = words.slice(0, -3).join(" ");
+  return { type: Number(words.at(-3)), name: Uint8Array.from(name, (character) => character.charCodeAt(0)) };
 }
 
 /** A question of nodens's own (a probe): class IN, recursion desired. `name` is folded, in wire form, and not copied. */
