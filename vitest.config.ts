@@ -12,10 +12,15 @@ const clusterTests = "test/cluster/**/*.test.ts";
 /** Read where tests start nodens (test/support/program/run-nodens.ts). */
 const withoutBatches = { NODENS_TEST_BATCH: "off" };
 
-/** What replies over UDP look like, to made-up clients and real ones. */
-const udpTests = ["protocol-cache", "protocol-echo", "protocol-edns", "protocol-size", "real-clients"].map(
-  (name) => `test/system/${name}.test.ts`,
-);
+/** What replies look like, to made-up clients and real ones. */
+const replyTests = [
+  "protocol-cache",
+  "protocol-echo",
+  "protocol-edns",
+  "protocol-size",
+  "protocol-tcp",
+  "real-clients",
+].map((name) => `test/system/${name}.test.ts`);
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
@@ -49,10 +54,13 @@ export default defineConfig({
   test: {
     projects: [
       { extends: true, test: { name: "tests", include: ["test/**/*.test.ts"], exclude: [nodeTests, clusterTests] } },
-      // Once more over Node's own UDP sockets, which are for where the C library cannot be called.
-      { extends: true, test: { name: "dgram", include: udpTests, env: withoutBatches } },
+      // Once more over Node's own sockets, which are for where the C library cannot be called.
+      { extends: true, test: { name: "dgram", include: replyTests, env: withoutBatches } },
       // Last and one by one: they say how many lookups a fault costs, which depends on who else wants the processors.
-      { extends: true, test: { name: "node", include: [nodeTests], maxWorkers: 1, testTimeout: 120_000, sequence: { groupOrder: 1 } } },
+      {
+        extends: true,
+        test: { name: "node", include: [nodeTests], maxWorkers: 1, testTimeout: 120_000, sequence: { groupOrder: 1 } },
+      },
       ...(clusterSet === undefined ? [] : [clusterProject]),
       {
         extends: true,

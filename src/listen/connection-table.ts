@@ -3,7 +3,6 @@
  */
 import type { Clock } from "../runtime/clock.ts";
 import type { ListenCounters } from "./listen-counters.ts";
-import type { ClientConnection } from "./tcp-connection.ts";
 
 /** Limits of all connections (settings: listen.tcp). */
 export interface TableLimits {
@@ -15,33 +14,53 @@ export interface TableLimits {
   readonly idleTimeoutMs: number;
 }
 
+/** What the table knows of a connection: whose it is. */
+interface Owned {
+  /** The client's address, in any form that is always the same. */
+  readonly client: string;
+}
+
+/** What the table asks of a connection, and does to it. */
+export interface TableCalls<Connection> {
+  /** Whether no query is waiting for its answer. */
+  isIdle(connection: Connection): boolean;
+  /** The octets that are kept for it. */
+  heldSizeBytes(connection: Connection): number;
+  /** Closes it at once. */
+  destroy(connection: Connection): void;
+}
+
 /** The open connections of one listener. */
-export interface ConnectionTable {
+export interface ConnectionTable<Connection> {
   /** Closes what is in the way of one more connection from this client: its own if it has its share, otherwise one of the largest client. */
   makeRoomFor(client: string): void;
   /** Adds a connection and counts it as open. */
-  add(connection: ClientConnection): void;
+  add(connection: Connection): void;
   /** A query has come on it: its idle time starts again. */
-  touch(connection: ClientConnection): void;
+  touch(connection: Connection): void;
   /** It has ended. Does nothing if it was removed before. */
-  remove(connection: ClientConnection): void;
-  /** Closes a connection of the client with the most: the process is out of descriptors. */
-  giveOneBack(): void;
+  remove(connection: Connection): void;
+  /** Closes a connection of the client with the most: the process is out of descriptors. Returns whether there was one. */
+  giveOneBack(): boolean;
   /** If too much is kept for all connections together, closes the one for which the most is kept. */
   freeMemory(): void;
   /** Closes those that have been idle for too long. */
   sweep(): void;
   /** All open connections, the longest idle first. */
-  all(): Iterable<ClientConnection>;
+  all(): Iterable<Connection>;
 }
 
 /** The bound on unread replies and unanswered queries of all connections: what fits into the container's memory beside a full cache. */
 const maxHeldBytes = 4 * 1024 * 1024;
 
 /** Creates an empty table, which counts in `counters`. A later change of `limits` takes effect. */
-export function createConnectionTable(limits: TableLimits, counters: ListenCounters, clock: Clock): ConnectionTable {
+export function createConnectionTable<Connection extends Owned>(
+  limits: TableLimits,
+  { counters, clock }: { readonly counters: ListenCounters; readonly clock: Clock },
+  { isIdle, heldSizeBytes, destroy }: TableCalls<Connection>,
+): ConnectionTable<Connection> {
   // In order of the last activity, the longest idle first: a connection moves to the end when a query comes.
-  const lastActive = new Map<ClientConnection, number>();
+  const lastActive = new Map<Connection, number>();
   const countByClient = new Map<string, number>();
 
   function count(client: string, by: number): void {
@@ -52,19 +71,19 @@ export function createConnectionTable(limits: TableLimits, counters: ListenCount
   }
 
   /** Counts it only once: "close" also comes for a connection that was dropped. */
-  function remove(connection: ClientConnection): void {
+  function remove(connection: Connection): void {
     if (lastActive.delete(connection)) count(connection.client, -1);
   }
 
-  function drop(connection: ClientConnection): void {
+  function drop(connection: Connection): void {
     remove(connection);
-    connection.destroy();
+    destroy(connection);
   }
 
   /** Closes the client's connection that has been idle longest or, if none is idle, has been without a query longest. */
   function evictOldestOf(client: string): void {
     const ofClient = [...lastActive.keys()].filter((connection) => connection.client === client);
-    const oldest = ofClient.find((connection) => connection.isIdle()) ?? ofClient[0];
+    const oldest = ofClient.find((connection) => isIdle(connection)) ?? ofClient[0];
     if (oldest === undefined) return;
     counters.evictedConnections += 1;
     drop(oldest);
@@ -88,13 +107,21 @@ export function createConnectionTable(limits: TableLimits, counters: ListenCount
       if (lastActive.delete(connection)) lastActive.set(connection, clock.nowMs());
     },
     remove,
-    giveOneBack: () => evictOldestOf(clientWithMost()),
+    giveOneBack() {
+      const hasAny = lastActive.size > 0;
+      evictOldestOf(clientWithMost());
+      return hasAny;
+    },
     freeMemory() {
       let heldBytes = 0;
-      let most: ClientConnection | undefined;
+      let mostBytes = 0;
+      let most: Connection | undefined;
       for (const connection of lastActive.keys()) {
-        heldBytes += connection.heldSizeBytes();
-        if (most === undefined || connection.heldSizeBytes() > most.heldSizeBytes()) most = connection;
+        const sizeBytes = heldSizeBytes(connection);
+        heldBytes += sizeBytes;
+        if (most !== undefined && sizeBytes <= mostBytes) continue;
+        most = connection;
+        mostBytes = sizeBytes;
       }
       if (heldBytes <= maxHeldBytes || most === undefined) return;
       counters.overflowedConnections += 1;
@@ -104,7 +131,7 @@ export function createConnectionTable(limits: TableLimits, counters: ListenCount
       const idleSinceMs = clock.nowMs() - limits.idleTimeoutMs;
       for (const [connection, activeAtMs] of lastActive) {
         if (activeAtMs > idleSinceMs) break;
-        if (connection.isIdle()) drop(connection);
+        if (isIdle(connection)) drop(connection);
       }
     },
     all: () => lastActive.keys(),

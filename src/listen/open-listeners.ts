@@ -70,7 +70,7 @@ async function openPair(address: ServerAddress, front: Front, { tcp, batch }: Li
       throw new ListenError(address, "udp", error);
     });
     try {
-      return [udp, await listenTcp(udp.address, front, tcp)];
+      return [udp, await listenTcp(udp.address, front, tcp, batch)];
     } catch (error) {
       await udp.close();
       if (address.port !== 0 || attempt >= portAttempts) {

@@ -1,12 +1,13 @@
 /*
- * One client's TCP connection (RFC 7766): queries may be pipelined, replies leave in the order in which they are ready. Everything
- * that a client can make nodens hold is bounded: its unanswered queries, its unread replies, its time.
+ * Clients' TCP connections (RFC 7766): queries may be pipelined, replies leave in the order in which they are ready. Everything that a
+ * client can make nodens hold is bounded: its unanswered queries, its unread replies, its time.
  */
-import type { Socket } from "node:net";
 import type { Clock } from "../runtime/clock.ts";
-import type { SocketAddress } from "../runtime/socket-address.ts";
-import { createFrameReader, frameMessage, tooLong } from "../wire/framing.ts";
+import { hostKey, type SocketAddress } from "../runtime/socket-address.ts";
+import { createFrameReader, frameMessage, type FrameReader, tooLong } from "../wire/framing.ts";
 import { maxQuerySizeBytes, noReply, type QueryAnswerer, replyLater } from "./answer-query.ts";
+import type { StreamCalls } from "./client-streams.ts";
+import type { ListenCounters } from "./listen-counters.ts";
 import { addToOutbox, outboxRoom, takeOutbox } from "./tcp-outbox.ts";
 
 /** Limits of a connection (settings: listen.tcp). */
@@ -17,161 +18,257 @@ export interface ConnectionLimits {
   readonly maxWriteBufferBytes: number;
 }
 
-/** A client's connection as its listener sees it. */
-export interface ClientConnection {
-  /** The client's address, an IP literal. */
-  readonly client: string;
-  /** Whether no query is waiting for its answer. */
-  isIdle(): boolean;
-  /** The octets that are kept for it: replies that it has not read yet, queries that wait for those, the start of a query. */
-  heldSizeBytes(): number;
-  /** Takes no more queries, and closes the connection when the last reply has left. */
-  drain(): void;
-  /** Closes the connection at once. */
-  destroy(): void;
-}
-
-const nothing = new Uint8Array(0);
-
-/** What a listener learns about a connection. */
-export interface ConnectionEvents {
-  /** A query has come that gets a reply: only that counts as activity, however many octets or empty frames arrive. */
-  onQuery(): void;
-  /** More is kept for the connection than before. */
-  onHold(): void;
-  /** The connection has ended. Called once. */
-  onClose(): void;
-}
-
-/** Who is served, and by whom. */
-export interface Service {
-  /** The client's address, an IP literal, and the same as the kernel has it. */
-  readonly client: string;
+/** A client's connection. It belongs to this file, which alone changes it, and to which alone its stream belongs. */
+export interface Connection<Stream> {
+  readonly stream: Stream;
   readonly peer: SocketAddress;
+  /** The client's address as a key: the same for all its connections. */
+  readonly client: string;
+  /** What one read has brought after the last query that may be answered now. While there is any, reading stops. */
+  rest: Uint8Array;
+  /** The start of a query, if a read has ended inside one. */
+  frames: FrameReader | undefined;
+  /** Queries that wait for their answers. */
+  pending: number;
+  isEnding: boolean;
+  isCorked: boolean;
+  /** Counted as a client's. */
+  isCounted: boolean;
+  /** nodens itself has asked on it. */
+  isOwn: boolean;
+}
+
+/** What can be done with connections. */
+export interface ConnectionCalls<Stream> {
+  /** Makes the connection of a stream. `isLocal`: the client may be nodens itself, which only the first query shows. */
+  create(stream: Stream, peer: SocketAddress, isLocal: boolean): Connection<Stream>;
+  /** Octets have come, which are valid only during the call. */
+  receive(connection: Connection<Stream>, octets: Uint8Array): void;
+  /** Answers what may be answered now, and reads on. */
+  goOn(connection: Connection<Stream>): void;
+  /** Takes no more queries, and closes the connection when the last reply has left. */
+  drain(connection: Connection<Stream>): void;
+  /** The stream is closed. */
+  noteClose(connection: Connection<Stream>): void;
+  /** Whether no query is waiting for its answer. */
+  isIdle(connection: Connection<Stream>): boolean;
+  /** The octets that are kept for it: replies that it has not read yet, queries that wait for those, the start of a query. */
+  heldSizeBytes(connection: Connection<Stream>): number;
+  /** Closes it at once. */
+  destroy(connection: Connection<Stream>): void;
+}
+
+/** What a listener learns about its connections. */
+export interface ConnectionEvents<Stream> {
+  /** A query has come that gets a reply: only that counts as activity, however many octets or empty frames arrive. */
+  onQuery(connection: Connection<Stream>): void;
+  /** More is kept for a connection than before. */
+  onHold(): void;
+}
+
+/** Who answers, and when. */
+export interface Service {
   readonly answerer: QueryAnswerer;
   readonly clock: Clock;
 }
 
-/**
- * Serves a connection until it closes. From then on the socket belongs to it: nobody else reads, writes or closes it. A later change of
- * `limits` takes effect.
- */
-export function serveConnection(
-  socket: Socket,
-  { client, peer, answerer, clock }: Service,
+const nothing = new Uint8Array(0);
+
+/** The calls for all connections of one listener. A later change of `limits` takes effect. */
+export function createConnections<Stream>(
+  calls: StreamCalls<Stream>,
+  { answerer, clock }: Service,
   limits: ConnectionLimits,
-  { onQuery, onHold, onClose }: ConnectionEvents,
-): ClientConnection {
-  const frames = createFrameReader(maxQuerySizeBytes);
-  // What one read has brought after the last query that may be answered now. While there is any, reading stops.
-  let rest: Uint8Array = nothing;
-  let pending = 0;
-  let isEnding = false;
+  { onQuery, onHold }: ConnectionEvents<Stream>,
+): ConnectionCalls<Stream> {
+  const { counters } = answerer;
+  const { write, writeLate } = createWriter(calls, { counters, clock }, limits, onHold);
+  // Most reads end with a query, so that all connections can share a reader: one that has the start of a query belongs to its connection.
+  let spareFrames = createFrameReader(maxQuerySizeBytes);
+  // The connection that is being read, which alone may use the outbox.
+  let current: Connection<Stream> | undefined;
   let readAtMs = 0;
 
-  socket.on("data", (chunk: Buffer) => {
-    if (isEnding) return;
-    if (rest.length > 0) rest = Buffer.concat([rest, chunk]);
-    else read(chunk);
-  });
-  socket.on("drain", goOn);
-  socket.on("end", endWhenAnswered);
-  // Reset, broken pipe, timeout: the connection is gone, and "close" follows.
-  socket.on("error", () => {});
-  socket.on("close", onClose);
+  function receive(connection: Connection<Stream>, octets: Uint8Array): void {
+    if (connection.isEnding) return;
+    if (connection.rest.length > 0) {
+      connection.rest = joined(connection.rest, octets);
+      return;
+    }
+    const left = read(connection, octets);
+    if (left.length > 0) hold(connection, new Uint8Array(left));
+  }
 
   /** Whether the next query may be answered: not while too many are waiting, or while replies are unread. */
-  function mayAnswer(): boolean {
-    return pending < limits.maxPipelined && !socket.writableNeedDrain && !socket.destroyed;
+  function mayAnswer({ stream, pending }: Connection<Stream>): boolean {
+    return pending < limits.maxPipelined && !calls.isFull(stream) && calls.isOpen(stream);
   }
 
-  function read(chunk: Uint8Array): void {
+  /** Returns what may not be answered yet. */
+  function read(connection: Connection<Stream>, octets: Uint8Array): Uint8Array {
+    current = connection;
     readAtMs = clock.nowMs();
-    const taken = frames.push(chunk, (frame) => {
-      answer(frame);
-      return mayAnswer();
-    });
-    write(takeOutbox());
+    const frames = connection.frames ?? spareFrames;
+    const taken = frames.push(octets, takeQuery);
+    write(connection, takeOutbox());
+    current = undefined;
     answerer.endBatch(clock.nowMs());
-    if (taken === tooLong) refuseLength();
-    else if (taken < chunk.length && !socket.destroyed) hold(chunk.subarray(taken));
+    if (taken === tooLong) {
+      refuseLength(connection);
+      return nothing;
+    }
+    connection.frames = frames.isInsideMessage() ? frames : undefined;
+    if (connection.frames === spareFrames) spareFrames = createFrameReader(maxQuerySizeBytes);
+    return octets.subarray(taken);
   }
 
-  function hold(octets: Uint8Array): void {
-    rest = octets;
-    socket.pause();
+  function hold(connection: Connection<Stream>, octets: Uint8Array): void {
+    if (!calls.isOpen(connection.stream)) return;
+    connection.rest = octets;
+    calls.pause(connection.stream);
     onHold();
   }
 
   /** No query is that long: there is nothing to reply to, and no telling where the next query starts. */
-  function refuseLength(): void {
-    answerer.counters.drops.malformed += 1;
-    socket.destroy();
+  function refuseLength(connection: Connection<Stream>): void {
+    spareFrames = createFrameReader(maxQuerySizeBytes);
+    counters.drops.malformed += 1;
+    calls.destroy(connection.stream);
   }
 
-  function answer(query: Uint8Array): void {
-    const size = answerer.answerNow(query, query.length, peer, outboxRoom(), readAtMs);
-    if (size !== noReply) onQuery();
-    if (size === replyLater) return wait();
-    if (size !== noReply && addToOutbox(size)) write(takeOutbox());
+  function takeQuery(query: Uint8Array): boolean {
+    const connection = current as Connection<Stream>;
+    const size = answerer.answerNow(query, query.length, connection.peer, outboxRoom(), readAtMs);
+    if (size !== noReply) noteQuery(connection);
+    if (size === replyLater) wait(connection);
+    else if (size !== noReply && addToOutbox(size)) write(connection, takeOutbox());
+    return mayAnswer(connection);
   }
 
-  function wait(): void {
-    pending += 1;
-    if (pending >= limits.maxPipelined) socket.pause();
-    answerer.answerLater(peer, (message, sizeBytes) => {
-      pending -= 1;
-      if (sizeBytes !== noReply) writeLate(frameMessage(message, sizeBytes));
-      goOn();
+  function noteQuery(connection: Connection<Stream>): void {
+    if (answerer.wasOwn()) connection.isOwn = true;
+    else countClient(connection, counters);
+    onQuery(connection);
+  }
+
+  function wait(connection: Connection<Stream>): void {
+    connection.pending += 1;
+    if (connection.pending >= limits.maxPipelined) calls.pause(connection.stream);
+    answerer.answerLater(connection.peer, (message, sizeBytes) => {
+      connection.pending -= 1;
+      if (sizeBytes !== noReply) writeLate(connection, frameMessage(message, sizeBytes));
+      goOn(connection);
     });
   }
 
-  /** All that is answered in one turn of the loop leaves in one call. */
-  function writeLate(frame: Uint8Array): void {
-    if (socket.writableCorked === 0) {
-      socket.cork();
-      clock.afterIo(() => socket.uncork());
-    }
-    write(frame);
-  }
-
-  function write(octets: Uint8Array | undefined): void {
-    if (octets === undefined || socket.destroyed || socket.write(octets)) return;
-    // The client does not read what it asked for: no more is read from it, and what it may leave unread is bounded.
-    socket.pause();
-    if (socket.writableLength <= limits.maxWriteBufferBytes) {
-      onHold();
+  /** A reply has left: goes on with what was held, then with what the stream has. */
+  function goOn(connection: Connection<Stream>): void {
+    // A query that is turned away to make room is answered while another connection is being read.
+    if (current !== undefined) {
+      clock.afterIo(() => goOn(connection));
       return;
     }
-    answerer.counters.overflowedConnections += 1;
-    socket.destroy();
-  }
-
-  /** A reply has left: goes on with what was held, then with what the socket has. */
-  function goOn(): void {
-    if (rest.length > 0 && mayAnswer()) {
-      const octets = rest;
-      rest = nothing;
-      read(octets);
+    if (connection.rest.length > 0 && mayAnswer(connection)) {
+      const octets = connection.rest;
+      connection.rest = nothing;
+      const left = read(connection, octets);
+      if (left.length > 0) hold(connection, left);
     }
-    if (isEnding) endWhenAnswered();
-    else if (rest.length === 0 && mayAnswer()) socket.resume();
+    if (connection.isEnding) endWhenAnswered(connection);
+    else if (connection.rest.length === 0 && mayAnswer(connection)) calls.resume(connection.stream);
   }
 
   /** A half-closed connection still gets its replies (RFC 7766 §6.2.4 forbids only new queries). */
-  function endWhenAnswered(): void {
-    isEnding = true;
-    if (pending > 0 || rest.length > 0) return;
-    // When both sides have said all, closing is one call, and ending would be two and an event.
-    if (socket.readableEnded && socket.writableLength === 0) socket.destroy();
-    else socket.end();
+  function endWhenAnswered(connection: Connection<Stream>): void {
+    connection.isEnding = true;
+    if (connection.pending > 0 || connection.rest.length > 0) return;
+    calls.end(connection.stream);
   }
 
+  return { ...keepingCalls(calls, counters), receive, goOn, drain: endWhenAnswered };
+}
+
+/** What has to do with neither queries nor replies. */
+function keepingCalls<Stream>(
+  calls: StreamCalls<Stream>,
+  counters: ListenCounters,
+): Omit<ConnectionCalls<Stream>, "receive" | "goOn" | "drain"> {
   return {
-    client,
-    isIdle: () => pending === 0,
-    heldSizeBytes: () => socket.writableLength + rest.buffer.byteLength + frames.heldSizeBytes(),
-    drain: endWhenAnswered,
-    destroy: () => void socket.destroy(),
+    create(stream, peer, isLocal) {
+      const connection = createConnection(stream, peer);
+      if (!isLocal) countClient(connection, counters);
+      return connection;
+    },
+    noteClose(connection) {
+      if (!connection.isOwn) countClient(connection, counters);
+    },
+    isIdle: ({ pending }) => pending === 0,
+    heldSizeBytes: ({ stream, rest, frames }) =>
+      calls.unsentSizeBytes(stream) + rest.buffer.byteLength + (frames?.heldSizeBytes() ?? 0),
+    destroy: ({ stream }) => calls.destroy(stream),
   };
+}
+
+/** How replies leave. */
+function createWriter<Stream>(
+  calls: StreamCalls<Stream>,
+  { counters, clock }: { readonly counters: ListenCounters; readonly clock: Clock },
+  limits: ConnectionLimits,
+  onHold: () => void,
+) {
+  /** All that is answered in one turn of the loop leaves in one call. */
+  function writeLate(connection: Connection<Stream>, frame: Uint8Array): void {
+    if (!connection.isCorked) {
+      connection.isCorked = true;
+      calls.cork(connection.stream);
+      clock.afterIo(() => {
+        connection.isCorked = false;
+        calls.uncork(connection.stream);
+      });
+    }
+    write(connection, frame);
+  }
+
+  function write({ stream }: Connection<Stream>, octets: Uint8Array | undefined): void {
+    if (octets === undefined) return;
+    calls.write(stream, octets);
+    if (!calls.isFull(stream) || !calls.isOpen(stream)) return;
+    // The client does not read what it asked for: no more is read from it, and what it may leave unread is bounded.
+    calls.pause(stream);
+    if (calls.unsentSizeBytes(stream) <= limits.maxWriteBufferBytes) {
+      onHold();
+      return;
+    }
+    counters.overflowedConnections += 1;
+    calls.destroy(stream);
+  }
+
+  return { write, writeLate };
+}
+
+function countClient(connection: Connection<unknown>, counters: ListenCounters): void {
+  if (!connection.isCounted) counters.acceptedConnections += 1;
+  connection.isCounted = true;
+}
+
+function createConnection<Stream>(stream: Stream, peer: SocketAddress): Connection<Stream> {
+  return {
+    stream,
+    peer,
+    client: hostKey(peer),
+    rest: nothing,
+    frames: undefined,
+    pending: 0,
+    isEnding: false,
+    isCorked: false,
+    isCounted: false,
+    isOwn: false,
+  };
+}
+
+function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
+  const octets = new Uint8Array(first.length + second.length);
+  octets.set(first);
+  octets.set(second, first.length);
+  return octets;
 }

@@ -82,11 +82,11 @@ function exchange(request: Buffer): Buffer | undefined {
   const socket = libc.socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, netfilterProtocol);
   if (socket === -1) return undefined;
   try {
-    if (libc.send(socket, request, BigInt(request.length), 0) === -1n) return undefined;
+    if (libc.send(socket, request, request.length, 0) === -1) return undefined;
     const parts: Buffer[] = [];
     for (;;) {
       const part = Buffer.alloc(replySizeBytes);
-      const sizeBytes = Number(libc.recv(socket, part, BigInt(part.length), dontWait));
+      const sizeBytes = libc.recv(socket, part, part.length, dontWait);
       if (sizeBytes <= 0) return undefined;
       parts.push(part.subarray(0, sizeBytes));
       const types = new Set(readMessages(part.subarray(0, sizeBytes)).map(({ type }) => type));

@@ -61,6 +61,8 @@ export function hostOf(address: SocketAddress): string {
 
 /** A string that is the same for equal hosts only, whatever the port: a key for maps, not for people. */
 export function hostKey(address: SocketAddress): string {
+  if (address.length === ipv4SocketAddressSizeBytes)
+    return String.fromCharCode(address[4] as number, address[5] as number, address[6] as number, address[7] as number);
   const { offset, sizeBytes } = octetsOf(address);
   // All at once: the engine looks up each text of two letters in a table of its own.
   return Reflect.apply(String.fromCharCode, undefined, address.subarray(offset, offset + sizeBytes));

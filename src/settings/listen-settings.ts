@@ -28,7 +28,7 @@ export const listen = group("Where pods reach nodens, and who may ask.", {
   batch: oneOf(["auto", "off"], {
     default: "auto",
     effect: "restart",
-    help: "Whether UDP is received and sent in batches, which takes half the CPU. `auto` does so where Node can call the C library, on 64-bit Linux; `off` handles every datagram alone.",
+    help: "Whether pods' UDP and TCP go through the C library: datagrams in batches, connections without Node's objects for each, which takes half the CPU. `auto` does so where Node can call it, on 64-bit Linux; `off` uses Node's own sockets.",
   }),
   tcp: group("TCP connections from pods.", {
     maxConnections: wholeNumber("connections", {

@@ -1,25 +1,33 @@
 import { describe, expect, test } from "vitest";
 import { createConnectionTable, type TableLimits } from "../../../src/listen/connection-table.ts";
 import { createListenCounters } from "../../../src/listen/listen-counters.ts";
-import type { ClientConnection } from "../../../src/listen/tcp-connection.ts";
 import { createFakeClock } from "../../support/program/fake-clock.ts";
+
+interface TestConnection {
+  readonly client: string;
+  readonly name: string;
+  readonly isIdle: boolean;
+  readonly heldBytes: number;
+}
 
 /** A table, and connections that report what the test tells them to. */
 function createTable(limits: Partial<TableLimits> = {}) {
   const clock = createFakeClock();
   const counters = createListenCounters({ host: "10.0.0.1", port: 53 }, "tcp");
   const wide = { maxConnections: 100, maxConnectionsPerClient: 100, idleTimeoutMs: 1000 };
-  const table = createConnectionTable({ ...wide, ...limits }, counters, clock);
+  const table = createConnectionTable<TestConnection>(
+    { ...wide, ...limits },
+    { counters, clock },
+    {
+      isIdle: ({ isIdle }) => isIdle,
+      heldSizeBytes: ({ heldBytes }) => heldBytes,
+      destroy: ({ name }) => void ended.push(name),
+    },
+  );
   const ended: string[] = [];
-  function accept(client: string, name = client, { isIdle = true, heldBytes = 0 } = {}): ClientConnection {
+  function accept(client: string, name = client, { isIdle = true, heldBytes = 0 } = {}): TestConnection {
     table.makeRoomFor(client);
-    const connection = {
-      client,
-      isIdle: () => isIdle,
-      heldSizeBytes: () => heldBytes,
-      drain: () => {},
-      destroy: () => void ended.push(name),
-    };
+    const connection = { client, name, isIdle, heldBytes };
     table.add(connection);
     return connection;
   }

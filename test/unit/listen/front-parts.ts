@@ -5,6 +5,8 @@ import { createResolverCounters } from "../../../src/resolve/resolver.ts";
 import { createEntry } from "../../../src/cache/entry.ts";
 import { createAccessList } from "../../../src/listen/access-list.ts";
 import type { Front } from "../../../src/listen/answer-query.ts";
+import { canListenInBatches } from "../../../src/listen/batch-listener.ts";
+import type { BatchChoice } from "../../../src/listen/udp-listener.ts";
 import { createHealthQuestion } from "../../../src/listen/health-question.ts";
 import { createMissQueue } from "../../../src/resolve/miss-queue.ts";
 import type { ListenOptions } from "../../../src/listen/open-listeners.ts";
@@ -125,6 +127,9 @@ export function createFront(): { front: Front; resolver: FakeResolver; clock: Fa
   };
   return { front, resolver, clock };
 }
+
+/** The ways of taking connections that work here (setting: listen.batch). */
+export const tcpWays: readonly BatchChoice[] = canListenInBatches() ? ["auto", "off"] : ["off"];
 
 /** Limits wide enough for every test that is not about them. */
 export const tcpListenLimits: TcpListenLimits = {

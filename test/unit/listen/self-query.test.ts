@@ -45,7 +45,7 @@ async function listen(host: string) {
 describe("nodens asking itself over TCP", () => {
   test("succeeds when the listener answers", async () => {
     const { front } = createFront();
-    const listener = await listenTcp({ host: "127.0.0.1", port: 0 }, front, tcpListenLimits);
+    const listener = await listenTcp({ host: "127.0.0.1", port: 0 }, front, tcpListenLimits, "auto");
     onTestFinished(() => listener.close());
     const own = createFakeClock();
     await expect(askOwnSocket(listener.address, health, { protocol: "tcp", timeoutMs: 1000 }, own)).resolves.toBe(

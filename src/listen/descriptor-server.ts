@@ -1,0 +1,123 @@
+/*
+ * A listening socket that the C library accepts from, many connections in a turn of the event loop.
+ */
+import { isIPv6 } from "node:net";
+import { constants } from "node:os";
+import type { Clock } from "../runtime/clock.ts";
+import { libc, type Libc, SocketConstant as k } from "../runtime/libc.ts";
+import { bindSharedSocket } from "../runtime/shared-socket.ts";
+import { ipv4SocketAddressSizeBytes, ipv6SocketAddressSizeBytes } from "../runtime/socket-address.ts";
+import { backlog, type OpenStreamServer, type StreamEvents, type StreamServer } from "./client-streams.ts";
+import { createDescriptorStreams, type DescriptorStream } from "./descriptor-streams.ts";
+
+/** So many are accepted, then those that are open have their turn. */
+const acceptsPerWake = 64;
+
+/** When there is no descriptor to give back, waiting is all that helps. */
+const wantPauseMs = 100;
+
+const { EAGAIN, EMFILE, ENFILE, ENOBUFS, ENOMEM } = constants.errno;
+const wants: ReadonlySet<number> = new Set([EMFILE, ENFILE, ENOBUFS, ENOMEM]);
+
+/** What accepting needs. */
+interface Place {
+  readonly lib: Libc;
+  readonly clock: Clock;
+  readonly listening: number;
+  readonly peerSizeBytes: number;
+}
+
+/**
+ * Binds `address` (the kernel picks a port for 0) and accepts clients as descriptors. Rejects with the system's error, and where
+ * `canListenInBatches` is false.
+ */
+export const openDescriptorServer: OpenStreamServer<DescriptorStream> = async (address, clock, events) => {
+  const shared = bindSharedSocket("tcp", address);
+  if (libc === undefined || shared === undefined) throw new Error("the C library cannot be called");
+  const { fd: listening, port, isShared, leave } = shared;
+  try {
+    listen(libc, listening);
+    const peerSizeBytes = isIPv6(address.host) ? ipv6SocketAddressSizeBytes : ipv4SocketAddressSizeBytes;
+    const server = createServer({ lib: libc, clock, listening, peerSizeBytes }, events);
+    return { port, isShared, leave, ...server };
+  } catch (error) {
+    libc.close(listening);
+    throw error;
+  }
+};
+
+function listen(lib: Libc, fd: number): void {
+  // Accepted connections inherit it.
+  const yes = Buffer.from(new Int32Array([1]).buffer);
+  lib.setsockopt(fd, k.IPPROTO_TCP, k.TCP_NODELAY, yes, yes.length);
+  if (lib.listen(fd, backlog) !== 0) throw lib.lastError("listen");
+}
+
+function createServer(
+  { lib, clock, listening, peerSizeBytes }: Place,
+  events: StreamEvents<DescriptorStream, unknown>,
+): Pick<StreamServer<DescriptorStream>, "calls" | "stop" | "close"> {
+  const streams = createDescriptorStreams(lib, { listening, accept: () => void acceptSome(), events });
+  const peer = Buffer.alloc(peerSizeBytes);
+  const peerSize = new Int32Array([peerSizeBytes]);
+  const peerSizeOctets = Buffer.from(peerSize.buffer);
+  let isListening = true;
+  let cancelPause = () => {};
+  streams.listen(true);
+
+  /** Returns those that were accepted. */
+  function acceptSome(): readonly DescriptorStream[] {
+    const accepted: DescriptorStream[] = [];
+    for (let count = 0; count < acceptsPerWake; count += 1) {
+      peerSize[0] = peerSizeBytes;
+      const fd = lib.accept4(listening, peer, peerSizeOctets, k.SOCK_NONBLOCK | k.SOCK_CLOEXEC);
+      if (fd === -1 && !mayGoOn(lib.lastErrno())) break;
+      const stream = fd === -1 ? undefined : streams.open(fd, new Uint8Array(peer));
+      if (stream !== undefined) accepted.push(stream);
+    }
+    return accepted;
+  }
+
+  /** What the kernel has queued is accepted, and what it asks is answered. */
+  function acceptRest(): void {
+    for (let turn = 0; turn < backlog / acceptsPerWake; turn += 1) {
+      const accepted = acceptSome();
+      for (const stream of accepted) streams.readNow(stream);
+      if (accepted.length < acceptsPerWake) break;
+    }
+  }
+
+  /** An error may be that of one client, who is gone already (accept(2)). */
+  function mayGoOn(errno: number): boolean {
+    if (errno === EAGAIN) return false;
+    if (!wants.has(errno)) return true;
+    if (!events.onWant()) pauseListening();
+    return false;
+  }
+
+  function pauseListening(): void {
+    streams.listen(false);
+    cancelPause();
+    cancelPause = clock.after(wantPauseMs, () => streams.listen(true));
+  }
+
+  /** Closes the socket, and with it what the kernel has queued there. */
+  function stopListening(): void {
+    if (!isListening) return;
+    isListening = false;
+    cancelPause();
+    lib.close(listening);
+  }
+
+  return {
+    calls: streams.calls,
+    stop() {
+      if (isListening) acceptRest();
+      stopListening();
+    },
+    async close() {
+      stopListening();
+      await streams.close();
+    },
+  };
+}
