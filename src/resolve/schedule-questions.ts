@@ -28,7 +28,7 @@ export type AskResult = ExchangeResult | { readonly shed: ShedReason };
 export interface QuestionSchedule {
   /**
    * Asks at once if a turn is free, otherwise later, or sheds the question. `key` is the question's (wire/question). `tell` is called once,
-   * with what came of it; at once if it is shed.
+   * with what came of it, and never before this returns.
    */
   ask(question: Question, key: string, onBehalf: OnBehalf, tell: (result: AskResult) => void): void;
   /** Somebody else wants this question too: if it still waits and would have its turn sooner on their behalf, it moves there. */
@@ -98,7 +98,8 @@ export function createQuestionSchedule(parts: ScheduleParts): QuestionSchedule {
   function shed(entry: Entry, reason: ShedReason): void {
     stopWaiting(entry);
     noteShed(parts.shed, entry.lane.route, entry.class, reason);
-    entry.tell({ shed: reason });
+    // In its own time: whoever asks the same in this turn shares the loss.
+    queueMicrotask(() => entry.tell({ shed: reason }));
   }
 
   /** Has an entry wait, if only until it gets its turn here. */
