@@ -113,16 +113,7 @@ export function createRouteLane<Entry extends LaneEntry>(windowOf: () => Window,
   }
 
   /** Among the clients with a question waiting, the one with the most questions here, and how many those are. */
-  function largest(): readonly [client: string, count: number] {
-    let found = "";
-    let most = 0;
-    for (const client of waiting.clients.clients()) {
-      if (totalOf(client) <= most) continue;
-      found = client;
-      most = totalOf(client);
-    }
-    return [found, most];
-  }
+  const largest = () => largestOf(waiting.clients.clients(), totalOf);
 
   // For each tier one function, and not one for each turn.
   const mayHaveTurn = {
@@ -203,6 +194,18 @@ export function createRouteLane<Entry extends LaneEntry>(windowOf: () => Window,
     underWayCount: () => underWay,
     waitingCount: () => tiers.reduce((sum, tier) => sum + waiting[tier].count(), 0),
   };
+}
+
+function largestOf(clients: Iterable<string>, totalOf: (client: string) => number): [client: string, count: number] {
+  let found = "";
+  let most = 0;
+  for (const client of clients) {
+    const count = totalOf(client);
+    if (count <= most) continue;
+    found = client;
+    most = count;
+  }
+  return [found, most];
 }
 
 /** The size of a window: while questions wait, each answer makes room for one more. Without an answer it shrinks at once. */
