@@ -318,13 +318,6 @@ async function ask({ port }: RunningNodens): Promise<void> {
 const forACloserLook: ReadonlySet<string> = new Set([
   "nodens_client_malformed_total",
   "nodens_client_forgotten_queries_total",
-  // Only with attach.mode observe, which is read before there is a dashboard: docs/observe.md.
-  "nodens_shadow_copies_total",
-  "nodens_shadow_flows_total",
-  "nodens_shadow_queries_total",
-  "nodens_shadow_replies_total",
-  "nodens_shadow_unanswered_total",
-  "nodens_shadow_upstream_questions_total",
   "nodens_truncated_replies_total",
   "nodens_tcp_connections_open",
   "nodens_tcp_connections_accepted_total",
