@@ -3,6 +3,7 @@
  */
 import { mutableLimitsOf } from "../../src/app/parts-of-settings.ts";
 import { type Chain, createChain } from "../../src/resolve/create-chain.ts";
+import type { Clock } from "../../src/runtime/clock.ts";
 import { isTopLevelDomain } from "../../src/search/top-level-domains.ts";
 import { settingsSchema } from "../../src/settings/settings-table.ts";
 import { nameFromText, nameToText } from "../../src/wire/name-text.ts";
@@ -15,6 +16,15 @@ import { hashSeed, readLookup } from "./read-lookup.ts";
 /** The moment at which everything is asked and measured: nothing expires. */
 export const benchNowMs = 1000;
 
+/** A clock that stands still at that moment, and whose timers never fire. */
+export const benchClock: Clock = {
+  nowMs: () => benchNowMs,
+  wallMs: () => benchNowMs,
+  after: () => () => {},
+  pause: () => new Promise(() => {}),
+  afterIo() {},
+};
+
 /** A chain whose zone has shown its schema, and whose cache holds the answers to `lookups`. */
 export async function createFilledChain(lookups: readonly Lookup[]): Promise<Chain> {
   const zone = nameFromText(clusterZone) as Uint8Array;
@@ -23,13 +33,7 @@ export async function createFilledChain(lookups: readonly Lookup[]): Promise<Cha
   const chain = createChain({
     // Checks ask upstream now and then: that is not what is measured.
     limits: { ...limits, checks: { checkOneIn: 0 } },
-    clock: {
-      nowMs: () => benchNowMs,
-      wallMs: () => benchNowMs,
-      after: () => () => {},
-      pause: () => new Promise(() => {}),
-      afterIo() {},
-    },
+    clock: benchClock,
     zone,
     suffixes: [],
     loopSecret: "bench",

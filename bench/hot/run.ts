@@ -21,6 +21,7 @@ const benches = [
   "read-query",
   "find-entry",
   "see-query",
+  "answer-hit",
   "shape-reply",
   "deny-by-schema",
   "deny-learned",

@@ -2,7 +2,7 @@
  * What the onlooker costs for each query: `received` and `answered`, which a hit calls one after the other, with the clients and names of a node.
  */
 import { setPort, socketAddress } from "../../src/runtime/socket-address.ts";
-import { createSeen } from "../../src/seen/seen.ts";
+import { createSeen, type Seen } from "../../src/seen/seen.ts";
 import { nameFromText } from "../../src/wire/name-text.ts";
 import { copyQuery } from "../../src/wire/query.ts";
 import { benchNowMs } from "./filled-chain.ts";
@@ -15,15 +15,7 @@ const clients = Array.from({ length: 100 }, (_, index) => socketAddress({ host: 
 
 /** Hits, and names that are denied: both seen by one onlooker, as in life. */
 export const cases: HotCases = ({ mixed, outsideSchema }) => {
-  const seen = createSeen({
-    recordedQueries: 65_536,
-    keepsNames: true,
-    suffixes: [nameFromText(clusterZone) as Uint8Array],
-    isHit: () => true,
-    isFromUpstream: () => false,
-    isClusterName: () => true,
-    seed: hashSeed,
-  });
+  const seen = createBenchSeen();
 
   function seer(lookups: readonly Lookup[], rcode: number) {
     const queries = inPairs(lookups).map(({ plainQuery }) => copyQuery(readLookup(plainQuery)));
@@ -43,7 +35,20 @@ export const cases: HotCases = ({ mixed, outsideSchema }) => {
   return { "a hit": seer(mixed, 0), "a denied suffix query": seer(outsideSchema, 3) };
 };
 
+/** An onlooker with the default settings. */
+export function createBenchSeen(): Seen {
+  return createSeen({
+    recordedQueries: 65_536,
+    keepsNames: true,
+    suffixes: [nameFromText(clusterZone) as Uint8Array],
+    isHit: () => true,
+    isFromUpstream: () => false,
+    isClusterName: () => true,
+    seed: hashSeed,
+  });
+}
+
 /** As libc sends them: A and AAAA of a name one after the other, from one socket. The names stay in their order. */
-function inPairs(lookups: readonly Lookup[]): Lookup[] {
+export function inPairs(lookups: readonly Lookup[]): Lookup[] {
   return [...Map.groupBy(lookups, ({ name }) => name).values()].flat();
 }

@@ -4,7 +4,7 @@
 import { type CacheParts, flushCache, printCacheView, printFlushed, showCache } from "../explain/cache-page.ts";
 import type { LocalPage } from "../observe/admin-pages.ts";
 import type { Log } from "../runtime/log.ts";
-import { tellTrip } from "../seen/picture.ts";
+import { tellTrip } from "../seen/told-queries.ts";
 import type { AppParts } from "./start-app.ts";
 
 /** What these pages need of a running nodens. */

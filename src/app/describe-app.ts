@@ -18,6 +18,11 @@ export function describeApp({ sockets, upstream, attachment, admin, reload }: Ap
     .routes()
     .map((route) => `${route.name} names to ${addressesOf(route)} over ${transports[route.transport].label}`);
   const metrics = `  metrics     ${listening === undefined ? "not yet, the log says why" : `http://${formatServerAddress(listening)}/metrics`}`;
+  // Who asks, and what, is told on this machine only.
+  const page =
+    listening === undefined
+      ? []
+      : [`  page        http://127.0.0.1:${listening.port}/ on this machine; in a terminal: nodens top`];
   if (attachModes[attach.mode].onlyWatches) {
     const watched = `  watching    what pods ask ${observedAddressesOf(settings).join(", ")}; nobody is answered`;
     return [
@@ -34,6 +39,7 @@ export function describeApp({ sockets, upstream, attachment, admin, reload }: Ap
     ...(attach.mode === "none" ? [] : [attached]),
     `  forwarding  ${routes.join("; ")}${embedded}`,
     metrics,
+    ...page,
     `  try         dig @${first.host} -p ${first.port} kubernetes.default.svc.${cluster.domain}`,
   ].join("\n");
 }

@@ -7,7 +7,7 @@ import { type ListenCounters, ReplySource, replySourceNames } from "../listen/li
 import type { ConntrackLosses } from "../observe/conntrack-stats.ts";
 import { type Clock, toNextBeatMs } from "../runtime/clock.ts";
 import { type Histogram, timeBoundsSeconds } from "../runtime/histogram.ts";
-import { type Cause, causeNames } from "../seen/causes.ts";
+import { type Cause, causeNames, podCausesOf } from "../seen/causes.ts";
 import type { PictureParts } from "../seen/picture.ts";
 import { createSecondRing } from "../seen/second-ring.ts";
 import { createSeen, type Seen } from "../seen/seen.ts";
@@ -28,7 +28,7 @@ export interface SampledCounters {
   conntrackLosses(): ConntrackLosses | undefined;
   eventLoopDelays(): Histogram;
   serverCounters(): Iterable<CountedServer>;
-  readonly attachment: Pick<Attachment, "isFailOpen">;
+  readonly attachment: Pick<Attachment, "isFailOpen" | "podTroubles">;
 }
 
 /** How many buckets a histogram of durations has. */
@@ -52,6 +52,9 @@ export const column = {
 export const ringSeconds = 900;
 
 const sampleMs = 1000;
+
+/** So long after a wait it is looked what is wrong for the pod. */
+const explainedMs = 5000;
 
 /** A delay that a client may notice begins with this bucket: over 128 ms. */
 const firstLateBucket = timeBoundsSeconds.findIndex((bound) => bound > 0.13);
@@ -168,6 +171,7 @@ export function sampleCounters(
     if (sampled.attachment.isFailOpen()) failOpenSeconds += 1;
     ring.sample(totals(), nowMs);
     seen.tick(nowMs);
+    explainWaits(seen, sampled.attachment, nowMs);
     onSample(nowMs);
     cancel = clock.after(toNextBeatMs(clock, sampleMs), sample);
   }
@@ -208,6 +212,18 @@ export function sampleCounters(
 
   sample();
   return { close: () => cancel() };
+}
+
+/** The node's tables are asked when a pod has waited, and for some seconds after that: only then it may fall back to kube-dns. */
+function explainWaits({ waits }: Seen, { podTroubles }: Pick<Attachment, "podTroubles">, nowMs: number): void {
+  const fresh = waits.recent().filter(({ atMs }) => nowMs - atMs <= explainedMs);
+  if (fresh.length === 0) return;
+  const troubled = podTroubles();
+  for (const wait of fresh) {
+    const causes = podCausesOf(wait, troubled, nowMs);
+    // What has healed meanwhile explains the wait all the same.
+    if (causes.length > 0) wait.podCauses = causes;
+  }
 }
 
 function durationTotals(listeners: readonly ListenCounters[], { upstreamDurations }: Seen): number[] {

@@ -6,7 +6,9 @@ import { cheaperLookup } from "../explain/cheaper-lookup.ts";
 import type { Explanation } from "../explain/explain-lookup.ts";
 import { printExplanation } from "../explain/print-explanation.ts";
 import type { LocalPage } from "../observe/admin-pages.ts";
-import { type PictureParts, tailOf, takePicture } from "../seen/picture.ts";
+import { type PictureParts, takePicture } from "../seen/picture.ts";
+import { outcomeNames, tailOf, type TailFilter, type ToldQuery } from "../seen/told-queries.ts";
+import { recordFields } from "../seen/page-record.ts";
 import { printPage } from "../seen/print-page.ts";
 import { printQuery, printTop } from "../seen/print-top.ts";
 import { topSorts, topTabs } from "../seen/top-choices.ts";
@@ -32,6 +34,9 @@ export type Explain = (
 const mostTold = 10_000;
 const usualTail = 100;
 const usualRows = 24;
+/** On the page. */
+const recordRows = 50;
+const nothingRecorded = "nothing is recorded: seen.recordedQueries is 0";
 
 /** The parts of a running nodens that the pages tell of. */
 export type ToldParts = Pick<AppParts, "clock" | "readiness" | "seen"> & {
@@ -100,8 +105,19 @@ export function seenPages(options: SeenPageOptions): ReadonlyMap<string, LocalPa
       settings: settingsNow,
       lastReload: tellReload(reload.counters, clock.nowMs()),
       asked: { name, namespace, answer },
+      record: {
+        filter: Object.fromEntries(recordFields.map((field) => [field, parameters.get(field) ?? ""])),
+        queries: recordFields.some((field) => parameters.has(field)) ? readRecord(parameters) : undefined,
+      },
     };
     return { main: printPage(view) };
+  }
+
+  /** What the page shows of the record: the newest first; or what is wrong with the question. */
+  function readRecord(parameters: URLSearchParams): readonly ToldQuery[] | string {
+    if (settings.seen.recordedQueries === 0) return nothingRecorded;
+    const filter = readTailFilter(parameters, recordRows);
+    return "wrong" in filter ? filter.wrong : tailOf(pictureParts, filter, clock.nowMs()).toReversed();
   }
 
   function explainIn(name: string, namespace: string): ReturnType<Explain> {
@@ -130,21 +146,10 @@ export function seenPages(options: SeenPageOptions): ReadonlyMap<string, LocalPa
   }
 
   function showTail(parameters: URLSearchParams): ReturnType<LocalPage> {
-    if (settings.seen.recordedQueries === 0) return { wrong: "nothing is recorded: seen.recordedQueries is 0" };
-    const numberIn = (name: string) => (parameters.has(name) ? Number(parameters.get(name)) : undefined);
-    const [limit = usualTail, slowerThanMs] = [numberIn("limit"), numberIn("slower")];
-    if (!Number.isInteger(limit) || limit < 1 || limit > mostTold)
-      return { wrong: `limit is not a number from 1 to ${mostTold}` };
-    if (Number.isNaN(slowerThanMs)) return { wrong: "slower is not a number of milliseconds" };
-    const filter = {
-      client: parameters.get("client") ?? undefined,
-      name: parameters.get("name") ?? undefined,
-      rcode: parameters.get("rcode") ?? undefined,
-      slowerThanMs,
-      repeated: parameters.has("repeated"),
-      limit,
-    };
-    const frozen = numberIn("incident");
+    if (settings.seen.recordedQueries === 0) return { wrong: nothingRecorded };
+    const filter = readTailFilter(parameters, usualTail);
+    if ("wrong" in filter) return filter;
+    const frozen = parameters.has("incident") ? Number(parameters.get("incident")) : undefined;
     const incident = frozen === undefined ? undefined : incidents.kept()[frozen - 1];
     if (frozen !== undefined && incident === undefined)
       return { wrong: `there is no incident ${frozen}: ${incidents.kept().length} are kept, of which 1 is the newest` };
@@ -167,6 +172,20 @@ export function seenPages(options: SeenPageOptions): ReadonlyMap<string, LocalPa
     ["/top", showTop],
     ["/tail", showTail],
   ]);
+}
+
+/** The filter that parameters describe, of which an empty one is as good as none. */
+function readTailFilter(parameters: URLSearchParams, usualLimit: number): TailFilter | { readonly wrong: string } {
+  const textIn = (name: string) => parameters.get(name)?.trim() || undefined;
+  const numberIn = (name: string) => (textIn(name) === undefined ? undefined : Number(textIn(name)));
+  const [limit = usualLimit, slowerThanMs, rcode] = [numberIn("limit"), numberIn("slower"), textIn("rcode")];
+  if (!Number.isInteger(limit) || limit < 1 || limit > mostTold)
+    return { wrong: `limit is not a number from 1 to ${mostTold}` };
+  if (Number.isNaN(slowerThanMs)) return { wrong: "slower is not a number of milliseconds" };
+  if (rcode !== undefined && !outcomeNames.some((name) => name.toUpperCase() === rcode.toUpperCase()))
+    return { wrong: `unknown rcode; they are ${outcomeNames.join(", ")}` };
+  const [client, name, repeated] = [textIn("client"), textIn("name"), parameters.has("repeated")];
+  return { client, name, rcode, slowerThanMs, repeated, limit };
 }
 
 function toldIncident({ noticedAtMs, why, moved, queries }: Incident, nowMs: number): object {

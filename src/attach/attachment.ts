@@ -17,6 +17,7 @@ import { type AttachMode, attachModes } from "./modes.ts";
 import type { OpenNftSession } from "./nft-session.ts";
 import { keepOwnAddressTable, type OwnAddress, ownAddressTable, type OwnLabels } from "./own-address-table.ts";
 import type { PodCounts } from "./pod-counts.ts";
+import { type PodTrouble, readPodTroubles } from "./pods-in-trouble.ts";
 import type { Tracking } from "./pod-switches.ts";
 import { notStarted, type RunProgram } from "./run-program.ts";
 import {
@@ -88,6 +89,8 @@ export interface Attachment {
   hasFallback(): boolean;
   /** Pods that ask an address of nodens's own, and whose packets a rule of the node dropped at the last look. */
   blockedPods(): BlockedPods;
+  /** The pods that something is wrong for now, as far as the kernel tells: asked anew at each call. */
+  podTroubles(): PodTrouble[];
   /** How many Service addresses are intercepted now, and what was seen of pods at the last look. */
   intercepted(): { readonly addresses: number; readonly pods: PodCounts | undefined };
   /** What is wrong now. */
@@ -340,6 +343,7 @@ export async function attach(options: AttachmentOptions): Promise<Attachment> {
     isFailOpen: () => interception?.isInForce() === false || (canReachService() && fallOpen?.isAnswering() === false),
     hasFallback: () => !attachModes[mode].fallsOpen || canReachService(),
     blockedPods: table.blockedPods,
+    podTroubles: () => readPodTroubles(options.netfilter, interception?.table),
     intercepted: () => ({ addresses: interception?.inForceCount() ?? 0, pods: interception?.podCounts() }),
     problems: () => [...nodeProblems, ...interceptProblems, ...fallOpenProblems, ...podProblems],
     problemCounts: () => counts,

@@ -10,6 +10,7 @@
  */
 import { type Family, familyOf, protocol } from "./address-family.ts";
 import type { SetElement } from "../runtime/netfilter.ts";
+import { hostText } from "../runtime/socket-address.ts";
 import type { SetupProblem } from "./setup-problem.ts";
 
 /** How many pods are blocked, by what is dropped. */
@@ -32,12 +33,17 @@ const directions = {
 } as const;
 type Direction = keyof typeof directions;
 
+/** A pod that asks once a minute stays among those that are blocked. */
+const stoppedSeconds = 60;
+
 /** The sets of a family. */
 export function blockedPodSets(family: Family): string[] {
   const set = (name: string, timeout: string) =>
     `set ${name}${family} {\n    typeof ${protocol(family)} saddr . meta l4proto\n    size 65535\n    flags dynamic,timeout\n    timeout ${timeout}\n  }`;
-  // A pod that asks once a minute stays among those that are blocked.
-  return Object.values(directions).flatMap(({ stopped, passed }) => [set(stopped, "1m"), set(passed, "2s")]);
+  return Object.values(directions).flatMap(({ stopped, passed }) => [
+    set(stopped, `${stoppedSeconds}s`),
+    set(passed, "2s"),
+  ]);
 }
 
 /** The rule at the beginning of the way: it decides nothing. */
@@ -73,15 +79,30 @@ export function askBlockedPods(
   const count = (direction: Direction) => {
     const pods = new Set<string>();
     for (const family of present) {
-      const found = elements(`${directions[direction].stopped}${family}`);
-      if (found === undefined) return undefined;
-      // The key is the address and four octets for the transport.
-      for (const { key, packets } of found) if (packets >= packetsUntilBlocked) pods.add(key.slice(0, -8));
+      const blocked = stoppedPods(elements, direction, family);
+      if (blocked === undefined) return undefined;
+      for (const { host } of blocked) pods.add(host);
     }
     return pods.size;
   };
   const [questions, replies] = [count("questions"), count("replies")];
   return questions === undefined || replies === undefined ? undefined : { questions, replies };
+}
+
+/** The pods of a family whose packets are dropped, with how many were and how long ago the last was, by transport; undefined as above. */
+export function stoppedPods(
+  elements: (set: string) => readonly SetElement[] | undefined,
+  direction: Direction,
+  family: Family,
+): { host: string; packets: number; lastAgoMs: number }[] | undefined {
+  return elements(`${directions[direction].stopped}${family}`)
+    ?.filter(({ packets }) => packets >= packetsUntilBlocked)
+    .map(({ key, packets, expiresInMs }) => ({
+      // The key is the address and four octets for the transport.
+      host: hostText(Buffer.from(key.slice(0, -8), "hex")),
+      packets,
+      lastAgoMs: stoppedSeconds * 1000 - (expiresInMs ?? stoppedSeconds * 1000),
+    }));
 }
 
 /** Reads them from the table as nft lists it. */

@@ -17,6 +17,7 @@
  *     tracked             pods whose untracked replies do not leave (firewalls that let out only what belongs to a known
  *                         connection): for a time their packets are tracked, still without translation.
  *     fallen              pods that ask kube-dns because no replies leave for them.
+ *     left                pods some of whose questions were left to kube-dns for that in the last half minute, and how many.
  *     direct              TCP connections of pods to kube-dns: those stay there, whatever changes while they last.
  *     ending              Service addresses that are withdrawn on purpose: connections that are here may end here.
  *

@@ -46,6 +46,8 @@ export interface Interception {
   isInForce(): boolean;
   /** How many of the addresses are redirected. */
   inForceCount(): number;
+  /** The name of its table. */
+  readonly table: string;
   /** What was seen of pods at the last look, packets since the start; undefined before the first. */
   podCounts(): PodCounts | undefined;
   /** Asks over TCP, and looks at what the kernel counted. Call it every minute or so. */
@@ -203,6 +205,7 @@ export function startInterception(options: InterceptionOptions): Interception {
   }
 
   return {
+    table,
     isInForce,
     inForceCount: () => hearts.filter((heart) => heart.isInForce()).length,
     podCounts: () => counted,

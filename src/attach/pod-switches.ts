@@ -13,6 +13,9 @@ export const aliveSeconds = 2;
 /** Sets whose elements are pods in a state that people want to know of, for each family. */
 export const podSets = { fallen: ["fallen4", "fallen6"], tracked: ["tracked4", "tracked6"] } as const;
 
+/** The set of pods whose questions were left to kube-dns, and how many: longer than a client waits for a reply, also where one has come since. */
+export const leftPods = { set: "left", seconds: 30 } as const;
+
 /** How long a pod's questions may be without any reply before the next one is another matter: of one that had replies, and of others. */
 const patienceSeconds = { known: 2, unknown: 1 } as const;
 /** How many come here meanwhile; what is above asks kube-dns. */
@@ -45,6 +48,7 @@ export function podSetsText(table: string, family: Family): string[] {
     ...["tries_lately", "tries_later"].map((name) => pods(name, "1h")),
     pods("tracked", trackedFor),
     pods("fallen", "1m"),
+    pods(leftPods.set, `${leftPods.seconds}s`),
     dynamic("direct", `${ip} saddr . tcp sport`, "2m", setSize),
   ];
 }
@@ -73,7 +77,11 @@ export function podChains(table: string, family: Family, tracking: Tracking): st
   // Each chain before those that go to it.
   const chains: Readonly<Record<string, readonly string[]>> = {
     leave: [`tcp dport 53 update @direct${family} { ${ip} saddr . tcp sport } accept`, "accept"],
-    fall_back: [`update @fallen${family} { ${ip} saddr }`, `counter name fell_back goto leave${family}`],
+    fall_back: [
+      `update @fallen${family} { ${ip} saddr }`,
+      `update @${leftPods.set}${family} { ${ip} saddr counter }`,
+      `counter name fell_back goto leave${family}`,
+    ],
     ...(isAuto && {
       try_tracked: [
         `${ip} saddr @tracked${family} goto fall_back${family}`,

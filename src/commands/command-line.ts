@@ -5,6 +5,7 @@ import { Command, CommanderError, Option } from "commander";
 import { nearestName } from "../runtime/nearest-name.ts";
 import { formatServerAddress } from "../runtime/server-address.ts";
 import type { FlagValues } from "../settings/load-settings.ts";
+import { topTabs } from "../seen/top-choices.ts";
 import type { SettingNotes } from "../settings/setting-kinds.ts";
 import { defaultSettings } from "../settings/settings-table.ts";
 import { tableEntries } from "../settings/table-entries.ts";
@@ -258,7 +259,7 @@ function addSeen(program: Command, actions: CommandActions, finish: Finish): voi
     .command("top")
     .description("show who asks, what, where it ends, and which pods waited and why")
     .option("--once", "print one screen and end; so does a pipe")
-    .option("--tab <NAME>", "what to show below: clients, names, denied, waits, tail or kernel")
+    .option("--tab <NAME>", `what to show below: ${topTabs.join(", ")}`)
     .option("--json", "print all of it as JSON")
     .option(...againstFlag)
     .action(async (flags: TopFlags) => finish(await actions.top(flags)))

@@ -73,7 +73,7 @@ export const nodensMetrics: readonly Metric[] = [
   counter(
     "nodens_client_repeats_total",
     ["after", "first"],
-    "Queries that a client sent again with the same port and ID, because it had waited in vain. `first` is what had become of the first: answered (the reply was lost on the way to the pod), waiting (for upstream), shed (by a limit), failed (an error, after which musl waits), unseen (lost on the way from the pod).",
+    "Queries that a client sent again with the same port and ID, because it had waited in vain. `first` is what had become of the first: answered (the reply was lost on the way to the pod), waiting (for upstream), shed (by a limit), failed (an error, after which musl waits), unseen (lost on the way from the pod). Why, and which pods, `nodens top` and the page tell, pods whose questions were left to kube-dns among them.",
     (sources, add) => {
       for (const [first, name] of sources.names.firsts.entries()) {
         for (const [bucket, after] of sources.names.waitBuckets.entries())

@@ -25,12 +25,12 @@ th, td { padding: 7px 14px 7px 0; border-bottom: 1px solid var(--line); vertical
 th.number, td.number { text-align: right; } .number + :not(.number) { padding-left: 10px; } td.number { font-variant-numeric: tabular-nums; } code, pre { font: 13px ui-monospace, "Liberation Mono", monospace; }
 .pill { display: inline-block; border: 1px solid var(--line); border-radius: 10px; padding: 0 8px; font-size: 12px; line-height: 18px; color: var(--soft); overflow-wrap: anywhere; } .pill.bad { color: var(--bad); }
 .two { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); gap: 0 36px; } @media (max-width: 860px) { .two { grid-template-columns: minmax(0, 1fr); } }
-form { display: flex; flex-wrap: wrap; gap: 8px; } input, button { font: inherit; padding: 7px 12px; border: 1px solid var(--line); border-radius: 8px; background: var(--box); color: inherit; min-width: 0; }
-input { font: 13px ui-monospace, "Liberation Mono", monospace; flex: 1 1 140px; } input[name=explain] { flex: 4 1 240px; } :focus-visible { outline: 2px solid var(--e1); outline-offset: 1px; }
+form { display: flex; flex-wrap: wrap; gap: 8px; } input, select, button { font: inherit; padding: 7px 12px; border: 1px solid var(--line); border-radius: 8px; background: var(--box); color: inherit; min-width: 0; }
+input { font: 13px ui-monospace, "Liberation Mono", monospace; flex: 1 1 140px; } input[name=explain], input[name=name] { flex: 4 1 240px; } label { align-self: center; font-size: 14px; } input[type=checkbox] { flex: none; } :focus-visible { outline: 2px solid var(--e1); outline-offset: 1px; }
 pre { overflow-x: auto; border: 1px solid var(--line); border-radius: 8px; padding: 12px; background: var(--box); } details { margin-top: 34px; } summary { cursor: pointer; font-size: 14px; font-weight: 600; }
 footer { color: var(--soft); font-size: 13px; max-width: 1056px; margin: 0 auto; padding: 0 20px 30px; } footer a { color: inherit; } #state { float: right; }
 @media (max-width: 620px) { h1 { font-size: 20px; } small { display: block; margin: 0; } svg { min-width: 620px; } .picture { overflow-x: auto; } th, td { padding-right: 10px; } }
-@media print { form, footer, details { display: none; } body { background: none; font-size: 12px; } h2 { break-after: avoid; } svg, tr { break-inside: avoid; } * { print-color-adjust: exact; } }
+@media print { form, footer, details, #explain:not(:has(pre)), #record:not(:has(table)) { display: none; } body { background: none; font-size: 12px; } h2 { break-after: avoid; } svg, tr { break-inside: avoid; } * { print-color-adjust: exact; } }
 @media (forced-colors: active) { .band { stroke: CanvasText; } .mark, .start, .end { fill: CanvasText; } .ground { fill: none; } }
 `;
 

@@ -24,7 +24,7 @@ export function hearAddressChanges(onChange: () => void): (() => void) | undefin
   const message = Buffer.alloc(messageSizeBytes);
   const watch = watchDescriptor(fd, () => {
     // A failure says that there were more than the kernel kept.
-    while (calls.recv(fd, message, BigInt(message.length), dontWait) > 0n);
+    while (calls.recv(fd, message, message.length, dontWait) > 0);
     onChange();
   });
   return () => void watch.stop().then(() => calls.close(fd));

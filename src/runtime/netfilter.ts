@@ -14,6 +14,8 @@ export interface SetElement {
   readonly key: string;
   /** What its counter has counted; 0 without one. */
   readonly packets: number;
+  /** In how many ms it will be taken out; undefined where it stays. */
+  readonly expiresInMs: number | undefined;
 }
 
 /** Questions to nftables in this network namespace. Each is undefined where the kernel does not answer it: for want of NET_ADMIN, say. */
@@ -119,9 +121,11 @@ export function readElements(reply: Buffer): SetElement[] {
       const [expression] = attributes.get(7) ?? [];
       const counter = expression === undefined ? undefined : nested(readAttributes(expression), 2);
       const [packets] = counter?.get(2) ?? [];
+      const [expiration] = attributes.get(5) ?? [];
       return {
         key: value?.toString("hex") ?? "",
         packets: packets?.length === 8 ? Number(packets.readBigUInt64BE(0)) : 0,
+        expiresInMs: expiration?.length === 8 ? Number(expiration.readBigUInt64BE(0)) : undefined,
       };
     });
 }

@@ -50,8 +50,12 @@ export function setPort(address: SocketAddress, port: number): void {
 /** The host of an address as an IP literal, without a zone. For people: it costs more than a query. */
 export function hostOf(address: SocketAddress): string {
   const { offset, sizeBytes } = octetsOf(address);
-  const octets = address.subarray(offset, offset + sizeBytes);
-  if (sizeBytes === ipv4Octets.sizeBytes) return octets.join(".");
+  return hostText(address.subarray(offset, offset + sizeBytes));
+}
+
+/** An IP literal of the octets of an IPv4 or IPv6 host. */
+export function hostText(octets: Uint8Array): string {
+  if (octets.length === ipv4Octets.sizeBytes) return octets.join(".");
   const groups = Array.from({ length: 8 }, (_, group) =>
     (((octets[group * 2] as number) << 8) | (octets[group * 2 + 1] as number)).toString(16),
   );

@@ -4,6 +4,7 @@
  */
 import { First } from "./repeats.ts";
 import type { SecondRing } from "./second-ring.ts";
+import type { MovedCause, Wait } from "./waits.ts";
 
 /** A counter of the node or of nodens that explains waits: its name, what its growth means, and for which waits. */
 export interface CauseRow {
@@ -53,21 +54,51 @@ export const causes = {
   },
 } as const satisfies Record<string, CauseRow>;
 
+/** What explains the waits of one pod alone: known of it by its address. */
+export const podCauses = {
+  leftToKubeDns: {
+    label: "pod_left_to_kube_dns",
+    meaning: "questions of the pod itself were left to kube-dns, because no replies left for it",
+    firsts: lostOnTheWay,
+  },
+  questionsDropped: {
+    label: "pod_questions_dropped",
+    meaning: "a firewall rule or network policy of the node drops what the pod asks",
+    firsts: [First.unseen],
+  },
+  repliesDropped: {
+    label: "pod_replies_dropped",
+    meaning: "a firewall rule or network policy of the node drops the replies to the pod",
+    firsts: [First.answered],
+  },
+} as const satisfies Record<string, CauseRow>;
+
+/** What is wrong for one pod: its address, by how many packets that shows, and how long ago the last of them came. */
+export interface TroubledPod {
+  readonly kind: keyof typeof podCauses;
+  readonly host: string;
+  readonly packets: number;
+  readonly lastAgoMs: number;
+}
+
 /** The name of a cause. */
 export type Cause = keyof typeof causes;
 
 /** The names of the causes, in order. */
 export const causeNames = Object.keys(causes) as readonly Cause[];
 
-/** One that moved. */
-export interface MovedCause {
-  readonly label: string;
-  readonly meaning: string;
-  readonly by: number;
-}
-
 /** Around the moment at which the query was sent, packets and samples may lie this far apart. */
 const slackMs = 1000;
+
+/** What explains the wait of a pod, of those that something is wrong for at `nowMs`: since its first query was sent, or just before. */
+export function podCausesOf(wait: Wait, troubled: readonly TroubledPod[], nowMs: number): MovedCause[] {
+  const sinceMs = wait.atMs - wait.afterMs - slackMs;
+  return troubled.flatMap(({ kind, host, packets, lastAgoMs }) => {
+    const { label, meaning, firsts }: CauseRow = podCauses[kind];
+    const isOfWait = host === wait.client && firsts.includes(wait.first) && nowMs - lastAgoMs >= sinceMs;
+    return isOfWait ? [{ label, meaning, by: packets }] : [];
+  });
+}
 
 /**
  * What moved around the moment at which the first query of a wait was sent and, where nodens or upstream kept it waiting, until it came

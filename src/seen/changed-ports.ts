@@ -2,15 +2,16 @@
  * Queries that a client sends again from another port, found in the record once a second, aside from the way of queries. Two kinds of resolver do:
  *
  *   - c-ares takes another socket for each try and keeps the ID. The same ID twice is chance once in 65,536 lookups, or a habit: of a client that has
- *     fewer than three IDs, or uses one over and over, nothing is claimed;
+ *     fewer than three IDs, or uses one over and over, nothing is claimed, and where questions are asked again often, nothing of a single one;
  *   - Go takes another ID too. What is left is the time: the same name and type 5 s later. While there is no reply to the first that is enough. If
  *     there was one, a program that looks a name up every five seconds does the same, so the question must not have come 5 s before or after either.
  */
-import type { ClientTable } from "./client-table.ts";
+import { addOne, type ClientTable } from "./client-table.ts";
 import { sendsApart } from "./guess-client.ts";
 import type { RecordedQuery, Recorder } from "./recorder.ts";
 import { First, leastWaitMs, mostWaitMs } from "./repeats.ts";
 import { Rcode } from "../wire/codes.ts";
+import { createSuspects, isNodeChance } from "./suspects.ts";
 import { isKnownInterval } from "./waits.ts";
 
 /** A query that is taken for another try, and for which it was not lost or late. */
@@ -55,6 +56,7 @@ const leastIds = 3;
 export function createChangedPorts(recorder: Recorder, { columns, generationOf }: ClientTable): ChangedPorts {
   // By a hash of client, name and type, the number of the last query, and 1, so that 0 is none. A clash costs a wait that is not seen.
   const lastNumbers = new Int32Array(lastQuestions);
+  const suspects = createSuspects<RecordedQuery & { readonly candidate: Candidate }>();
   let lookedAt = -1;
   let candidates: Candidate[] = [];
 
@@ -85,6 +87,7 @@ export function createChangedPorts(recorder: Recorder, { columns, generationOf }
     const [earlier, query] = [recorder.read(before), recorder.read(slot)];
     // From the same port it is the table of repeats that tells.
     if (earlier.port === query.port || query.isTcp || earlier.isTcp || query.repeatedAfterMs > 0) return;
+    addOne(columns.asksAgain, query.clientRow);
     const first = becameOf(earlier, query.atMs);
     const candidate = { firstAtMs: earlier.atMs, number, query, afterMs: Math.round(afterMs), first };
     if (earlier.id === query.id) candidates.push({ ...candidate, hasSameId: true, dueAtMs: query.atMs });
@@ -96,10 +99,19 @@ export function createChangedPorts(recorder: Recorder, { columns, generationOf }
     const habits = habitsOf(due, recorder);
     return due
       .filter((candidate, index) => isTry(candidate, habits[index]) && isStillThere(candidate))
+      .flatMap((candidate) => (mayBeChance(candidate) ? confirm(candidate) : [candidate]))
       .map(({ query, afterMs, first, number }) => {
         recorder.markRepeated(number, afterMs, first);
         return { query, afterMs, first };
       });
+  }
+
+  function mayBeChance({ hasSameId, query }: Candidate): boolean {
+    return hasSameId && isNodeChance(columns, query.clientRow);
+  }
+
+  function confirm(candidate: Candidate): Candidate[] {
+    return suspects.confirm({ ...candidate.query, candidate }).map((suspect) => suspect.candidate);
   }
 
   /** Whether the row is still that of the client. */

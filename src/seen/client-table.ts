@@ -23,6 +23,8 @@ export interface ClientColumns {
   readonly nxdomain: Float32Array;
   /** Names under a search suffix that were denied: queries that a shorter way would not send. */
   readonly waste: Float32Array;
+  /** Questions that it had asked some seconds before, with another ID or from another port. */
+  readonly asksAgain: Float32Array;
   /** Queries with EDNS. */
   readonly edns: Float32Array;
   /** Queries for an address. */
@@ -75,6 +77,7 @@ export function createClientTable(rowCount: number, seed: number): ClientTable {
     hits: column(),
     nxdomain: column(),
     waste: column(),
+    asksAgain: column(),
     edns: column(),
     addressQueries: column(),
     pairs: column(),
@@ -91,21 +94,22 @@ export function createClientTable(rowCount: number, seed: number): ClientTable {
     atMs: new Float64Array(rowCount),
   };
   const chance = createChance(seed);
+  // The row of the last client whose address ends so. Pods of a node have addresses that follow each other.
+  const hints = new Uint16Array(rowCount);
+  const hintMask = rowCount - 1;
   let key = 0;
-  let lastRow = 0;
 
   function rowOf(client: SocketAddress): number {
     const isShort = client.length === ipv4SocketAddressSizeBytes;
     const word = isShort ? wordAt(client, ipv4Octets.offset) : foldLong(client);
-    // A and AAAA come one after the other.
-    if (isShort && words[lastRow] === word && sizes[lastRow] === ipv4SocketAddressSizeBytes) {
-      key = keys[lastRow] as number;
-      return lastRow;
+    const hint = hints[word & hintMask] as number;
+    if (words[hint] === word && sizes[hint] === client.length && (isShort || isLongIn(hint, client))) {
+      key = keys[hint] as number;
+      return hint;
     }
-    lastRow = findRow(client, word, isShort);
-    if (lastRow >= 0) return lastRow;
-    lastRow = 0;
-    return -1;
+    const row = findRow(client, word, isShort);
+    if (row >= 0) hints[word & hintMask] = row;
+    return row;
   }
 
   function findRow(client: SocketAddress, word: number, isShort: boolean): number {

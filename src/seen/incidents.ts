@@ -3,7 +3,8 @@
  * overwrite them, with what the counters did meanwhile.
  */
 import { causeNames, causes } from "./causes.ts";
-import { type PictureParts, tailOf, type ToldQuery } from "./picture.ts";
+import type { PictureParts } from "./picture.ts";
+import { tailOf, type ToldQuery } from "./told-queries.ts";
 
 /** A copy of the seconds before an incident was noticed. */
 export interface Incident {
@@ -44,13 +45,21 @@ export function createIncidents(parts: PictureParts): Incidents {
     quietUntilMs = nowMs + pauseMs;
     total += 1;
     const { ring, columns } = parts;
-    const moved = causeNames.flatMap((name, index) => {
+    const ofNode = causeNames.flatMap((name, index) => {
       const by = ring.grownBetween(columns.causes + index, nowMs - frozenMs, nowMs);
       return by > 0 ? [{ label: causes[name].label, by }] : [];
     });
+    const moved = [...ofNode, ...movedForPods(nowMs - frozenMs)];
     const queries = tailOf(parts, { limit: frozenQueries, newerThanMs: frozenMs }, nowMs);
     kept.unshift({ noticedAtMs: nowMs, why, moved, queries });
     kept.length = Math.min(kept.length, keptIncidents);
+  }
+
+  /** What was wrong for single pods that waited, by the number of waits. */
+  function movedForPods(sinceMs: number): { label: string; by: number }[] {
+    const recent = parts.seen.waits.recent().filter(({ atMs }) => atMs >= sinceMs);
+    const labels = recent.flatMap(({ podCauses }) => podCauses.map(({ label }) => label));
+    return [...Map.groupBy(labels, (label) => label)].map(([label, { length: by }]) => ({ label, by }));
   }
 
   return {

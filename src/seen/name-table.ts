@@ -38,6 +38,9 @@ export function createNameTable(rowCount: number, keepsNames: boolean, seed: num
   const columns: NameColumns = { queries: new Float32Array(rowCount), nxdomain: new Float32Array(rowCount) };
   const setMask = rowCount / rowsPerSet - 1;
   const chance = createChance(seed);
+  // The row of the last name with this hash: a set is searched only where two names clash.
+  const hints = new Uint16Array(rowCount * 4);
+  const hintMask = hints.length - 1;
 
   function startOf(hash: number): number {
     return ((hash ^ (hash >>> 16)) & setMask) * rowsPerSet;
@@ -45,11 +48,19 @@ export function createNameTable(rowCount: number, keepsNames: boolean, seed: num
 
   function note(name: FoldedName): void {
     const { hash } = name;
+    const hint = hints[hash & hintMask] as number;
+    if (hashes[hint] === hash && sizes[hint] !== 0) addOne(columns.queries, hint);
+    else search(name);
+  }
+
+  function search(name: FoldedName): void {
+    const { hash } = name;
     const start = startOf(hash);
     let rarest = start;
     for (let row = start; row < start + rowsPerSet; row += 1) {
       if (hashes[row] === hash && sizes[row] !== 0) {
         addOne(columns.queries, row);
+        hints[hash & hintMask] = row;
         return;
       }
       if ((columns.queries[row] as number) < (columns.queries[rarest] as number)) rarest = row;

@@ -6,33 +6,24 @@ import type { NodeGauge } from "./node-gauge.ts";
 import { ageText, countText, millisecondsText, percentText } from "./number-text.ts";
 import type { Picture } from "./picture.ts";
 import type { UpstreamRow } from "./upstream-rows.ts";
+import { waitedLookups } from "./waited-lookups.ts";
 import type { WasteRow } from "./waste.ts";
 
 const [shownWaits, shownClients, shownNames] = [12, 15, 10] as const;
 
-/** Pods that asked again, and why: A and AAAA of one lookup on one line. */
+/** Pods that asked again, and why. */
 export function waitsTable({ waits: { recent } }: Picture): string {
-  const lookups = Map.groupBy(
-    recent,
-    ({ secondsAgo, client, name, first }) => `${secondsAgo} ${client} ${name} ${first}`,
-  );
   return table(
     ["#ago", "pod", "~lookup", "#after", "~why"],
-    [...lookups.values()].slice(0, shownWaits).flatMap((queries) => {
-      const [query] = queries;
-      if (query === undefined) return [];
-      const { secondsAgo, client, name, afterMs, meaning, moved } = query;
-      const types = [...new Set(queries.map(({ type }) => type))].toSorted();
-      return [
-        [
-          ageText(secondsAgo),
-          code(client),
-          `${code(name)} ${html(types.join(", "))}`,
-          `${(afterMs / 1000).toFixed(1)} s`,
-          html([meaning, ...moved.map((cause) => `${cause.meaning} (${cause.label} +${cause.by})`)].join("; ")),
-        ],
-      ];
-    }),
+    waitedLookups(recent)
+      .slice(0, shownWaits)
+      .map(({ secondsAgo, client, name, types, afterMs, meaning, moved }) => [
+        ageText(secondsAgo),
+        code(client),
+        `${code(name)} ${html(types)}`,
+        `${(afterMs / 1000).toFixed(1)} s`,
+        html([meaning, ...moved.map((cause) => `${cause.meaning} (${cause.label} +${cause.by})`)].join("; ")),
+      ]),
     "No pod has waited.",
   );
 }

@@ -2,16 +2,14 @@
  * What is seen, at one moment, as plain data with texts: what the admin server tells as JSON, and what every view shows. Made when somebody
  * looks, and never before.
  */
-import { rcodeName, typeName } from "../wire/codes.ts";
+import { typeName } from "../wire/codes.ts";
 import { nameToText } from "../wire/name-text.ts";
-import { causeNames, causes, type MovedCause, movedBy } from "./causes.ts";
+import { causeNames, causes, movedBy } from "./causes.ts";
 import { guessLibrary } from "./guess-client.ts";
-import type { RecordedQuery } from "./recorder.ts";
 import { First, firstNames } from "./repeats.ts";
 import type { SecondRing } from "./second-ring.ts";
 import type { Seen } from "./seen.ts";
 import { readWriting, type Writing } from "./written-names.ts";
-import type { Trip } from "./trips.ts";
 
 /** How names are told. */
 export type NameForm = "off" | "hashed" | "on";
@@ -100,60 +98,6 @@ export function takePicture(parts: PictureParts, nowMs: number) {
   };
 }
 
-/** A recorded query as it is told. */
-export interface ToldQuery {
-  readonly secondsAgo: number;
-  readonly client: string;
-  readonly name: string;
-  readonly type: string;
-  /** The code of the reply; "waiting" while there is none, "dropped" if there will be none. */
-  readonly outcome: string;
-  readonly source: string;
-  readonly durationMs: number;
-  readonly overTcp: boolean;
-  /** The way upstream of the question that served it, if one did: "cluster 10.96.0.10:53 tcp, 2 sends, 3.1 ms". */
-  readonly upstream: string;
-  /** How long before it the same query had come; 0 if it had not. */
-  readonly repeatedAfterMs: number;
-  /** What had become of that one. */
-  readonly first: string;
-}
-
-/** A recorded query with its texts. */
-export function tellQuery(
-  query: RecordedQuery,
-  { seen, sources, names }: PictureParts,
-  findTrip: ReturnType<Seen["trips"]["finder"]>,
-  nowMs: number,
-): ToldQuery {
-  const { atMs, nameHash, type, rcode, isDropped, isTcp, repeatedAfterMs, first } = query;
-  const source = rcode === undefined ? "" : (sources[query.source] ?? "");
-  const durationMs = tookMs(query, nowMs);
-  const endMs = rcode === undefined ? nowMs : atMs + durationMs;
-  return {
-    secondsAgo: Math.round((nowMs - atMs) / 100) / 10,
-    client: seen.clientOf(query),
-    name: nameAsTold(seen.nameOf(query), nameHash, names),
-    type: typeName(type),
-    outcome: rcode === undefined ? (isDropped ? "dropped" : "waiting") : rcodeName(rcode),
-    source,
-    durationMs: Math.round(durationMs * 1000) / 1000,
-    overTcp: isTcp,
-    upstream: source === "" || durationMs > 0 ? tellTrip(findTrip(nameHash, type, atMs, endMs)) : "",
-    repeatedAfterMs,
-    first: repeatedAfterMs > 0 ? (firstNames[first] ?? "") : "",
-  };
-}
-
-/** A trip in words: "cluster 10.96.0.10:53 tcp, 2 sends, 3.1 ms"; "" for none. */
-export function tellTrip(trip: Trip | undefined): string {
-  if (trip === undefined) return "";
-  const { route, server, transport, sends, startedAtMs, endedAtMs, failure } = trip;
-  const took = (endedAtMs - startedAtMs).toFixed(1);
-  const end = failure === "" ? "" : `, ${failure}`;
-  return `${route} ${server} ${transport}, ${sends === 1 ? "1 send" : `${sends} sends`}, ${took} ms${end}`;
-}
-
 /** A name, or its hash where it was not kept, in the form in which names are told: "" where they are not. */
 export function nameAsTold(name: Uint8Array | undefined, hash: number, form: NameForm): string {
   if (form === "off") return "";
@@ -221,7 +165,7 @@ function waitsOf({ seen, ring, columns, names }: PictureParts, nowMs: number) {
       afterMs: wait.afterMs,
       first: firstNames[wait.first] ?? "",
       meaning: meanings[wait.first] ?? "",
-      moved: movedBy(wait, ring, columns.causes) satisfies MovedCause[],
+      moved: [...wait.podCauses, ...movedBy(wait, ring, columns.causes)],
     })),
   };
 }
@@ -301,45 +245,6 @@ function stripOf({ ring, columns, endings, boundsSeconds }: PictureParts, nowMs:
     answers: counts,
     waits: ring.series(columns.waits, stripMs, stripSteps, nowMs),
   };
-}
-
-/** Which of the recorded queries are told. */
-export interface TailFilter {
-  readonly client?: string | undefined;
-  /** Part of the name. */
-  readonly name?: string | undefined;
-  readonly rcode?: string | undefined;
-  readonly slowerThanMs?: number | undefined;
-  readonly repeated?: boolean | undefined;
-  /** Only those that came in the last milliseconds, so many. */
-  readonly newerThanMs?: number | undefined;
-  readonly limit: number;
-}
-
-/** The newest recorded queries that pass the filter, oldest first. */
-export function tailOf(parts: PictureParts, filter: TailFilter, nowMs: number): ToldQuery[] {
-  const told: ToldQuery[] = [];
-  const findTrip = parts.seen.trips.finder();
-  parts.seen.eachRecorded((query) => {
-    if (filter.newerThanMs !== undefined && nowMs - query.atMs > filter.newerThanMs) return false;
-    if (filter.repeated === true && query.repeatedAfterMs === 0) return true;
-    if (filter.slowerThanMs !== undefined && !(tookMs(query, nowMs) > filter.slowerThanMs)) return true;
-    const line = tellQuery(query, parts, findTrip, nowMs);
-    if (passes(line, filter)) told.push(line);
-    return told.length < filter.limit;
-  });
-  return told.toReversed();
-}
-
-/** How long a query took, or has been waiting. */
-function tookMs({ rcode, isDropped, atMs, durationMs }: RecordedQuery, nowMs: number): number {
-  return rcode === undefined && !isDropped ? nowMs - atMs : durationMs;
-}
-
-function passes({ client, name, outcome }: ToldQuery, filter: TailFilter): boolean {
-  if (filter.client !== undefined && client !== filter.client) return false;
-  if (filter.name !== undefined && !name.includes(filter.name.toLowerCase())) return false;
-  return filter.rcode === undefined || outcome === filter.rcode.toUpperCase() || outcome === filter.rcode;
 }
 
 /** The written names that were denied most, by suffix. */

@@ -5,6 +5,7 @@
 import { html } from "./html-text.ts";
 import type { NodeGauge } from "./node-gauge.ts";
 import { countOf, countText } from "./number-text.ts";
+import { recordBox, type RecordView } from "./page-record.ts";
 import { printRibbon } from "./page-ribbon.ts";
 import { printStrip } from "./page-strip.ts";
 import { clientsTable, kernelTable, namesTable, pathsTable, wasteTable, waitsTable } from "./page-tables.ts";
@@ -28,6 +29,7 @@ export interface PageView {
   readonly lastReload: string;
   /** What was asked in the box, and the answer as text; "" if nothing was. */
   readonly asked: { readonly name: string; readonly namespace: string; readonly answer: string };
+  readonly record: RecordView;
 }
 
 /** The body. Every text in it is escaped. */
@@ -58,6 +60,7 @@ export function printPage(view: PageView): string {
       "of this node, and this process",
     )}${kernelTable(picture, view.gauges)}</div></div>`,
     `<div id="explain">${section("Explain a lookup", "what a pod goes through; asks nobody")}${explainBox(view.asked)}</div>`,
+    `<div id="record">${section("Recorded queries", "the newest first; empty fields let everything pass")}${recordBox(view.record)}</div>`,
     `<details><summary>Settings in force${view.lastReload === "" ? "" : `; ${html(view.lastReload)}`}</summary><pre>${html(
       view.settings,
     )}</pre></details>`,

@@ -3,10 +3,12 @@
  */
 import type { NodeGauge } from "./node-gauge.ts";
 import { countText, millisecondsText, percentText } from "./number-text.ts";
-import type { Picture, ToldQuery } from "./picture.ts";
+import type { Picture } from "./picture.ts";
+import type { ToldQuery } from "./told-queries.ts";
 import { type TopChoice, type TopSort, type TopTab, topTabs } from "./top-choices.ts";
 import { headWords, type TopHead } from "./top-head.ts";
 import type { UpstreamRow } from "./upstream-rows.ts";
+import { waitedLookups } from "./waited-lookups.ts";
 import type { WasteRow } from "./waste.ts";
 
 const width = 78;
@@ -172,10 +174,13 @@ const bodyOf: Readonly<Record<TopTab, (view: TopView, choice: TopChoice) => stri
   ],
   waits: ({ picture: { waits } }) => [
     ` ${"AGO".padStart(5)}  ${"CLIENT".padEnd(16)}${"AFTER".padStart(6)}  LOOKUP`,
-    ...waits.recent.flatMap(({ secondsAgo, client, afterMs, name, type, meaning, moved }) => [
-      ` ${`${secondsAgo} s`.padStart(5)}  ${client.padEnd(16)}${`${(afterMs / 1000).toFixed(1)} s`.padStart(6)}  ${cut(`${name} ${type}`, 44)}`,
-      `        ${meaning}`,
-      ...moved.map((cause) => `        while ${cut(`${cause.meaning} (${cause.label} +${cause.by})`, 64)}`),
+    ...(waits.recent.length === 0 ? [" no pod has asked again in the last 15 minutes"] : []),
+    ...waitedLookups(waits.recent).flatMap(({ secondsAgo, client, afterMs, name, types, meaning, moved }) => [
+      ` ${`${secondsAgo} s`.padStart(5)}  ${client.padEnd(16)}${`${(afterMs / 1000).toFixed(1)} s`.padStart(6)}  ${cut(name, 43 - types.length)} ${types}`,
+      `      ${meaning}`,
+      ...moved
+        .flatMap((cause) => wrap(`while ${cause.meaning} (${cause.label} +${cause.by})`))
+        .map((text) => `      ${text}`),
     ]),
   ],
   upstream: ({ upstream }) => upstreamLines(upstream),

@@ -36,6 +36,8 @@ export interface Noted {
   afterMs: number;
   /** What had become of it: a First. Only meaningful if `afterMs` is not 0. */
   first: number;
+  /** Whether the same question had come from the same port with another ID, so long before that it may be another try. */
+  isAskedAnew: boolean;
   /** How long before it its twin for the other address type had come from the same port; -1 if it had not. */
   twinAfterMs: number;
 }
@@ -61,6 +63,7 @@ export const leastWaitMs = 900;
 export const mostWaitMs = 15_000;
 
 const waysPerSet = 4;
+const wayMask = waysPerSet - 1;
 const wordsPerEntry = 4;
 const wordsPerSet = waysPerSet * wordsPerEntry;
 
@@ -68,36 +71,41 @@ const wordsPerSet = waysPerSet * wordsPerEntry;
 export function createRepeats(entryCount: number): Repeats {
   const words = new Int32Array(entryCount * wordsPerEntry);
   const setMask = entryCount / waysPerSet - 1;
-  const noted: Noted = { afterMs: 0, first: 0, twinAfterMs: -1 };
+  const noted: Noted = { afterMs: 0, first: 0, isAskedAnew: false, twinAfterMs: -1 };
   let forgotten = 0;
 
   function note(clientKey: number, port: number, id: number, nameHash: number, type: number, nowMs: number): number {
-    const who = Math.imul(clientKey ^ Math.imul(nameHash, 0x9e3779b1), 0x85ebca6b);
-    const spread = Math.imul(who ^ (who >>> 15) ^ Math.imul(port, 0xc2b2ae35), 0x27d4eb2f);
-    const set = (spread ^ (spread >>> 16)) & setMask;
-    const start = set * wordsPerSet;
+    // Both are keyed hashes, so that nothing has to be mixed but the port.
+    const who = clientKey ^ nameHash;
+    const spread = Math.imul(who ^ Math.imul(port, 0x9e3779b1), 0x85ebca6b);
+    const start = ((spread >>> 8) & setMask) * wordsPerSet;
     const asked = (port << 16) | id;
     const now = nowMs | 0;
+    const oldest = (words[start + 3] as number) >>> 16;
     noted.afterMs = 0;
+    noted.isAskedAnew = false;
     noted.twinAfterMs = -1;
-    for (let at = start; at < start + wordsPerSet; at += wordsPerEntry) {
+    // From the newest on: the twin is most often the one before, which a processor that guesses its branches learns.
+    for (let back = 1; back <= waysPerSet; back += 1) {
+      const at = start + ((oldest - back) & wayMask) * wordsPerEntry;
       if (words[at] !== who) continue;
       const ageMs = ageOf(words[at + 2] as number, now);
       if (ageMs > mostWaitMs || (words[at + 1] as number) >>> 16 !== port) continue;
       const known = (words[at + 3] as number) & 0xffff;
-      if (words[at + 1] === asked && known === type) return again(at, ageMs, now);
-      if (isTwin(known, type)) noted.twinAfterMs = ageMs;
+      if (known === type) {
+        if (words[at + 1] === asked) return again(at, ageMs, now);
+        if (ageMs >= leastWaitMs) noted.isAskedAnew = true;
+      }
+      if (noted.twinAfterMs < 0 && isTwin(known, type)) noted.twinAfterMs = ageMs;
     }
-    // The one that was taken first.
-    const way = (words[start + 3] as number) >>> 16;
-    const at = start + way * wordsPerEntry;
+    const at = start + oldest * wordsPerEntry;
     const stamp = words[at + 2] as number;
     if (stamp !== 0 && ageOf(stamp, now) < longestTimeoutMs) forgotten += 1;
     words[at] = who;
     words[at + 1] = asked;
     words[at + 2] = stampOf(now, First.waiting);
     words[at + 3] = type;
-    words[start + 3] = ((words[start + 3] as number) & 0xffff) | (((way + 1) & (waysPerSet - 1)) << 16);
+    words[start + 3] = ((words[start + 3] as number) & 0xffff) | (((oldest + 1) & wayMask) << 16);
     return at >> 2;
   }
 

@@ -15,8 +15,9 @@ import { createNameRing, type NameRing } from "./name-ring.ts";
 import { createNameTable, type NameTable } from "./name-table.ts";
 import { type ArrivedQuery, createRecorder, type RecordedQuery, type Recorder } from "./recorder.ts";
 import { createRepeats, First, type Repeats } from "./repeats.ts";
+import { createSuspects, isClientChance, type Suspect } from "./suspects.ts";
 import { createTrips, type Trips } from "./trips.ts";
-import { createWaits, isKnownInterval, type Waits } from "./waits.ts";
+import { createWaits, isKnownInterval, type Wait, type Waits } from "./waits.ts";
 
 /** How much may be remembered, and of what. */
 export interface SeenOptions {
@@ -110,6 +111,7 @@ export function createSeen(options: SeenOptions): Seen {
   const records = recordedQueries > 0;
   const recorder: Recorder = createRecorder(powerOf2From(Math.max(recordedQueries, leastSlots)));
   const changedPorts = createChangedPorts(recorder, clients);
+  const suspects = createSuspects<Omit<Wait, "podCauses"> & Suspect & { readonly number: number }>();
   const ring: NameRing | undefined = records && keepsNames ? createNameRing(nameRingBytes) : undefined;
   const counts = clients.columns;
   const arrived: ArrivedQuery = {
@@ -137,6 +139,7 @@ export function createSeen(options: SeenOptions): Seen {
     if (row >= 0) {
       addOne(counts.queries, row);
       if (hasEdns) addOne(counts.edns, row);
+      if (repeats.noted.isAskedAnew) addOne(counts.asksAgain, row);
       if (isAddress) {
         addOne(counts.addressQueries, row);
         if (arrived.repeatedAfterMs === 0) clients.notePair(row, name.hash, type, port, id, nowMs);
@@ -154,7 +157,7 @@ export function createSeen(options: SeenOptions): Seen {
     arrived.isTcp = isTcp;
     arrived.hasEdns = hasEdns;
     const number = recorder.arrived(arrived, entry);
-    if (arrived.repeatedAfterMs > 0) addWait(client, name, type, nowMs);
+    if (arrived.repeatedAfterMs > 0) addWait(client, name, number);
     return number;
   }
 
@@ -176,16 +179,17 @@ export function createSeen(options: SeenOptions): Seen {
     arrived.first = First.unseen;
   }
 
-  function addWait(client: SocketAddress, name: FoldedName, type: number, nowMs: number): void {
-    waits.add({
-      atMs: nowMs,
-      client: hostOf(client),
-      name: keepsNames ? name.octets.slice(0, name.sizeBytes) : undefined,
-      nameHash: name.hash,
-      type,
-      afterMs: arrived.repeatedAfterMs,
-      first: arrived.first,
-    });
+  /** The query that has arrived, as one that came again; if its ID may be the same by chance, only once another one shows that it is not. */
+  function addWait(client: SocketAddress, name: FoldedName, number: number): void {
+    const { atMs, clientRow, clientGeneration, nameHash, type, repeatedAfterMs: afterMs, first } = arrived;
+    const kept = keepsNames ? name.octets.slice(0, name.sizeBytes) : undefined;
+    const wait = { atMs, client: hostOf(client), name: kept, nameHash, type, afterMs, first };
+    if (repeats.noted.afterMs === 0 || !isClientChance(counts, clientRow)) return waits.add(wait);
+    recorder.markRepeated(number, 0, 0);
+    for (const confirmed of suspects.confirm({ ...wait, clientRow, clientGeneration, number })) {
+      recorder.markRepeated(confirmed.number, confirmed.afterMs, confirmed.first);
+      waits.add(confirmed);
+    }
   }
 
   function noteUpstream({ octets, sizeBytes }: FoldedName, durationMs: number): void {

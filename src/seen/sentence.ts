@@ -3,6 +3,7 @@
  */
 import { countOf } from "./number-text.ts";
 import type { Picture } from "./picture.ts";
+import { waitedLookups } from "./waited-lookups.ts";
 
 /** What nodens says of itself. */
 export interface SentenceHead {
@@ -54,8 +55,7 @@ function sentenceOfWaits(picture: Picture, waits: Picture["waits"]["recent"]): S
   const byFate = Map.groupBy(waits, ({ first }) => first);
   const most = [...byFate].toSorted(([, one], [, other]) => other.length - one.length)[0]?.[0] ?? "";
   const moved = [...new Set(waits.flatMap((wait) => wait.moved.map(({ meaning }) => meaning)))];
-  // A and AAAA of one lookup come again together.
-  const lookups = new Set(waits.map(({ client, name, secondsAgo }) => `${client} ${name} ${secondsAgo}`)).size;
+  const lookups = waitedLookups(waits).length;
   // Of many waits only the last are told one by one.
   const isAll = picture.waits.last10Minutes <= waits.length;
   const count = isAll ? countOf(lookups, "lookup") : countOf(picture.waits.last10Minutes, "query", "queries");

@@ -6,6 +6,13 @@ import { firstNames } from "./repeats.ts";
 /** How long clients wait before they ask again, by the resolvers that do: 2.5 s is musl, 5 s glibc and Go, 1 s whoever set `timeout:1`. */
 export const waitBuckets = ["1s", "2.5s", "5s", "other"] as const;
 
+/** What explains a wait: its name, what it means, and by how much it has grown. */
+export interface MovedCause {
+  readonly label: string;
+  readonly meaning: string;
+  readonly by: number;
+}
+
 /** A query that came again. */
 export interface Wait {
   readonly atMs: number;
@@ -17,11 +24,13 @@ export interface Wait {
   readonly afterMs: number;
   /** A First. */
   readonly first: number;
+  /** What is wrong for this pod alone. */
+  podCauses: readonly MovedCause[];
 }
 
 /** Counts waits and keeps the last. */
 export interface Waits {
-  add(wait: Wait): void;
+  add(wait: Omit<Wait, "podCauses">): void;
   /** The counts since the start, by `firstNames` and `waitBuckets`. */
   count(first: number, bucket: number): number;
   total(): number;
@@ -50,7 +59,7 @@ export function createWaits(): Waits {
       const slot = wait.first * waitBuckets.length + bucketOf(wait.afterMs);
       counts[slot] = (counts[slot] as number) + 1;
       total += 1;
-      kept.push(wait);
+      kept.push({ ...wait, podCauses: [] });
       if (kept.length > keptWaits) kept.shift();
     },
     count: (first, bucket) => counts[first * waitBuckets.length + bucket] ?? 0,

@@ -86,7 +86,7 @@ TEXT
       .trim()
       .split("\n")
       .map((line) => JSON.parse(line) as [number, unknown]);
-    const element = { key: "7f00000111000000", packets: 3 };
+    const element = { key: "7f00000111000000", packets: 3, expiresInMs: expect.closeTo(60_000, -4) as number };
     expect(before?.[1]).toEqual([]);
     expect(during).toEqual([before?.[0], [element]]);
     expect(after).toEqual([(before?.[0] ?? 0) + 1, [element]]);

@@ -3,7 +3,7 @@
  * does not show is not claimed of it.
  */
 import { execFile } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -21,9 +21,9 @@ const tools = ["CI=true", "root", "ip", "nft", "iptables-restore", "curl", "dig"
 const name = "web.default.svc.cluster.local.";
 const nameOctets = 31;
 
-/** Both first replies are smaller together. What comes after them passes. */
+/** What comes after both first replies passes. */
 const firstRepliesDropped = `table inet lossy { chain c { type filter hook prerouting priority filter;
-  udp sport 53 quota until 260 bytes drop
+  ip saddr ${bedAddress.own} udp sport 53 limit rate 1/hour burst 2 packets drop
 }\n}\n`;
 
 /** The type stands behind UDP's header, the message's and the name. The second such query passes. */
@@ -36,11 +36,24 @@ const resolvers = [
   { compiler: "gcc", after: "5s", fromMs: 4900, toMs: 5400 },
 ] as const;
 
-/** Clients other than a libc alone: their tool, how they are made in a folder, and what shows when their first replies are lost. */
-const others = [
+/** Clients other than a libc alone, and what shows when their first replies are lost. */
+interface OtherClient {
+  readonly client: string;
+  readonly needs: readonly string[];
+  /** Makes it in a folder. Returns its command, to which names are added. */
+  make(folder: string): Promise<string[]>;
+  /** Starts what it asks in the pod. Without it, it asks nodens. */
+  startStub?(pod: BedHost, folder: string): Promise<string>;
+  /** So many lookups before. */
+  readonly habit: number;
+  readonly after: string;
+  readonly leastMs: number;
+}
+
+const others: readonly OtherClient[] = [
   {
     client: "Go, which takes another port and ID",
-    tool: "go",
+    needs: ["go"],
     async make(folder: string) {
       const path = join(folder, "lookup");
       const env = { ...process.env, CGO_ENABLED: "0", GO111MODULE: "off" };
@@ -53,8 +66,8 @@ const others = [
     leastMs: 4900,
   },
   {
-    client: "c-ares, which takes another port",
-    tool: process.execPath,
+    client: "c-ares as Node.js has it, which takes another port",
+    needs: [],
     make: async () => [process.execPath, join(clientsFolder, "c-ares.mjs")],
     habit: 3,
     after: "other",
@@ -62,7 +75,7 @@ const others = [
   },
   {
     client: "Java, which asks libc",
-    tool: "javac",
+    needs: ["javac"],
     async make(folder: string) {
       await run("javac", ["-d", folder, join(clientsFolder, "Lookup.java")]);
       return ["java", "-cp", folder, "Lookup"];
@@ -71,7 +84,39 @@ const others = [
     after: "5s",
     leastMs: 4900,
   },
-] as const;
+  {
+    client: "c-ares as Debian 12 has it, which keeps port and ID",
+    needs: ["/usr/include/ares.h"],
+    make: (folder) => moveClient(folder, "c-ares-library", ["-lcares"]),
+    habit: 1,
+    after: "5s",
+    leastMs: 4900,
+  },
+  {
+    client: "systemd-resolved, which keeps port and ID",
+    needs: ["apt-get", "dpkg-deb", "setpriv"],
+    async make(folder: string) {
+      const fetched = [folder, "bookworm", "systemd-resolved", "lib/systemd/systemd-resolved"];
+      await run(join(projectFolder, "scripts", "fetch-debian-program.sh"), fetched);
+      // It runs as another user.
+      chmodSync(folder, 0o755);
+      return moveClient(folder, "getaddrinfo");
+    },
+    async startStub(pod, folder) {
+      const script = join(clientsFolder, "systemd-resolved.sh");
+      pod.start("unshare", ["--mount", "sh", script, join(folder, "bookworm", "systemd-resolved"), bedAddress.own]);
+      const ask = () => pod.run("dig", ["+short", "+tries=1", "+time=1", `@${resolvedAddress}`, name]);
+      await expect.poll(async () => (await ask()).stdout, { timeout: 10_000 }).toContain("10.96.0.7");
+      return resolvedAddress;
+    },
+    habit: 1,
+    after: "5s",
+    leastMs: 4900,
+  },
+];
+
+/** Where systemd-resolved listens. */
+const resolvedAddress = "127.0.0.53";
 
 const run = promisify(execFile);
 const clientsFolder = join(projectFolder, "test", "fixtures", "clients");
@@ -81,20 +126,33 @@ interface Scene {
   readonly pod: BedHost;
   readonly nodens: NodensOnNode;
   /** What `nodens top --once --json` prints. */
-  top(): Promise<{ waits: { recent: Record<string, unknown>[] }; sentence?: unknown }>;
+  top(): Promise<{ waits: { recent: Record<string, unknown>[] }; sentence?: { readonly text: string } }>;
 }
 
-async function createScene(): Promise<Scene> {
+interface SceneOptions {
+  readonly mode?: "link-local" | "intercept";
+  readonly settings?: Record<string, Record<string, unknown>>;
+}
+
+async function createScene({ mode = "link-local", settings = {} }: SceneOptions = {}): Promise<Scene> {
   const bed = await createNodeBed({ proxy: "iptables", podCount: 1 });
   onTestFinished(() => bed.close());
   const [pod] = bed.pods as [BedHost];
-  const nodens = await startNodensOnNode(bed, { mode: "link-local" });
+  const nodens = await startNodensOnNode(bed, { mode, settings });
   async function top() {
     const program = join(projectFolder, "src", "nodens.mjs");
     const { stdout } = await bed.node.run(process.execPath, [program, "top", "--once", "--json"]);
     return JSON.parse(stdout) as Awaited<ReturnType<Scene["top"]>>;
   }
   return { bed, pod, nodens, top };
+}
+
+/** Compiles a client in C into a folder. */
+async function moveClient(folder: string, client: string, libraries: readonly string[] = []): Promise<string[]> {
+  const { path, remove } = await compileClient(client, "gcc", libraries);
+  copyFileSync(path, join(folder, client));
+  remove();
+  return [join(folder, client)];
 }
 
 async function createLookup(pod: BedHost, compiler: "gcc" | "musl-gcc") {
@@ -104,8 +162,11 @@ async function createLookup(pod: BedHost, compiler: "gcc" | "musl-gcc") {
 }
 
 /** Lookups with a command, to which the names are added. */
-function createLookupWith(pod: BedHost, [program = "", ...first]: readonly string[]) {
-  const resolvConf = writeResolvConf(bedAddress.own);
+function createLookupWith(
+  pod: BedHost,
+  [program = "", ...first]: readonly string[],
+  resolvConf = writeResolvConf(bedAddress.own),
+) {
   onTestFinished(() => resolvConf.remove());
   return (times: number) =>
     lookUpInPod(pod, program, resolvConf, [...first, ...Array.from({ length: times }, () => name)]);
@@ -134,13 +195,15 @@ describeWith(tools, "a pod that waits", () => {
         first: "answered",
         meaning: expect.stringContaining("lost on the way to the pod") as string,
       });
+      // Nothing of this pod's own is to blame.
+      expect(JSON.stringify(wait?.["moved"])).not.toContain("pod_");
       expect(wait?.["afterMs"]).toBeGreaterThanOrEqual(fromMs);
       expect(wait?.["afterMs"]).toBeLessThanOrEqual(toMs);
     },
   );
 
-  for (const { client, tool, make, habit, after, leastMs } of others) {
-    const missing = missingRequirements([tool]);
+  for (const { client, needs, make, startStub, habit, after, leastMs } of others) {
+    const missing = missingRequirements(needs);
     test.skipIf(missing.length > 0)(
       `with ${client}, whose replies are lost: seen after ${after} as answered`,
       // Go compiles its own library first.
@@ -150,7 +213,8 @@ describeWith(tools, "a pod that waits", () => {
         onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
         const command = await make(folder);
         const { pod, nodens, top } = await createScene();
-        const lookUp = createLookupWith(pod, command);
+        const nameserver = (await startStub?.(pod, folder)) ?? bedAddress.own;
+        const lookUp = createLookupWith(pod, command, writeResolvConf(nameserver));
         await lookUp(habit);
         await lose(pod, firstRepliesDropped);
         expect(await lookUp(1)).toEqual(["ok 10.96.0.7"]);
@@ -183,6 +247,53 @@ describeWith(tools, "a pod that waits", () => {
         first: "unseen",
         client: pod.address,
       });
+    },
+  );
+
+  const troubles = [
+    {
+      mode: "intercept",
+      // Without: pods whose untracked replies are dropped are tracked first.
+      settings: { attach: { notrack: true } },
+      label: "pod_left_to_kube_dns",
+      nameserver: bedAddress.service,
+      port: 10_053,
+      result: "ok 10.96.0.7",
+    },
+    {
+      mode: "link-local",
+      settings: {},
+      label: "pod_replies_dropped",
+      nameserver: bedAddress.own,
+      port: 53,
+      result: "error EAI_AGAIN",
+    },
+  ] as const;
+
+  test.each(troubles)(
+    "in mode $mode, for which no replies leave the node: the wait is told with $label, of this pod alone",
+    { timeout: 60_000 },
+    async ({ mode, settings, label, nameserver, port, result }) => {
+      const { bed, pod, nodens, top } = await createScene({ mode, settings });
+      const client = await compileClient("getaddrinfo", "gcc");
+      onTestFinished(() => client.remove());
+      const lookUp = createLookupWith(pod, [client.path], writeResolvConf(nameserver, [], "timeout:1 attempts:5"));
+      await lookUp(3);
+      const rule = `ip daddr ${pod.address} udp sport ${port} drop`;
+      await lose(bed.node, `table inet foreign { chain c { type filter hook output priority filter; ${rule}\n}\n}\n`);
+      expect(await lookUp(1)).toEqual([result]);
+      const labels = 'after="1s",first="answered"';
+      expect(await nodens.metric("nodens_client_repeats_total", labels)).toBeGreaterThanOrEqual(1);
+      const told = async () => {
+        const { waits, sentence } = await top();
+        return { of: waits.recent[0]?.["client"], moved: JSON.stringify(waits.recent[0]?.["moved"]), sentence };
+      };
+      await expect.poll(told, { timeout: 5000, interval: 250 }).toMatchObject({
+        of: pod.address,
+        moved: expect.stringContaining(label) as string,
+      });
+      const { stdout } = await bed.node.run("curl", ["-sf", "http://127.0.0.1:9253/"]);
+      expect(stdout).toContain(label);
     },
   );
 

@@ -32,7 +32,8 @@ describeWith(["CI=true", "root", "apt-get", "dpkg-deb", "unshare"], "tables of n
   let folder: string;
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), "nodens-nft-"));
-    await run(join(projectFolder, "scripts", "fetch-nft-versions.sh"), [folder]);
+    const script = join(projectFolder, "scripts", "fetch-debian-program.sh");
+    for (const release of releases) await run(script, [folder, release, "nftables", "usr/sbin/nft"]);
   }, downloadTimeoutMs);
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -73,6 +74,8 @@ describeWith(["CI=true", "root", "apt-get", "dpkg-deb", "unshare"], "tables of n
       sourcesText("nodens_auto", { allowed, excepted: [] }),
       "add element inet nodens_auto alive4 { 10.96.0.10 }; add element inet nodens_auto alive6 { fd96::a }",
       ...pods.map((set) => `add element inet nodens_auto ${set} { 10.244.1.10 }`),
+      // As packets leave it, with a counter of its own.
+      "add element inet nodens_auto left4 { 10.244.1.10 counter packets 3 bytes 180 }",
       "add table inet whole",
     ];
     const script = `

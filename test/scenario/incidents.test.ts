@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { column, endingNames, picturePartsOf } from "../../src/app/live-seen.ts";
 import { createIncidents } from "../../src/seen/incidents.ts";
 import { causeNames } from "../../src/seen/causes.ts";
-import { tailOf } from "../../src/seen/picture.ts";
+import { tailOf } from "../../src/seen/told-queries.ts";
 import { defaultSettings } from "../../src/settings/settings-table.ts";
 import { a } from "../support/messages/messages.ts";
 import { createWorld } from "../support/world/create-world.ts";

@@ -1,11 +1,18 @@
 /*
  * Who waited, and what had become of the query: each cause planted once, and clients that look as if they waited but did not.
  */
-import { describe, expect, test } from "vitest";
-import { type Cause, causeNames, causes, movedBy } from "../../src/seen/causes.ts";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { picturePartsOf, type SampledCounters, sampleCounters } from "../../src/app/live-seen.ts";
+import { createHistogram, timeBoundsSeconds } from "../../src/runtime/histogram.ts";
+import { type Cause, causeNames, causes, movedBy, type TroubledPod } from "../../src/seen/causes.ts";
+import { waitsTable } from "../../src/seen/page-tables.ts";
+import { takePicture } from "../../src/seen/picture.ts";
+import { printTop } from "../../src/seen/print-top.ts";
 import { First, firstNames } from "../../src/seen/repeats.ts";
 import { createSecondRing } from "../../src/seen/second-ring.ts";
+import { sentenceOf } from "../../src/seen/sentence.ts";
 import { bucketOf, waitBuckets } from "../../src/seen/waits.ts";
+import { defaultSettings } from "../../src/settings/settings-table.ts";
 import { a } from "../support/messages/messages.ts";
 import { createWorld, denial, type TypeName, type World } from "../support/world/create-world.ts";
 
@@ -232,6 +239,114 @@ describe("what moved", () => {
   });
 });
 
+describe("what is wrong for the pod alone", () => {
+  /** A world whose counters are sampled every second, on a node that tells `troubled`. */
+  async function createSampledWorld() {
+    const world = await createWarmWorld();
+    const parts = picturePartsOf(world.seen, defaultSettings());
+    const troubled: TroubledPod[] = [];
+    let looks = 0;
+    const sampled: SampledCounters = {
+      listeners: () => [],
+      receiveDrops: () => 0,
+      conntrack: () => undefined,
+      eventLoopDelays: () => createHistogram(timeBoundsSeconds),
+      serverCounters: () => [],
+      attachment: {
+        isFailOpen: () => false,
+        podTroubles() {
+          looks += 1;
+          return troubled;
+        },
+      },
+    };
+    const samples = sampleCounters(parts, sampled, world.clock, () => {});
+    onTestFinished(samples.close);
+    /** What is told of the waits, newest first, as "CLIENT LABEL +BY". */
+    const told = () =>
+      takePicture(parts, world.clock.nowMs()).waits.recent.flatMap(({ client, moved }) =>
+        moved.map(({ label, by }) => `${client} ${label} +${by}`),
+      );
+    return { world, parts, troubled, told, looks: () => looks };
+  }
+
+  /** Two pods get no replies, and ask again after a second. */
+  async function bothWait(world: World): Promise<void> {
+    for (const client of ["10.0.0.7", "10.0.0.8"]) await world.asks(web, "A", { client, id: 7 });
+    await world.passes(1);
+    for (const client of ["10.0.0.7", "10.0.0.8"]) await world.asks(web, "A", { client, id: 7 });
+  }
+
+  const leftToKubeDns = { kind: "leftToKubeDns", host: "10.0.0.7", packets: 4, lastAgoMs: 0 } as const;
+
+  test("is told of its wait and of no other pod's: its questions were left to kube-dns, in the sentence, on the page and in top", async () => {
+    const { world, parts, troubled, told } = await createSampledWorld();
+    troubled.push(leftToKubeDns);
+    await bothWait(world);
+    await world.passes(1);
+    expect(told()).toEqual(["10.0.0.7 pod_left_to_kube_dns +4"]);
+    const picture = takePicture(parts, world.clock.nowMs());
+    const words = "questions of the pod itself were left to kube-dns";
+    expect(sentenceOf({ isReady: true, isFailOpen: false, reasons: [] }, picture).text).toContain(words);
+    expect(waitsTable(picture)).toContain(words);
+    const head = { version: "1", node: "n", mode: "intercept", isReady: true, isFailOpen: false, settingsSeconds: 1 };
+    const view = {
+      head: { ...head, inForceSeconds: undefined, upSeconds: 1 },
+      picture,
+      tail: [],
+      upstream: [],
+      waste: [],
+      gauges: [],
+    };
+    const screen = printTop(view, { tab: "waits", rows: 24, filter: "", sort: "queries", line: -1 });
+    expect(screen.replaceAll(/\s+/g, " ")).toContain(`while ${words}`);
+  });
+
+  test("is told where it falls back some seconds after it has asked again, and still when that has healed", async () => {
+    const { world, troubled, told } = await createSampledWorld();
+    await bothWait(world);
+    await world.passes(2);
+    expect(told()).toEqual([]);
+    troubled.push(leftToKubeDns);
+    await world.passes(1);
+    troubled.length = 0;
+    await world.passes(2);
+    expect(told()).toEqual(["10.0.0.7 pod_left_to_kube_dns +4"]);
+  });
+
+  test.each([
+    ["repliesDropped", "pod_replies_dropped"],
+    ["questionsDropped", undefined],
+  ] as const)("%s explains a reply that was lost: %s", async (kind, label) => {
+    const { world, troubled, told } = await createSampledWorld();
+    troubled.push({ ...leftToKubeDns, kind });
+    await bothWait(world);
+    await world.passes(1);
+    expect(told()).toEqual(label === undefined ? [] : [`10.0.0.7 ${label} +4`]);
+  });
+
+  test("is not told of a wait that it came before", async () => {
+    const { world, troubled, told } = await createSampledWorld();
+    troubled.push({ ...leftToKubeDns, lastAgoMs: 10_000 });
+    await bothWait(world);
+    await world.passes(6);
+    expect(told()).toEqual([]);
+  });
+
+  test("is not told of a pod that waits for upstream, and not asked for while none waits", async () => {
+    const { world, troubled, told, looks } = await createSampledWorld();
+    troubled.push(leftToKubeDns);
+    await world.passes(3);
+    expect(looks()).toBe(0);
+    for (let turn = 0; turn < 2; turn += 1) {
+      await world.asks("late.shop.svc.cluster.local", "A", { client: "10.0.0.7", id: 7 });
+      await world.passes(1);
+    }
+    expect(looks()).toBeGreaterThan(0);
+    expect(told()).toEqual([]);
+  });
+});
+
 /** Time passes, and what was recorded is looked at every second. */
 async function passesSeen(world: World, seconds: number): Promise<void> {
   for (let second = 0; second < seconds; second += 1) {
@@ -295,6 +410,55 @@ describe("a pod that asks again from another port", () => {
     const repeated: number[] = [];
     world.seen.eachRecorded(({ repeatedAfterMs }) => void (repeatedAfterMs > 0 && repeated.push(repeatedAfterMs)));
     expect(repeated).toEqual([3000]);
+  });
+});
+
+describe("where a client asks for the same over and over, with IDs by chance", () => {
+  /** From one port, as programs with c-ares of old do, or from another one each time. */
+  const socketsOf = { "one port": () => 5000, "new ports": (turn: number) => 20_000 + turn } as const;
+
+  /** A world in which a client has asked for the same names every two seconds for two minutes. */
+  async function createBusyWorld(portOf: (turn: number) => number): Promise<World> {
+    const world = await createWarmWorld();
+    for (let turn = 0; turn < 60; turn += 1) {
+      await asksBoth(world, portOf(turn * 2), 1000 + turn * 2);
+      await passesSeen(world, 2);
+    }
+    return world;
+  }
+
+  /** A and AAAA, whose IDs and ports follow each other. */
+  async function asksBoth(world: World, port: number, id: number, types: readonly TypeName[] = ["A", "AAAA"]) {
+    for (const type of types) await world.asks(web, type, { client: "10.0.0.7", port, id: type === "A" ? id : id + 1 });
+    await world.upstream.settlesAll(webReply);
+  }
+
+  test.each(Object.entries(socketsOf))(
+    "%s: one query with the ID of the one before is taken for chance",
+    async (_, portOf) => {
+      const world = await createBusyWorld(portOf);
+      await asksBoth(world, portOf(200), 9000);
+      await passesSeen(world, 5);
+      await asksBoth(world, portOf(202), 9000, ["A"]);
+      await asksBoth(world, portOf(202), 9500, ["AAAA"]);
+      await passesSeen(world, 3);
+      expect(claims(world)).toEqual([]);
+      const repeated: number[] = [];
+      world.seen.eachRecorded(({ repeatedAfterMs }) => void repeated.push(repeatedAfterMs));
+      expect(repeated.every((afterMs) => afterMs === 0)).toBe(true);
+    },
+  );
+
+  test.each(Object.entries(socketsOf))("%s: two queries at once are not, and both are told", async (_, portOf) => {
+    const world = await createBusyWorld(portOf);
+    await asksBoth(world, portOf(200), 9000);
+    await passesSeen(world, 5);
+    await asksBoth(world, portOf(202), 9000);
+    await passesSeen(world, 3);
+    expect(claims(world)).toEqual(["A 5s answered", "AAAA 5s answered"]);
+    const repeated: number[] = [];
+    world.seen.eachRecorded(({ repeatedAfterMs }) => void (repeatedAfterMs > 0 && repeated.push(repeatedAfterMs)));
+    expect(repeated).toEqual([5000, 5000]);
   });
 });
 

@@ -114,6 +114,7 @@ describeWith([browserCommand], "the page in a browser", () => {
       "Upstream",
       "Kernel",
       "Explain",
+      "Recorded",
     ]);
     const ribbon = await page.getByRole("img", { name: "Where queries end" }).textContent();
     expect(ribbon).toMatch(/2 pods[^]*cache \d+ %[^]*kube-dns \d+ %/);
@@ -170,6 +171,31 @@ describeWith([browserCommand], "the page in a browser", () => {
     await page.locator("summary").focus();
     await page.keyboard.press("Enter");
     expect(await page.locator("details pre").isVisible()).toBe(true);
+  });
+
+  test("shows the recorded queries that pass what was chosen: by client, name, outcome, time, and asked again", async () => {
+    const { page } = await open();
+    const lines = async () => (await linesBelow(page, "Recorded queries")).filter((line) => /^\d+ s\s/.test(line));
+    expect(await lines()).toEqual([]);
+    await page.getByLabel("asked again").check();
+    await page.getByRole("button", { name: "Show" }).click();
+    const [repeated, ...others] = await lines();
+    expect(repeated).toMatch(
+      new RegExp(`${waiting}\\s+${service} A\\s+NOERROR.*asked again after 5\\.\\d s, first answered`),
+    );
+    expect(others).toEqual([]);
+    expect(await page.getByLabel("asked again").isChecked()).toBe(true);
+    await page.getByLabel("asked again").uncheck();
+    await page.getByLabel("client").fill(searching);
+    await page.getByLabel("part of a name").fill("www.example.com.svc");
+    await page.getByLabel("outcome").selectOption("NXDOMAIN");
+    await page.getByLabel("client").press("Enter");
+    const denied = await lines();
+    expect(denied).toHaveLength(8);
+    for (const line of denied) expect(line).toMatch(/www\.example\.com\.svc\.cluster\.local A+\s+NXDOMAIN/);
+    await page.getByLabel("slower than, in ms").fill("soon");
+    await page.getByLabel("client").press("Enter");
+    expect(await page.locator("#record").innerText()).toContain("slower is not a number of milliseconds");
   });
 
   test("renews itself, but takes nothing from under the hands of those who use it", async () => {
@@ -244,7 +270,8 @@ describeWith([browserCommand], "the page in a browser", () => {
     await page.emulateMedia({ media: "print" });
     expect(await page.locator("h1").isVisible()).toBe(true);
     expect(await page.locator(".strip").isVisible()).toBe(true);
-    for (const selector of ["form", "footer", "details"]) expect(await page.locator(selector).isVisible()).toBe(false);
+    for (const selector of ["#explain", "#record", "footer", "details"])
+      expect(await page.locator(selector).isVisible()).toBe(false);
   });
 
   test("shows no name where the settings say so", async () => {

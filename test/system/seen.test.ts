@@ -80,6 +80,21 @@ describe("a pod whose reply was lost", () => {
   });
 });
 
+describe("tail", () => {
+  test("refuses an rcode that there is not, and takes one in any case", async () => {
+    const nodens = await start();
+    const { against } = nodens;
+    await waitsOnce(nodens);
+    expect(await printed((options) => tail({ against, rcode: "NXDOMAN" }, options))).toMatchObject({
+      code: 64,
+      errors: expect.stringContaining("unknown rcode; they are NOERROR, FORMERR,") as string,
+    });
+    const lines = async (rcode: string) =>
+      (await printed((options) => tail({ against, rcode }, options))).output.trim().split("\n").length;
+    expect(await lines("noerror")).toBe(2);
+  });
+});
+
 describe("the page", () => {
   test("begins with who waited and why, names the pod, and runs nothing but what its policy names", async () => {
     const nodens = await start();

@@ -13,11 +13,15 @@ export interface PodResolvConf {
   remove(): void;
 }
 
-/** Writes one with `nameserver`, and with the search list of a pod in the namespace default or another one. */
-export function writeResolvConf(nameserver: string, searchList: readonly string[] = podSearchList): PodResolvConf {
+/** Writes one with `nameserver`, and with the search list of a pod in the namespace default or another one. `options` are added to kubelet's. */
+export function writeResolvConf(
+  nameserver: string,
+  searchList: readonly string[] = podSearchList,
+  options = "",
+): PodResolvConf {
   const folder = mkdtempSync(join(tmpdir(), "nodens-resolv-"));
   const path = join(folder, "resolv.conf");
-  writeFileSync(path, `nameserver ${nameserver}\nsearch ${searchList.join(" ")}\noptions ndots:5\n`);
+  writeFileSync(path, `nameserver ${nameserver}\nsearch ${searchList.join(" ")}\noptions ndots:5 ${options}\n`);
   return { path, remove: () => rmSync(folder, { recursive: true, force: true }) };
 }
 

@@ -13,12 +13,16 @@ export interface CompiledClient {
   remove(): void;
 }
 
-/** Compiles test/fixtures/clients/`name`.c with `compiler`. Warnings are errors. */
-export async function compileClient(name: string, compiler: "gcc" | "musl-gcc"): Promise<CompiledClient> {
+/** Compiles test/fixtures/clients/`name`.c with `compiler`, and links it with `libraries` ("-lm"). Warnings are errors. */
+export async function compileClient(
+  name: string,
+  compiler: "gcc" | "musl-gcc",
+  libraries: readonly string[] = [],
+): Promise<CompiledClient> {
   const folder = mkdtempSync(join(tmpdir(), "nodens-client-"));
   const source = join(projectFolder, "test", "fixtures", "clients", `${name}.c`);
   const path = join(folder, name);
   const command = findCommand(compiler) ?? compiler;
-  await promisify(execFile)(command, ["-Wall", "-Wextra", "-Werror", "-O1", "-o", path, source]);
+  await promisify(execFile)(command, ["-Wall", "-Wextra", "-Werror", "-O1", "-o", path, source, ...libraries]);
   return { path, remove: () => rmSync(folder, { recursive: true, force: true }) };
 }

@@ -115,7 +115,7 @@ export async function createPlantedNode(): Promise<PlantedNode> {
     conntrackLosses: () => conntrackOf(insertFailed),
     eventLoopDelays: () => createHistogram(timeBoundsSeconds),
     serverCounters: () => Object.entries(servers).map(([route, own]) => ({ route, address: kubeDns, counters: own })),
-    attachment: { isFailOpen: () => false },
+    attachment: { isFailOpen: () => false, podTroubles: () => [] },
   };
   const pictureParts = picturePartsOf(seen, settings);
   const incidents = createIncidents(pictureParts);

@@ -114,6 +114,13 @@ describe("the table", () => {
     );
   });
 
+  test("notes a pod whose question is left to kube-dns, and how many were, until half a minute after the last: no reply takes it out", () => {
+    const text = textOf([four]);
+    expect(text).toMatch(/add set inet t left4 \{ [^}]*timeout 30s;/);
+    expect(rulesOf("fall_back4", [four])).toContain("update @left4 { ip saddr counter }");
+    expect(text).not.toContain("delete @left4");
+  });
+
   test("looks at the state of packets only where connection tracking is in use", () => {
     expect(textOf([four], "never", false)).not.toContain("ct state");
     expect(textOf([four], "never", true)).toContain("ct state != untracked counter name tracked");

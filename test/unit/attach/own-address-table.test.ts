@@ -172,7 +172,7 @@ describe("what the kernel counted and noted", () => {
 });
 
 describe("a glance", () => {
-  const element = { key: "0af4010a11000000", packets: 3 };
+  const element = { key: "0af4010a11000000", packets: 3, expiresInMs: 60_000 };
 
   /** A kernel that tells its generation and elements, and a table in place. */
   async function start() {
@@ -193,7 +193,11 @@ describe("a glance", () => {
   test("runs no nft while the kernel says that no rule has changed, and tells blocked pods", async () => {
     const { node, kernel, table } = await start();
     expect(await table.glance()).toEqual({ wasChanged: false, problem: undefined });
-    kernel.elements = [element, { ...element, key: "0af4010a06000000" }, { key: "0af4010b11000000", packets: 2 }];
+    kernel.elements = [
+      element,
+      { ...element, key: "0af4010a06000000" },
+      { ...element, key: "0af4010b11000000", packets: 2 },
+    ];
     await table.glance();
     expect(table.blockedPods()).toEqual({ questions: 1, replies: 0 });
     expect(node.runs).toEqual([]);

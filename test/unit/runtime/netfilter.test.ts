@@ -13,9 +13,9 @@ test("reads the generation of the rules", () => {
 });
 
 test("reads the elements of a set with their counters, and ends where the reply does", () => {
-  // List attributes: table, set, elements; an element: key, expression (name, data: octets, packets).
+  // List attributes: table, set, elements; an element: key, expiration, expression (name, data: octets, packets).
   const element = hex(
-    `1000 0180 0c00 0100 0102030411000000 3400 0780 0c00 0100 636f756e74657200 2400 0280 0c00 0100 0000000000000078 0c00 0200 0000000000000004`,
+    `1000 0180 0c00 0100 0102030411000000 0c00 0500 0000000000007530 3400 0780 0c00 0100 636f756e74657200 2400 0280 0c00 0100 0000000000000078 0c00 0200 0000000000000004`,
   );
   const attribute = (type: number, value: Buffer) => {
     const head = Buffer.alloc(4);
@@ -28,7 +28,7 @@ test("reads the elements of a set with their counters, and ends where the reply 
   header.writeUInt32LE(16 + body.length, 0);
   header.writeUInt16LE(0xa0c, 4);
   const reply = Buffer.concat([header, body]);
-  expect(readElements(reply)).toEqual([{ key: "0102030411000000", packets: 4 }]);
+  expect(readElements(reply)).toEqual([{ key: "0102030411000000", packets: 4, expiresInMs: 30_000 }]);
   for (let size = 0; size < reply.length; size += 1) expect(() => readElements(reply.subarray(0, size))).not.toThrow();
 });
 
