@@ -71,8 +71,11 @@ export function createChangedPorts(recorder: Recorder, { columns, generationOf }
     if (last < 0 || recorder.numberIn(before) !== last || !isSameQuestion(before, slot)) return;
     const afterMs = recorder.atMsIn(slot) - recorder.atMsIn(before);
     if (afterMs < leastWaitMs || afterMs > mostWaitMs || candidates.length >= maxCandidates) return;
-    consider(before, slot, number, afterMs);
+    // From the same port it is the table of repeats that tells.
+    if (portIn(before) !== portIn(slot)) consider(before, slot, number, afterMs);
   }
+
+  const portIn = (slot: number) => recorder.askedIn(slot) >>> 16;
 
   function isSameQuestion(one: number, other: number): boolean {
     return (
@@ -85,8 +88,7 @@ export function createChangedPorts(recorder: Recorder, { columns, generationOf }
 
   function consider(before: number, slot: number, number: number, afterMs: number): void {
     const [earlier, query] = [recorder.read(before), recorder.read(slot)];
-    // From the same port it is the table of repeats that tells.
-    if (earlier.port === query.port || query.isTcp || earlier.isTcp || query.repeatedAfterMs > 0) return;
+    if (query.isTcp || earlier.isTcp || query.repeatedAfterMs > 0) return;
     addOne(columns.asksAgain, query.clientRow);
     const first = becameOf(earlier, query.atMs);
     const candidate = { firstAtMs: earlier.atMs, number, query, afterMs: Math.round(afterMs), first };
@@ -96,9 +98,10 @@ export function createChangedPorts(recorder: Recorder, { columns, generationOf }
   }
 
   function tell(due: readonly Candidate[]): ChangedPort[] {
-    const habits = habitsOf(due, recorder);
-    return due
-      .filter((candidate, index) => isTry(candidate, habits[index]) && isStillThere(candidate))
+    const there = due.filter(isStillThere);
+    const habits = habitsOf(there, recorder);
+    return there
+      .filter((candidate, index) => isTry(candidate, habits[index]))
       .flatMap((candidate) => (mayBeChance(candidate) ? confirm(candidate) : [candidate]))
       .map(({ query, afterMs, first, number }) => {
         recorder.markRepeated(number, afterMs, first);
@@ -132,6 +135,8 @@ export function createChangedPorts(recorder: Recorder, { columns, generationOf }
 
 /** What else the client of a candidate asked, as far as it is recorded. */
 interface Habit {
+  readonly candidate: Candidate;
+  /** The client's IDs, until there are enough of them. All candidates of a client share them. */
   readonly ids: Set<number>;
   /** How often the question came with the candidate's ID. */
   sameId: number;
@@ -139,23 +144,47 @@ interface Habit {
   isSeries: boolean;
 }
 
+/** A client with candidates, and what is to be found out about them, by the hash of the name. */
+interface Asker {
+  readonly generation: number;
+  readonly ids: Set<number>;
+  readonly byName: Map<number, Habit[]>;
+}
+
+/** One walk through the record for all candidates, whose clients all still have their rows. A slot costs as much for many as for one. */
 function habitsOf(candidates: readonly Candidate[], recorder: Recorder): Habit[] {
-  const habits = candidates.map((): Habit => ({ ids: new Set(), sameId: 0, isSeries: false }));
+  const askers: (Asker | undefined)[] = [];
+  const habits = candidates.map((candidate) => addHabit(askers, candidate));
+  if (habits.length === 0) return habits;
   recorder.eachSlot((slot) => {
     const row = recorder.clientRowIn(slot);
-    for (const [index, { query, firstAtMs }] of candidates.entries()) {
-      if (query.clientRow !== row || query.clientGeneration !== recorder.clientGenerationIn(slot)) continue;
-      const habit = habits[index] as Habit;
-      const id = recorder.askedIn(slot) & 0xffff;
-      if (habit.ids.size < leastIds) habit.ids.add(id);
-      if (query.nameHash !== recorder.nameHashIn(slot) || query.type !== recorder.typeIn(slot)) continue;
-      if (id === query.id) habit.sameId += 1;
-      const atMs = recorder.atMsIn(slot);
-      if (isGoWait(firstAtMs - atMs) || isGoWait(atMs - query.atMs)) habit.isSeries = true;
-    }
+    const asker = row < 0 ? undefined : askers[row];
+    if (asker === undefined || asker.generation !== recorder.clientGenerationIn(slot)) return true;
+    if (asker.ids.size < leastIds) asker.ids.add(recorder.askedIn(slot) & 0xffff);
+    const named = asker.byName.get(recorder.nameHashIn(slot));
+    if (named !== undefined) for (const habit of named) noteAsked(habit, slot, recorder);
     return true;
   });
   return habits;
+}
+
+function addHabit(askers: (Asker | undefined)[], candidate: Candidate): Habit {
+  const { clientRow, clientGeneration, nameHash } = candidate.query;
+  const asker = (askers[clientRow] ??= { generation: clientGeneration, ids: new Set(), byName: new Map() });
+  const habit = { candidate, ids: asker.ids, sameId: 0, isSeries: false };
+  const named = asker.byName.get(nameHash);
+  if (named === undefined) asker.byName.set(nameHash, [habit]);
+  else named.push(habit);
+  return habit;
+}
+
+/** The candidate's client asked for its name. */
+function noteAsked(habit: Habit, slot: number, recorder: Recorder): void {
+  const { query, firstAtMs } = habit.candidate;
+  if (query.type !== recorder.typeIn(slot)) return;
+  if ((recorder.askedIn(slot) & 0xffff) === query.id) habit.sameId += 1;
+  const atMs = recorder.atMsIn(slot);
+  if (isGoWait(firstAtMs - atMs) || isGoWait(atMs - query.atMs)) habit.isSeries = true;
 }
 
 function isTry({ hasSameId, first, afterMs }: Candidate, habit: Habit | undefined): boolean {

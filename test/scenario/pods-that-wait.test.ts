@@ -249,7 +249,7 @@ describe("what is wrong for the pod alone", () => {
     const sampled: SampledCounters = {
       listeners: () => [],
       receiveDrops: () => 0,
-      conntrack: () => undefined,
+      conntrackLosses: () => undefined,
       eventLoopDelays: () => createHistogram(timeBoundsSeconds),
       serverCounters: () => [],
       attachment: {
