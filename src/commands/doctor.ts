@@ -3,7 +3,7 @@
  */
 import { networkInterfaces, release } from "node:os";
 import { readdirSync } from "node:fs";
-import type { EachLine, RunProgram } from "../attach/run-program.ts";
+import { type EachLine, notStarted, type RunProgram } from "../attach/run-program.ts";
 import { examine } from "../doctor/examine.ts";
 import type { NodeView } from "../doctor/node-view.ts";
 import { pluginOutput, printFindings } from "../doctor/print-findings.ts";
@@ -123,7 +123,12 @@ function thisNode({ run, eachLine }: DoctorOptions): NodeView {
   return {
     readFile: readSystemFile,
     run,
-    eachLine,
+    async eachLine(program, args, take) {
+      const ended = await eachLine(program, args, take);
+      if (ended.code !== notStarted) return ended;
+      // An image has not all programs, but from a debugging pod those of the node can be reached.
+      return eachLine("nsenter", ["--target=1", "--mount", "--", program, ...args], take);
+    },
     eachFileLine,
     socketOwners,
     processesCalled,

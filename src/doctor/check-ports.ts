@@ -15,32 +15,46 @@ const check = "ports";
  * ports are scarce.
  */
 export async function checkPorts(
-  { eachLine }: NodeView,
+  node: NodeView,
   isNode: boolean,
   addresses: readonly string[],
 ): Promise<readonly Finding[]> {
   if (!isNode) return [{ check, state: "unknown", found: noNodeNamespace }];
-  const families = addresses.some((address) => isIPv6(address)) ? ["ipv4", "ipv6"] : ["ipv4"];
-  const used = new Map<string, Used>();
-  const byPair = new Map<string, number>();
-  const ended = await Promise.all(
-    families.map((family) =>
-      eachLine("conntrack", ["-L", "-f", family, "-p", "udp", "--dport", "53"], (line) =>
-        countEntry(line, used, byPair),
-      ),
-    ),
-  );
-  if (ended.some(({ code }) => code !== 0))
+  const used = await readEntries(node, addresses);
+  if (used === undefined)
     return [
       {
         check,
         state: "unknown",
-        found: "conntrack -L cannot be run: NET_ADMIN is missing, or the program conntrack",
+        found:
+          "neither conntrack -L nor /proc/net/nf_conntrack can be read: NET_ADMIN or root is missing, or the program",
       },
     ];
   const known = new Set(addresses);
   const others = [...used].filter(([address, { most }]) => !known.has(address) && most.count > usualPorts * scarceFrom);
   return [...[...known].map((address) => [address, used.get(address)] as const), ...others].map(portsFinding);
+}
+
+/** By address; undefined where entries cannot be read. */
+async function readEntries(
+  { eachLine, eachFileLine }: NodeView,
+  addresses: readonly string[],
+): Promise<Map<string, Used> | undefined> {
+  const used = new Map<string, Used>();
+  const byPair = new Map<string, number>();
+  const take = (line: string) => countEntry(line, used, byPair);
+  const families = addresses.some((address) => isIPv6(address)) ? ["ipv4", "ipv6"] : ["ipv4"];
+  const ended = await Promise.all(
+    families.map((family) => eachLine("conntrack", ["-L", "-f", family, "-p", "udp", "--dport", "53"], take)),
+  );
+  if (ended.every(({ code }) => code === 0)) return used;
+  used.clear();
+  byPair.clear();
+  // Most kernels list them too, with the family first: "ipv4     2 udp      17 29 src=…".
+  const isListed = eachFileLine("/proc/net/nf_conntrack", (line) => {
+    if (line.includes(" udp ")) take(line);
+  });
+  return isListed ? used : undefined;
 }
 
 /** The shares of the ports from which they are called scarce, and nearly out. */

@@ -71,7 +71,7 @@ export async function readRules({ eachLine, eachFileLine }: NodeView): Promise<N
   const iptables = await eachLine("iptables-save", [], (line) => readIptablesRule(line, reading));
   await eachLine("ip6tables-save", [], (line) => readIptablesRule(line, reading));
   // Without the elements of sets, of which there may be many thousands.
-  const nft = await eachLine("nft", ["-s", "-t", "list", "ruleset"], nftReader(reading));
+  const nft = await eachLine("nft", ["-s", "-t", "list", "ruleset"], nftReader(reading, iptables.code === 0));
   if (reading.hasNftProxy) for (const family of ["ip", "ip6"]) await readServices(family, eachLine, reading);
   let hasIpvs = false;
   eachFileLine("/proc/net/ip_vs", (line) => {
@@ -121,37 +121,53 @@ function readOtherRule(chain: string, target: string, to: string, line: string, 
   else if (/^(?:DROP|REJECT)$/.test(target)) noteOther({ place, does: "drops", text: line }, reading);
 }
 
-/** Tables that iptables keeps in nftables. What is in them, iptables-save tells. */
+/** Tables that iptables keeps in nftables. What is in them, iptables-save tells, where it is there. */
 const tableOfIptables = /^ip6? (?:nat|filter|raw|mangle|security)$/;
 
 /** Takes the lines of `nft list ruleset`. */
-function nftReader(reading: Reading): (line: string) => void {
+function nftReader(reading: Reading, isIptablesRead: boolean): (line: string) => void {
   let table = "";
+  let chain = "";
   return (line) => {
-    const begun = /^table (\w+ \S+) \{/.exec(line)?.[1];
-    if (begun !== undefined) {
-      table = begun;
-      if (/^(?:ip|ip6|inet) kube-proxy$/.test(table)) {
-        reading.hasNftProxy = true;
-        reading.hasProxyChains = true;
-      }
-      return;
+    table = /^table (\w+ \S+) \{/.exec(line)?.[1] ?? table;
+    if (tableOfIptables.test(table) && isIptablesRead) return;
+    chain = /^\s*chain (\S+) \{/.exec(line)?.[1] ?? chain;
+    if (/^(?:ip|ip6|inet) kube-proxy$/.test(table)) {
+      reading.hasNftProxy = true;
+      reading.hasProxyChains = true;
     }
-    if (tableOfIptables.test(table)) return;
-    // Texts in it are comments and names.
-    const rule = line.replaceAll(/"[^"]*"/g, "").trim();
-    if (/\bqueue\b/.test(rule)) reading.hasQueue = true;
-    if (/\bmasquerade\b(?!-)/.test(rule) && !/-for-masquerade|fully-random|^chain /.test(rule))
-      noteOrdered(rule, reading);
-    if (/\bkube-proxy$| nodens(?:_\S*)?$/.test(table)) return;
-    if (!/\b[ds]port (?:(?:53|domain)\b|\{[^}]*\b(?:53|domain)\b[^}]*\})/.test(rule)) return;
-    const does = /\b(?:dnat|redirect|tproxy|daddr set)\b/.test(rule)
-      ? "redirects"
-      : /\b(?:drop|reject)\b/.test(rule)
-        ? "drops"
-        : "passes";
-    noteOther({ place: `table ${table}`, does, text: rule }, reading);
+    readNftRule(table, chain, line.trim(), reading);
   };
+}
+
+function readNftRule(table: string, chain: string, line: string, reading: Reading): void {
+  // Texts in it are comments and names, but for what iptables alone knows: xt target "NFQUEUE".
+  const rule = line.replaceAll(/(?<!xt target )"[^"]*"/g, "");
+  if (chain === "KUBE-SERVICES") reading.hasProxyChains = true;
+  if (/\bjump KUBE-SVC-/.test(rule)) reading.hasServices = true;
+  if (/\bqueue\b|"NFQUEUE"/.test(rule)) reading.hasQueue = true;
+  if (/\bmasquerade\b(?!-)/.test(rule) && !/-for-masquerade|fully-random|^chain /.test(rule))
+    noteOrdered(rule, reading);
+  if (/\b[ds]port (?:(?:53|domain)\b|\{[^}]*\b(?:53|domain)\b[^}]*\})/.test(rule))
+    readNftDnsRule(table, chain, rule, reading);
+}
+
+/** A rule for port 53. */
+function readNftDnsRule(table: string, chain: string, rule: string, reading: Reading): void {
+  if (/\bkube-proxy$| nodens(?:_\S*)?$/.test(table)) return;
+  const to = /\bip6? daddr ([\da-f.:]+)/.exec(rule)?.[1] ?? "";
+  if (chain === "KUBE-SERVICES" && to !== "" && rule.includes(" jump KUBE-SVC-")) reading.unnamed.add(to);
+  if (chain.startsWith("KUBE-")) return;
+  if (tableOfIptables.test(table) && /\bnotrack\b/.test(rule)) {
+    if (to !== "") reading.untracked.add(to);
+    return;
+  }
+  const does = /\b(?:dnat|redirect|tproxy|daddr set)\b|"(?:DNAT|REDIRECT|TPROXY)"/.test(rule)
+    ? "redirects"
+    : /\b(?:drop|reject)\b|"REJECT"/.test(rule)
+      ? "drops"
+      : "passes";
+  noteOther({ place: `table ${table}`, does, text: rule }, reading);
 }
 
 function noteOrdered(rule: string, reading: Reading): void {

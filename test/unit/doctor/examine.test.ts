@@ -96,6 +96,8 @@ interface Trouble {
   /** The programs of sockets, by inode. */
   readonly servers?: readonly [];
   readonly programs?: Readonly<Record<string, string>>;
+  /** Programs that are not here. */
+  readonly missing?: readonly string[];
   /** How long the two looks are apart. */
   readonly watchMs?: number;
   readonly metricsLater?: string;
@@ -135,7 +137,7 @@ async function findingsOf(trouble: Trouble): Promise<Finding[]> {
         return { code: 127, stdout: "", stderr: "" };
       },
       async eachLine(program, [first = ""], take) {
-        const output = outputs[`${program} ${first}`.trim()];
+        const output = trouble.missing?.includes(program) ? undefined : outputs[`${program} ${first}`.trim()];
         for (const line of output?.split("\n") ?? []) take(line);
         return { code: output === undefined ? 1 : 0, stderr: "" };
       },
@@ -174,6 +176,21 @@ async function findingsOf(trouble: Trouble): Promise<Finding[]> {
     },
   });
 }
+
+/** What nft prints of kube-proxy's iptables, with a last rule. */
+const nftOfIptables = (last: string) =>
+  [
+    "table ip nat {",
+    "chain KUBE-SERVICES {",
+    "meta l4proto udp ip daddr 127.0.0.3  udp dport 53 counter jump KUBE-SVC-X",
+    "}",
+    "chain KUBE-POSTROUTING {",
+    "counter masquerade fully-random",
+    `counter ${last}`,
+    "}",
+    "}",
+    "",
+  ].join("\n");
 
 const coredns = { pid: "77", program: "coredns", networkNamespace: "net:[2]" } as const;
 
@@ -297,6 +314,24 @@ describe("on a node", () => {
         },
       },
       "waits bad",
+    ],
+    "MASQUERADE with ports in order, where only nft is here": [
+      { missing: ["iptables-save"], nft: nftOfIptables("masquerade") },
+      "masquerade warn",
+    ],
+    "the rules of a NodeLocal DNSCache that is gone, where only nft is here": [
+      {
+        missing: ["iptables-save"],
+        nft: `${nftOfIptables("return")}table ip raw {\n\tchain PREROUTING {\n\t\tip daddr 169.254.20.10 udp dport 53 counter notrack\n`,
+      },
+      "node-local-dns bad",
+    ],
+    "others' rules in iptables, where only nft is here": [
+      {
+        missing: ["iptables-save"],
+        nft: `${nftOfIptables("return")}table ip nat {\n\tchain PREROUTING {\n\t\tudp dport 53 counter redirect to :15053\n`,
+      },
+      "other-rules warn",
     ],
     "a client that asks in vain": [
       { seen: { ...wellSeen, clients: [{ client: "10.0.0.7", namespace: "", perSecond: 40, wasteShare: 0.75 }] } },
@@ -501,6 +536,15 @@ describe("ports in use", () => {
     expect(apart).toMatch(/^ok: 30000 entries/);
     const [together] = await portsFound({ conntrackList: entriesOf(() => "192.0.2.4") });
     expect(together).toMatch(/^bad: 30000 entries/);
+  });
+
+  test("are counted from the kernel's list where conntrack is not here", async () => {
+    const udp = conntrackEntry("10.0.0.7", "10.96.0.10").repeat(3);
+    const list = `${udp}${udp.replaceAll("udp      17", "tcp      6")}`.replaceAll(/^/gm, "ipv4     2 ");
+    const missing = ["conntrack"];
+    const [first] = await portsFound({ missing, files: { "/proc/net/nf_conntrack": list } });
+    expect(first).toMatch(/^ok: 3 entries to 10\.96\.0\.10:53/);
+    expect(await portsFound({ missing })).toEqual([expect.stringMatching(/^unknown: neither conntrack/)]);
   });
 
   test("at another server are told where they are scarce", async () => {
