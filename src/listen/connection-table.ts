@@ -2,6 +2,7 @@
  * The open connections of one listener, and which of them to close when there are too many, or when too much is kept for them.
  */
 import type { Clock } from "../runtime/clock.ts";
+import { type ActivityEntry, createActivityList } from "./activity-list.ts";
 import type { ListenCounters } from "./listen-counters.ts";
 
 /** Limits of all connections (settings: listen.tcp). */
@@ -14,11 +15,14 @@ export interface TableLimits {
   readonly idleTimeoutMs: number;
 }
 
-/** What the table knows of a connection: whose it is. */
-interface Owned {
+/** What the table knows of a connection: whose it is, and its place. */
+export interface TableEntry<Entry> extends ActivityEntry<Entry> {
   /** The client's address, in any form that is always the same. */
-  readonly client: string;
+  readonly client: ClientKey;
 }
+
+/** A client's address as a key. */
+export type ClientKey = string | number;
 
 /** What the table asks of a connection, and does to it. */
 export interface TableCalls<Connection> {
@@ -33,7 +37,7 @@ export interface TableCalls<Connection> {
 /** The open connections of one listener. */
 export interface ConnectionTable<Connection> {
   /** Closes what is in the way of one more connection from this client: its own if it has its share, otherwise one of the largest client. */
-  makeRoomFor(client: string): void;
+  makeRoomFor(client: ClientKey): void;
   /** Adds a connection and counts it as open. */
   add(connection: Connection): void;
   /** A query has come on it: its idle time starts again. */
@@ -47,23 +51,22 @@ export interface ConnectionTable<Connection> {
   /** Closes those that have been idle for too long. */
   sweep(): void;
   /** All open connections, the longest idle first. */
-  all(): Iterable<Connection>;
+  all(): readonly Connection[];
 }
 
 /** The bound on unread replies and unanswered queries of all connections: what fits into the container's memory beside a full cache. */
 const maxHeldBytes = 4 * 1024 * 1024;
 
 /** Creates an empty table, which counts in `counters`. A later change of `limits` takes effect. */
-export function createConnectionTable<Connection extends Owned>(
+export function createConnectionTable<Connection extends TableEntry<Connection>>(
   limits: TableLimits,
   { counters, clock }: { readonly counters: ListenCounters; readonly clock: Clock },
   { isIdle, heldSizeBytes, destroy }: TableCalls<Connection>,
 ): ConnectionTable<Connection> {
-  // In order of the last activity, the longest idle first: a connection moves to the end when a query comes.
-  const lastActive = new Map<Connection, number>();
-  const countByClient = new Map<string, number>();
+  const list = createActivityList<Connection>();
+  const countByClient = new Map<ClientKey, number>();
 
-  function count(client: string, by: number): void {
+  function count(client: ClientKey, by: number): void {
     counters.openConnections += by;
     const sum = (countByClient.get(client) ?? 0) + by;
     if (sum === 0) countByClient.delete(client);
@@ -72,7 +75,7 @@ export function createConnectionTable<Connection extends Owned>(
 
   /** Counts it only once: "close" also comes for a connection that was dropped. */
   function remove(connection: Connection): void {
-    if (lastActive.delete(connection)) count(connection.client, -1);
+    if (list.remove(connection)) count(connection.client, -1);
   }
 
   function drop(connection: Connection): void {
@@ -81,34 +84,40 @@ export function createConnectionTable<Connection extends Owned>(
   }
 
   /** Closes the client's connection that has been idle longest or, if none is idle, has been without a query longest. */
-  function evictOldestOf(client: string): void {
-    const ofClient = [...lastActive.keys()].filter((connection) => connection.client === client);
+  function evictOldestOf(client: ClientKey | undefined): void {
+    const ofClient = [...list.walk()].filter((connection) => connection.client === client);
     const oldest = ofClient.find((connection) => isIdle(connection)) ?? ofClient[0];
     if (oldest === undefined) return;
     counters.evictedConnections += 1;
     drop(oldest);
   }
 
-  function clientWithMost(): string {
-    const [most] = [...countByClient].reduce((one, other) => (other[1] > one[1] ? other : one), ["", 0]);
-    return most;
+  function clientWithMost(): ClientKey | undefined {
+    let most = 0;
+    let client: ClientKey | undefined;
+    for (const [each, sum] of countByClient) {
+      if (sum <= most) continue;
+      most = sum;
+      client = each;
+    }
+    return client;
   }
 
   return {
     makeRoomFor(client) {
       if ((countByClient.get(client) ?? 0) >= limits.maxConnectionsPerClient) evictOldestOf(client);
-      if (lastActive.size >= limits.maxConnections) evictOldestOf(clientWithMost());
+      if (list.size() >= limits.maxConnections) evictOldestOf(clientWithMost());
     },
     add(connection) {
-      lastActive.set(connection, clock.nowMs());
+      list.touch(connection, clock.nowMs());
       count(connection.client, 1);
     },
     touch(connection) {
-      if (lastActive.delete(connection)) lastActive.set(connection, clock.nowMs());
+      if (connection.isListed) list.touch(connection, clock.nowMs());
     },
     remove,
     giveOneBack() {
-      const hasAny = lastActive.size > 0;
+      const hasAny = list.size() > 0;
       evictOldestOf(clientWithMost());
       return hasAny;
     },
@@ -116,7 +125,7 @@ export function createConnectionTable<Connection extends Owned>(
       let heldBytes = 0;
       let mostBytes = 0;
       let most: Connection | undefined;
-      for (const connection of lastActive.keys()) {
+      for (const connection of list.walk()) {
         const sizeBytes = heldSizeBytes(connection);
         heldBytes += sizeBytes;
         if (most !== undefined && sizeBytes <= mostBytes) continue;
@@ -129,11 +138,11 @@ export function createConnectionTable<Connection extends Owned>(
     },
     sweep() {
       const idleSinceMs = clock.nowMs() - limits.idleTimeoutMs;
-      for (const [connection, activeAtMs] of lastActive) {
-        if (activeAtMs > idleSinceMs) break;
+      for (const connection of list.walk()) {
+        if (connection.activeAtMs > idleSinceMs) break;
         if (isIdle(connection)) drop(connection);
       }
     },
-    all: () => lastActive.keys(),
+    all: () => [...list.walk()],
   };
 }

@@ -4,7 +4,7 @@
 import { isIPv6 } from "node:net";
 import { constants } from "node:os";
 import type { Clock } from "../runtime/clock.ts";
-import { libc, type Libc, SocketConstant as k } from "../runtime/libc.ts";
+import { allocateWords, libc, type Libc, SocketConstant as k } from "../runtime/libc.ts";
 import { bindSharedSocket } from "../runtime/shared-socket.ts";
 import { ipv4SocketAddressSizeBytes, ipv6SocketAddressSizeBytes } from "../runtime/socket-address.ts";
 import { backlog, type OpenStreamServer, type StreamEvents, type StreamServer } from "./client-streams.ts";
@@ -58,9 +58,9 @@ function createServer(
   events: StreamEvents<DescriptorStream, unknown>,
 ): Pick<StreamServer<DescriptorStream>, "calls" | "stop" | "close"> {
   const streams = createDescriptorStreams(lib, { listening, accept: () => void acceptSome(), events });
-  const peer = Buffer.alloc(peerSizeBytes);
-  const peerSize = new Int32Array([peerSizeBytes]);
-  const peerSizeOctets = Buffer.from(peerSize.buffer);
+  const [peer, peerAt] = allocateWords(lib, peerSizeBytes / 4);
+  const peerOctets = new Uint8Array(peer.buffer, peer.byteOffset, peerSizeBytes);
+  const [peerSize, peerSizeAt] = allocateWords(lib, 1);
   let isListening = true;
   let cancelPause = () => {};
   streams.listen(true);
@@ -70,9 +70,9 @@ function createServer(
     const accepted: DescriptorStream[] = [];
     for (let count = 0; count < acceptsPerWake; count += 1) {
       peerSize[0] = peerSizeBytes;
-      const fd = lib.accept4(listening, peer, peerSizeOctets, k.SOCK_NONBLOCK | k.SOCK_CLOEXEC);
+      const fd = lib.accept4(listening, peerAt, peerSizeAt, k.SOCK_NONBLOCK | k.SOCK_CLOEXEC);
       if (fd === -1 && !mayGoOn(lib.lastErrno())) break;
-      const stream = fd === -1 ? undefined : streams.open(fd, new Uint8Array(peer));
+      const stream = fd === -1 ? undefined : streams.open(fd, new Uint8Array(peerOctets));
       if (stream !== undefined) accepted.push(stream);
     }
     return accepted;

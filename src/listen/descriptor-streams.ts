@@ -70,6 +70,7 @@ export function createDescriptorStreams(lib: Libc, { listening, accept, events }
   const poll = createEventPoll(takeEvent);
   // What to wait for is told to the kernel once, after all that an event has led to.
   let handled: DescriptorStream | undefined;
+  const inputAt = lib.addressOf(input);
   const { write, flush } = createWriter(lib, { awaitMore, finish, destroy, onRoom: events.onRoom });
   let lastTag = 0;
   let isListenerAdded = false;
@@ -92,7 +93,7 @@ export function createDescriptorStreams(lib: Libc, { listening, accept, events }
 
   function read(stream: DescriptorStream): void {
     if (!stream.isOpen || stream.isPaused || stream.hasEnded) return;
-    const sizeBytes = lib.read(stream.fd, input, readSizeBytes);
+    const sizeBytes = lib.read(stream.fd, inputAt, readSizeBytes);
     if (sizeBytes > 0) {
       events.onData(stream.owner, inputOctets.subarray(0, sizeBytes));
     } else if (sizeBytes === 0) {

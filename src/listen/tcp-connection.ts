@@ -3,10 +3,12 @@
  * client can make nodens hold is bounded: its unanswered queries, its unread replies, its time.
  */
 import type { Clock } from "../runtime/clock.ts";
-import { hostKey, type SocketAddress } from "../runtime/socket-address.ts";
+import { quickHostKey, type SocketAddress } from "../runtime/socket-address.ts";
 import { createFrameReader, frameMessage, type FrameReader, tooLong } from "../wire/framing.ts";
 import { maxQuerySizeBytes, noReply, type QueryAnswerer, replyLater } from "./answer-query.ts";
 import type { StreamCalls } from "./client-streams.ts";
+import { unlisted } from "./activity-list.ts";
+import type { TableEntry } from "./connection-table.ts";
 import type { ListenCounters } from "./listen-counters.ts";
 import { addToOutbox, outboxRoom, takeOutbox } from "./tcp-outbox.ts";
 
@@ -19,11 +21,9 @@ export interface ConnectionLimits {
 }
 
 /** A client's connection. It belongs to this file, which alone changes it, and to which alone its stream belongs. */
-export interface Connection<Stream> {
+export interface Connection<Stream> extends TableEntry<Connection<Stream>> {
   readonly stream: Stream;
   readonly peer: SocketAddress;
-  /** The client's address as a key: the same for all its connections. */
-  readonly client: string;
   /** What one read has brought after the last query that may be answered now. While there is any, reading stops. */
   rest: Uint8Array;
   /** The start of a query, if a read has ended inside one. */
@@ -255,7 +255,8 @@ function createConnection<Stream>(stream: Stream, peer: SocketAddress): Connecti
   return {
     stream,
     peer,
-    client: hostKey(peer),
+    client: quickHostKey(peer),
+    ...unlisted,
     rest: nothing,
     frames: undefined,
     pending: 0,

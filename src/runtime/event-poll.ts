@@ -4,7 +4,7 @@
  *
  *     struct epoll_event { u32 events; u64 data; }, without a gap on x86-64 and with one of four octets elsewhere.
  */
-import { libc, type Libc } from "./libc.ts";
+import { allocateWords, libc, type Libc } from "./libc.ts";
 import { watchDescriptor } from "./watch-descriptor.ts";
 
 /** What can be waited for, as the kernel has it; a sum of them for several. Errors and hang-ups are always told, as `broken`. */
@@ -42,15 +42,13 @@ export function createEventPoll(run: Ready): EventPoll {
   const calls: Libc = libc;
   const own = calls.epoll_create1(closeOnExec);
   if (own === -1) throw calls.lastError("epoll_create1");
-  const events = new Uint32Array(eventsPerWake * eventWords);
-  const eventOctets = Buffer.from(events.buffer);
-  const event = new Uint32Array(eventWords);
-  const eventOctetsOfOne = Buffer.from(event.buffer);
+  const [events, eventsAt] = allocateWords(calls, eventsPerWake * eventWords);
+  const [event, eventAt] = allocateWords(calls, eventWords);
   let isClosed = false;
   const watch = watchOrClose(calls, own, takeTurn);
 
   function takeTurn(): void {
-    const count = calls.epoll_wait(own, eventOctets, eventsPerWake, 0);
+    const count = calls.epoll_wait(own, eventsAt, eventsPerWake, 0);
     for (let index = 0; index < count && !isClosed; index += 1) {
       const at = index * eventWords;
       run(events[at + dataWord] as number, events[at] as number, events[at + dataWord + 1] as number);
@@ -61,7 +59,7 @@ export function createEventPoll(run: Ready): EventPoll {
     event[0] = wanted;
     event[dataWord] = fd;
     event[dataWord + 1] = tag;
-    return calls.epoll_ctl(own, action, fd, eventOctetsOfOne) === 0;
+    return calls.epoll_ctl(own, action, fd, eventAt) === 0;
   }
 
   return {

@@ -16,16 +16,16 @@ const signatures = {
   recvmmsg: { return: "i32", arguments: ["i32", "pointer", "u32", "i32", "pointer"] },
   sendmmsg: { return: "i32", arguments: ["i32", "pointer", "u32", "i32"] },
   listen: { return: "i32", arguments: ["i32", "i32"] },
-  accept4: { return: "i32", arguments: ["i32", "buffer", "buffer", "i32"] },
+  accept4: { return: "i32", arguments: ["i32", "pointer", "pointer", "i32"] },
   // Sizes are 64 bits wide. All calling conventions hand over a smaller number in the same register, and ours fit into 31 bits.
-  read: { return: "i32", arguments: ["i32", "buffer", "u32"] },
+  read: { return: "i32", arguments: ["i32", "pointer", "u32"] },
   write: { return: "i32", arguments: ["i32", "buffer", "u32"] },
   send: { return: "i32", arguments: ["i32", "buffer", "u32", "i32"] },
   recv: { return: "i32", arguments: ["i32", "buffer", "u32", "i32"] },
   shutdown: { return: "i32", arguments: ["i32", "i32"] },
   epoll_create1: { return: "i32", arguments: ["i32"] },
-  epoll_ctl: { return: "i32", arguments: ["i32", "i32", "i32", "buffer"] },
-  epoll_wait: { return: "i32", arguments: ["i32", "buffer", "i32", "i32"] },
+  epoll_ctl: { return: "i32", arguments: ["i32", "i32", "i32", "pointer"] },
+  epoll_wait: { return: "i32", arguments: ["i32", "pointer", "i32", "i32"] },
   close: { return: "i32", arguments: ["i32"] },
   madvise: { return: "i32", arguments: ["pointer", "u64", "i32"] },
   __errno_location: { return: "pointer", arguments: [] },
@@ -116,6 +116,15 @@ function open(): { libc: Libc; eventLoop: EventLoop | undefined } | undefined {
     return { libc: calls, eventLoop: undefined };
   }
 }
+
+/** Memory of at least so many words for the kernel, and its address, which is valid as long as the words are referenced (see `addressOf`). */
+export function allocateWords(calls: Libc, words: number): readonly [words: Uint32Array, at: bigint] {
+  const memory = Buffer.alloc(Math.max(words * 4, fixedSizeBytes));
+  return [new Uint32Array(memory.buffer, memory.byteOffset, memory.length / 4), calls.addressOf(memory)];
+}
+
+/** The engine does not move buffers of this size. */
+const fixedSizeBytes = 128;
 
 /** What this process has loaded; undefined if Node may not look into it (its permission model) or a call is missing. */
 function loadOwn(ffi: typeof import("node:ffi")) {

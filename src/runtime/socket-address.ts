@@ -65,11 +65,18 @@ export function hostText(octets: Uint8Array): string {
 
 /** A string that is the same for equal hosts only, whatever the port: a key for maps, not for people. */
 export function hostKey(address: SocketAddress): string {
-  if (address.length === ipv4SocketAddressSizeBytes)
-    return String.fromCharCode(address[4] as number, address[5] as number, address[6] as number, address[7] as number);
   const { offset, sizeBytes } = octetsOf(address);
   // All at once: the engine looks up each text of two letters in a table of its own.
   return Reflect.apply(String.fromCharCode, undefined, address.subarray(offset, offset + sizeBytes));
+}
+
+/** The same for short-lived maps: made and compared faster, and a number for IPv4. */
+export function quickHostKey(address: SocketAddress): string | number {
+  if (address.length !== ipv4SocketAddressSizeBytes) return hostKey(address);
+  let key = 0;
+  for (let at = ipv4Octets.offset; at < ipv4Octets.offset + ipv4Octets.sizeBytes; at += 1)
+    key = key * 256 + (address[at] as number);
+  return key;
 }
 
 /** Whether both have the same host, whatever the port and the zone. */

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
-import { createConnectionTable, type TableLimits } from "../../../src/listen/connection-table.ts";
+import { createConnectionTable, type TableEntry, type TableLimits } from "../../../src/listen/connection-table.ts";
+import { unlisted } from "../../../src/listen/activity-list.ts";
 import { createListenCounters } from "../../../src/listen/listen-counters.ts";
 import { createFakeClock } from "../../support/program/fake-clock.ts";
 
-interface TestConnection {
-  readonly client: string;
+interface TestConnection extends TableEntry<TestConnection> {
   readonly name: string;
   readonly isIdle: boolean;
   readonly heldBytes: number;
@@ -27,7 +27,7 @@ function createTable(limits: Partial<TableLimits> = {}) {
   const ended: string[] = [];
   function accept(client: string, name = client, { isIdle = true, heldBytes = 0 } = {}): TestConnection {
     table.makeRoomFor(client);
-    const connection = { client, name, isIdle, heldBytes };
+    const connection: TestConnection = { ...unlisted, client, name, isIdle, heldBytes };
     table.add(connection);
     return connection;
   }
