@@ -47,12 +47,18 @@ export function createEventPoll(run: Ready): EventPoll {
   let isClosed = false;
   const watch = watchOrClose(calls, own, takeTurn);
 
+  /** Where several are ready at once, more have become so meanwhile: asking again costs less than another wake. */
   function takeTurn(): void {
-    const count = calls.epoll_wait(own, eventsAt, eventsPerWake, 0);
-    for (let index = 0; index < count && !isClosed; index += 1) {
-      const at = index * eventWords;
-      run(events[at + dataWord] as number, events[at] as number, events[at + dataWord + 1] as number);
+    for (let left = eventsPerWake; left > 0 && !isClosed;) {
+      const count = calls.epoll_wait(own, eventsAt, left, 0);
+      for (let index = 0; index < count && !isClosed; index += 1) runEvent(index * eventWords);
+      if (count < 2) break;
+      left -= count;
     }
+  }
+
+  function runEvent(at: number): void {
+    run(events[at + dataWord] as number, events[at] as number, events[at + dataWord + 1] as number);
   }
 
   function tell(action: number, fd: number, wanted: number, tag: number): boolean {
