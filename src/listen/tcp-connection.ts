@@ -95,8 +95,7 @@ export function createConnections<Stream>(
       connection.rest = joined(connection.rest, octets);
       return;
     }
-    const left = read(connection, octets);
-    if (left.length > 0) hold(connection, new Uint8Array(left));
+    read(connection, octets, false);
   }
 
   /** Whether the next query may be answered: not while too many are waiting, or while replies are unread. */
@@ -104,27 +103,25 @@ export function createConnections<Stream>(
     return pending < limits.maxPipelined && !calls.isFull(stream) && calls.isOpen(stream);
   }
 
-  /** Returns what may not be answered yet. */
-  function read(connection: Connection<Stream>, octets: Uint8Array): Uint8Array {
+  /** `isKept`: these octets stay as they are, so that what may not be answered yet needs no copy. */
+  function read(connection: Connection<Stream>, octets: Uint8Array, isKept: boolean): void {
     current = connection;
     readAtMs = clock.nowMs();
     const frames = connection.frames ?? spareFrames;
     const taken = frames.push(octets, takeQuery);
     write(connection, takeOutbox());
-    current = undefined;
-    answerer.endBatch(clock.nowMs());
-    if (taken === tooLong) {
-      refuseLength(connection);
-      return nothing;
-    }
     connection.frames = frames.isInsideMessage() ? frames : undefined;
     if (connection.frames === spareFrames) spareFrames = createFrameReader(maxQuerySizeBytes);
-    return octets.subarray(taken);
+    if (taken === tooLong) refuseLength(connection);
+    else if (taken < octets.length) hold(connection, octets.subarray(taken), isKept);
+    current = undefined;
+    // Last, for some of those that begin now are answered at once, and have their connections go on.
+    answerer.endBatch(clock.nowMs());
   }
 
-  function hold(connection: Connection<Stream>, octets: Uint8Array): void {
+  function hold(connection: Connection<Stream>, octets: Uint8Array, isKept: boolean): void {
     if (!calls.isOpen(connection.stream)) return;
-    connection.rest = octets;
+    connection.rest = isKept ? octets : new Uint8Array(octets);
     calls.pause(connection.stream);
     onHold();
   }
@@ -171,8 +168,7 @@ export function createConnections<Stream>(
     if (connection.rest.length > 0 && mayAnswer(connection)) {
       const octets = connection.rest;
       connection.rest = nothing;
-      const left = read(connection, octets);
-      if (left.length > 0) hold(connection, left);
+      read(connection, octets, true);
     }
     if (connection.isEnding) endWhenAnswered(connection);
     else if (connection.rest.length === 0 && mayAnswer(connection)) calls.resume(connection.stream);

@@ -9,7 +9,7 @@ import { writeU16 } from "../wire/octets.ts";
 /** Replies that are larger together leave in several writes. */
 const writeSizeBytes = 16 * 1024;
 
-const octets = Buffer.alloc(writeSizeBytes + framePrefixSizeBytes + maxMessageSizeBytes);
+const octets = new Uint8Array(writeSizeBytes + framePrefixSizeBytes + maxMessageSizeBytes);
 
 /** Most reads bring one query. */
 const firstRoom = octets.subarray(framePrefixSizeBytes);

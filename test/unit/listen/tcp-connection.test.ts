@@ -270,6 +270,23 @@ describe.each(tcpWays)("listen.batch: %s:", (batch) => {
       expect(resolver.mostWaiting()).toBeLessThanOrEqual(8);
     });
 
+    test("queries that are answered before the turn is over", async () => {
+      const { open, resolver } = await listen({ maxPipelined: 1 });
+      resolver.answerAtOnce();
+      const clients = [await open(), await open()];
+      // Each segment ends inside a query, whose rest comes with the next one.
+      const octets = frames(...numbered(20));
+      for (const part of [octets.subarray(0, 100), octets.subarray(100)])
+        for (const client of clients) {
+          client.socket.write(part);
+          await nextTurn();
+        }
+      for (const client of clients)
+        expect((await readIds(client, 20)).toSorted((a, b) => a - b)).toStrictEqual([
+          ...Array.from({ length: 20 }).keys(),
+        ]);
+    });
+
     test("endless queries: reading stops, and the client's own system keeps the rest", async () => {
       const { open, resolver } = await listen({ maxPipelined: 2 });
       const client = await open();
