@@ -158,7 +158,7 @@ export function listenInBatches(address: ServerAddress, front: Front): Listener 
 
 function watchOrClose(lib: Libc, fd: number, run: () => void): DescriptorWatch {
   try {
-    return watchDescriptor(fd, run);
+    return watchDescriptor(fd, run, { hasPromises: false });
   } catch (error) {
     lib.close(fd);
     throw error;

@@ -47,8 +47,11 @@ export function createDenyStep(parts: DenyStepParts): DenyStep {
   const { absences, knowledge, outsideNames, counters } = parts;
 
   function noteUse(rule: InferringRule, query: ClientQuery, nowMs: number): void {
-    if (knowledge.takeCheck(rule, nowMs)) void checkRule(rule, copyQuery(query), parts.checks);
-    if (knowledge.takeRefresh(nowMs)) void parts.learnZone();
+    if (knowledge.takeCheck(rule, nowMs)) {
+      const own = copyQuery(query);
+      parts.clock.afterIo(() => void checkRule(rule, own, parts.checks));
+    }
+    if (knowledge.takeRefresh(nowMs)) parts.clock.afterIo(() => void parts.learnZone());
   }
 
   function denyAfterAll(query: ClientQuery, nowMs: number): Absence | undefined {

@@ -51,6 +51,7 @@ export function createMissQueue(clock: Clock): MissQueue {
     }
   }
 
+  /** Continues the promises of those that begin in this turn, too. */
   function endTurnLater(): void {
     if (isTurnEndDue) return;
     isTurnEndDue = true;

@@ -181,6 +181,8 @@ export function createQuestionFlights(parts: FlightParts): QuestionFlights {
       cache.setRefresh(question, nowMs + prefetchRetryMs);
       if (shared.find(key) !== undefined || failures.find(key, nowMs) !== undefined) return;
       counters.prefetches += 1;
+      // A hit has no promises, so that nothing else continues those of opening a flow.
+      clock.afterIo(() => {});
       const before = copyEntry(entry);
       putInFlight(question, key, (tell) => {
         askUpstream(question, key, { class: "prefetch", client: "" }, (answer) => {

@@ -25,7 +25,7 @@ export interface EventPoll {
   close(): Promise<void>;
 }
 
-/** Told for each descriptor that is ready, with a sum of PollEvent. */
+/** Told for each descriptor that is ready, with a sum of PollEvent. If it settles a promise, that is continued by Clock.afterIo. */
 export type Ready = (fd: number, events: number, tag: number) => void;
 
 /** So many descriptors have their turn, then other sockets and timers have theirs. */
@@ -83,7 +83,7 @@ export function createEventPoll(run: Ready): EventPoll {
 
 function watchOrClose(calls: Libc, fd: number, run: () => void) {
   try {
-    return watchDescriptor(fd, run);
+    return watchDescriptor(fd, run, { hasPromises: false });
   } catch (error) {
     calls.close(fd);
     throw error;

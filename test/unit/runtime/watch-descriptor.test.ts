@@ -1,6 +1,7 @@
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { systemClock } from "../../../src/runtime/clock.ts";
 import { createReceiveBatch, createSendBatch, hasBatchLayout } from "../../../src/runtime/datagram-batch.ts";
 import { libc, type Libc } from "../../../src/runtime/libc.ts";
 import { bindSharedSocket, type SharedSocket } from "../../../src/runtime/shared-socket.ts";
@@ -91,6 +92,22 @@ describe.skipIf(!canWatchDescriptors() || !hasBatchLayout)("a descriptor under w
       void send(client, "x");
     });
     expect(steps).toStrictEqual(["promise", "stopped"]);
+  });
+
+  test("asks for nothing after a wake that has no promises", async () => {
+    const { fd, client } = await setUp();
+    const afterIo = vi.spyOn(systemClock, "afterIo");
+    onTestFinished(() => afterIo.mockRestore());
+    for (const hasPromises of [false, true]) {
+      afterIo.mockClear();
+      let calls = 0;
+      const run = () => void (calls += Math.max(0, real.recv(fd, Buffer.alloc(100), 100, 0)));
+      const watch = watchDescriptor(fd, run, { hasPromises });
+      await send(client, "x");
+      await until("it is told", () => calls === 1);
+      expect(afterIo).toHaveBeenCalledTimes(hasPromises ? 1 : 0);
+      await watch.stop();
+    }
   });
 
   test("is let go by stopping, and stopping twice does nothing more", async () => {
