@@ -7,6 +7,9 @@ import { z } from "zod";
 import { formatServerAddress, parseServerAddress, type ServerAddress } from "../runtime/server-address.ts";
 import { isZone, normaliseZone, zoneInWords } from "./zone-name.ts";
 
+// Otherwise zod writes and compiles a function for each group, which would read one file in the life of the process.
+z.config({ jitless: true });
+
 /** Whether a changed value takes effect while nodens runs, or only after a restart. */
 type Effect = "live" | "restart";
 
