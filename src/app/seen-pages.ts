@@ -153,7 +153,7 @@ export function seenPages(options: SeenPageOptions): ReadonlyMap<string, LocalPa
     const incident = frozen === undefined ? undefined : incidents.kept()[frozen - 1];
     if (frozen !== undefined && incident === undefined)
       return { wrong: `there is no incident ${frozen}: ${incidents.kept().length} are kept, of which 1 is the newest` };
-    const queries = incident?.queries ?? tailOf(pictureParts, filter, clock.nowMs());
+    const queries = incident?.queries() ?? tailOf(pictureParts, filter, clock.nowMs());
     if (parameters.has("json")) return { json: queries };
     return { text: queries.map((query) => `${printQuery(query)}\n`).join("") };
   }
@@ -189,7 +189,7 @@ function readTailFilter(parameters: URLSearchParams, usualLimit: number): TailFi
 }
 
 function toldIncident({ noticedAtMs, why, moved, queries }: Incident, nowMs: number): object {
-  return { secondsAgo: Math.round((nowMs - noticedAtMs) / 1000), why, moved, queries };
+  return { secondsAgo: Math.round((nowMs - noticedAtMs) / 1000), why, moved, queries: queries() };
 }
 
 /** How the node stands. Where pods are not intercepted, none falls back. */

@@ -34,13 +34,12 @@ describe("an incident", () => {
     await world.asks(web, "A", { client: "10.0.0.7" });
     await passesSecond({ [column.waits]: 5, [column.causes + causeNames.indexOf("conntrackDrop")]: 3 });
     for (let turn = 0; turn < 5000; turn += 1) await world.asks("other.test", "A", { id: turn });
-    expect(incidents.kept()).toMatchObject([
-      {
-        why: "pods asked again 5 times in 10 s",
-        moved: [{ label: "conntrack_drop", by: 3 }],
-        queries: [{ client: "10.0.0.7", name: web, secondsAgo: 1, outcome: "waiting" }],
-      },
-    ]);
+    const [incident] = incidents.kept();
+    expect(incident).toMatchObject({
+      why: "pods asked again 5 times in 10 s",
+      moved: [{ label: "conntrack_drop", by: 3 }],
+    });
+    expect(incident?.queries()).toMatchObject([{ client: "10.0.0.7", name: web, secondsAgo: 1, outcome: "waiting" }]);
   });
 
   test("is noticed when lookups fail", async () => {
