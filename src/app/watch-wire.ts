@@ -12,9 +12,7 @@ import type { Log } from "../runtime/log.ts";
 import { isTopLevelDomain } from "../search/top-level-domains.ts";
 import { nameAsTold } from "../seen/picture.ts";
 import { firstNames } from "../seen/repeats.ts";
-import { createSecondRing, type SecondRing } from "../seen/second-ring.ts";
-import type { Seen } from "../seen/seen.ts";
-import type { Wait } from "../seen/waits.ts";
+import { createWaitsWithDrops, type WaitWithDrops } from "../seen/waits-with-drops.ts";
 import { defaultSettings, type Settings } from "../settings/settings-table.ts";
 import type { ShadowPicture } from "../shadow/picture.ts";
 import { createWireUpstream } from "../shadow/wire-upstream.ts";
@@ -30,9 +28,6 @@ const cacheBytes = 4 * 1024 * 1024;
 const recordedQueries = 16_384;
 
 const sampleMs = 1000;
-const sampledSeconds = 64;
-const trackingColumns = ["drop", "insertFailed", "earlyDrop"] as const;
-const trackingNames = ["drop", "insert_failed", "early_drop"] as const;
 
 const silent: Log = { info() {}, warn() {}, error() {} };
 
@@ -83,7 +78,15 @@ function watchWireWith(addresses: readonly string[], zone: string, clock: Clock)
       explain: (reason) => (problem = reason),
     },
   });
-  const waits = keepWaits(seen, clock);
+  const waits = createWaitsWithDrops(seen.waits);
+  let cancel = () => {};
+
+  function sample(): void {
+    const nowMs = clock.nowMs();
+    seen.tick(nowMs);
+    waits.sample(readConntrackStats(readSystemFile), nowMs);
+    cancel = clock.after(sampleMs, sample);
+  }
 
   function report(): WireReport {
     const told = shadow.page(new URLSearchParams()) as { readonly json: ShadowPicture };
@@ -98,14 +101,15 @@ function watchWireWith(addresses: readonly string[], zone: string, clock: Clock)
       unanswered,
       droppedCopies: copies.dropped,
       waited: seen.waits.total(),
-      waits: waits.kept(),
+      waits: waits.kept().map(tell),
     };
   }
 
+  sample();
   return {
     report,
     close() {
-      waits.close();
+      cancel();
       shadow.close();
     },
   };
@@ -122,49 +126,8 @@ function settingsFor(addresses: readonly string[], zone: string): Settings {
   };
 }
 
-/** Samples connection tracking every second, and notes with each new wait what it dropped when the first query was sent. */
-function keepWaits(seen: Seen, clock: Clock): { kept(): readonly WireWait[]; close(): void } {
-  const ring = createSecondRing(trackingColumns.length, sampledSeconds);
-  let kept = new Map<Wait, WireWait>();
-  let cancel = () => {};
-
-  /** They may be told long after they were, so what moved then is noted at once. */
-  function note(): void {
-    kept = new Map(seen.waits.recent().map((wait) => [wait, kept.get(wait) ?? tell(wait, ring)]));
-  }
-
-  function sample(): void {
-    const tracked = readConntrackStats(readSystemFile);
-    ring.sample(
-      trackingColumns.map((column) => tracked?.[column] ?? 0),
-      clock.nowMs(),
-    );
-    seen.tick(clock.nowMs());
-    note();
-    cancel = clock.after(sampleMs, sample);
-  }
-
-  sample();
-  return {
-    kept() {
-      note();
-      return [...kept.values()];
-    },
-    close: () => cancel(),
-  };
-}
-
-/** Around the moment at which the first query was sent, packets and samples may lie this far apart. */
-const slackMs = 1500;
-
-function tell(wait: Wait, ring: SecondRing): WireWait {
-  const { client, name, nameHash, type, afterMs, first, atMs } = wait;
-  const sentAtMs = atMs - afterMs;
-  const dropped = trackingNames
-    .map((label, column) => ({ label, by: ring.grownBetween(column, sentAtMs - slackMs, sentAtMs + slackMs) }))
-    .filter(({ by }) => by > 0)
-    .map(({ label, by }) => `${label} +${by}`)
-    .join(", ");
+function tell({ wait, dropped }: WaitWithDrops): WireWait {
+  const { client, name, nameHash, type, afterMs, first } = wait;
   return {
     client,
     name: nameAsTold(name, nameHash, "on"),

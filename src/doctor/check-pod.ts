@@ -8,7 +8,7 @@ import type { NodeView } from "./node-view.ts";
 export interface PodCheck {
   readonly pid: string;
   /** Who is asked if the pod's own resolv.conf cannot be read. */
-  readonly server: string;
+  readonly server: string | undefined;
   readonly name: string;
   /** The command line of this program: the interpreter and what it runs. */
   readonly self: readonly string[];
@@ -20,6 +20,12 @@ export async function checkPod({ run, readFile }: NodeView, asked: PodCheck): Pr
   const { pid, name, self } = asked;
   const resolvConf = readFile(`/proc/${pid}/root/etc/resolv.conf`) ?? "";
   const server = /^nameserver\s+(\S+)/m.exec(resolvConf)?.[1] ?? asked.server;
+  if (server === undefined)
+    return {
+      check,
+      state: "unknown",
+      found: `neither kube-dns nor /etc/resolv.conf of process ${pid} is known: give --server`,
+    };
   const query = [...self, "query", name, "A", "--server", server, "--short"];
   const { code, stderr, stdout } = await run("nsenter", [`--net=/proc/${pid}/ns/net`, "--", ...query]);
   if (code === 0)

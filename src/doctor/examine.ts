@@ -143,7 +143,6 @@ async function checkFromPod(
   { node, pid, name, self }: Examination,
   servers: readonly ServerAddress[],
 ): Promise<Finding[]> {
-  const [server] = servers;
-  if (pid === undefined || server === undefined) return [];
-  return [await checkPod(node, { pid, server: formatServerAddress(server), name, self })];
+  if (pid === undefined) return [];
+  return [await checkPod(node, { pid, server: servers.map(formatServerAddress)[0], name, self })];
 }

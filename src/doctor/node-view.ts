@@ -35,6 +35,8 @@ export interface Look {
   readonly receiveDrops: readonly Counted[];
   /** Periods in which a control group had to wait for CPU: this one, and those of DNS servers on this node. */
   readonly throttled: readonly Counted[];
+  /** Whether control groups can be seen: one without a limit has no such count. */
+  readonly hasControlGroups: boolean;
 }
 
 /** A count, and whose it is. */
@@ -50,6 +52,9 @@ const dnsPrograms = ["coredns", "nodens", "node-cache", "dnsmasq", "kube-dns"] a
 /** More of them are not looked at: a node has one or two. */
 const mostPrograms = 16;
 
+/** There in the second version of control groups, or of the first. */
+const controlGroupFiles = ["/sys/fs/cgroup/cpu.stat", "/sys/fs/cgroup/cpu/cpu.stat"] as const;
+
 /** Reads the counters. */
 export function lookAt(node: NodeView): Look {
   const { readFile } = node;
@@ -59,6 +64,7 @@ export function lookAt(node: NodeView): Look {
     isTracking: readFile("/proc/sys/net/netfilter/nf_conntrack_count") !== undefined,
     receiveDrops: receiveDropsOf(node, programs),
     throttled: throttledOf(node, programs),
+    hasControlGroups: controlGroupFiles.some((path) => readFile(path) !== undefined),
   };
 }
 

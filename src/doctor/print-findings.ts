@@ -23,13 +23,20 @@ export const pluginExitCode = { ok: 0, problem: 1, unknown: 2 } as const;
 /** What such a plugin may print: more is cut off by the detector. */
 const pluginMessageLength = 80;
 
-/** The worst finding as a plugin's output, which has one line, and its exit code. */
+/**
+ * The worst finding as a plugin's output, which has one line, and its exit code. What could not be looked at matters only where no DNS server was
+ * asked: most nodes keep something from a plugin.
+ */
 export function pluginOutput(findings: readonly Finding[]): { readonly line: string; readonly exitCode: number } {
-  const [worst] = findings;
-  if (worst === undefined || worst.state === "ok" || worst.state === "warn")
+  const worst = findings.find(({ state }) => state === "bad");
+  if (worst !== undefined) return { line: lineOf(worst), exitCode: pluginExitCode.problem };
+  if (findings.some(({ check }) => check.startsWith("server-")))
     return { line: "DNS works on this node", exitCode: pluginExitCode.ok };
-  const exitCode = worst.state === "bad" ? pluginExitCode.problem : pluginExitCode.unknown;
-  // The detector counts octets: a letter of more than one could be cut in two.
-  const line = `${worst.check}: ${worst.found}`.replaceAll(/[^ -~]/g, "?").slice(0, pluginMessageLength);
-  return { line, exitCode };
+  const unseen = findings.find(({ check }) => check === "servers") ?? { check: "servers", found: "none was asked" };
+  return { line: lineOf(unseen), exitCode: pluginExitCode.unknown };
+}
+
+/** The detector counts octets: a letter of more than one could be cut in two. */
+function lineOf({ check, found }: Pick<Finding, "check" | "found">): string {
+  return `${check}: ${found}`.replaceAll(/[^ -~]/g, "?").slice(0, pluginMessageLength);
 }

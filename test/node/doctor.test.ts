@@ -1,7 +1,9 @@
 /*
  * `nodens doctor` on a node without a nodens: real pods, kube-dns, kube-proxy's rules and connection tracking, and troubles planted one at a time.
  */
+import { once } from "node:events";
 import { join } from "node:path";
+import type { Readable } from "node:stream";
 import { expect, onTestFinished, test } from "vitest";
 import type { Finding } from "../../src/doctor/finding.ts";
 import {
@@ -42,8 +44,15 @@ async function bedWith(options: Partial<NodeBedOptions> = {}): Promise<NodeBed> 
   return bed;
 }
 
+/** Without the DNS servers of other tests, which run on the same machine. */
+const alone = ["unshare", "--pid", "--fork", "--mount-proc"] as const;
+
 /** The findings of the doctor in the node's network namespace, about a name that kube-dns of the bed has. */
-async function doctorOn(bed: NodeBed, flags: readonly string[], startedBy: readonly string[] = []): Promise<Finding[]> {
+async function doctorOn(
+  bed: NodeBed,
+  flags: readonly string[],
+  startedBy: readonly string[] = alone,
+): Promise<Finding[]> {
   const doctor = [program, "doctor", "--json", "--name", name, ...flags];
   const [first = "", ...rest] = [...startedBy, process.execPath, ...doctor];
   const { code, stdout, stderr } = await bed.node.run(first, rest);
@@ -107,7 +116,9 @@ describeWith(tools, "nodens doctor", () => {
         {
           state: "bad",
           found: expect.stringMatching(
-            new RegExp(`^${waiting.address} asked again .*, after 2\\.5 s for web\\.default\\.svc\\.cluster\\.local A`),
+            new RegExp(
+              `^${waiting.address} asked again .*, after 2\\.[4-9] s for web\\.default\\.svc\\.cluster\\.local A`,
+            ),
           ) as string,
           said: expect.stringMatching(why) as string,
         },
@@ -125,12 +136,14 @@ describeWith(tools, "nodens doctor", () => {
 
   test("--watch without NET_RAW says that it is missing, and goes on with the rest", { timeout }, async () => {
     const bed = await bedWith({ podCount: 1 });
-    const without = ["setpriv", "--bounding-set", "-net_raw"];
+    const without = [...alone, "setpriv", "--bounding-set", "-net_raw"];
     const findings = await doctorOn(bed, ["--watch", "1s", "--server", bedAddress.service], without);
     expect(of(findings, "wire")).toMatchObject([
       { state: "unknown", found: expect.stringContaining("NET_RAW is missing") as string },
     ]);
-    expect(of(findings, "server-udp")).toMatchObject([{ state: "ok" }]);
+    expect(of(findings, "server-udp")).toMatchObject([
+      { found: expect.stringContaining("20 of 20 answered") as string },
+    ]);
   });
 
   test.each(["iptables", "nftables"] as const)(
@@ -171,6 +184,34 @@ describeWith(tools, "nodens doctor", () => {
     expect(of(findings, "other-rules")).toMatchObject([
       { state: "warn", found: expect.stringContaining("table inet mesh redirects packets for port 53") as string },
     ]);
+  });
+
+  test("--netns looks up from a pod's own namespace, and tells a pod that has no DNS", { timeout }, async () => {
+    const bed = await bedWith();
+    const [pod, cutOff] = bed.pods as [BedHost, BedHost];
+    await load(cutOff, "table ip deny { chain c { type filter hook output priority 0; udp dport 53 drop; }; }\n");
+    const resolvConf = writeResolvConf(bedAddress.service);
+    onTestFinished(() => resolvConf.remove());
+    const script = 'mount --bind "$0" /etc/resolv.conf && echo begun && exec sleep 60';
+    const stateFrom = async ({ start }: BedHost) => {
+      const program = start("unshare", ["--mount", "sh", "-c", script, resolvConf.path]);
+      await once(program.stdout as Readable, "data");
+      const findings = await doctorOn(bed, ["--netns", String(program.pid), "--watch", "1s"], []);
+      return of(findings, "from-pod").map(({ state }) => state);
+    };
+    expect([await stateFrom(pod), await stateFrom(cutOff)]).toEqual([["ok"], ["bad"]]);
+  });
+
+  test("--npd is one line and a code, as node-problem-detector wants them", { timeout }, async () => {
+    const bed = await bedWith({ podCount: 1 });
+    const [first, ...rest] = alone;
+    const plugin = ({ run }: BedHost, server: string) =>
+      run(first, [...rest, process.execPath, program, "doctor", "--npd", "--name", name, "--server", server]);
+    const silent = await plugin(bed.node, `${bedAddress.node}:1`);
+    expect(silent).toMatchObject({ code: 1, stderr: "" });
+    expect(silent.stdout).toMatch(/^server-udp: [ -~]{1,68}\n$/);
+    const well = await plugin(bed.node, bedAddress.service);
+    expect([well.code, well.stdout]).toEqual([0, "DNS works on this node\n"]);
   });
 });
 

@@ -562,6 +562,14 @@ describe("ports in use", () => {
   });
 });
 
+test("without any CPU limit nobody is held back", async () => {
+  const findings = await findingsOf({ files: { "/sys/fs/cgroup/cpu.stat": "usage_usec 1\n" } });
+  expect(findings.find(({ check }) => check === "cpu-throttling")).toMatchObject({
+    state: "ok",
+    found: "no CPU limit on this process or on a DNS server that is seen here",
+  });
+});
+
 describe("who is asked without --server", () => {
   async function asked(trouble: Trouble): Promise<string[]> {
     const findings = await findingsOf({ ...trouble, servers: [] });
@@ -593,6 +601,14 @@ describe("who is asked without --server", () => {
   test.each(Object.entries(addresses))("is kube-dns, as the rules of %s name it", async (_, trouble) => {
     expect(await asked({ ...trouble, seen: "none" })).toEqual(["127.0.0.3:53"]);
   });
+});
+
+test("a pod is asked to look up at its own nameserver", async () => {
+  const files = { "/proc/77/root/etc/resolv.conf": "search a\nnameserver 192.0.2.53\n" };
+  const findings = await findingsOf({ pod: { code: 0 }, files });
+  expect(findings.find(({ check }) => check === "from-pod")?.found).toMatch(/^192\.0\.2\.53 answers/);
+  const unknown = await findingsOf({ pod: { code: 0 }, nat: "", servers: [], seen: "none" });
+  expect(unknown.find(({ check }) => check === "from-pod")).toMatchObject({ state: "unknown" });
 });
 
 test("in another network namespace than the node's, nothing is said of the node", async () => {
@@ -661,10 +677,12 @@ test("what is printed has the number, the reason, what to do, and where to read 
   );
 });
 
+const answered = { check: "server-udp", state: "ok", found: "20 of 20" } as const;
+
 test.each([
-  [[], "DNS works on this node", 0],
-  [[{ check: "kernel", state: "warn", found: "old" }], "DNS works on this node", 0],
-  [[{ check: "rules", state: "unknown", found: "no right" }], "rules: no right", 2],
+  [[{ check: "kernel", state: "warn", found: "old" }, answered], "DNS works on this node", 0],
+  [[{ check: "rules", state: "unknown", found: "no right" }, answered], "DNS works on this node", 0],
+  [[{ check: "servers", state: "unknown", found: "no rule" }], "servers: no rule", 2],
   [[{ check: "from-pod", state: "bad", found: "caf\u00e9\nbar" }], "from-pod: caf??bar", 1],
   [[{ check: "server-udp", state: "bad", found: "x".repeat(200) }], `server-udp: ${"x".repeat(68)}`, 1],
 ] as const)(
