@@ -32,7 +32,7 @@ const tools = [
   "musl-gcc",
   "setpriv",
 ];
-const timeout = 60_000;
+const timeout = 120_000;
 
 /** With its final dot: one lookup, A and AAAA. */
 const name = "web.default.svc.cluster.local.";
