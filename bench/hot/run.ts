@@ -22,6 +22,7 @@ const benches = [
   "find-entry",
   "see-query",
   "answer-hit",
+  "answer-unseen",
   "shape-reply",
   "deny-by-schema",
   "deny-learned",

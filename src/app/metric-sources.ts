@@ -75,7 +75,7 @@ export function metricSourcesOf(
     survivedExceptions: () => 0,
     eventLoopDelays: () => eventLoop.delays,
     receiveDrops: countReceiveDrops(udpSockets),
-    waits: seen.waits.count,
+    waits: (first, bucket) => seen.waits.count(first, bucket),
     shadow: () => shadow?.numbers(),
     forgottenQueries: seen.forgottenCount,
   };

@@ -8,9 +8,8 @@
  */
 import { addOne, type ClientTable } from "./client-table.ts";
 import { sendsApart } from "./guess-client.ts";
-import type { RecordedQuery, Recorder } from "./recorder.ts";
-import { First, leastWaitMs, mostWaitMs } from "./repeats.ts";
-import { Rcode } from "../wire/codes.ts";
+import { type RecordedQuery, type Recorder, Word, wordsPerSlot } from "./recorder.ts";
+import { becameOf, First, leastWaitMs, mostWaitMs } from "./repeats.ts";
 import { createSuspects, isNodeChance } from "./suspects.ts";
 import { isKnownInterval } from "./waits.ts";
 
@@ -24,8 +23,10 @@ export interface ChangedPort {
 
 /** Finds them. Moments are monotonic milliseconds. */
 export interface ChangedPorts {
-  /** Looks at what was recorded since the last call. To be called every second. Those it returns are marked in the record. */
-  look(nowMs: number): ChangedPort[];
+  /** Looks at the recorded query in a slot: once at each, in the order in which they came. */
+  noteSlot(slot: number): void;
+  /** Tells those that are certain by now, and were not before. To be called every second. Those it returns are marked in the record. */
+  tell(nowMs: number): ChangedPort[];
 }
 
 /** Who asked what, and when: what may turn out to be another try. */
@@ -54,36 +55,33 @@ const leastIds = 3;
 
 /** Creates a finder that has looked at nothing. */
 export function createChangedPorts(recorder: Recorder, { columns, generationOf }: ClientTable): ChangedPorts {
+  const { words } = recorder;
   // By a hash of client, name and type, the number of the last query, and 1, so that 0 is none. A clash costs a wait that is not seen.
   const lastNumbers = new Int32Array(lastQuestions);
   const suspects = createSuspects<RecordedQuery & { readonly candidate: Candidate }>();
-  let lookedAt = -1;
   let candidates: Candidate[] = [];
 
   function noteSlot(slot: number): void {
-    const row = recorder.clientRowIn(slot);
+    const at = slot * wordsPerSlot;
+    const row = words[at + Word.clientRow] as number;
     if (row < 0) return;
-    const at = (mix(recorder.nameHashIn(slot), row) ^ recorder.typeIn(slot)) & (lastQuestions - 1);
-    const number = recorder.numberIn(slot);
-    const last = (lastNumbers[at] as number) - 1;
-    lastNumbers[at] = number + 1;
-    const before = recorder.slotOf(last);
-    if (last < 0 || recorder.numberIn(before) !== last || !isSameQuestion(before, slot)) return;
-    const afterMs = recorder.atMsIn(slot) - recorder.atMsIn(before);
+    const nameHash = words[at + Word.nameHash] as number;
+    const type = (words[at + Word.typeAndFlags] as number) >>> 16;
+    const place = (mix(nameHash, row) ^ type) & (lastQuestions - 1);
+    const last = lastNumbers[place] as number;
+    lastNumbers[place] = words[at] as number;
+    const before = recorder.slotOf(last - 1) * wordsPerSlot;
+    if (last === 0 || words[before] !== last) return;
+    const afterMs = ((words[at + Word.moment] as number) - (words[before + Word.moment] as number)) | 0;
     if (afterMs < leastWaitMs || afterMs > mostWaitMs || candidates.length >= maxCandidates) return;
+    const isSame =
+      words[before + Word.nameHash] === nameHash &&
+      words[before + Word.clientRow] === row &&
+      words[before + Word.clientGeneration] === words[at + Word.clientGeneration] &&
+      (words[before + Word.typeAndFlags] as number) >>> 16 === type;
     // From the same port it is the table of repeats that tells.
-    if (portIn(before) !== portIn(slot)) consider(before, slot, number, afterMs);
-  }
-
-  const portIn = (slot: number) => recorder.askedIn(slot) >>> 16;
-
-  function isSameQuestion(one: number, other: number): boolean {
-    return (
-      recorder.nameHashIn(one) === recorder.nameHashIn(other) &&
-      recorder.clientRowIn(one) === recorder.clientRowIn(other) &&
-      recorder.clientGenerationIn(one) === recorder.clientGenerationIn(other) &&
-      recorder.typeIn(one) === recorder.typeIn(other)
-    );
+    const isOfPort = (words[at + Word.asked] as number) >>> 16 === (words[before + Word.asked] as number) >>> 16;
+    if (isSame && !isOfPort) consider(before / wordsPerSlot, slot, recorder.numberIn(slot), afterMs);
   }
 
   function consider(before: number, slot: number, number: number, afterMs: number): void {
@@ -97,7 +95,7 @@ export function createChangedPorts(recorder: Recorder, { columns, generationOf }
       candidates.push({ ...candidate, hasSameId: false, dueAtMs: query.atMs + (isAnswered(first) ? goWait.toMs : 0) });
   }
 
-  function tell(due: readonly Candidate[]): ChangedPort[] {
+  function tellOf(due: readonly Candidate[]): ChangedPort[] {
     const there = due.filter(isStillThere);
     const habits = habitsOf(there, recorder);
     return there
@@ -123,12 +121,12 @@ export function createChangedPorts(recorder: Recorder, { columns, generationOf }
   }
 
   return {
-    look(nowMs) {
-      lookedAt = recorder.eachSince(lookedAt, noteSlot);
+    noteSlot,
+    tell(nowMs) {
       const due = candidates.filter(({ dueAtMs }) => dueAtMs <= nowMs);
       if (due.length === 0) return [];
       candidates = candidates.filter(({ dueAtMs }) => dueAtMs > nowMs);
-      return tell(due);
+      return tellOf(due);
     },
   };
 }
@@ -199,13 +197,6 @@ function isGoWait(ms: number): boolean {
 
 function isAnswered(first: number): boolean {
   return first === First.answered;
-}
-
-/** What had become of a query at a moment. */
-function becameOf({ rcode, isDropped, atMs, durationMs }: RecordedQuery, whenMs: number): number {
-  if (isDropped) return First.shed;
-  if (rcode === undefined || atMs + durationMs > whenMs) return First.waiting;
-  return rcode === Rcode.NOERROR || rcode === Rcode.NXDOMAIN ? First.answered : First.failed;
 }
 
 function mix(hash: number, row: number): number {

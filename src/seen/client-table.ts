@@ -39,10 +39,8 @@ export interface ClientColumns {
 
 /** The clients that ask most. */
 export interface ClientTable {
-  /** The row of a client, whatever its port; -1 for a client that has none. Sets `key`. */
+  /** The row of a client, whatever its port; -1 for a client that has none. */
   rowOf(client: SocketAddress): number;
-  /** A hash of the client that rowOf was last called with, whether or not it has a row. */
-  key(): number;
   /** The client in a row, an IP literal; "" for a row that nobody has taken. */
   clientIn(row: number): string;
   /** Counts how often a row was given to another client: what was noted of a row with another number was of another client. */
@@ -69,7 +67,6 @@ export function createClientTable(rowCount: number, seed: number): ClientTable {
   const setMask = rowCount / rowsPerSet - 1;
   // An IPv4 host as a word, or an IPv6 host folded into one.
   const words = new Int32Array(rowCount);
-  const keys = new Int32Array(rowCount);
   const generations = new Uint16Array(rowCount);
   const column = () => new Float32Array(rowCount);
   const columns: ClientColumns = {
@@ -91,20 +88,19 @@ export function createClientTable(rowCount: number, seed: number): ClientTable {
     type: new Uint16Array(rowCount),
     port: new Uint16Array(rowCount),
     id: new Uint16Array(rowCount),
-    atMs: new Float64Array(rowCount),
+    // The low 32 bits.
+    atMs: new Int32Array(rowCount),
   };
   const chance = createChance(seed);
   // The row of the last client whose address ends so. Pods of a node have addresses that follow each other.
   const hints = new Uint16Array(rowCount);
   const hintMask = rowCount - 1;
-  let key = 0;
 
   function rowOf(client: SocketAddress): number {
     const isShort = client.length === ipv4SocketAddressSizeBytes;
     const word = isShort ? wordAt(client, ipv4Octets.offset) : foldLong(client);
     const hint = hints[word & hintMask] as number;
     if (words[hint] === word && sizes[hint] === client.length && (isShort || isLongIn(hint, client))) {
-      key = keys[hint] as number;
       return hint;
     }
     const row = findRow(client, word, isShort);
@@ -113,8 +109,7 @@ export function createClientTable(rowCount: number, seed: number): ClientTable {
   }
 
   function findRow(client: SocketAddress, word: number, isShort: boolean): number {
-    key = mix(word ^ seed);
-    const start = ((key >>> 16) & setMask) * rowsPerSet;
+    const start = ((mix(word ^ seed) >>> 16) & setMask) * rowsPerSet;
     let quietest = start;
     for (let row = start; row < start + rowsPerSet; row += 1) {
       if (words[row] === word && sizes[row] === client.length && (isShort || isLongIn(row, client))) return row;
@@ -134,16 +129,18 @@ export function createClientTable(rowCount: number, seed: number): ClientTable {
     sizes[row] = client.length;
     addresses.set(client, row * ipv6SocketAddressSizeBytes);
     words[row] = word;
-    keys[row] = key;
     generations[row] = (generations[row] as number) + 1;
     for (const column of columnList) column[row] = 0;
-    last.atMs[row] = -pairWithinMs;
+    last.type[row] = 0;
     return row;
   }
 
   function notePair(row: number, nameHash: number, type: number, port: number, id: number, nowMs: number): void {
     const isSecond =
-      last.name[row] === nameHash && last.type[row] !== type && nowMs - (last.atMs[row] as number) < pairWithinMs;
+      last.name[row] === nameHash &&
+      last.type[row] !== 0 &&
+      last.type[row] !== type &&
+      ((nowMs - (last.atMs[row] as number)) | 0) < pairWithinMs;
     if (isSecond) {
       addOne(columns.pairs, row);
       if (last.port[row] === port) {
@@ -153,16 +150,15 @@ export function createClientTable(rowCount: number, seed: number): ClientTable {
       }
     }
     last.name[row] = nameHash;
-    // A third query of the name begins another pair.
+    // 0 is none: a third query of the name begins another pair.
     last.type[row] = isSecond ? 0 : type;
     last.port[row] = port;
     last.id[row] = id;
-    last.atMs[row] = isSecond ? -pairWithinMs : nowMs;
+    last.atMs[row] = nowMs;
   }
 
   return {
     rowOf,
-    key: () => key,
     clientIn(row) {
       const start = row * ipv6SocketAddressSizeBytes;
       const size = sizes[row] ?? 0;

@@ -2,10 +2,10 @@
  * What is asked: a row of numbers for each of the names that are asked most, found by the name's hash. Rows lie in sets of eight; a name without
  * a row takes that of the rarest name of its set with a chance of one in that name's count (Ben Basat et al., Randomized Admission Policy).
  */
-import type { FoldedName } from "../wire/name.ts";
 import { addOne } from "./client-table.ts";
 import { createChance } from "./chance.ts";
 import { createDecay, type Decay } from "./decay.ts";
+import type { NameRing } from "./name-ring.ts";
 
 /** What is counted of a name, as columns by row. All decay. */
 export interface NameColumns {
@@ -15,8 +15,8 @@ export interface NameColumns {
 
 /** The names that are asked most. */
 export interface NameTable {
-  /** Counts a query. */
-  note(name: FoldedName): void;
+  /** Counts a query for the name with this hash; its reference in the ring leads to the name, where names are kept. */
+  note(hash: number, reference: number): void;
   /** Counts a denial of the name with this hash, if it has a row. */
   noteDenial(hash: number): void;
   /** The name in a row (folded, wire form), valid until the row is given away; undefined if names are not kept or the row is not taken. */
@@ -30,11 +30,11 @@ export interface NameTable {
 const rowsPerSet = 8;
 const roomPerName = 256;
 
-/** Creates a table of `rowCount` rows (a power of 2, at least 8). Without `keepsNames` only their hashes are kept. */
-export function createNameTable(rowCount: number, keepsNames: boolean, seed: number): NameTable {
+/** Creates a table of `rowCount` rows (a power of 2, at least 8) with names out of `ring`. Without it only their hashes are kept. */
+export function createNameTable(rowCount: number, ring: NameRing | undefined, seed: number): NameTable {
   const hashes = new Int32Array(rowCount);
   const sizes = new Uint8Array(rowCount);
-  const octets = new Uint8Array(keepsNames ? rowCount * roomPerName : 0);
+  const octets = new Uint8Array(ring === undefined ? 0 : rowCount * roomPerName);
   const columns: NameColumns = { queries: new Float32Array(rowCount), nxdomain: new Float32Array(rowCount) };
   const setMask = rowCount / rowsPerSet - 1;
   const chance = createChance(seed);
@@ -46,15 +46,13 @@ export function createNameTable(rowCount: number, keepsNames: boolean, seed: num
     return ((hash ^ (hash >>> 16)) & setMask) * rowsPerSet;
   }
 
-  function note(name: FoldedName): void {
-    const { hash } = name;
+  function note(hash: number, reference: number): void {
     const hint = hints[hash & hintMask] as number;
     if (hashes[hint] === hash && sizes[hint] !== 0) addOne(columns.queries, hint);
-    else search(name);
+    else search(hash, reference);
   }
 
-  function search(name: FoldedName): void {
-    const { hash } = name;
+  function search(hash: number, reference: number): void {
     const start = startOf(hash);
     let rarest = start;
     for (let row = start; row < start + rowsPerSet; row += 1) {
@@ -66,17 +64,18 @@ export function createNameTable(rowCount: number, keepsNames: boolean, seed: num
       if ((columns.queries[row] as number) < (columns.queries[rarest] as number)) rarest = row;
     }
     const count = columns.queries[rarest] as number;
-    if (chance.oneIn(count + 1)) take(rarest, name, count < 1 ? 1 : count + 1);
+    if (chance.oneIn(count + 1)) take(rarest, hash, reference, count < 1 ? 1 : count + 1);
   }
 
-  function take(row: number, { hash, octets: from, sizeBytes }: FoldedName, count: number): void {
+  function take(row: number, hash: number, reference: number, count: number): void {
+    const name = ring?.find(reference, hash);
+    // It has been overwritten: too many names came at once.
+    if (ring !== undefined && name === undefined) return;
     hashes[row] = hash;
-    sizes[row] = sizeBytes;
+    sizes[row] = name?.length ?? 1;
     columns.queries[row] = count;
     columns.nxdomain[row] = 0;
-    if (!keepsNames) return;
-    const at = row * roomPerName;
-    for (let index = 0; index < sizeBytes; index += 1) octets[at + index] = from[index] as number;
+    if (name !== undefined) octets.set(name, row * roomPerName);
   }
 
   return {
@@ -88,7 +87,7 @@ export function createNameTable(rowCount: number, keepsNames: boolean, seed: num
     },
     nameIn(row) {
       const size = sizes[row] ?? 0;
-      return keepsNames && size > 0 ? octets.subarray(row * roomPerName, row * roomPerName + size) : undefined;
+      return ring !== undefined && size > 0 ? octets.subarray(row * roomPerName, row * roomPerName + size) : undefined;
     },
     hashIn: (row) => hashes[row] ?? 0,
     rowCount,

@@ -9,7 +9,7 @@
  *      word 2   name's hash                  8   repeated after, in ms, << 16 | first
  *      word 3   name's reference             9   source << 8 | rcode
  *      word 4   client's row                10   duration in ms, as a float
- *      word 5   that row's generation       11   entry in the table of repeats
+ *      word 5   that row's generation       11   –
  */
 
 /** What is known of a query when it comes. */
@@ -27,9 +27,6 @@ export interface ArrivedQuery {
   id: number;
   isTcp: boolean;
   hasEdns: boolean;
-  /** How long ago the same query had come, in ms, 0 if it had not; and what had become of it, a First. */
-  repeatedAfterMs: number;
-  first: number;
 }
 
 /** A recorded query as a reader gets it. */
@@ -40,20 +37,29 @@ export interface RecordedQuery extends ArrivedQuery {
   readonly source: number;
   readonly durationMs: number;
   readonly isDropped: boolean;
+  /** How long before it the same query had come, in ms, 0 if it had not; and what had become of it, a First. */
+  readonly repeatedAfterMs: number;
+  readonly first: number;
 }
 
 /** Records queries. */
 export interface Recorder {
-  /** Takes a slot for a query and returns its number. `entry` is kept with it. */
-  arrived(query: Readonly<ArrivedQuery>, entry: number): number;
-  /** Notes the reply to the query with this number, and returns its slot; -1 if the slot has been given to another query. */
-  replied(number: number, rcode: number, source: number, durationMs: number): number;
+  /** All slots, to be read only. */
+  readonly words: Int32Array;
+  /** Takes a slot for a query and returns its number. */
+  arrived(query: Readonly<ArrivedQuery>): number;
+  /**
+   * Notes the reply to the query with this number, and returns its slot; -1 if the slot has been given to another query. `isWaste` says that it
+   * denies a name under a search suffix.
+   */
+  replied(number: number, rcode: number, source: number, durationMs: number, isWaste: boolean): number;
   /** Notes that there was no reply, and returns the slot as `replied` does. */
   dropped(number: number): number;
+  /** Whether the query with the first number came before the one with the second, or is that one. -1 comes before all. */
+  isUpTo(number: number, last: number): boolean;
   /** The slot that a query with this number took. */
   slotOf(number: number): number;
   /** Single fields of a slot, without an object: what the hot path reads back. */
-  entryIn(slot: number): number;
   /** Port and ID, as `port << 16 | id`. */
   askedIn(slot: number): number;
   clientRowIn(slot: number): number;
@@ -78,9 +84,11 @@ export interface Recorder {
   oldestAtMs(): number | undefined;
 }
 
-const wordsPerSlot = 12;
+/** A slot's words, for those who look at every query: where they begin in `words` is `slot * wordsPerSlot`. */
+export const wordsPerSlot = 12;
 
-const Word = {
+/** Where each is in a slot. */
+export const Word = {
   number: 0,
   moment: 1,
   nameHash: 2,
@@ -92,7 +100,6 @@ const Word = {
   repeated: 8,
   reply: 9,
   duration: 10,
-  entry: 11,
 } as const;
 
 const numberMask = 0x3fff_ffff;
@@ -101,7 +108,11 @@ const numberMask = 0x3fff_ffff;
 const noRcode = 255;
 const droppedRcode = 254;
 
-const FlagBit = { tcp: 1, edns: 2 } as const;
+/** The flags beside the type. */
+export const FlagBit = { tcp: 1, edns: 2 } as const;
+
+/** Beside rcode and source: the reply denied a name under a search suffix. */
+export const wasteBit = 1 << 16;
 
 /** Creates a recorder of `slotCount` slots, a power of 2. */
 export function createRecorder(slotCount: number): Recorder {
@@ -113,7 +124,7 @@ export function createRecorder(slotCount: number): Recorder {
   // In an array, because a number that does not fit into 31 bits is an object in a variable.
   const lastAtMs = new Float64Array(1);
 
-  function arrived(query: Readonly<ArrivedQuery>, entry: number): number {
+  function arrived(query: Readonly<ArrivedQuery>): number {
     const number = next;
     const at = (number & slotMask) * wordsPerSlot;
     next = (number + 1) & numberMask;
@@ -129,18 +140,17 @@ export function createRecorder(slotCount: number): Recorder {
     words[at + Word.asked] = (query.port << 16) | query.id;
     words[at + Word.typeAndFlags] =
       (query.type << 16) | (query.isTcp ? FlagBit.tcp : 0) | (query.hasEdns ? FlagBit.edns : 0);
-    words[at + Word.repeated] = (query.repeatedAfterMs << 16) | query.first;
+    words[at + Word.repeated] = 0;
     words[at + Word.reply] = noRcode;
     floats[at + Word.duration] = 0;
-    words[at + Word.entry] = entry;
     return number;
   }
 
-  function replied(number: number, rcode: number, source: number, durationMs: number): number {
+  function replied(number: number, rcode: number, source: number, durationMs: number, isWaste: boolean): number {
     const slot = number & slotMask;
     const at = slot * wordsPerSlot;
     if (words[at] !== number + 1) return -1;
-    words[at + Word.reply] = (source << 8) | rcode;
+    words[at + Word.reply] = (isWaste ? wasteBit : 0) | (source << 8) | rcode;
     floats[at + Word.duration] = durationMs;
     return slot;
   }
@@ -179,11 +189,13 @@ export function createRecorder(slotCount: number): Recorder {
   }
 
   return {
+    words,
     arrived,
     replied,
-    dropped: (number) => replied(number, droppedRcode, 0, 0),
+    dropped: (number) => replied(number, droppedRcode, 0, 0, false),
+    // Numbers begin anew, so that only their distance tells.
+    isUpTo: (number, last) => ((last - number) & numberMask) <= numberMask >>> 1,
     slotOf: (number) => number & slotMask,
-    entryIn: (slot) => wordIn(slot, Word.entry),
     askedIn: (slot) => wordIn(slot, Word.asked),
     clientRowIn: (slot) => wordIn(slot, Word.clientRow),
     clientGenerationIn: (slot) => wordIn(slot, Word.clientGeneration),

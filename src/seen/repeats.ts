@@ -1,17 +1,12 @@
 /*
- * Queries that a client sends again: the sign of a pod that waits. A table of the last queries, found by client, port and name, tells for
- * each query whether the same one was here before, how long ago, and what had become of it.
+ * Queries that a client sends again: the sign of a pod that waits. A table of the last queries, found by client, port and name, leads to the record,
+ * which tells whether the same query was there before, how long ago, and what had become of it.
  *
- * An entry is four 32-bit words, and a set of four entries one line of the processor's cache:
- *
- *      word 0   client and name, mixed
- *      word 1   source port << 16 | ID
- *      word 2   moment in ms << 2 | state
- *      word 3   type; in the first entry of a set, << 16, which entry is given up next
- *
- * Both address types of one lookup lie in the same set, so that a query can be told from one whose twin never came.
+ * An entry is two 32-bit words, a hash of all three and the number of the query; a set of four, the newest first, is half a line of the processor's
+ * cache. Both address types of one lookup lie in the same set, so that a query can be told from one whose twin never came.
  */
-import { RrType } from "../wire/codes.ts";
+import { Rcode, RrType } from "../wire/codes.ts";
+import { FlagBit, type RecordedQuery, type Recorder, Word, wordsPerSlot } from "./recorder.ts";
 
 /** What had become of a query when it came again. */
 export const First = {
@@ -30,7 +25,7 @@ export const First = {
 /** The names of these, by number. */
 export const firstNames: readonly string[] = Object.keys(First);
 
-/** What `note` found out about the query it was last given. Valid until the next call. */
+/** What `look` found out about the query it was last given. Valid until the next call. */
 export interface Noted {
   /** How long before it the same query had come, in ms; 0 if it had not, or so recently that nobody waited. */
   afterMs: number;
@@ -42,17 +37,11 @@ export interface Noted {
   twinAfterMs: number;
 }
 
-/** Remembers queries. Moments are monotonic milliseconds. */
+/** Remembers queries. */
 export interface Repeats {
-  /** Notes a query and returns the number of its entry, which is valid until another query needs the room. `clientKey` is a hash. */
-  note(clientKey: number, port: number, id: number, nameHash: number, type: number, nowMs: number): number;
-  /**
-   * Says what has become of the query with this entry: any First but `unseen`. Until then it is waiting. Does nothing if the entry has
-   * become that of another query, as its port and ID tell: `asked` is `port << 16 | id`.
-   */
-  settle(entry: number, asked: number, state: number): void;
-  readonly noted: Readonly<Noted>;
-  /** How many entries were given up before a client could have asked again: above 0, repeats go unseen. */
+  /** Looks at the recorded query in a slot: once at each, in the order in which they came. Those over TCP, or of no client's row, are passed over. */
+  look(slot: number): Readonly<Noted>;
+  /** How many were forgotten before a client could have asked again, in the table or in the record: above 0, repeats go unseen. */
   forgottenCount(): number;
 }
 
@@ -62,91 +51,102 @@ export const leastWaitMs = 900;
 /** No resolver waits longer for a reply. What comes later has the same port and ID by chance. */
 export const mostWaitMs = 15_000;
 
+/** glibc, Go and systemd-resolved wait longest before they ask again. */
+const longestTimeoutMs = 5000;
+
 const waysPerSet = 4;
-const wayMask = waysPerSet - 1;
-const wordsPerEntry = 4;
+const wordsPerEntry = 2;
 const wordsPerSet = waysPerSet * wordsPerEntry;
 
-/** Creates a table of `entryCount` entries (a power of 2, at least 4), 16 octets each. */
-export function createRepeats(entryCount: number): Repeats {
-  const words = new Int32Array(entryCount * wordsPerEntry);
+/** Creates a table of `entryCount` queries of a record, a power of 2 of at least 4, of 8 octets each. */
+export function createRepeats(recorder: Recorder, entryCount: number): Repeats {
+  const { words } = recorder;
+  const table = new Int32Array(entryCount * wordsPerEntry);
   const setMask = entryCount / waysPerSet - 1;
   const noted: Noted = { afterMs: 0, first: 0, isAskedAnew: false, twinAfterMs: -1 };
+  // Numbers here are one higher than in the record, so that 0 is none.
+  let oldestRecent = 1;
   let forgotten = 0;
 
-  function note(clientKey: number, port: number, id: number, nameHash: number, type: number, nowMs: number): number {
-    // Both are keyed hashes, so that nothing has to be mixed but the port.
-    const who = clientKey ^ nameHash;
-    const spread = Math.imul(who ^ Math.imul(port, 0x9e3779b1), 0x85ebca6b);
-    const start = ((spread >>> 8) & setMask) * wordsPerSet;
-    const asked = (port << 16) | id;
-    const now = nowMs | 0;
-    const oldest = (words[start + 3] as number) >>> 16;
+  function look(slot: number): Noted {
     noted.afterMs = 0;
     noted.isAskedAnew = false;
     noted.twinAfterMs = -1;
-    // From the newest on: the twin is most often the one before, which a processor that guesses its branches learns.
-    for (let back = 1; back <= waysPerSet; back += 1) {
-      const at = start + ((oldest - back) & wayMask) * wordsPerEntry;
-      if (words[at] !== who) continue;
-      const ageMs = ageOf(words[at + 2] as number, now);
-      if (ageMs > mostWaitMs || (words[at + 1] as number) >>> 16 !== port) continue;
-      const known = (words[at + 3] as number) & 0xffff;
-      if (known === type) {
-        if (words[at + 1] === asked) return again(at, ageMs, now);
-        if (ageMs >= leastWaitMs) noted.isAskedAnew = true;
-      }
-      if (noted.twinAfterMs < 0 && isTwin(known, type)) noted.twinAfterMs = ageMs;
+    const at = slot * wordsPerSlot;
+    const number = words[at] as number;
+    moveOldestRecent(number, words[at + Word.moment] as number);
+    const row = words[at + Word.clientRow] as number;
+    if (row < 0 || ((words[at + Word.typeAndFlags] as number) & FlagBit.tcp) !== 0) return noted;
+    const hash = hashOf(words[at + Word.nameHash] as number, row, (words[at + Word.asked] as number) >>> 16);
+    const start = ((hash >>> 8) & setMask) * wordsPerSet;
+    for (let entry = start; entry < start + wordsPerSet; entry += wordsPerEntry)
+      if (table[entry] === hash) compare(at, table[entry + 1] as number);
+    if ((table[start + wordsPerSet - 1] as number) >= oldestRecent) forgotten += 1;
+    for (let word = start + wordsPerSet - 1; word > start + 1; word -= 1)
+      table[word] = table[word - wordsPerEntry] as number;
+    table[start] = hash;
+    table[start + 1] = number;
+    return noted;
+  }
+
+  /** Those before the last 5 s may be forgotten. What the record has overwritten since is. */
+  function moveOldestRecent(number: number, moment: number): void {
+    // Numbers have begun anew.
+    if (number < oldestRecent) oldestRecent = number;
+    while (oldestRecent < number) {
+      const at = recorder.slotOf(oldestRecent - 1) * wordsPerSlot;
+      if (words[at] !== oldestRecent) forgotten += 1;
+      else if (((moment - (words[at + Word.moment] as number)) | 0) < longestTimeoutMs) return;
+      oldestRecent += 1;
     }
-    const at = start + oldest * wordsPerEntry;
-    const stamp = words[at + 2] as number;
-    if (stamp !== 0 && ageOf(stamp, now) < longestTimeoutMs) forgotten += 1;
-    words[at] = who;
-    words[at + 1] = asked;
-    words[at + 2] = stampOf(now, First.waiting);
-    words[at + 3] = type;
-    words[start + 3] = ((words[start + 3] as number) & 0xffff) | (((oldest + 1) & wayMask) << 16);
-    return at >> 2;
   }
 
-  /** The query of the entry has come again. Looks for the twin among the entries of its set. */
-  function again(at: number, ageMs: number, now: number): number {
-    const state = (words[at + 2] as number) & 3;
-    noted.afterMs = ageMs < leastWaitMs ? 0 : ageMs;
-    noted.first = state;
-    const start = at - (at % wordsPerSet);
-    for (let other = start; other < start + wordsPerSet; other += wordsPerEntry) {
-      const isSameSocket =
-        words[other] === words[at] && (words[other + 1] as number) >>> 16 === (words[at + 1] as number) >>> 16;
-      if (isSameSocket && isTwin((words[other + 3] as number) & 0xffff, (words[at + 3] as number) & 0xffff))
-        noted.twinAfterMs = ageOf(words[other + 2] as number, now);
+  /** The nearest tells, for a client counts its time-out from its last try; but not from one that it sent right after another. */
+  function compare(at: number, number: number): void {
+    const slot = recorder.slotOf(number - 1);
+    const other = slot * wordsPerSlot;
+    const ageMs = ((words[at + Word.moment] as number) - (words[other + Word.moment] as number)) | 0;
+    if (words[other] !== number || ageMs > mostWaitMs || !isSameLookup(at, other)) return;
+    const type = (words[at + Word.typeAndFlags] as number) >>> 16;
+    const known = (words[other + Word.typeAndFlags] as number) >>> 16;
+    if (isTwin(known, type)) {
+      if (noted.twinAfterMs < 0) noted.twinAfterMs = ageMs;
+    } else if (known === type && ageMs >= leastWaitMs) {
+      if (words[at + Word.asked] === words[other + Word.asked]) noteRepeat(at, slot, ageMs);
+      else if (noted.afterMs === 0) noted.isAskedAnew = true;
     }
-    // One that was sent again at once leaves the moment of the first, from which the client counts its time-out.
-    if (noted.afterMs > 0) words[at + 2] = stampOf(now, First.waiting);
-    return at >> 2;
   }
 
-  function settle(entry: number, asked: number, state: number): void {
-    const at = entry * wordsPerEntry;
-    if (words[at + 1] !== asked) return;
-    words[at + 2] = ((words[at + 2] as number) & ~3) | state;
+  function noteRepeat(at: number, slot: number, ageMs: number): void {
+    if (noted.afterMs > 0 && ageMs - noted.afterMs >= leastWaitMs) return;
+    noted.afterMs = ageMs;
+    noted.first = becameOf(recorder.read(slot), recorder.atMsIn(at / wordsPerSlot));
   }
 
-  return { note, settle, noted, forgottenCount: () => forgotten };
+  /** Whether both are of one client, name and port. */
+  function isSameLookup(at: number, other: number): boolean {
+    return (
+      words[at + Word.nameHash] === words[other + Word.nameHash] &&
+      words[at + Word.clientRow] === words[other + Word.clientRow] &&
+      words[at + Word.clientGeneration] === words[other + Word.clientGeneration] &&
+      (words[at + Word.asked] as number) >>> 16 === (words[other + Word.asked] as number) >>> 16
+    );
+  }
+
+  return { look, forgottenCount: () => forgotten };
 }
 
-const momentMask = 0x3fff_ffff;
-
-/** glibc and Go wait longest before they ask again. */
-const longestTimeoutMs = 5000;
-
-/** The low 30 bits of the moment: differences are right for twelve days. 0 stands for an empty entry, which no moment after the first is. */
-function stampOf(now: number, state: number): number {
-  return (now << 2) | state;
+/** A name's hash is keyed already, so that nobody can choose names for it. */
+function hashOf(nameHash: number, row: number, port: number): number {
+  const word = Math.imul(nameHash ^ Math.imul(row, 0xc2b2_ae35) ^ Math.imul(port, 0x9e37_79b1), 0x85eb_ca6b);
+  return word ^ (word >>> 15);
 }
 
-function ageOf(stamp: number, now: number): number {
-  return (now - (stamp >>> 2)) & momentMask;
+/** What had become of a query at a moment: a First. */
+export function becameOf({ rcode, isDropped, atMs, durationMs }: RecordedQuery, whenMs: number): number {
+  if (isDropped) return First.shed;
+  if (rcode === undefined || atMs + durationMs > whenMs) return First.waiting;
+  return rcode === Rcode.NOERROR || rcode === Rcode.NXDOMAIN ? First.answered : First.failed;
 }
 
 function isTwin(type: number, other: number): boolean {

@@ -6,18 +6,27 @@
  * from another port is looked for in the record (changed-ports).
  */
 import { createHistogram, type Histogram, observe, timeBoundsSeconds } from "../runtime/histogram.ts";
-import { hostOf, portOf, type SocketAddress } from "../runtime/socket-address.ts";
+import { portOf, type SocketAddress } from "../runtime/socket-address.ts";
 import { isAddressType, Rcode } from "../wire/codes.ts";
 import type { FoldedName } from "../wire/name.ts";
 import { createChangedPorts } from "./changed-ports.ts";
 import { addOne, type ClientColumns, type ClientTable, createClientTable } from "./client-table.ts";
 import { createNameRing, type NameRing } from "./name-ring.ts";
 import { createNameTable, type NameTable } from "./name-table.ts";
-import { type ArrivedQuery, createRecorder, type RecordedQuery, type Recorder } from "./recorder.ts";
-import { createRepeats, First, type Repeats } from "./repeats.ts";
+import {
+  type ArrivedQuery,
+  createRecorder,
+  FlagBit,
+  type RecordedQuery,
+  type Recorder,
+  wasteBit,
+  Word,
+  wordsPerSlot,
+} from "./recorder.ts";
+import { createRepeats, First, leastWaitMs, type Noted } from "./repeats.ts";
 import { createSuspects, isClientChance, type Suspect } from "./suspects.ts";
 import { createTrips, type Trips } from "./trips.ts";
-import { createWaits, isKnownInterval, type Wait, type Waits } from "./waits.ts";
+import { createWaits, isKnownInterval, type Waits } from "./waits.ts";
 
 /** How much may be remembered, and of what. */
 export interface SeenOptions {
@@ -58,6 +67,7 @@ export interface Seen {
   dropped(number: number): void;
   /** Lets counts fade, and looks for queries that were sent again from another port. To be called every second or so. */
   tick(nowMs: number): void;
+  /** Counted up to the moment of reading, like the two below. */
   readonly clients: ClientTable;
   readonly names: NameTable;
   readonly waits: Waits;
@@ -84,36 +94,56 @@ export interface Seen {
   forgottenCount(): number;
 }
 
-const rememberedQueries = 131_072;
 const clientRows = 1024;
 const nameRows = 1024;
 const rememberedTrips = 4096;
 const nameRingBytes = 1_048_576;
+/** Names of queries that were not counted yet, where nothing is recorded. */
+const leastNameRingBytes = 131_072;
 
-/** Queries that wait for their replies, at least, have to be found again. */
-const leastSlots = 4096;
+/** Queries are found again among so many: those of 15 s at some thousands a second. */
+const leastSlots = 32_768;
+const rememberedQueries = 131_072;
+
+/** So many are counted at once, while they are in the processor's cache. A power of 2. */
+const countedAtOnce = 256;
 
 /** Below this a client's habit is not known. */
 const leastPairs = 4;
 
-/** Creates it. All of its memory is taken now: some 9 MiB with the default recorder, as far as it is used. */
+/** A query that came again, and may only have the same ID by chance. */
+interface RepeatedSuspect extends Suspect {
+  readonly number: number;
+  readonly afterMs: number;
+  readonly first: number;
+}
+
+/**
+ * Creates it. All of its memory is taken now: some 6 MiB with the default recorder, as far as it is used.
+ *
+ * When a query comes, only what would be lost is noted: the client's row, the name, and both in the record. All else is counted from there, some hundred
+ * queries at a time, or when somebody looks: for each query alone most of it would be out of the processor's cache.
+ */
 export function createSeen(options: SeenOptions): Seen {
   const { recordedQueries, keepsNames, suffixes, isHit, isFromUpstream, isClusterName, seed } = options;
-  const repeats: Repeats = createRepeats(rememberedQueries);
+  const records = recordedQueries > 0;
+  const recorder: Recorder = createRecorder(powerOf2From(Math.max(recordedQueries, leastSlots)));
+  const ring: NameRing | undefined = keepsNames
+    ? createNameRing(records ? nameRingBytes : leastNameRingBytes)
+    : undefined;
+  const repeats = createRepeats(recorder, rememberedQueries);
   const clients = createClientTable(clientRows, seed);
-  const names = createNameTable(nameRows, keepsNames, seed);
+  const names = createNameTable(nameRows, ring, seed);
   const waits = createWaits();
-  const trips = createTrips(recordedQueries > 0 ? rememberedTrips : 1);
+  const trips = createTrips(records ? rememberedTrips : 1);
   const upstreamDurations = {
     kubeDns: createHistogram(timeBoundsSeconds),
     outside: createHistogram(timeBoundsSeconds),
   };
-  const records = recordedQueries > 0;
-  const recorder: Recorder = createRecorder(powerOf2From(Math.max(recordedQueries, leastSlots)));
   const changedPorts = createChangedPorts(recorder, clients);
-  const suspects = createSuspects<Omit<Wait, "podCauses"> & Suspect & { readonly number: number }>();
-  const ring: NameRing | undefined = records && keepsNames ? createNameRing(nameRingBytes) : undefined;
+  const suspects = createSuspects<RepeatedSuspect>();
   const counts = clients.columns;
+  const { words } = recorder;
   const arrived: ArrivedQuery = {
     atMs: 0,
     clientRow: 0,
@@ -125,71 +155,105 @@ export function createSeen(options: SeenOptions): Seen {
     id: 0,
     isTcp: false,
     hasEdns: false,
-    repeatedAfterMs: 0,
-    first: 0,
   };
+  let countedUpTo = -1;
 
   function received(client: SocketAddress, query: SeenQuery, isTcp: boolean, nowMs: number): number {
-    const port = portOf(client);
-    const { id, name, type, hasEdns } = query;
+    const { name } = query;
     const row = clients.rowOf(client);
-    const entry = repeats.note(clients.key(), port, id, name.hash, type, nowMs);
-    const isAddress = isAddressType(type);
-    judge(row, isAddress, isTcp);
-    if (row >= 0) {
-      addOne(counts.queries, row);
-      if (hasEdns) addOne(counts.edns, row);
-      if (repeats.noted.isAskedAnew) addOne(counts.asksAgain, row);
-      if (isAddress) {
-        addOne(counts.addressQueries, row);
-        if (arrived.repeatedAfterMs === 0) clients.notePair(row, name.hash, type, port, id, nowMs);
-      }
-    }
-    names.note(name);
+    if (row >= 0) addOne(counts.queries, row);
     arrived.atMs = nowMs;
     arrived.clientRow = row;
     arrived.clientGeneration = clients.generationOf(row);
     arrived.nameHash = name.hash;
     arrived.nameReference = ring === undefined ? 0 : ring.keep(name);
-    arrived.type = type;
-    arrived.port = port;
-    arrived.id = id;
+    arrived.type = query.type;
+    arrived.port = portOf(client);
+    arrived.id = query.id;
     arrived.isTcp = isTcp;
-    arrived.hasEdns = hasEdns;
-    const number = recorder.arrived(arrived, entry);
-    if (arrived.repeatedAfterMs > 0) addWait(client, name, number);
+    arrived.hasEdns = query.hasEdns;
+    const number = recorder.arrived(arrived);
+    if ((number & (countedAtOnce - 1)) === 0) catchUp();
     return number;
   }
 
-  /** Decides from what the table of repeats found whether the pod waited, and for what: `repeatedAfterMs` and `first` of `arrived`. */
-  function judge(row: number, isAddress: boolean, isTcp: boolean): void {
-    const { afterMs, first, twinAfterMs } = repeats.noted;
-    arrived.repeatedAfterMs = 0;
-    arrived.first = 0;
-    // What comes over TCP is not lost, and a connection asks again for reasons of its own.
-    if (isTcp || (afterMs === 0 && twinAfterMs < 0)) return;
-    if (afterMs > 0) {
-      arrived.repeatedAfterMs = Math.round(afterMs);
-      const isTwinLost = first === First.answered && isAddress && twinAfterMs < 0 && sendsPairs(counts, row);
-      arrived.first = isTwinLost ? First.unseen : first;
-      return;
-    }
-    if (!isKnownInterval(twinAfterMs) || !sendsPairs(counts, row)) return;
-    arrived.repeatedAfterMs = Math.round(twinAfterMs);
-    arrived.first = First.unseen;
+  /** Counts what has come since the last time. Whatever is read is read after this. */
+  function catchUp(): void {
+    countedUpTo = recorder.eachSince(countedUpTo, countSlot);
   }
 
-  /** The query that has arrived, as one that came again; if its ID may be the same by chance, only once another one shows that it is not. */
-  function addWait(client: SocketAddress, name: FoldedName, number: number): void {
-    const { atMs, clientRow, clientGeneration, nameHash, type, repeatedAfterMs: afterMs, first } = arrived;
-    const kept = keepsNames ? name.octets.slice(0, name.sizeBytes) : undefined;
-    const wait = { atMs, client: hostOf(client), name: kept, nameHash, type, afterMs, first };
-    if (repeats.noted.afterMs === 0 || !isClientChance(counts, clientRow)) return waits.add(wait);
-    recorder.markRepeated(number, 0, 0);
-    for (const confirmed of suspects.confirm({ ...wait, clientRow, clientGeneration, number })) {
-      recorder.markRepeated(confirmed.number, confirmed.afterMs, confirmed.first);
-      waits.add(confirmed);
+  function countSlot(slot: number): void {
+    const at = slot * wordsPerSlot;
+    const nameHash = words[at + Word.nameHash] as number;
+    const flags = words[at + Word.typeAndFlags] as number;
+    const reply = words[at + Word.reply] as number;
+    names.note(nameHash, words[at + Word.nameReference] as number);
+    const row = rowIn(slot);
+    const noted = repeats.look(slot);
+    // Most have a twin that came together with them.
+    if (noted.afterMs > 0 || noted.twinAfterMs >= leastWaitMs) judge(slot, row, noted);
+    if (row >= 0) {
+      if ((flags & FlagBit.edns) !== 0) addOne(counts.edns, row);
+      if (noted.isAskedAnew) addOne(counts.asksAgain, row);
+      if (isAddressType(flags >>> 16)) {
+        const asked = words[at + Word.asked] as number;
+        addOne(counts.addressQueries, row);
+        if (noted.afterMs === 0)
+          clients.notePair(
+            row,
+            nameHash,
+            flags >>> 16,
+            asked >>> 16,
+            asked & 0xffff,
+            words[at + Word.moment] as number,
+          );
+      }
     }
+    if ((reply & 0xff) <= Rcode.BADVERS)
+      countReply(nameHash, row, reply & 0xff, (reply >>> 8) & 0xff, (reply & wasteBit) !== 0);
+    changedPorts.noteSlot(slot);
+  }
+
+  function countReply(nameHash: number, row: number, rcode: number, source: number, isWaste: boolean): void {
+    if (rcode === Rcode.NXDOMAIN) names.noteDenial(nameHash);
+    if (row < 0) return;
+    if (isHit(source)) addOne(counts.hits, row);
+    if (rcode === Rcode.NXDOMAIN) addOne(counts.nxdomain, row);
+    if (isWaste) addOne(counts.waste, row);
+  }
+
+  /** The client's row, if it is still that client's. */
+  function rowIn(slot: number): number {
+    const row = words[slot * wordsPerSlot + Word.clientRow] as number;
+    return row >= 0 && clients.generationOf(row) === words[slot * wordsPerSlot + Word.clientGeneration] ? row : -1;
+  }
+
+  /** Decides from what was found whether the pod waited, and for what. */
+  function judge(slot: number, row: number, { afterMs, first, twinAfterMs }: Readonly<Noted>): void {
+    if (row < 0) return;
+    if (afterMs > 0) {
+      const isTwinLost =
+        first === First.answered && isAddressType(recorder.typeIn(slot)) && twinAfterMs < 0 && sendsPairs(counts, row);
+      addRepeat(slot, row, afterMs, isTwinLost ? First.unseen : first);
+    } else if (isKnownInterval(twinAfterMs) && sendsPairs(counts, row)) addWait(slot, row, twinAfterMs, First.unseen);
+  }
+
+  /** A query that came again; if its ID may be the same by chance, only once another one shows that it is not. */
+  function addRepeat(slot: number, row: number, afterMs: number, first: number): void {
+    if (!isClientChance(counts, row)) return addWait(slot, row, afterMs, first);
+    const query = recorder.read(slot);
+    for (const each of suspects.confirm({ ...query, number: recorder.numberIn(slot), afterMs, first })) {
+      // It may have been overwritten by now.
+      const suspect = recorder.slotOf(each.number);
+      if (recorder.numberIn(suspect) === each.number) addWait(suspect, row, each.afterMs, each.first);
+    }
+  }
+
+  function addWait(slot: number, row: number, exactMs: number, first: number): void {
+    const [nameHash, type, afterMs] = [recorder.nameHashIn(slot), recorder.typeIn(slot), Math.round(exactMs)];
+    recorder.markRepeated(recorder.numberIn(slot), afterMs, first);
+    const name = ring?.find(recorder.nameReferenceIn(slot), nameHash);
+    waits.add({ atMs: recorder.atMsIn(slot), client: clients.clientIn(row), name, nameHash, type, afterMs, first });
   }
 
   function noteUpstream({ octets, sizeBytes }: FoldedName, durationMs: number): void {
@@ -198,32 +262,23 @@ export function createSeen(options: SeenOptions): Seen {
     observe(upstreamDurations[isCluster ? "kubeDns" : "outside"], durationMs / 1000);
   }
 
-  function settle(slot: number, state: number): void {
-    repeats.settle(recorder.entryIn(slot), recorder.askedIn(slot), state);
-  }
-
   return {
     received,
     answered(number, name, rcode, source, durationMs) {
-      const slot = number < 0 ? -1 : recorder.replied(number, rcode, source, durationMs);
+      if (number < 0) return;
+      const isWaste = rcode === Rcode.NXDOMAIN && isUnderSuffix(name, suffixes);
+      const slot = recorder.replied(number, rcode, source, durationMs, isWaste);
       if (slot < 0) return;
       if (isFromUpstream(source)) noteUpstream(name, durationMs);
-      const isAnswer = rcode === Rcode.NOERROR || rcode === Rcode.NXDOMAIN;
-      settle(slot, isAnswer ? First.answered : First.failed);
-      if (rcode === Rcode.NXDOMAIN) names.noteDenial(name.hash);
-      const row = recorder.clientRowIn(slot);
-      if (row < 0 || clients.generationOf(row) !== recorder.clientGenerationIn(slot)) return;
-      if (isHit(source)) addOne(counts.hits, row);
-      if (rcode !== Rcode.NXDOMAIN) return;
-      addOne(counts.nxdomain, row);
-      if (isUnderSuffix(name, suffixes)) addOne(counts.waste, row);
+      // Otherwise it is counted together with the query.
+      if (recorder.isUpTo(number, countedUpTo)) countReply(name.hash, rowIn(slot), rcode, source, isWaste);
     },
     dropped(number) {
-      const slot = number < 0 ? -1 : recorder.dropped(number);
-      if (slot >= 0) settle(slot, First.shed);
+      if (number >= 0) recorder.dropped(number);
     },
     tick(nowMs) {
-      for (const { query, afterMs, first } of changedPorts.look(nowMs)) {
+      catchUp();
+      for (const { query, afterMs, first } of changedPorts.tell(nowMs)) {
         const { atMs, clientRow, nameReference, nameHash, type } = query;
         const name = ring?.find(nameReference, nameHash);
         waits.add({ atMs, client: clients.clientIn(clientRow), name, nameHash, type, afterMs, first });
@@ -231,12 +286,22 @@ export function createSeen(options: SeenOptions): Seen {
       clients.decay.fade(nowMs);
       names.decay.fade(nowMs);
     },
-    clients,
-    names,
-    waits,
+    get clients() {
+      catchUp();
+      return clients;
+    },
+    get names() {
+      catchUp();
+      return names;
+    },
+    get waits() {
+      catchUp();
+      return waits;
+    },
     trips,
     upstreamDurations,
     eachRecorded(look) {
+      catchUp();
       if (records) recorder.eachSlot((slot) => look(recorder.read(slot)));
     },
     eachAnswered(look) {
@@ -244,9 +309,7 @@ export function createSeen(options: SeenOptions): Seen {
       recorder.eachSlot((slot) => {
         const rcode = recorder.rcodeIn(slot);
         if (rcode > Rcode.BADVERS) return true;
-        const row = recorder.clientRowIn(slot);
-        const isSame = row >= 0 && clients.generationOf(row) === recorder.clientGenerationIn(slot);
-        look(rcode, recorder.nameReferenceIn(slot), recorder.nameHashIn(slot), isSame ? row : -1);
+        look(rcode, recorder.nameReferenceIn(slot), recorder.nameHashIn(slot), rowIn(slot));
         return true;
       });
     },

@@ -101,7 +101,8 @@ describeWith([browserCommand], "the page in a browser", () => {
 
   test("says in one sentence who waited and why, and then, in this order, all that it knows", async () => {
     const { page } = await open();
-    expect(await page.locator("h1").innerText()).toBe(
+    // On a busy machine it may be true that nodens itself stood still.
+    expect((await page.locator("h1").innerText()).replace(/, while nodens itself.*(?=\.$)/, "")).toBe(
       `Pods wait. 1 lookup of the pod ${waiting} waited for seconds: the replies were lost on the way to the pod.`,
     );
     const titles = await page.locator("h2").allInnerTexts();
@@ -146,6 +147,7 @@ describeWith([browserCommand], "the page in a browser", () => {
     const settings = page.locator("details pre");
     expect(await settings.isVisible()).toBe(false);
     await page.getByText("Settings in force").click();
+    await settings.waitFor();
     expect(await settings.innerText()).toContain("recordedQueries");
   });
 

@@ -12,21 +12,19 @@ const query: ArrivedQuery = {
   id: 0xfffe,
   isTcp: true,
   hasEdns: false,
-  repeatedAfterMs: 5000,
-  first: 2,
 };
 
 test("what was recorded is read back", () => {
   const recorder = createRecorder(4);
-  const slot = recorder.slotOf(recorder.arrived(query, 0));
-  expect(recorder.read(slot)).toMatchObject({ ...query, rcode: undefined, isDropped: false });
+  const slot = recorder.slotOf(recorder.arrived(query));
+  expect(recorder.read(slot)).toMatchObject({ ...query, rcode: undefined, isDropped: false, repeatedAfterMs: 0 });
 });
 
 test("a late reply is not written into the slot of another query", () => {
   const recorder = createRecorder(4);
-  const first = recorder.arrived(query, 0);
-  for (let turn = 0; turn < 4; turn += 1) recorder.arrived({ ...query, id: turn }, 0);
-  expect(recorder.replied(first, 0, 1, 3)).toBe(-1);
+  const first = recorder.arrived(query);
+  for (let turn = 0; turn < 4; turn += 1) recorder.arrived({ ...query, id: turn });
+  expect(recorder.replied(first, 0, 1, 3, false)).toBe(-1);
   expect(recorder.read(recorder.slotOf(first)).rcode).toBeUndefined();
 });
 
@@ -38,15 +36,15 @@ test("slots are walked from the newest to the oldest, as far as there are querie
     recorder.eachSlot((slot) => void seen.push(recorder.read(slot).id));
     return seen;
   };
-  for (let id = 0; id < 2; id += 1) recorder.arrived({ ...query, id }, 0);
+  for (let id = 0; id < 2; id += 1) recorder.arrived({ ...query, id });
   expect(walk()).toEqual([1, 0]);
-  for (let id = 2; id < 6; id += 1) recorder.arrived({ ...query, id }, 0);
+  for (let id = 2; id < 6; id += 1) recorder.arrived({ ...query, id });
   expect(walk()).toEqual([5, 4, 3, 2]);
 });
 
 test("a query that got no reply says so", () => {
   const recorder = createRecorder(4);
-  const slot = recorder.dropped(recorder.arrived(query, 0));
+  const slot = recorder.dropped(recorder.arrived(query));
   expect(recorder.read(slot)).toMatchObject({ isDropped: true, rcode: undefined });
 });
 
@@ -54,17 +52,36 @@ test("slots since a query are walked from the oldest to the newest, each with it
   const recorder = createRecorder(4);
   const seen: number[] = [];
   const look = (slot: number) => void seen.push(recorder.numberIn(slot));
-  const first = recorder.arrived(query, 0);
+  const first = recorder.arrived(query);
   expect(recorder.eachSince(-1, look)).toBe(first);
-  for (let turn = 0; turn < 2; turn += 1) recorder.arrived(query, 0);
+  for (let turn = 0; turn < 2; turn += 1) recorder.arrived(query);
   expect(recorder.eachSince(first, look)).toBe(2);
   expect(seen).toEqual([0, 1, 2]);
 });
 
 test("a query is marked as repeated as long as it has its slot", () => {
   const recorder = createRecorder(4);
-  const number = recorder.arrived({ ...query, repeatedAfterMs: 0, first: 0 }, 0);
+  const number = recorder.arrived(query);
   recorder.markRepeated(number, 3000, 1);
   recorder.markRepeated(number + 4, 7000, 2);
   expect(recorder.read(recorder.slotOf(number))).toMatchObject({ repeatedAfterMs: 3000, first: 1 });
+});
+
+test("numbers tell which query came first, also where they begin anew", () => {
+  const recorder = createRecorder(4);
+  const last = 0x3fff_ffff;
+  for (const [number, counted] of [
+    [5, 5],
+    [4, 5],
+    [last, 0],
+    [last - 1, 2],
+  ] as const)
+    expect(recorder.isUpTo(number, counted)).toBe(true);
+  for (const [number, counted] of [
+    [6, 5],
+    [0, -1],
+    [0, last],
+    [2, last - 1],
+  ] as const)
+    expect(recorder.isUpTo(number, counted)).toBe(false);
 });

@@ -1,35 +1,106 @@
 import { expect, test } from "vitest";
+import { type ArrivedQuery, createRecorder } from "../../../src/seen/recorder.ts";
 import { createRepeats, First, mostWaitMs } from "../../../src/seen/repeats.ts";
 
-test("the entry of another query is not settled", () => {
-  const repeats = createRepeats(4);
-  const entry = repeats.note(1, 1000, 1, 77, 1, 1000);
-  for (let id = 2; id < 6; id += 1) repeats.note(1, 1000, id, 77, 1, 1000);
-  repeats.settle(entry, (1000 << 16) | 1, First.answered);
-  repeats.note(1, 1000, 5, 77, 1, 6000);
-  expect(repeats.noted).toMatchObject({ afterMs: 5000, first: First.waiting });
+const query: ArrivedQuery = {
+  atMs: 1000,
+  clientRow: 3,
+  clientGeneration: 1,
+  nameHash: 77,
+  nameReference: 7,
+  type: 1,
+  port: 1000,
+  id: 1,
+  isTcp: false,
+  hasEdns: false,
+};
+
+/** A record of `slotCount` queries, and a table of `entryCount` of them. `ask` records a query, and says what is found out about it. */
+function setUp(slotCount = 64, entryCount = 64) {
+  const recorder = createRecorder(slotCount);
+  const repeats = createRepeats(recorder, entryCount);
+  let last = -1;
+  const ask = (more: Partial<ArrivedQuery> = {}) => {
+    last = recorder.arrived({ ...query, ...more });
+    return { ...repeats.look(recorder.slotOf(last)) };
+  };
+  return { recorder, repeats, ask, last: () => last };
+}
+
+test("a query is found again with how long before it came, and what had become of it by then", () => {
+  const { recorder, ask, last } = setUp();
+  ask();
+  expect(ask({ atMs: 6000 })).toMatchObject({ afterMs: 5000, first: First.waiting });
+  recorder.replied(last(), 0, 0, 1, false);
+  expect(ask({ atMs: 11_000 })).toMatchObject({ afterMs: 5000, first: First.answered });
 });
 
-test("counts what is forgotten within 5 s, and nothing that is older", () => {
-  const repeats = createRepeats(4);
-  for (let id = 0; id < 4; id += 1) repeats.note(1, 1000, id, 77, 1, 1000);
-  repeats.note(1, 1000, 9, 77, 1, 7000);
+test("a reply that came after the query had come again is none for it", () => {
+  const { recorder, ask, last } = setUp();
+  ask();
+  recorder.replied(last(), 0, 0, 6000, false);
+  expect(ask({ atMs: 6000 }).first).toBe(First.waiting);
+});
+
+test.each([
+  ["client", { clientRow: 4 }],
+  ["client that has the row now", { clientGeneration: 2 }],
+  ["port", { port: 1001 }],
+  ["name", { nameHash: 78 }],
+  ["type", { type: 16 }],
+  ["transport", { isTcp: true }],
+] as const)("a query with another %s is another one", (_, more) => {
+  const { ask } = setUp();
+  ask();
+  expect(ask({ atMs: 6000, ...more })).toMatchObject({ afterMs: 0, isAskedAnew: false, twinAfterMs: -1 });
+});
+
+test("the same question with another ID is asked anew, if it comes seconds later", () => {
+  const { ask } = setUp();
+  ask();
+  expect(ask({ atMs: 1500, id: 2 })).toMatchObject({ afterMs: 0, isAskedAnew: false });
+  expect(ask({ atMs: 6000, id: 3 })).toMatchObject({ afterMs: 0, isAskedAnew: true });
+});
+
+test("a client's time-out counts from its first try, not from one that it sent at once after that", () => {
+  const { ask } = setUp();
+  ask();
+  ask({ atMs: 1100 });
+  expect(ask({ atMs: 6000 }).afterMs).toBe(5000);
+});
+
+test("a twin is told with how long before it came, the nearest of several", () => {
+  const { ask } = setUp();
+  ask({ type: 28, id: 9 });
+  ask({ type: 28, id: 10, atMs: 3000 });
+  expect(ask({ atMs: 5500 }).twinAfterMs).toBe(2500);
+});
+
+test("counts what is forgotten within 5 s because too many lie in one place, and nothing that is older", () => {
+  const { repeats, ask } = setUp(64, 4);
+  for (let id = 0; id < 4; id += 1) ask({ id });
+  ask({ id: 9, atMs: 7000 });
   expect(repeats.forgottenCount()).toBe(0);
-  for (let id = 10; id < 14; id += 1) repeats.note(1, 1000, id, 77, 1, 7000);
+  for (let id = 10; id < 14; id += 1) ask({ id, atMs: 7000 });
   expect(repeats.forgottenCount()).toBe(1);
 });
 
-test("recognises a query across the end of the 30 bits of a moment", () => {
-  const repeats = createRepeats(64);
-  const late = 2 ** 30 - 100;
-  repeats.note(1, 1000, 1, 77, 1, late);
-  repeats.note(1, 1000, 1, 77, 1, late + 5000);
-  expect(repeats.noted.afterMs).toBe(5000);
+test("counts what the record has overwritten within 5 s, and nothing that is older", () => {
+  const { repeats, ask } = setUp(4, 64);
+  for (let id = 0; id < 8; id += 1) ask({ id, port: id, atMs: 1000 + id * 5000 });
+  expect(repeats.forgottenCount()).toBe(0);
+  for (let id = 0; id < 5; id += 1) ask({ id, port: id, atMs: 50_000 });
+  expect(repeats.forgottenCount()).toBe(1);
+});
+
+test("recognises a query across the end of the 32 bits of a moment", () => {
+  const { ask } = setUp();
+  ask({ atMs: 2 ** 32 - 100 });
+  expect(ask({ atMs: 2 ** 32 + 4900 }).afterMs).toBe(5000);
 });
 
 test("takes a query with the same numbers for a new one after the longest wait", () => {
-  const repeats = createRepeats(64);
-  repeats.note(1, 1000, 1, 77, 1, 1000);
-  repeats.note(1, 1000, 1, 77, 1, 1001 + mostWaitMs);
-  expect(repeats.noted.afterMs).toBe(0);
+  const { ask } = setUp();
+  ask();
+  expect(ask({ atMs: 1001 + mostWaitMs }).afterMs).toBe(0);
 });
