@@ -2,6 +2,7 @@
  * What a client looks like, guessed from what it asks. Guesses cost nothing but advice, and are told as guesses.
  */
 import type { ClientColumns } from "./client-table.ts";
+import { bucketOf, waitBuckets } from "./waits.ts";
 
 /** A resolver that is recognised; "" for none. */
 export type Library = "" | "musl" | "glibc" | "Go";
@@ -23,6 +24,11 @@ export function guessLibrary(columns: ClientColumns, row: number): Library {
   const fromOnePort = at(columns.samePortPairs) / pairs;
   if (fromOnePort > 0.8) return at(columns.closeIdPairs) / at(columns.samePortPairs) > 0.7 ? "musl" : "glibc";
   return sendsApart(columns, row) && at(columns.edns) / at(columns.queries) > 0.8 ? "Go" : "";
+}
+
+/** The resolver that asks again after so many ms; "" where several do. */
+export function guessByWait(afterMs: number): Library {
+  return waitBuckets[bucketOf(afterMs)] === "2.5s" ? "musl" : "";
 }
 
 /** Whether a client sends the two queries of a pair from sockets of their own, as Go does, with EDNS or (an old `go` line in its module) without. */

@@ -5,7 +5,7 @@
 import { typeName } from "../wire/codes.ts";
 import { nameToText } from "../wire/name-text.ts";
 import { causeNames, causes, movedBy } from "./causes.ts";
-import { guessLibrary } from "./guess-client.ts";
+import { guessByWait, guessLibrary } from "./guess-client.ts";
 import { First, firstNames } from "./repeats.ts";
 import type { SecondRing } from "./second-ring.ts";
 import type { Seen } from "./seen.ts";
@@ -193,7 +193,7 @@ function clientsOf({ seen }: PictureParts, writing: Writing, nowMs: number) {
       return {
         client,
         namespace: writing.namespaceOf(row),
-        library: guessLibrary(columns, row),
+        library: guessLibrary(columns, row) || guessByWait(own[0]?.afterMs ?? 0),
         ndots: writing.ndotsOf(row),
         perSecond: queries / perCount,
         hitShare: share(columns.hits),

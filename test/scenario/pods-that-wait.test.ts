@@ -1,10 +1,9 @@
 /*
  * Who waited, and what had become of the query: each cause planted once, and clients that look as if they waited but did not.
  */
-import { describe, expect, onTestFinished, test } from "vitest";
-import { picturePartsOf, type SampledCounters, sampleCounters } from "../../src/app/live-seen.ts";
-import { createHistogram, timeBoundsSeconds } from "../../src/runtime/histogram.ts";
-import { type Cause, causeNames, causes, movedBy, type TroubledPod } from "../../src/seen/causes.ts";
+import { describe, expect, test } from "vitest";
+import { observeMany } from "../../src/runtime/histogram.ts";
+import { type Cause, causeNames, causes, movedBy } from "../../src/seen/causes.ts";
 import { waitsTable } from "../../src/seen/page-tables.ts";
 import { takePicture } from "../../src/seen/picture.ts";
 import { printTop } from "../../src/seen/print-top.ts";
@@ -12,9 +11,9 @@ import { First, firstNames } from "../../src/seen/repeats.ts";
 import { createSecondRing } from "../../src/seen/second-ring.ts";
 import { sentenceOf } from "../../src/seen/sentence.ts";
 import { bucketOf, waitBuckets } from "../../src/seen/waits.ts";
-import { defaultSettings } from "../../src/settings/settings-table.ts";
 import { a } from "../support/messages/messages.ts";
 import { createWorld, denial, type TypeName, type World } from "../support/world/create-world.ts";
+import { type PlantedCounters, sampleWorld } from "../support/world/sampled-world.ts";
 
 const web = "web.shop.svc.cluster.local";
 const webReply = { answers: [a(web, "10.96.1.1")] };
@@ -239,35 +238,61 @@ describe("what moved", () => {
   });
 });
 
+describe("what the node counts in the second in which a query was lost", () => {
+  const plant: Readonly<Record<Cause, (counters: PlantedCounters) => void>> = {
+    conntrackDrop: ({ conntrack }) => (conntrack.drop += 2),
+    conntrackInsertFailed: ({ conntrack }) => (conntrack.insertFailed += 2),
+    conntrackEarlyDrop: ({ conntrack }) => (conntrack.earlyDrop += 2),
+    receiveDrops: (counters) => (counters.receiveDrops += 2),
+    eventLoopLate: ({ eventLoop }) => observeMany(eventLoop, 0.3, 2),
+    failOpen: (counters) => (counters.isFailOpen = true),
+    upstreamLosses: ({ servers }) => (servers.cluster.losses.timeout += 2),
+  };
+
+  /** A lookup whose replies, or whose second query, are lost while the cause is planted; or that upstream leaves waiting. */
+  async function waitsWhile(cause: Cause, plantIt: (counters: PlantedCounters) => void) {
+    const world = await createWarmWorld();
+    await makesPairs(world, "10.0.0.7");
+    const { planted, picture } = sampleWorld(world);
+    await world.passes(10);
+    plantIt(planted);
+    const isLate = cause === "upstreamLosses";
+    const isLostOnTheWayIn = cause === "receiveDrops";
+    const asks = async () => {
+      if (isLate) return world.asks("late.shop.svc.cluster.local", "A", { client: "10.0.0.7", id: 7 });
+      await asksPair(world, "10.0.0.7", isLostOnTheWayIn ? ["A"] : undefined);
+      return world.upstream.settlesAll(webReply);
+    };
+    await asks();
+    await world.passes(1);
+    planted.isFailOpen = false;
+    await world.passes(4);
+    await asks();
+    await world.passes(1);
+    return picture().waits.recent;
+  }
+
+  test.each(causeNames)("is told of it, and nothing else: %s", async (cause) => {
+    const waits = await waitsWhile(cause, plant[cause]);
+    expect(waits.length).toBeGreaterThan(0);
+    for (const { moved } of waits) expect(moved.map(({ label }) => label)).toEqual([causes[cause].label]);
+  });
+
+  test.each(causeNames)("is not told where it does not move: %s", async (cause) => {
+    const waits = await waitsWhile(cause, () => {});
+    expect(waits.length).toBeGreaterThan(0);
+    for (const { moved } of waits) expect(moved).toEqual([]);
+  });
+});
+
 describe("what is wrong for the pod alone", () => {
-  /** A world whose counters are sampled every second, on a node that tells `troubled`. */
   async function createSampledWorld() {
     const world = await createWarmWorld();
-    const parts = picturePartsOf(world.seen, defaultSettings());
-    const troubled: TroubledPod[] = [];
-    let looks = 0;
-    const sampled: SampledCounters = {
-      listeners: () => [],
-      receiveDrops: () => 0,
-      conntrackLosses: () => undefined,
-      eventLoopDelays: () => createHistogram(timeBoundsSeconds),
-      serverCounters: () => [],
-      attachment: {
-        isFailOpen: () => false,
-        podTroubles() {
-          looks += 1;
-          return troubled;
-        },
-      },
-    };
-    const samples = sampleCounters(parts, sampled, world.clock, () => {});
-    onTestFinished(samples.close);
+    const { parts, planted, picture, troubleLooks } = sampleWorld(world);
     /** What is told of the waits, newest first, as "CLIENT LABEL +BY". */
     const told = () =>
-      takePicture(parts, world.clock.nowMs()).waits.recent.flatMap(({ client, moved }) =>
-        moved.map(({ label, by }) => `${client} ${label} +${by}`),
-      );
-    return { world, parts, troubled, told, looks: () => looks };
+      picture().waits.recent.flatMap(({ client, moved }) => moved.map(({ label, by }) => `${client} ${label} +${by}`));
+    return { world, parts, troubled: planted.troubled, told, looks: troubleLooks };
   }
 
   /** Two pods get no replies, and ask again after a second. */
