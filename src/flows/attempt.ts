@@ -6,7 +6,7 @@ import type { Flow } from "./flow.ts";
 import type { Heard } from "./heard-reply.ts";
 import type { LossReason } from "./loss-reason.ts";
 
-/** One sending of one question. Exactly one of `onReply` and `onLost` is called, once, unless the attempt is cancelled first. */
+/** One sending of one question. Its functions are called as its methods. Exactly one of `onReply` and `onLost` is called, once, unless the attempt is cancelled first. */
 export interface Attempt {
   readonly question: Question;
   /** The query. It belongs to the flow that sends it, which gives it an ID. */

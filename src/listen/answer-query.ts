@@ -2,8 +2,8 @@
  * From a packet to its reply, for UDP and TCP alike: admit, read, answer from the cache at once, or wait for the resolver.
  */
 import { ageSecondsOf } from "../cache/entry.ts";
-import type { Answer } from "../resolve/answer.ts";
-import type { MissQueue } from "../resolve/miss-queue.ts";
+import type { Answer, ShedReason } from "../resolve/answer.ts";
+import type { Miss, MissQueue } from "../resolve/miss-queue.ts";
 import type { Resolver } from "../resolve/resolver.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { observe } from "../runtime/histogram.ts";
@@ -190,20 +190,24 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
   }
 
   function answerLater(client: SocketAddress, reply: (message: Uint8Array, sizeBytes: number) => void): void {
-    const kept = { query: copyQuery(query), client, receivedAtMs, number };
     const key = hostKey(client);
-    const settle = (answer: Answer) => {
-      const size = shapeAnswer(answer, kept);
-      reply(lateReply, size);
-    };
-    front.misses.add(key, {
-      begin() {
-        const answer = front.resolver.resolve(kept.query, key);
-        if (answer instanceof Promise) void answer.then(settle);
-        else settle(answer);
-      },
-      shed: (reason) => settle({ kind: "dropped", reason }),
-    });
+    const kept: KeptQuery = { query: copyQuery(query), client, key, receivedAtMs, number, reply, begin, shed };
+    front.misses.add(key, kept);
+  }
+
+  function begin(this: KeptQuery): void {
+    const answer = front.resolver.resolve(this.query, this.key);
+    if (answer instanceof Promise) void answer.then((later) => settle(later, this));
+    else settle(answer, this);
+  }
+
+  function shed(this: KeptQuery, reason: ShedReason): void {
+    settle({ kind: "dropped", reason }, this);
+  }
+
+  function settle(answer: Answer, kept: KeptQuery): void {
+    const size = shapeAnswer(answer, kept);
+    kept.reply(lateReply, size);
   }
 
   function endBatch(nowMs: number): void {
@@ -267,9 +271,12 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
 }
 
 /** A query whose answer takes longer. */
-interface KeptQuery {
+interface KeptQuery extends Miss {
   readonly query: ClientQuery;
   readonly client: SocketAddress;
+  /** The client's host, as a key. */
+  readonly key: string;
+  reply(message: Uint8Array, sizeBytes: number): void;
   readonly receivedAtMs: number;
   /** What the onlooker calls it. */
   readonly number: number;

@@ -7,7 +7,7 @@ import type { Clock } from "../runtime/clock.ts";
 import type { ShedReason } from "./answer.ts";
 import { createTurns } from "./take-turns.ts";
 
-/** A query that waits. One of the two is called, once. */
+/** A query that waits. One of the two is called, once, as its method. */
 export interface Miss {
   /** Asks the resolver. */
   begin(): void;

@@ -27,7 +27,8 @@ export interface InFlight {
   readonly route: string;
   /** What waiters are told, once that is known. */
   answer: Answer | undefined;
-  readonly waiters: Waiter[];
+  /** Undefined as long as there is none. */
+  waiters: Waiter[] | undefined;
   isOver: boolean;
   /** Called when it is over. */
   onEnd: (() => void)[] | undefined;
@@ -124,15 +125,15 @@ export function createSharedQuestions(limits: WaitLimits): SharedQuestions {
     find: (key) => byKey.get(key),
     boundAgainst,
     start(key, route) {
-      const flight: InFlight = { key, route, answer: undefined, waiters: [], isOver: false, onEnd: undefined };
+      const flight: InFlight = { key, route, answer: undefined, waiters: undefined, isOver: false, onEnd: undefined };
       byKey.set(key, flight);
       return flight;
     },
     answer(flight, answer) {
       if (flight.answer !== undefined) return;
       flight.answer = answer;
-      for (const waiter of flight.waiters) stopWaiting(waiter)?.(answer);
-      flight.waiters.length = 0;
+      for (const waiter of flight.waiters ?? []) stopWaiting(waiter)?.(answer);
+      flight.waiters = undefined;
     },
     end(flight) {
       if (flight.isOver) return;
@@ -145,14 +146,14 @@ export function createSharedQuestions(limits: WaitLimits): SharedQuestions {
       if (bound !== undefined) return bound;
       const waiter: Waiter = { flight, client, tell };
       count(1, client, flight.route);
-      if (flight.answer === undefined) flight.waiters.push(waiter);
+      if (flight.answer === undefined) addWaiter(flight, waiter);
       else stopWaiting(waiter)?.(flight.answer);
       return waiter;
     },
     leave: (waiter) => void stopWaiting(waiter),
     answerOf(flight) {
       if (flight.answer !== undefined) return Promise.resolve(flight.answer);
-      return new Promise((tell) => void flight.waiters.push({ flight, client: undefined, tell }));
+      return new Promise((tell) => addWaiter(flight, { flight, client: undefined, tell }));
     },
     ended(flight) {
       if (flight.isOver) return Promise.resolve();
@@ -161,4 +162,10 @@ export function createSharedQuestions(limits: WaitLimits): SharedQuestions {
     inFlightCount: byKey.size,
     waiterCount: () => waiterCount,
   };
+}
+
+/** Mostly there is one, for which an array that grows would take room for many. */
+function addWaiter(flight: InFlight, waiter: Waiter): void {
+  if (flight.waiters === undefined) flight.waiters = [waiter];
+  else flight.waiters.push(waiter);
 }

@@ -31,10 +31,24 @@ export interface Trips {
   finder(): (nameHash: number, type: number, fromMs: number, toMs: number) => Trip | undefined;
 }
 
+type KeptTrip = { -readonly [Key in keyof Trip]: Trip[Key] };
+
+function copyTrip(from: Trip, to: KeptTrip): void {
+  to.nameHash = from.nameHash;
+  to.type = from.type;
+  to.route = from.route;
+  to.server = from.server;
+  to.transport = from.transport;
+  to.sends = from.sends;
+  to.startedAtMs = from.startedAtMs;
+  to.endedAtMs = from.endedAtMs;
+  to.failure = from.failure;
+}
+
 /** Creates a memory of `maxTrips` trips, of some 100 octets each. */
 export function createTrips(maxTrips: number): Trips {
   // Written over and over: new ones would each live so long that the collector of short-lived objects has to keep them.
-  const kept: { -readonly [Key in keyof Trip]: Trip[Key] }[] = [];
+  const kept: KeptTrip[] = [];
   let total = 0;
 
   function recent(): Trip[] {
@@ -46,7 +60,7 @@ export function createTrips(maxTrips: number): Trips {
     note(trip) {
       const own = kept[total % maxTrips];
       if (own === undefined) kept.push({ ...trip });
-      else Object.assign(own, trip);
+      else copyTrip(trip, own);
       total += 1;
     },
     total: () => total,

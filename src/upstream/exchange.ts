@@ -80,8 +80,11 @@ const leastEarlyMs = 100;
 /** A name may take this long before the flow that it was asked on is doubted. */
 const leastDoubtMs = 600;
 
+const none: readonly never[] = [];
+
 /** One attempt at the question. */
 interface Sending extends Attempt {
+  readonly asked: Exchange;
   readonly server: Server;
   readonly path: Path;
   readonly isPlain: boolean;
@@ -101,9 +104,11 @@ interface Exchange extends ExchangeParts {
   /** Those of the server that is asked first. */
   readonly earlySends: EarlySends;
   readonly startedAtMs: number;
-  /** Of timers that are not a sending's own. */
-  readonly cancels: Cancel[];
-  readonly sendings: Sending[];
+  cancelDeadline: Cancel;
+  /** Of the few other timers that are not a sending's own. */
+  cancels: readonly Cancel[];
+  /** Mostly one: an array that grows takes room for many. */
+  sendings: readonly Sending[];
   /** How many left. */
   sends: number;
   /** How many were lost because there was no flow at all. */
@@ -139,8 +144,9 @@ export function exchange(question: Question, parts: ExchangeParts): Promise<Exch
       question,
       earlySends: first.server.earlySends,
       startedAtMs: clock.nowMs(),
-      cancels: [],
-      sendings: [],
+      cancelDeadline: nothingToCancel,
+      cancels: none,
+      sendings: none,
       sends: 0,
       unsent: 0,
       refusals: 0,
@@ -152,7 +158,7 @@ export function exchange(question: Question, parts: ExchangeParts): Promise<Exch
       fallback: undefined,
       resolve,
     };
-    asked.cancels.push(clock.after(limits.deadlineMs, () => giveUp(asked)));
+    asked.cancelDeadline = clock.after(limits.deadlineMs, () => giveUp(asked));
     asked.earlySends.noteQuestion();
     send(asked, first);
   });
@@ -162,6 +168,7 @@ function finish(asked: Exchange, result: ExchangeResult): void {
   if (asked.isDone) return;
   asked.isDone = true;
   asked.cancelHold?.();
+  asked.cancelDeadline();
   for (const cancel of asked.cancels) cancel();
   for (const sending of asked.sendings) {
     sending.cancel();
@@ -215,16 +222,40 @@ function send(asked: Exchange, target: Target, how: { isPlain?: boolean; isEarly
     cancel: nothingToCancel,
     cancelWatch: nothingToCancel,
     wasRefusedBudget: false,
-    onSent: (via) => onSent(asked, sending, via),
-    onSilent: () => onSilent(asked, sending),
-    onReply: (heard) => onReply(asked, sending, heard),
-    onLost: (reason) => onLost(asked, sending, reason),
+    asked,
+    onSent: sentEvent,
+    onSilent: silentEvent,
+    onReply: replyEvent,
+    onLost: lostEvent,
   };
-  asked.sendings.push(sending);
+  asked.sendings = [...asked.sendings, sending];
   sending.cancel = flow === undefined ? path.send(sending) : path.sendOn(flow, sending);
 }
 
+// What a flow reports about a sending: functions that all of them share, and not four new ones for each.
+
+function sentEvent(this: Sending, flow: Flow): void {
+  onSent(this.asked, this, flow);
+}
+
+function silentEvent(this: Sending): void {
+  onSilent(this.asked, this);
+}
+
+function replyEvent(this: Sending, heard: Heard): void {
+  onReply(this.asked, this, heard);
+}
+
+function lostEvent(this: Sending, reason: LossReason): void {
+  onLost(this.asked, this, reason);
+}
+
 const nothingToCancel = () => {};
+
+/** Calls `action` after `delayMs`, unless the exchange ends before. */
+function callLater(asked: Exchange, delayMs: number, action: () => void): void {
+  asked.cancels = [...asked.cancels, asked.clock.after(delayMs, action)];
+}
 
 function onSent(asked: Exchange, sending: Sending, flow: Flow): void {
   asked.sends += 1;
@@ -502,7 +533,7 @@ function sendUntruncated(asked: Exchange, { server, path }: Sending): void {
     finishWithWhatThereIs(asked);
     return;
   }
-  asked.cancels.push(asked.clock.after(untruncatedMs, () => finishWithWhatThereIs(asked)));
+  callLater(asked, untruncatedMs, () => finishWithWhatThereIs(asked));
   if (maySend(asked)) send(asked, { server, path: whole });
 }
 
@@ -522,7 +553,7 @@ function onRefusal(asked: Exchange, { server, path, isPlain }: Sending, reply: R
     const again = () => {
       if (maySend(asked)) send(asked, { server, path });
     };
-    asked.cancels.push(asked.clock.after(sameServerPauseMs, again));
+    callLater(asked, sameServerPauseMs, again);
   }
 }
 
