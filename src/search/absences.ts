@@ -4,6 +4,7 @@
  */
 import { isHostType, RrClass } from "../wire/codes.ts";
 import type { SoaRecord } from "../wire/denial.ts";
+import { textOfOctets } from "../wire/octets.ts";
 import type { ClientQuery } from "../wire/query.ts";
 import { isAbsentBySchema, isExempted, type SchemaLimits } from "./absent-by-schema.ts";
 import { isBelow, isNodeOrBelow, ParentLevel, parentOffset, parentToAsk } from "./absent-parent.ts";
@@ -147,7 +148,7 @@ export function createAbsences({ zone, limits, knowledge, verdicts, isTopLevelDo
     const level = parentToAsk(view, isTopLevelDomain);
     if (level === undefined || isExempted(view, limits)) return undefined;
     const offset = parentOffset(view, level);
-    const parent = textOf(query.name.octets.subarray(offset, query.name.sizeBytes));
+    const parent = textOfOctets(query.name.octets.subarray(offset, query.name.sizeBytes));
     if (nowMs < (existingParents.get(parent) ?? 0)) return undefined;
     const isKnown =
       verdicts.deniedForSeconds(query, offset, nowMs) > 0 || verdicts.existsForSeconds(query, offset, nowMs) > 0;
@@ -157,12 +158,12 @@ export function createAbsences({ zone, limits, knowledge, verdicts, isTopLevelDo
   function noteVerdict(name: Uint8Array, exists: boolean, nowMs: number): void {
     readClusterName(name, name.length, zone, view);
     if (!exists) {
-      existingParents.delete(textOf(name));
+      existingParents.delete(textOfOctets(name));
       return;
     }
     for (const level of levels) {
       if (!isNodeOrBelow(view, level)) continue;
-      existingParents.set(textOf(name.subarray(parentOffset(view, level))), nowMs + parentMemoryMs);
+      existingParents.set(textOfOctets(name.subarray(parentOffset(view, level))), nowMs + parentMemoryMs);
       if (existingParents.size > maxExistingParents) forgetOldest(existingParents);
     }
   }
@@ -208,12 +209,8 @@ export function createAbsences({ zone, limits, knowledge, verdicts, isTopLevelDo
 function lastLabelOf(name: Uint8Array): string {
   let last = "";
   for (let at = 0; (name[at] ?? 0) > 0; at += 1 + (name[at] as number))
-    last = textOf(name.subarray(at + 1, at + 1 + (name[at] as number)));
+    last = textOfOctets(name.subarray(at + 1, at + 1 + (name[at] as number)));
   return last;
-}
-
-function textOf(name: Uint8Array): string {
-  return String.fromCharCode(...name);
 }
 
 function forgetOldest(texts: Map<string, number>): void {

@@ -1,7 +1,7 @@
 /*
  * Labels as strings, without a new string for each query: the same few labels (`com`, the namespaces of a node) come again and again.
  */
-import { readU8 } from "../wire/octets.ts";
+import { readU8, textOfOctets } from "../wire/octets.ts";
 
 /** Labels that are remembered, by a hash of their octets; the newest takes the place. A power of two. */
 const placeCount = 256;
@@ -18,7 +18,7 @@ export function labelText(octets: Uint8Array, offset: number): string {
   const place = (hash ^ (hash >>> 15)) & (placeCount - 1);
   const known = remembered[place] as string;
   if (isText(octets, start, sizeBytes, known)) return known;
-  const text = String.fromCharCode(...octets.subarray(start, start + sizeBytes));
+  const text = textOfOctets(octets.subarray(start, start + sizeBytes));
   remembered[place] = text;
   return text;
 }

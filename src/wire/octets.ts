@@ -64,6 +64,11 @@ export function copyOctets(octets: Uint8Array, start: number, end: number, roomB
   return copy;
 }
 
+/** The octets as a text, one character for each: a key for maps. Not by spreading them, which makes an object for each octet. */
+export function textOfOctets(octets: Uint8Array): string {
+  return Reflect.apply(String.fromCharCode, undefined, octets);
+}
+
 /** Writes an unsigned 32-bit integer at `offset`. The caller guarantees the room. */
 export function writeU32(octets: Uint8Array, offset: number, value: number): void {
   octets[offset] = value >>> 24;

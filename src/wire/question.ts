@@ -6,7 +6,7 @@ import { hashName } from "./name.ts";
 import { writeOpt } from "./edns.ts";
 import { ExtendedError, RrClass } from "./codes.ts";
 import type { ClientQuery } from "./query.ts";
-import { briefOctets, writeU16, writeU32 } from "./octets.ts";
+import { briefOctets, textOfOctets, writeU16, writeU32 } from "./octets.ts";
 
 /** What is asked: everything that may change the answer, and nothing else (RFC 4035 §3.2, RFC 6840 §5.9). */
 export interface Question {
@@ -54,8 +54,7 @@ export function withName(question: Question, name: Uint8Array, seed: number): Qu
 export function questionKey(question: Question): string {
   const bits = (question.dnssecOk ? 1 : 0) | (question.checkingDisabled ? 2 : 0) | (question.recursionDesired ? 4 : 0);
   // The name comes first: the engine would look up a text of two letters, such as "1 ", in a table of its own.
-  const name = Reflect.apply(String.fromCharCode, undefined, question.name);
-  return `${name} ${question.type} ${question.class} ${bits}`;
+  return `${textOfOctets(question.name)} ${question.type} ${question.class} ${bits}`;
 }
 
 /** The type and name (folded, wire form, a new array) of the question with this key. */
