@@ -70,7 +70,8 @@ async function askMany(
         },
         onLost() {
           tally.lost += 1;
-          ask();
+          // Where no flow may be opened for a while, the loss is told at once.
+          setImmediate(ask);
         },
       });
     }
