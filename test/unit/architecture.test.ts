@@ -135,6 +135,12 @@ describe("the rooms of src", () => {
     expect(tooLong(files).toSorted()).toEqual(Object.keys(longFunctions).toSorted());
   });
 
+  // Its pages are given back after the start (runtime/snapshot-pages), and V8 would read them for a second context.
+  test("make no second context of V8, for which the snapshot would have to be there", () => {
+    const makers = /["'`]node:(vm|worker_threads|repl)["'`]|ShadowRealm/;
+    expect(files.filter(({ text }) => makers.test(text)).map(({ path }) => path)).toEqual([]);
+  });
+
   test("take time from the clock", () => {
     expect(readingTime(files)).toEqual(Object.keys(timeReaders));
   });
