@@ -120,7 +120,7 @@ export const upstream = group("Which servers nodens asks what the cache does not
       help: "A socket is replaced at about this age, with jitter: for a fresh random port, and perhaps another kube-dns pod.",
     }),
     maxQueries: wholeNumber("questions", {
-      default: 10_000,
+      default: 1000,
       between: [1, 10_000_000],
       effect: "live",
       help: "A socket is replaced after this many questions, so that guessing its port is not worth it.",
