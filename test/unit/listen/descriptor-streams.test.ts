@@ -6,9 +6,9 @@ import { listenTcp, type TcpListenLimits } from "../../../src/listen/tcp-listene
 import { libc, type Libc, SocketConstant as k } from "../../../src/runtime/libc.ts";
 import { socketAddress } from "../../../src/runtime/socket-address.ts";
 import { openTcp, type TcpClient } from "../../support/messages/ask.ts";
-import { buildQuery, concat, readMessage, Type, u16 } from "../../support/messages/messages.ts";
 import { until } from "../../support/servers/scripted-upstream.ts";
 import { addressAnswer, createFront, tcpListenLimits } from "./front-parts.ts";
+import { frame, isServed } from "./tcp-queries.ts";
 
 // What a TCP listener does whatever its sockets are is in tcp-connection.test.ts and tcp-listener.test.ts.
 describe.skipIf(!canListenInBatches())("connections that the C library reads and writes", () => {
@@ -28,17 +28,6 @@ describe.skipIf(!canListenInBatches())("connections that the C library reads and
     const client = await openTcp(port);
     onTestFinished(() => void client.socket.destroy());
     return client;
-  }
-
-  function frame(name: string, id = 1): Uint8Array {
-    const query = buildQuery(name, Type.A, { id });
-    return concat([u16(query.length), query]);
-  }
-
-  async function isServed(client: TcpClient): Promise<boolean> {
-    client.socket.write(frame("hit.test"));
-    const [reply] = await client.read(1);
-    return reply !== undefined && readMessage(reply).answers.length === 1;
   }
 
   /** A client that is connected within the same turn of the event loop. */

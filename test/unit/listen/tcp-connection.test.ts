@@ -9,6 +9,7 @@ import { findFreePort } from "../../support/servers/free-port.ts";
 import { until } from "../../support/servers/scripted-upstream.ts";
 import type { Miss, MissQueue } from "../../../src/resolve/miss-queue.ts";
 import { addressAnswer, createFront, tcpListenLimits, tcpWays } from "./front-parts.ts";
+import { frame } from "./tcp-queries.ts";
 
 const bigRecords = Array.from({ length: 190 }, () => txt("big.test", "x".repeat(250)));
 
@@ -42,12 +43,7 @@ describe.each(tcpWays)("listen.batch: %s:", (batch) => {
   }
 
   function frames(...queries: readonly [name: string, id: number][]): Uint8Array {
-    return concat(
-      queries.flatMap(([name, id]) => {
-        const query = buildQuery(name, Type.A, { id });
-        return [u16(query.length), query];
-      }),
-    );
+    return concat(queries.map(([name, id]) => frame(name, id)));
   }
 
   async function readIds(client: TcpClient, count: number, waitMs?: number): Promise<number[]> {

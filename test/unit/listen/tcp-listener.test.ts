@@ -6,9 +6,10 @@ import { listenTcp, type TcpListenLimits } from "../../../src/listen/tcp-listene
 import { composeQuery } from "../../../src/wire/question.ts";
 import { openTcp, type TcpClient } from "../../support/messages/ask.ts";
 import { findFreePort } from "../../support/servers/free-port.ts";
-import { buildQuery, concat, readMessage, Type, u16 } from "../../support/messages/messages.ts";
+import { concat, readMessage, u16 } from "../../support/messages/messages.ts";
 import { until } from "../../support/servers/scripted-upstream.ts";
 import { addressAnswer, createFront, tcpListenLimits, tcpWays } from "./front-parts.ts";
+import { frame, isServed } from "./tcp-queries.ts";
 import { describeWith } from "../../support/program/requirements.ts";
 
 describe.each(tcpWays)("listen.batch: %s:", (batch) => {
@@ -28,18 +29,6 @@ describe.each(tcpWays)("listen.batch: %s:", (batch) => {
       await until("it is accepted", () => listener.takenCount() > before);
       return client;
     }
-  }
-
-  function frame(name: string, id = 1): Uint8Array {
-    const query = buildQuery(name, Type.A, { id });
-    return concat([u16(query.length), query]);
-  }
-
-  /** Whether a hit is answered on the connection. */
-  async function isServed(client: TcpClient): Promise<boolean> {
-    client.socket.write(frame("hit.test"));
-    const [reply] = await client.read(1);
-    return reply !== undefined && readMessage(reply).answers.length === 1;
   }
 
   describe("a TCP listener", () => {
