@@ -185,33 +185,31 @@ export function createSeen(options: SeenOptions): Seen {
   function countSlot(slot: number): void {
     const at = slot * wordsPerSlot;
     const nameHash = words[at + Word.nameHash] as number;
-    const flags = words[at + Word.typeAndFlags] as number;
     const reply = words[at + Word.reply] as number;
     names.note(nameHash, words[at + Word.nameReference] as number);
     const row = rowIn(slot);
     const noted = repeats.look(slot);
     // Most have a twin that came together with them.
     if (noted.afterMs > 0 || noted.twinAfterMs >= leastWaitMs) judge(slot, row, noted);
-    if (row >= 0) {
-      if ((flags & FlagBit.edns) !== 0) addOne(counts.edns, row);
-      if (noted.isAskedAnew) addOne(counts.asksAgain, row);
-      if (isAddressType(flags >>> 16)) {
-        const asked = words[at + Word.asked] as number;
-        addOne(counts.addressQueries, row);
-        if (noted.afterMs === 0)
-          clients.notePair(
-            row,
-            nameHash,
-            flags >>> 16,
-            asked >>> 16,
-            asked & 0xffff,
-            words[at + Word.moment] as number,
-          );
-      }
-    }
+    if (row >= 0) countClient(slot, row, noted);
     if ((reply & 0xff) <= Rcode.BADVERS)
       countReply(nameHash, row, reply & 0xff, (reply >>> 8) & 0xff, (reply & wasteBit) !== 0);
     changedPorts.noteSlot(slot);
+  }
+
+  /** What tells of the client how it asks. */
+  function countClient(slot: number, row: number, { afterMs, isAskedAnew }: Readonly<Noted>): void {
+    const at = slot * wordsPerSlot;
+    const flags = words[at + Word.typeAndFlags] as number;
+    const type = flags >>> 16;
+    if ((flags & FlagBit.edns) !== 0) addOne(counts.edns, row);
+    if (isAskedAnew) addOne(counts.asksAgain, row);
+    if (!isAddressType(type)) return;
+    addOne(counts.addressQueries, row);
+    if (afterMs > 0) return;
+    const asked = words[at + Word.asked] as number;
+    const nameHash = words[at + Word.nameHash] as number;
+    clients.notePair(row, nameHash, type, asked >>> 16, asked & 0xffff, words[at + Word.moment] as number);
   }
 
   function countReply(nameHash: number, row: number, rcode: number, source: number, isWaste: boolean): void {
