@@ -3,7 +3,7 @@
  * fresh clone. Plain JavaScript: it runs on whatever Node is there, before ours is.
  */
 import { spawnSync } from "node:child_process";
-import { statSync } from "node:fs";
+import { lstatSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -22,10 +22,15 @@ if (!isInstalled()) {
   }
 }
 
-/** npm writes its own copy of the lock file last, so that a broken installation is not taken for a whole one. */
+/**
+ * npm writes its own copy of the lock file last, so that a broken installation is not taken for a whole one. A folder that is a link, as in
+ * a second worktree, is for its owner to install: npm would empty it before it fills it, under whoever uses it.
+ */
 function isInstalled() {
-  const installedAt = modifiedAt(join(folder, "node_modules", ".package-lock.json"));
-  const hasNode = modifiedAt(join(folder, "node_modules", ".bin", "node")) !== undefined;
+  const packages = join(folder, "node_modules");
+  const installedAt = modifiedAt(join(packages, ".package-lock.json"));
+  const hasNode = modifiedAt(join(packages, ".bin", "node")) !== undefined;
+  if (hasNode && lstatSync(packages).isSymbolicLink()) return true;
   return hasNode && installedAt !== undefined && installedAt >= (modifiedAt(join(folder, "package-lock.json")) ?? 0);
 }
 

@@ -2,13 +2,11 @@
  * What the admin server tells, and whom, where it has the node's address, as in the manifests.
  */
 import { expect, onTestFinished, test } from "vitest";
-import { type BedHost, bedAddress, createNodeBed } from "../support/node/node-bed.ts";
+import { bedAddress, type BedHost, bedTools, createNodeBed } from "../support/node/node-bed.ts";
 import { startNodensOnNode } from "../support/node/nodens-on-node.ts";
 import { describeWith } from "../support/program/requirements.ts";
 
-const tools = ["CI=true", "root", "ip", "nft", "iptables-restore", "curl"];
-
-describeWith(tools, "with the node's address as admin.address", () => {
+describeWith(bedTools, "with the node's address as admin.address", () => {
   test(
     "pods get metrics and health, and the machine itself, on loopback, all the rest",
     { timeout: 60_000 },

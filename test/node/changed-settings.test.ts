@@ -4,13 +4,13 @@
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { test, type TestContext } from "vitest";
-import { type BedHost, bedAddress, createNodeBed, type NodeBed } from "../support/node/node-bed.ts";
+import { bedAddress, type BedHost, bedTools, createNodeBed, type NodeBed } from "../support/node/node-bed.ts";
 import { expectedAnswer, lookUpAt } from "../support/node/nodens-faults.ts";
 import { interceptTables, type NodensOnNode, startNodensOnNode } from "../support/node/nodens-on-node.ts";
 import { describeWith } from "../support/program/requirements.ts";
 import { until } from "../support/servers/scripted-upstream.ts";
 
-const tools = ["CI=true", "root", "ip", "nft", "iptables-restore", "conntrack", "curl", "dig"];
+const tools = [...bedTools, "dig"];
 const timeout = 180_000;
 const otherService = "10.96.0.99";
 

@@ -4,23 +4,11 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type CompiledClient, compileClient } from "../support/program/compile-client.ts";
 import { countFlows, type FlowCount, lookUpFromAllPods } from "../support/program/count-flows.ts";
-import { bedAddress, createNodeBed, type NodeBed } from "../support/node/node-bed.ts";
+import { bedAddress, bedTools, createNodeBed, type NodeBed } from "../support/node/node-bed.ts";
 import { type AttachMode, startNodensOnNode } from "../support/node/nodens-on-node.ts";
 import { describeWith } from "../support/program/requirements.ts";
 
-const tools = [
-  "CI=true",
-  "root",
-  "ip",
-  "nft",
-  "iptables-restore",
-  "conntrack",
-  "curl",
-  "unshare",
-  "mount",
-  "gcc",
-  "musl-gcc",
-];
+const tools = [...bedTools, "unshare", "mount", "gcc", "musl-gcc"];
 const lookups = 10_000;
 
 for (const proxy of ["iptables", "nftables"] as const) {

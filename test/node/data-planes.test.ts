@@ -4,7 +4,7 @@
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
-import { type BedHost, bedAddress, createNodeBed, type NodeBed } from "../support/node/node-bed.ts";
+import { bedAddress, type BedHost, bedTools, createNodeBed, type NodeBed } from "../support/node/node-bed.ts";
 import { startNodensOnNode } from "../support/node/nodens-on-node.ts";
 import { startSocketLoadBalancer } from "../support/node/socket-load-balancer.ts";
 import { straightFlows } from "../support/node/straight-flows.ts";
@@ -14,7 +14,7 @@ import { until } from "../support/servers/scripted-upstream.ts";
 
 // The last one is there where the kernel has eBPF.
 const bpf = "/proc/sys/kernel/unprivileged_bpf_disabled";
-const tools = ["CI=true", "root", "ip", "nft", "iptables-restore", "conntrack", "curl", "gcc", "dig", "mount", bpf];
+const tools = [...bedTools, "gcc", "dig", "mount", bpf];
 const name = "web.default.svc.cluster.local";
 const tenMinutesMs = 600_000;
 /** What nodens waits for replies to its own question before it says that there are none. */

@@ -7,8 +7,9 @@ import type { Readable } from "node:stream";
 import { expect, onTestFinished, test } from "vitest";
 import type { Finding } from "../../src/doctor/finding.ts";
 import {
-  type BedHost,
   bedAddress,
+  type BedHost,
+  bedTools,
   createNodeBed,
   type NodeBed,
   type NodeBedOptions,
@@ -19,19 +20,7 @@ import { compileClient } from "../support/program/compile-client.ts";
 import { describeWith } from "../support/program/requirements.ts";
 import { projectFolder } from "../support/program/run-nodens.ts";
 
-const tools = [
-  "CI=true",
-  "root",
-  "ip",
-  "nft",
-  "iptables-restore",
-  "conntrack",
-  "unshare",
-  "mount",
-  "gcc",
-  "musl-gcc",
-  "setpriv",
-];
+const tools = [...bedTools, "unshare", "mount", "gcc", "musl-gcc", "setpriv"];
 const timeout = 120_000;
 
 /** With its final dot: one lookup, A and AAAA. */

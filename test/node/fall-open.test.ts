@@ -4,12 +4,19 @@
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { test, type TestContext } from "vitest";
-import { type BedHost, bedAddress, createNodeBed, type NodeBed, patienceMs } from "../support/node/node-bed.ts";
+import {
+  bedAddress,
+  type BedHost,
+  bedTools,
+  createNodeBed,
+  type NodeBed,
+  patienceMs,
+} from "../support/node/node-bed.ts";
 import { startNodensOnNode } from "../support/node/nodens-on-node.ts";
 import { describeWith } from "../support/program/requirements.ts";
 import { until } from "../support/servers/scripted-upstream.ts";
 
-const tools = ["CI=true", "root", "ip", "nft", "iptables-restore", "conntrack", "curl", "dig"];
+const tools = [...bedTools, "dig"];
 const timeout = 180_000;
 const name = "web.default.svc.cluster.local";
 const modes = [

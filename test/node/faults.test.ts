@@ -3,7 +3,7 @@
  * the kernel's switch to kube-dns takes. Each test has a node of its own, and most of its time is waiting.
  */
 import { afterAll, beforeAll, test } from "vitest";
-import { bedAddress, createNodeBed, patienceMs } from "../support/node/node-bed.ts";
+import { bedAddress, bedTools, createNodeBed, patienceMs } from "../support/node/node-bed.ts";
 import { areAnswered, nodensFaults } from "../support/node/nodens-faults.ts";
 import {
   interceptTables,
@@ -16,7 +16,7 @@ import { type CompiledClient, compileClient } from "../support/program/compile-c
 import { describeWith } from "../support/program/requirements.ts";
 import { until } from "../support/servers/scripted-upstream.ts";
 
-const tools = ["CI=true", "root", "ip", "nft", "iptables-restore", "conntrack", "curl", "gcc", "dig", "mount"];
+const tools = [...bedTools, "gcc", "dig", "mount"];
 /** Twice a start on a machine that does other things, and what the fault takes. */
 const timeout = 240_000;
 

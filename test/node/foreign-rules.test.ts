@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, test, type TestContext } from "vitest";
 import { type CompiledClient, compileClient } from "../support/program/compile-client.ts";
-import { bedAddress, type BedHost, createNodeBed, type NodeBed } from "../support/node/node-bed.ts";
+import { bedAddress, type BedHost, bedTools, createNodeBed, type NodeBed } from "../support/node/node-bed.ts";
 import { addressesAsked, expectedAnswer, lookUpAt } from "../support/node/nodens-faults.ts";
 import { interceptingTables, settingsForBothFamilies, startNodensOnNode } from "../support/node/nodens-on-node.ts";
 import { describeWith } from "../support/program/requirements.ts";
@@ -12,7 +12,7 @@ import { until } from "../support/servers/scripted-upstream.ts";
 import { straightFlows } from "../support/node/straight-flows.ts";
 import { expectNoHole, watchLookups } from "../support/node/watch-lookups.ts";
 
-const tools = ["CI=true", "root", "ip", "nft", "iptables-restore", "conntrack", "curl", "dig", "gcc"];
+const tools = [...bedTools, "dig", "gcc"];
 const timeout = 180_000;
 const input = "type filter hook input priority filter";
 

@@ -5,7 +5,14 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, test, type TestContext } from "vitest";
 import { type CompiledClient, compileClient } from "../support/program/compile-client.ts";
-import { type BedHost, bedAddress, createNodeBed, type NodeBed, startKubeDns } from "../support/node/node-bed.ts";
+import {
+  bedAddress,
+  type BedHost,
+  bedTools,
+  createNodeBed,
+  type NodeBed,
+  startKubeDns,
+} from "../support/node/node-bed.ts";
 import { blackhole } from "../support/node/kube-dns-faults.ts";
 import type { ProxyStyle } from "../support/node/node-bed-proxy.ts";
 import { interceptingTables, interceptTables, startNodensOnNode } from "../support/node/nodens-on-node.ts";
@@ -16,7 +23,7 @@ import { logLookups, monotonicMs } from "../support/node/logged-lookups.ts";
 import { straightFlows } from "../support/node/straight-flows.ts";
 import { expectNoHole, type WatchedLookups, watchLookups } from "../support/node/watch-lookups.ts";
 
-const tools = ["CI=true", "root", "ip", "nft", "iptables-restore", "conntrack", "curl", "dig", "gcc"];
+const tools = [...bedTools, "dig", "gcc"];
 const timeout = 90_000;
 
 type OnFinished = TestContext["onTestFinished"];

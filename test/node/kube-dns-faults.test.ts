@@ -3,12 +3,13 @@
  * NodeLocal DNSCache's settings has the same trouble at the same time, on a node of its own.
  */
 import { afterAll, beforeAll, test } from "vitest";
+import { bedTools } from "../support/node/node-bed.ts";
 import { buildCoredns } from "../support/node/coredns-on-node.ts";
 import { type Fault, type FaultOutcome, faults, overBudget, runFault } from "../support/node/fault-runs.ts";
 import { type CompiledClient, compileClient } from "../support/program/compile-client.ts";
 import { describeWith } from "../support/program/requirements.ts";
 
-const tools = ["CI=true", "root", "ip", "nft", "iptables-restore", "conntrack", "curl", "gcc"];
+const tools = [...bedTools, "gcc"];
 const timeout = 120_000;
 const longestBuildMs = 15 * 60_000;
 

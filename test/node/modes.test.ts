@@ -4,26 +4,13 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type CompiledClient, compileClient } from "../support/program/compile-client.ts";
-import { bedAddress, createNodeBed, type NodeBed } from "../support/node/node-bed.ts";
+import { bedAddress, bedTools, createNodeBed, type NodeBed } from "../support/node/node-bed.ts";
 import { type AttachMode, type NodensOnNode, startNodensOnNode } from "../support/node/nodens-on-node.ts";
 import { lookUpInPod, writeResolvConf } from "../support/node/pod-lookups.ts";
 import { describeWith } from "../support/program/requirements.ts";
 import { until } from "../support/servers/scripted-upstream.ts";
 
-const tools = [
-  "CI=true",
-  "root",
-  "ip",
-  "nft",
-  "iptables-restore",
-  "conntrack",
-  "curl",
-  "dig",
-  "unshare",
-  "mount",
-  "gcc",
-  "musl-gcc",
-];
+const tools = [...bedTools, "dig", "unshare", "mount", "gcc", "musl-gcc"];
 const web = "web.default.svc.cluster.local";
 
 interface Row {

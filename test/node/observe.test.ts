@@ -8,6 +8,7 @@ import { buildCoredns, startCorednsOnNode } from "../support/node/coredns-on-nod
 import {
   bedAddress,
   type BedHost,
+  bedTools,
   createNodeBed,
   type NodeBed,
   type NodeBedOptions,
@@ -18,21 +19,7 @@ import { lookUpFromAllPods } from "../support/program/count-flows.ts";
 import { describeWith } from "../support/program/requirements.ts";
 import { until } from "../support/servers/scripted-upstream.ts";
 
-const tools = [
-  "CI=true",
-  "root",
-  "ip",
-  "nft",
-  "iptables-restore",
-  "conntrack",
-  "curl",
-  "dig",
-  "unshare",
-  "mount",
-  "gcc",
-  "musl-gcc",
-  "setpriv",
-];
+const tools = [...bedTools, "dig", "unshare", "mount", "gcc", "musl-gcc", "setpriv"];
 const timeout = 120_000;
 const settings = { upstream: { servers: [bedAddress.service, bedAddress.service6] } };
 

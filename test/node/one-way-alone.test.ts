@@ -3,12 +3,12 @@
  * nodens to say is told.
  */
 import { expect, onTestFinished, test } from "vitest";
-import { type BedHost, bedAddress, createNodeBed } from "../support/node/node-bed.ts";
+import { bedAddress, type BedHost, bedTools, createNodeBed } from "../support/node/node-bed.ts";
 import { type NodensOnNode, startNodensOnNode } from "../support/node/nodens-on-node.ts";
 import { describeWith } from "../support/program/requirements.ts";
 import { until } from "../support/servers/scripted-upstream.ts";
 
-const tools = ["CI=true", "root", "ip", "nft", "iptables-restore", "conntrack", "curl", "dig"];
+const tools = [...bedTools, "dig"];
 const name = "web.default.svc.cluster.local";
 const bothFamilies = {
   attach: { mode: "intercept", addresses: [bedAddress.own, bedAddress.own6] },

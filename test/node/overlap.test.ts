@@ -6,7 +6,14 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, test } from "vitest";
 import { type CompiledClient, compileClient } from "../support/program/compile-client.ts";
-import { type BedHost, bedAddress, createNodeBed, type NodeBed, patienceMs } from "../support/node/node-bed.ts";
+import {
+  bedAddress,
+  type BedHost,
+  bedTools,
+  createNodeBed,
+  type NodeBed,
+  patienceMs,
+} from "../support/node/node-bed.ts";
 import type { ProxyStyle } from "../support/node/node-bed-proxy.ts";
 import { type AttachMode, interceptTables, startNodensOnNode } from "../support/node/nodens-on-node.ts";
 import { describeWith } from "../support/program/requirements.ts";
@@ -14,7 +21,7 @@ import { until } from "../support/servers/scripted-upstream.ts";
 import { lookUpSteadily, type SteadyLookups } from "../support/node/steady-lookups.ts";
 import { straightFlows } from "../support/node/straight-flows.ts";
 
-const tools = ["CI=true", "root", "ip", "nft", "iptables-restore", "conntrack", "curl", "dig", "nstat", "gcc"];
+const tools = [...bedTools, "dig", "nstat", "gcc"];
 const cached = "web.default.svc.cluster.local";
 const uncached = "x%.example.com";
 

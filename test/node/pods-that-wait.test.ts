@@ -8,14 +8,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect, onTestFinished, test } from "vitest";
-import { type BedHost, bedAddress, createNodeBed, type NodeBed } from "../support/node/node-bed.ts";
+import { bedAddress, type BedHost, bedTools, createNodeBed, type NodeBed } from "../support/node/node-bed.ts";
 import { type NodensOnNode, startNodensOnNode } from "../support/node/nodens-on-node.ts";
 import { lookUpInPod, writeResolvConf } from "../support/node/pod-lookups.ts";
 import { compileClient } from "../support/program/compile-client.ts";
 import { describeWith, missingRequirements } from "../support/program/requirements.ts";
 import { projectFolder } from "../support/program/run-nodens.ts";
 
-const tools = ["CI=true", "root", "ip", "nft", "iptables-restore", "curl", "dig", "gcc", "musl-gcc"];
+const tools = [...bedTools, "dig", "gcc", "musl-gcc"];
 
 /** With its final dot: one lookup, A and AAAA. */
 const name = "web.default.svc.cluster.local.";

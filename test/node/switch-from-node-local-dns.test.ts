@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { parse } from "yaml";
 import { type CompiledClient, compileClient } from "../support/program/compile-client.ts";
-import { bedAddress, createNodeBed, type NodeBed } from "../support/node/node-bed.ts";
+import { bedAddress, bedTools, createNodeBed, type NodeBed } from "../support/node/node-bed.ts";
 import { interceptingTables, type NodensOnNode, startNodensOnNode } from "../support/node/nodens-on-node.ts";
 import { nodeLocalRules } from "../support/node/node-local-rules.ts";
 import { describeWith } from "../support/program/requirements.ts";
@@ -15,7 +15,7 @@ import { projectFolder } from "../support/program/run-nodens.ts";
 import { until } from "../support/servers/scripted-upstream.ts";
 import { expectNoHole, watchLookups } from "../support/node/watch-lookups.ts";
 
-const tools = ["CI=true", "root", "ip", "nft", "iptables-restore", "conntrack", "curl", "dig", "gcc"];
+const tools = [...bedTools, "dig", "gcc"];
 const timeout = 90_000;
 
 type Settings = Record<string, Record<string, unknown>>;

@@ -6,13 +6,13 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { bedAddress, type BedHost, createNodeBed } from "../support/node/node-bed.ts";
+import { bedAddress, type BedHost, bedTools, createNodeBed } from "../support/node/node-bed.ts";
 import { expectedAnswer, lookUpAt } from "../support/node/nodens-faults.ts";
 import { settingsForBothFamilies, startNodensOnNode } from "../support/node/nodens-on-node.ts";
 import { describeWith } from "../support/program/requirements.ts";
 import { until } from "../support/servers/scripted-upstream.ts";
 
-const tools = ["CI=true", "root", "ip", "nft", "iptables-restore", "conntrack", "curl", "dig"];
+const tools = [...bedTools, "dig"];
 const name = "web.default.svc.cluster.local";
 const program = new URL("../../src/nodens.mjs", import.meta.url).pathname;
 

@@ -16,6 +16,9 @@ import { until } from "../servers/scripted-upstream.ts";
 
 const runFile = promisify(execFile);
 
+/** What a suite on a bed needs (requirements.ts): making the bed, and asking nodens and connection tracking. Minutes, so in CI alone. */
+export const bedTools = ["CI=true", "root", "ip", "nft", "iptables-restore", "conntrack", "curl"] as const;
+
 /** Addresses that are the same in every bed: each has namespaces of its own. */
 export const bedAddress = {
   node: "172.20.0.10",
