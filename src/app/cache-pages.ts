@@ -5,7 +5,7 @@ import { type CacheParts, flushCache, printCacheView, printFlushed, showCache } 
 import type { LocalPage } from "../observe/admin-pages.ts";
 import type { Log } from "../runtime/log.ts";
 import { tellTrip } from "../seen/told-queries.ts";
-import type { AppParts } from "./start-app.ts";
+import type { AppParts } from "./app-parts.ts";
 
 /** What these pages need of a running nodens. */
 export function cachePartsOf({ chain, clock, reload, seen }: AppParts): CacheParts {

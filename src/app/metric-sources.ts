@@ -15,7 +15,7 @@ import { copyOutcomes, verdictNames } from "../shadow/figures.ts";
 import { transportNames } from "../upstream/transport.ts";
 import { Rcode } from "../wire/codes.ts";
 import { faultNames } from "../wire/fault.ts";
-import type { AppParts } from "./start-app.ts";
+import type { AppParts } from "./app-parts.ts";
 
 /** Joins the parts to the metrics. `close` stops the watch on the event loop. */
 export function metricSourcesOf(

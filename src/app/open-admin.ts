@@ -23,7 +23,7 @@ import { picturePartsOf, sampleCounters } from "./live-seen.ts";
 import { seenPages } from "./seen-pages.ts";
 import { createHead } from "./told-head.ts";
 import { metricSourcesOf } from "./metric-sources.ts";
-import type { AppParts } from "./start-app.ts";
+import type { AppParts } from "./app-parts.ts";
 
 /** The admin server. */
 export interface Admin {

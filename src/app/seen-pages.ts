@@ -24,7 +24,7 @@ import type { Incident, Incidents } from "../seen/incidents.ts";
 import type { Settings } from "../settings/settings-table.ts";
 import { advicePage } from "./seen-advice.ts";
 import { pathStatesOf, type ToldUpstream } from "./live-seen.ts";
-import type { AppParts } from "./start-app.ts";
+import type { AppParts } from "./app-parts.ts";
 
 /** Explains the lookup that the parameters describe, as the page /explain does. */
 export type Explain = (

@@ -2,12 +2,12 @@
  * The composition root: makes the parts in order and joins them.
  */
 import { randomBytes, randomInt } from "node:crypto";
-import { type Attachment, attach } from "../attach/attachment.ts";
+import { attach } from "../attach/attachment.ts";
 import { attachModes } from "../attach/modes.ts";
 import { hasIpv6, isTrackingInUse } from "../attach/kernel-features.ts";
 import { nftSessionsOn } from "../attach/nft-session.ts";
 import { runProgram } from "../attach/run-program.ts";
-import { type AccessList, createAccessList } from "../listen/access-list.ts";
+import { createAccessList } from "../listen/access-list.ts";
 import type { Front } from "../listen/answer-query.ts";
 import { createHealthQuestion, ownLabels } from "../listen/health-question.ts";
 import { replySourceNames } from "../listen/listen-counters.ts";
@@ -20,12 +20,11 @@ import { learnNameDenials } from "../resolve/learn-name-denials.ts";
 import { learnUntilShown, learnZone } from "../resolve/learn-zone.ts";
 import { hearAddressChanges } from "../runtime/address-changes.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { createLifeCycle, type LifeCycle } from "../runtime/life-cycle.ts";
+import { createLifeCycle } from "../runtime/life-cycle.ts";
 import { netfilter } from "../runtime/netfilter.ts";
 import { formatServerAddress } from "../runtime/server-address.ts";
 import { hasLocalAddress } from "../runtime/shared-socket.ts";
 import { isTopLevelDomain } from "../search/top-level-domains.ts";
-import type { Seen } from "../seen/seen.ts";
 import { hostSuffixes } from "../settings/host-suffixes.ts";
 import type { Settings } from "../settings/settings-table.ts";
 import { createWireUpstream } from "../shadow/wire-upstream.ts";
@@ -33,17 +32,18 @@ import { virtualAddressesOf } from "../settings/virtual-addresses.ts";
 import { rcodeName, typeName } from "../wire/codes.ts";
 import { Flag } from "../wire/header.ts";
 import { nameFromText, nameToText, wireName } from "../wire/name-text.ts";
-import { becomeReady, type Readiness, readinessOf, warnOfRule, warnOfServer } from "./become-ready.ts";
+import type { AppParts } from "./app-parts.ts";
+import { becomeReady, readinessOf, warnOfRule, warnOfServer } from "./become-ready.ts";
 import { createAwayQuestion, findsAsMuch } from "./fit-for-pods.ts";
 import { createUpstreamFollower } from "./follow-upstream.ts";
 import { keepProbes } from "./keep-probes.ts";
 import { createSeenFor, noteTripsOf } from "./live-seen.ts";
-import { type LiveShadow, watchInShadow } from "./live-shadow.ts";
-import { createLiveUpstream, type LiveUpstream, type OnHealthChange } from "./live-upstream.ts";
+import { watchInShadow } from "./live-shadow.ts";
+import { createLiveUpstream, type OnHealthChange } from "./live-upstream.ts";
 import { type Admin, openAdmin } from "./open-admin.ts";
-import { type OwnSockets, openOwnSockets } from "./own-sockets.ts";
+import { openOwnSockets } from "./own-sockets.ts";
 import { adminRangesOf, interceptedSourcesOf, mutableLimitsOf, rangesOf } from "./parts-of-settings.ts";
-import { createReload, type Reload } from "./reload.ts";
+import { createReload } from "./reload.ts";
 import { createStop, type Stop } from "./stop-app.ts";
 import { watchForRefusals } from "./watch-for-refusals.ts";
 import { createLoopWatch } from "./watch-for-loops.ts";
@@ -55,29 +55,6 @@ export interface AppOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly build: BuildInfo;
-}
-
-/** The parts of a running nodens. */
-export interface AppParts {
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly lifeCycle: LifeCycle;
-  readonly upstream: LiveUpstream;
-  readonly chain: Chain;
-  readonly sockets: OwnSockets;
-  readonly attachment: Attachment;
-  readonly reload: Reload;
-  /** Whether nodens wants queries, and if not, why. */
-  readiness(): Readiness;
-  /** Who may see more of the admin server than whether nodens runs; a reload exchanges it. */
-  readonly adminAccess: { readonly isAllowed: AccessList };
-  /** Removes what tells probes that nodens is ready. */
-  endProbes(): void;
-  /** Ends the watch over nodens's own sockets. */
-  endWatch(): void;
-  readonly seen: Seen;
-  /** What nodens would answer, where it only watches. */
-  readonly shadow: LiveShadow | undefined;
 }
 
 /** A running nodens, and how to stop it. */

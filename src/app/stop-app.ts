@@ -3,7 +3,7 @@
  */
 import { closingMs } from "../settings/operator-settings.ts";
 import type { Admin } from "./open-admin.ts";
-import type { AppParts } from "./start-app.ts";
+import type { AppParts } from "./app-parts.ts";
 
 /** Two ways to stop. Neither rejects; calling one after the other is allowed. */
 export interface Stop {

@@ -5,7 +5,7 @@ import { hostname } from "node:os";
 import { attachModes } from "../attach/modes.ts";
 import type { TopHead } from "../seen/top-head.ts";
 import type { Settings } from "../settings/settings-table.ts";
-import type { AppParts } from "./start-app.ts";
+import type { AppParts } from "./app-parts.ts";
 
 /** The parts that the head tells of. */
 export type HeadParts = Pick<AppParts, "clock" | "readiness"> & {
