@@ -1,5 +1,5 @@
 /*
- * Own addresses of both families with everything that their table may have, for tests of the text with real releases of nft.
+ * What the table of own addresses may depend on, for its tests.
  */
 import type { OwnAddressTableOptions } from "../../../src/attach/own-address-table.ts";
 
@@ -14,3 +14,15 @@ export const fullOwnAddressOptions: OwnAddressTableOptions = {
   countsTracked: true,
   ownLabels: { health: "nodens-health", watch: "nodens-watch", away: "nodens-away" },
 };
+
+/** One address with its Service and nothing more than the table needs, changed as said. */
+export function ownAddressOptions(changes: Partial<OwnAddressTableOptions> = {}): OwnAddressTableOptions {
+  return {
+    own: fullOwnAddressOptions.own.slice(0, 1),
+    sources: ["10.0.0.0/8"],
+    notrack: true,
+    countsTracked: false,
+    ownLabels: fullOwnAddressOptions.ownLabels,
+    ...changes,
+  };
+}
