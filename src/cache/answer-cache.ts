@@ -26,9 +26,13 @@ import {
   createEntryView,
   type EntryStore,
   type EntryView,
+  markUsed,
+  removeKey,
+  rowOfKey,
   setRefresh,
   showEntry,
 } from "./entry-store.ts";
+import { none } from "./entry-rows.ts";
 import { addressTypes, cacheKey, keysOfName } from "./key.ts";
 import { createNameProofs } from "./name-proofs.ts";
 
@@ -56,13 +60,13 @@ export interface CacheCounters {
  */
 export interface AnswerCache {
   /**
-   * The fresh entry that answers `query` at `nowMs`, or undefined. Counts a hit or a miss, makes the entry the most recently used, and the
+   * The fresh entry that answers `query` at `nowMs`, or undefined. Counts a hit or a miss, marks the entry as used, and makes the
    * next of its addresses the first for the next query.
    */
   find(query: ClientQuery, nowMs: number): CacheEntry | undefined;
   /** Like `find`, without counting, and a copy. */
   match(query: ClientQuery, nowMs: number): CacheEntry | undefined;
-  /** Like `match`, for onlookers: the entry keeps its place in the order. */
+  /** Like `match`, for onlookers: it is no use of the entry. */
   peek(query: ClientQuery, nowMs: number): CacheEntry | undefined;
   /** The fresh entry for a question of nodens's own, or undefined. Changes and counts nothing. */
   findQuestion(question: Question, nowMs: number): CacheEntry | undefined;
@@ -129,9 +133,8 @@ export function createAnswerCache(limits: CacheLimits): AnswerCache {
 
   function find(query: ClientQuery, nowMs: number): CacheEntry | undefined {
     const key = keyOfQuery(query, query.type);
-    const row = read(answers, key, true);
-    if (row === undefined || !answersQuery(answers, row, query, query.type, nowMs))
-      return findDenial(query, key, nowMs);
+    const row = rowOfKey(answers, key);
+    if (row === none || !answersQuery(answers, row, query, query.type, nowMs)) return findDenial(query, key, nowMs);
     counters.answerHits += 1;
     countUse(answers, row);
     showEntry(answers, row, handedOut);
@@ -139,8 +142,8 @@ export function createAnswerCache(limits: CacheLimits): AnswerCache {
   }
 
   function findDenial(query: ClientQuery, key: number, nowMs: number): CacheEntry | undefined {
-    const row = rowOfDenial(denials, query, key, nowMs, true);
-    if (row === undefined) {
+    const row = rowOfDenial(denials, query, key, nowMs);
+    if (row === none) {
       counters.misses += 1;
       return undefined;
     }
@@ -158,7 +161,7 @@ export function createAnswerCache(limits: CacheLimits): AnswerCache {
 
   function refreshFrom(question: Question, refreshAtMs: number): void {
     const row = rowOf(answers, question, scratch);
-    if (row !== undefined) setRefresh(answers, row, refreshAtMs);
+    if (row !== none) setRefresh(answers, row, refreshAtMs);
   }
 
   function store(entry: CacheEntry): void {
@@ -181,17 +184,17 @@ export function createAnswerCache(limits: CacheLimits): AnswerCache {
     if (entry.type === addressTypes)
       for (const type of [RrType.A, RrType.AAAA]) keysOfName(nameHash, type, rrClass).forEach(dropKey);
     // The name exists, so it is not denied for the other type, whoever asks.
-    else if (isAddressType(entry.type) && denials.numbers.size > 0)
+    else if (isAddressType(entry.type) && denials.index.entryCount > 0)
       keysOfName(nameHash, addressTypes, rrClass).forEach(dropDenial);
   }
 
   function dropKey(key: number): void {
-    answers.numbers.delete(key);
+    removeKey(answers, key);
     dropDenial(key);
   }
 
   function dropDenial(key: number): void {
-    denials.numbers.delete(key);
+    removeKey(denials, key);
   }
 
   return {
@@ -210,10 +213,10 @@ export function createAnswerCache(limits: CacheLimits): AnswerCache {
     store,
     withdraw,
     entriesAt: (name, takesBelow) => [answers, denials].flatMap((each) => entriesIn(each, scratch, name, takesBelow)),
-    remove: (entry) => void (entry.kind === "answer" ? answers : denials).numbers.delete(keyOfEntry(entry)),
+    remove: (entry) => removeKey(entry.kind === "answer" ? answers : denials, keyOfEntry(entry)),
     usage(kind) {
       const chosen = kind === "answer" ? answers : denials;
-      return { entries: chosen.numbers.size, sizeBytes: chosen.numbers.calculatedSize };
+      return { entries: chosen.index.entryCount, sizeBytes: chosen.sizeBytes };
     },
     clear() {
       ({ answers, denials } = createStores());
@@ -223,18 +226,12 @@ export function createAnswerCache(limits: CacheLimits): AnswerCache {
   };
 }
 
-function rowOfDenial(
-  denials: EntryStore,
-  query: ClientQuery,
-  key: number,
-  nowMs: number,
-  touches: boolean,
-): number | undefined {
-  const row = read(denials, key, touches);
-  if (row !== undefined && answersQuery(denials, row, query, query.type, nowMs)) return row;
-  if (!isHostType(query.type)) return undefined;
-  const shared = read(denials, keyOfQuery(query, addressTypes), touches);
-  return shared !== undefined && answersQuery(denials, shared, query, addressTypes, nowMs) ? shared : undefined;
+function rowOfDenial(denials: EntryStore, query: ClientQuery, key: number, nowMs: number): number {
+  const row = rowOfKey(denials, key);
+  if (row !== none && answersQuery(denials, row, query, query.type, nowMs)) return row;
+  if (!isHostType(query.type)) return none;
+  const shared = rowOfKey(denials, keyOfQuery(query, addressTypes));
+  return shared !== none && answersQuery(denials, shared, query, addressTypes, nowMs) ? shared : none;
 }
 
 function copyOfMatch(
@@ -243,14 +240,16 @@ function copyOfMatch(
   view: EntryView,
   query: ClientQuery,
   nowMs: number,
-  touches: boolean,
+  isUse: boolean,
 ): CacheEntry | undefined {
   const key = keyOfQuery(query, query.type);
-  const answer = read(answers, key, touches);
-  const isAnswer = answer !== undefined && answersQuery(answers, answer, query, query.type, nowMs);
-  const row = isAnswer ? answer : rowOfDenial(denials, query, key, nowMs, touches);
-  if (row === undefined) return undefined;
-  showEntry(isAnswer ? answers : denials, row, view);
+  const answer = rowOfKey(answers, key);
+  const isAnswer = answer !== none && answersQuery(answers, answer, query, query.type, nowMs);
+  const row = isAnswer ? answer : rowOfDenial(denials, query, key, nowMs);
+  if (row === none) return undefined;
+  const store = isAnswer ? answers : denials;
+  if (isUse) markUsed(store, row);
+  showEntry(store, row, view);
   return copyEntry(view);
 }
 
@@ -295,8 +294,8 @@ function findNoData(
 
 /** Counts a use of the entry that `copy` was made of, if it is still there, and gives the copy the turn of this use. */
 function useIn(store: EntryStore, view: EntryView, copy: CacheEntry): CacheEntry {
-  const row = store.numbers.peek(keyOfEntry(copy));
-  if (row === undefined) return copy;
+  const row = rowOfKey(store, keyOfEntry(copy));
+  if (row === none) return copy;
   showEntry(store, row, view);
   if (view.storedAtMs !== copy.storedAtMs || !hasName(copy, nameOf(view), view.nameSizeBytes)) return copy;
   countUse(store, row);
@@ -304,28 +303,28 @@ function useIn(store: EntryStore, view: EntryView, copy: CacheEntry): CacheEntry
   return { ...copy, turn: view.turn };
 }
 
-/** Shows the entry with this key, whatever its age. It keeps its place in the order. */
+/** Shows the entry with this key, whatever its age. It is no use of it. */
 function showIn(store: EntryStore, key: number, view: EntryView): CacheEntry | undefined {
-  const row = store.numbers.peek(key);
-  if (row === undefined) return undefined;
+  const row = rowOfKey(store, key);
+  if (row === none) return undefined;
   showEntry(store, row, view);
   return view;
 }
 
-/** Shows a store's entry for exactly this question, whatever its age. It keeps its place in the order. */
+/** Shows a store's entry for exactly this question, whatever its age. It is no use of it. */
 function peek(store: EntryStore, question: Question, view: EntryView): CacheEntry | undefined {
-  return rowOf(store, question, view) === undefined ? undefined : view;
+  return rowOf(store, question, view) === none ? undefined : view;
 }
 
-/** Like `peek`, but returns the entry's number. */
-function rowOf(store: EntryStore, question: Question, view: EntryView): number | undefined {
+/** Like `peek`, but returns the entry's number, or `none`. */
+function rowOf(store: EntryStore, question: Question, view: EntryView): number {
   const { nameHash, type, dnssecOk, checkingDisabled } = question;
-  const row = store.numbers.peek(cacheKey(nameHash, type, question.class, dnssecOk, checkingDisabled));
-  if (row === undefined) return undefined;
+  const row = rowOfKey(store, cacheKey(nameHash, type, question.class, dnssecOk, checkingDisabled));
+  if (row === none) return none;
   showEntry(store, row, view);
-  if (view.type !== type || view.class !== question.class) return undefined;
-  if (view.dnssecOk !== dnssecOk || view.checkingDisabled !== checkingDisabled) return undefined;
-  return hasName(view, question.name, question.name.length) ? row : undefined;
+  if (view.type !== type || view.class !== question.class) return none;
+  if (view.dnssecOk !== dnssecOk || view.checkingDisabled !== checkingDisabled) return none;
+  return hasName(view, question.name, question.name.length) ? row : none;
 }
 
 /**
@@ -353,7 +352,7 @@ function lifeSeconds(
 /** Copies of a store's entries of a name. */
 function entriesIn(store: EntryStore, view: EntryView, name: Uint8Array, takesBelow: boolean): CacheEntry[] {
   const found: CacheEntry[] = [];
-  for (const row of store.numbers.values()) {
+  for (let row = store.rows.after(none); row !== none; row = store.rows.after(row)) {
     showEntry(store, row, view);
     if (takesBelow ? isAtOrBelow(nameOf(view), name) : hasName(view, name, name.length)) found.push(copyEntry(view));
   }
@@ -379,11 +378,4 @@ function proofSeconds(
 
 function keyOfQuery({ name, class: rrClass, dnssecOk, flags }: ClientQuery, type: number): number {
   return cacheKey(name.hash, type, rrClass, dnssecOk, (flags & Flag.CD) !== 0);
-}
-
-/** One for all: lru-cache makes an object for each lookup without options, which the engine can leave out only where it inlines all of it. */
-const getOptions = {};
-
-function read(store: EntryStore, key: number, touches: boolean): number | undefined {
-  return touches ? store.numbers.get(key, getOptions) : store.numbers.peek(key);
 }

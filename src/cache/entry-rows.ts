@@ -5,10 +5,10 @@
  *      float 0   stored at, ms             word 10   DO and CD << 16 | name's size
  *      float 1   expires at, ms            word 11   class << 16 | type
  *      float 2   to be refreshed at, ms    word 12   number of records << 16 | question's end
- *      word 6    page of the arena, or -1  word 13   name's hash
+ *      word 6    page of the arena, or -1  word 13   key (cacheKey), which has the name's hash in it
  *      word 7    offset in the page        word 14   number of addresses << 16 | first of them
- *      word 8    size of the message       word 15   whose turn it is << 16 | hits
- *      word 9    next free row
+ *      word 8    size of the message       word 15   used lately << 31 | whose turn it is << 16 | hits
+ *      word 9    next row of the bucket (entry-index), or next free row
  */
 
 /** Where the fields are in a row. */
@@ -18,20 +18,22 @@ export const Word = {
   page: 6,
   offset: 7,
   sizeBytes: 8,
-  nextFree: 9,
+  next: 9,
   bitsAndName: 10,
   classAndType: 11,
   recordsAndQuestion: 12,
-  nameHash: 13,
+  key: 13,
   addresses: 14,
   turnAndHits: 15,
 } as const;
 
+/** No row. */
+export const none = -1;
+
 /** A row's words, and rows to a chunk, as powers of two. */
 const wordBits = 4;
-const chunkBits = 10;
+const chunkBits = 12;
 const rowsPerChunk = 1 << chunkBits;
-const none = -1;
 
 /** What a row takes of a store's budget. */
 export const rowSizeBytes = 4 << wordBits;
@@ -43,8 +45,10 @@ export interface EntryRows {
   readonly floats: readonly Float64Array[];
   /** Returns a row that nobody uses: its page is -1, everything else is left over. */
   take(): number;
-  /** Gives a row up. */
+  /** Gives a row up, whose page is -1. */
   release(row: number): void;
+  /** The next row after this one (or `none`) that has a page; `none` after the last. */
+  after(row: number): number;
 }
 
 /** The chunk of a row. */
@@ -69,8 +73,10 @@ const noFloats = new Float64Array(0);
 export function createEntryRows(): EntryRows {
   const words: Int32Array[] = [];
   const floats: Float64Array[] = [];
-  // By chunk: its first free row, and how many are in use, or -1 for a chunk that was given up.
+  // By chunk: the first of the rows that were given back, how many were ever taken, and how many are in use. What was never taken
+  // is not touched, so it costs no memory.
   const firstFree: number[] = [];
+  const taken: number[] = [];
   const used: number[] = [];
   // The chunks that have free rows, apart from the one that rows are taken from.
   const roomy: number[] = [];
@@ -80,32 +86,35 @@ export function createEntryRows(): EntryRows {
   function addChunk(): number {
     const chunk = givenUp.pop() ?? words.length;
     const memory = new ArrayBuffer(rowsPerChunk * rowSizeBytes);
-    const ofChunk = new Int32Array(memory);
-    for (let row = 0; row < rowsPerChunk; row += 1)
-      ofChunk[(row << wordBits) + Word.nextFree] = row + 1 < rowsPerChunk ? row + 1 : none;
-    words[chunk] = ofChunk;
+    words[chunk] = new Int32Array(memory);
     floats[chunk] = new Float64Array(memory);
-    firstFree[chunk] = 0;
+    firstFree[chunk] = none;
+    taken[chunk] = 0;
     used[chunk] = 0;
     return chunk;
   }
 
+  function isFull(chunk: number): boolean {
+    return firstFree[chunk] === none && taken[chunk] === rowsPerChunk;
+  }
+
   function take(): number {
-    if (firstFree[open] === none) open = roomy.pop() ?? addChunk();
-    const row = firstFree[open] as number;
+    if (isFull(open)) open = roomy.pop() ?? addChunk();
     const ofChunk = words[open] as Int32Array;
-    firstFree[open] = ofChunk[(row << wordBits) + Word.nextFree] as number;
+    let row = firstFree[open] as number;
+    if (row === none) {
+      row = taken[open] as number;
+      taken[open] = row + 1;
+    } else firstFree[open] = ofChunk[wordAt(row) + Word.next] as number;
     used[open] = (used[open] as number) + 1;
-    ofChunk[(row << wordBits) + Word.page] = none;
+    ofChunk[wordAt(row) + Word.page] = none;
     return (open << chunkBits) + row;
   }
 
   function release(row: number): void {
     const chunk = chunkOf(row);
-    const ofChunk = words[chunk] as Int32Array;
-    ofChunk[wordAt(row) + Word.page] = none;
-    ofChunk[wordAt(row) + Word.nextFree] = firstFree[chunk] as number;
-    if (firstFree[chunk] === none && chunk !== open) roomy.push(chunk);
+    if (isFull(chunk) && chunk !== open) roomy.push(chunk);
+    (words[chunk] as Int32Array)[wordAt(row) + Word.next] = firstFree[chunk] as number;
     firstFree[chunk] = row & (rowsPerChunk - 1);
     used[chunk] = (used[chunk] as number) - 1;
     if (used[chunk] === 0 && chunk !== open) giveUp(chunk);
@@ -115,8 +124,20 @@ export function createEntryRows(): EntryRows {
     roomy.splice(roomy.indexOf(chunk), 1);
     words[chunk] = noWords;
     floats[chunk] = noFloats;
+    taken[chunk] = 0;
     givenUp.push(chunk);
   }
 
-  return { words, floats, take, release };
+  function after(row: number): number {
+    let index = row === none ? 0 : (row & (rowsPerChunk - 1)) + 1;
+    for (let chunk = row === none ? 0 : chunkOf(row); chunk < words.length; chunk += 1, index = 0) {
+      const ofChunk = words[chunk] as Int32Array;
+      const end = used[chunk] === 0 ? 0 : (taken[chunk] as number);
+      for (; index < end; index += 1)
+        if (ofChunk[wordAt(index) + Word.page] !== none) return (chunk << chunkBits) + index;
+    }
+    return none;
+  }
+
+  return { words, floats, take, release, after };
 }

@@ -1,32 +1,55 @@
 /*
- * One store of entries within a budget: numbers in lru-cache, which keeps the order and the sizes; fields in rows; octets in an arena.
+ * One store of entries within a budget: fields in rows, octets in an arena, found by an index.
+ *
+ * Who has to go is found by a clock (Corbató, 1968): a hand goes round the rows, passes those that were used since it last came by, and
+ * stops at the first that was not. So a hit marks its own row, and touches no other, as it would in a list in the order of use.
  */
-import { LRUCache } from "lru-cache";
 import { Flag, headerSizeBytes } from "../wire/header.ts";
 import type { ClientQuery } from "../wire/query.ts";
 import { type StoredMessage, storedSizeBytes } from "../wire/stored-message.ts";
 import { type Arena, blockOverheadBytes, createArena } from "./arena.ts";
 import { type CacheEntry, keyOfEntry } from "./entry.ts";
-import { chunkOf, createEntryRows, type EntryRows, Float, floatAt, rowSizeBytes, Word, wordAt } from "./entry-rows.ts";
+import { addRow, createEntryIndex, type EntryIndex, findRow, indexSizeBytes, removeRow } from "./entry-index.ts";
+import {
+  chunkOf,
+  createEntryRows,
+  type EntryRows,
+  Float,
+  floatAt,
+  none,
+  rowSizeBytes,
+  Word,
+  wordAt,
+} from "./entry-rows.ts";
+import { cacheKey } from "./key.ts";
 
 /** A store. Entries are found by key (cacheKey); which of the questions with that key an entry answers, the caller finds out. */
 export interface EntryStore {
   readonly kind: CacheEntry["kind"];
   readonly maxSizeBytes: number;
   /** By key, the number of an entry: its row. */
-  readonly numbers: LRUCache<number, number>;
+  readonly index: EntryIndex;
   readonly rows: EntryRows;
   readonly arena: Arena;
+  /** What its entries count for. */
+  sizeBytes: number;
+  /** The row where the hand stopped. */
+  hand: number;
+  /** Called for each entry that makes room for another. */
+  readonly onEvict: () => void;
 }
 
 /** An entry that is filled again and again: what it shows is valid until it shows something else. */
 export type EntryView = { -readonly [Field in keyof CacheEntry]: CacheEntry[Field] };
 
-/** What an entry takes besides its row and octets: its places in the map and the lists of lru-cache, when they have just grown. Measured. */
-const indexSizeBytes = 150;
+/** The most rows that were used lately and are passed before the next one has to go, whatever it was used for: some microseconds. */
+const maxPassed = 256;
 
 /** The bits of a question in a row. */
 const Bit = { dnssecOk: 1, checkingDisabled: 2 } as const;
+
+/** In Word.turnAndHits: the entry was used since the hand came by. There are never so many addresses that its turn needs the bit. */
+const usedBit = 0x8000_0000 | 0;
 
 /** Creates an empty store. `isHandedOut`: as for createArena. `onEvict` is called for each entry that makes room for another. */
 export function createEntryStore(
@@ -37,15 +60,7 @@ export function createEntryStore(
 ): EntryStore {
   const rows = createEntryRows();
   const arena = createArena(maxSizeBytes, rows, isHandedOut);
-  const numbers = new LRUCache<number, number>({
-    maxSize: maxSizeBytes,
-    dispose(row, _key, reason) {
-      arena.drop(row, octetsSizeOf(rows, row));
-      rows.release(row);
-      if (reason === "evict") onEvict();
-    },
-  });
-  return { kind, maxSizeBytes, numbers, rows, arena };
+  return { kind, maxSizeBytes, index: createEntryIndex(rows), rows, arena, sizeBytes: 0, hand: none, onEvict };
 }
 
 /** Creates a view that shows nothing yet. */
@@ -75,7 +90,16 @@ export function createEntryView(): EntryView {
 
 /** The bytes that an entry counts for in its store's budget. */
 export function entrySizeBytes(entry: StoredMessage): number {
-  return storedSizeBytes(entry) + blockOverheadBytes + rowSizeBytes + indexSizeBytes;
+  return sizeBytesWith(storedSizeBytes(entry));
+}
+
+function sizeBytesWith(octetsSizeBytes: number): number {
+  return octetsSizeBytes + blockOverheadBytes + rowSizeBytes + indexSizeBytes;
+}
+
+/** The number of the entry with this key, or `none`. */
+export function rowOfKey(store: EntryStore, key: number): number {
+  return findRow(store.index, key);
 }
 
 /** Whether the entry with this number is fresh, and answers the query as one for `type`: the same folded name, type, class, DO and CD. */
@@ -113,29 +137,41 @@ export function showEntry(store: EntryStore, row: number, view: EntryView): void
   view.questionEnd = recordsAndQuestion & 0xffff;
   view.firstAddress = addresses & 0xffff;
   view.addressCount = addresses >>> 16;
-  view.turn = turnAndHits >>> 16;
+  view.turn = turnOf(turnAndHits);
   view.kind = store.kind;
-  view.nameHash = words[at + Word.nameHash] as number;
   view.nameSizeBytes = bitsAndName & 0xffff;
   view.type = classAndType & 0xffff;
   view.class = classAndType >>> 16;
   view.dnssecOk = ((bitsAndName >>> 16) & Bit.dnssecOk) !== 0;
   view.checkingDisabled = ((bitsAndName >>> 16) & Bit.checkingDisabled) !== 0;
+  // Its own inverse.
+  view.nameHash = cacheKey(words[at + Word.key] as number, view.type, view.class, view.dnssecOk, view.checkingDisabled);
   view.storedAtMs = floats[start + Float.storedAt] as number;
   view.expiresAtMs = floats[start + Float.expiresAt] as number;
   view.refreshAtMs = floats[start + Float.refreshAt] as number;
   view.hits = turnAndHits & 0xffff;
 }
 
-/** Counts one more use of an entry, and makes the next of its addresses the first for the next one. */
+function turnOf(turnAndHits: number): number {
+  return (turnAndHits & ~usedBit) >>> 16;
+}
+
+/** Marks an entry as used, so that the hand passes it the next time. */
+export function markUsed(store: EntryStore, row: number): void {
+  const words = store.rows.words[chunkOf(row)] as Int32Array;
+  const at = wordAt(row) + Word.turnAndHits;
+  words[at] = (words[at] as number) | usedBit;
+}
+
+/** Counts one more use of an entry, marks it as used, and makes the next of its addresses the first for the next one. */
 export function countUse(store: EntryStore, row: number): void {
   const words = store.rows.words[chunkOf(row)] as Int32Array;
   const at = wordAt(row);
   const turnAndHits = words[at + Word.turnAndHits] as number;
   const addressCount = (words[at + Word.addresses] as number) >>> 16;
-  const next = (turnAndHits >>> 16) + 1;
+  const next = turnOf(turnAndHits) + 1;
   const hits = turnAndHits & 0xffff;
-  words[at + Word.turnAndHits] = ((next < addressCount ? next : 0) << 16) | (hits < 0xffff ? hits + 1 : hits);
+  words[at + Word.turnAndHits] = usedBit | ((next < addressCount ? next : 0) << 16) | (hits < 0xffff ? hits + 1 : hits);
 }
 
 /** From when on the entry is to be fetched again. */
@@ -145,13 +181,48 @@ export function setRefresh(store: EntryStore, row: number, refreshAtMs: number):
 
 /** Keeps a copy of an entry, in the place of none: its key must be free. One that is larger than the budget is not kept. */
 export function addEntry(store: EntryStore, entry: CacheEntry): void {
-  const size = entrySizeBytes(entry);
-  if (size > store.maxSizeBytes) return;
+  const sizeBytes = entrySizeBytes(entry);
+  if (sizeBytes > store.maxSizeBytes) return;
+  while (store.sizeBytes + sizeBytes > store.maxSizeBytes) evict(store, unusedRow(store));
   const row = store.rows.take();
-  // First: it makes room.
-  store.numbers.set(keyOfEntry(entry), row, { size });
   writeRow(store.rows, row, entry);
   store.arena.add(row, entry.octets, entry.start, storedSizeBytes(entry));
+  store.sizeBytes += sizeBytes;
+  const crowdedOut = addRow(store.index, row);
+  if (crowdedOut !== none) evict(store, crowdedOut);
+}
+
+/** Removes the entry with this key, if there is one. */
+export function removeKey(store: EntryStore, key: number): void {
+  const row = findRow(store.index, key);
+  if (row !== none) remove(store, row);
+}
+
+function evict(store: EntryStore, row: number): void {
+  remove(store, row);
+  store.onEvict();
+}
+
+function remove(store: EntryStore, row: number): void {
+  const octetsSizeBytes = octetsSizeOf(store.rows, row);
+  removeRow(store.index, row);
+  store.arena.drop(row, octetsSizeBytes);
+  store.rows.release(row);
+  store.sizeBytes -= sizeBytesWith(octetsSizeBytes);
+}
+
+/** The row that has to go next, of a store that has some. */
+function unusedRow(store: EntryStore): number {
+  const { rows } = store;
+  for (let passed = 0; ; passed += 1) {
+    const next = rows.after(store.hand);
+    store.hand = next === none ? rows.after(none) : next;
+    const words = rows.words[chunkOf(store.hand)] as Int32Array;
+    const at = wordAt(store.hand) + Word.turnAndHits;
+    const turnAndHits = words[at] as number;
+    if ((turnAndHits & usedBit) === 0 || passed === maxPassed) return store.hand;
+    words[at] = turnAndHits & ~usedBit;
+  }
 }
 
 function writeRow({ words, floats }: EntryRows, row: number, entry: CacheEntry): void {
@@ -163,7 +234,7 @@ function writeRow({ words, floats }: EntryRows, row: number, entry: CacheEntry):
   own[at + Word.bitsAndName] = (bitsOf(entry.dnssecOk, entry.checkingDisabled) << 16) | entry.nameSizeBytes;
   own[at + Word.classAndType] = (entry.class << 16) | entry.type;
   own[at + Word.recordsAndQuestion] = (entry.recordCount << 16) | entry.questionEnd;
-  own[at + Word.nameHash] = entry.nameHash;
+  own[at + Word.key] = keyOfEntry(entry);
   own[at + Word.addresses] = (entry.addressCount << 16) | entry.firstAddress;
   own[at + Word.turnAndHits] = (entry.turn << 16) | entry.hits;
   moments[start + Float.storedAt] = entry.storedAtMs;

@@ -9,7 +9,10 @@
 /** Stands in the key for "A and AAAA alike": type 0 is reserved and never asked (RFC 6895 §3.1). */
 export const addressTypes = 0;
 
-/** The key of a question, a signed 32-bit integer. `nameHash` is the seeded hash of the folded name (wire/name). */
+/**
+ * The key of a question, a signed 32-bit integer. `nameHash` is the seeded hash of the folded name (wire/name). It is its own inverse: of
+ * the key it makes the hash.
+ */
 export function cacheKey(
   nameHash: number,
   type: number,

@@ -1,7 +1,7 @@
 /* Settings of `cache`: what nodens remembers, and for how long. */
 import { byteSize, group, wholeNumber, yesOrNo, zones } from "./setting-kinds.ts";
 
-/** Above this lru-cache might hold more keys than a Map of V8 can, which ends at 2^24 places, half of them of keys that are gone. */
+/** Some seven million entries: what is larger is a slip of the pen, and the pod would be ended by its limit. */
 const mostBytes = "1GiB";
 
 /** The group `cache`. */

@@ -160,7 +160,7 @@ describe("an onlooker", () => {
   });
 
   test("does not save an entry from eviction by looking at it", async () => {
-    const { asks, upstream, foresees } = createSearchWorld({ answersSizeBytes: 600 });
+    const { asks, upstream, foresees } = createSearchWorld({ answersSizeBytes: 300 });
     for (const name of ["a.test", "b.test", "c.test"]) {
       foresees("a.test", "A");
       await asks(name, "A");

@@ -204,7 +204,7 @@ describe("findStale", () => {
     expect(cache.findStale(question, 5000)).toBeUndefined();
   });
 
-  test("does not change the entry's place: an entry that nobody could use is still evicted first", () => {
+  test("is no use of the entry: one that nobody could use is still evicted first", () => {
     const entries = [addressEntry("a.example", 5), addressEntry("b.example", 5)];
     const cache = createAnswerCache({ ...roomy, answersSizeBytes: 2 * entrySizeBytes(entries[0] as CacheEntry) });
     for (const entry of entries) cache.store(entry);
@@ -348,7 +348,7 @@ describe("budgets", () => {
   const size = entrySizeBytes(addressEntry("n0.example", 30));
   const small: CacheLimits = { answersSizeBytes: 3 * size, denialsSizeBytes: 100_000, staleSeconds: 60 };
 
-  test("the least recently used answer is evicted first, and counted", () => {
+  test("of the answers that nobody used the first is evicted, and counted", () => {
     const cache = createAnswerCache(small);
     for (const index of [0, 1, 2]) cache.store(addressEntry(`n${index}.example`, 30));
     cache.find(queryFor("n0.example", Type.A), 0);

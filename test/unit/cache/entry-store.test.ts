@@ -8,9 +8,14 @@ import {
   createEntryView,
   type EntryStore,
   entrySizeBytes,
+  markUsed,
+  removeKey,
+  rowOfKey,
   setRefresh,
   showEntry,
 } from "../../../src/cache/entry-store.ts";
+import { none } from "../../../src/cache/entry-rows.ts";
+import { createChance } from "../../../src/seen/chance.ts";
 import { a, Type } from "../../support/messages/messages.ts";
 import { addressEntry, contentOf, entryFor, queryFor, questionFor } from "../../support/messages/parsed-messages.ts";
 
@@ -20,7 +25,7 @@ function createStore(maxSizeBytes = 1_000_000, onEvict = () => {}): EntryStore {
 
 /** The number that an entry has in a store. */
 function rowIn(store: EntryStore, entry: CacheEntry): number {
-  return store.numbers.peek(keyOfEntry(entry)) ?? -1;
+  return rowOfKey(store, keyOfEntry(entry));
 }
 
 function shown(store: EntryStore, entry: CacheEntry): CacheEntry {
@@ -110,8 +115,73 @@ test("an entry counts for more than its octets, and what makes room is counted",
   const [first, second] = [addressEntry("a.example", 30), addressEntry("b.example", 30)];
   let evicted = 0;
   const store = createStore(1.5 * entrySizeBytes(first), () => (evicted += 1));
-  expect(entrySizeBytes(first)).toBeGreaterThan(first.octets.length + 100);
+  expect(entrySizeBytes(first)).toBeGreaterThan(first.octets.length + 70);
   addEntry(store, first);
   addEntry(store, second);
   expect([evicted, rowIn(store, first), contentOf(shown(store, second))]).toEqual([1, -1, contentOf(second)]);
+});
+
+describe("who has to go", () => {
+  const entries = Array.from({ length: 1000 }, (_, index) => addressEntry(`n${1000 + index}.example`, 30));
+  const sizeBytes = entrySizeBytes(entries[0] as CacheEntry);
+  /** Which of the entries a store has. */
+  const inStore = (store: EntryStore) =>
+    entries.flatMap((entry, index) => (rowIn(store, entry) === none ? [] : [index]));
+  const range = (from: number, to: number) => Array.from({ length: to - from }, (_, index) => from + index);
+
+  test("what was used stays, however much comes that nobody uses", () => {
+    const store = createStore(100 * sizeBytes);
+    const [used, others] = [entries.slice(0, 50), entries.slice(50, 900)];
+    for (const entry of used) addEntry(store, entry);
+    for (const [index, entry] of others.entries()) {
+      addEntry(store, entry);
+      // Each comes to its turn once while as many others come as have room.
+      countUse(store, rowIn(store, used[index % used.length] as CacheEntry));
+    }
+    expect(inStore(store)).toEqual([...range(0, 50), ...range(850, 900)]);
+  });
+
+  test("what is not used any more goes when the hand comes by again", () => {
+    const store = createStore(100 * sizeBytes);
+    for (const entry of entries.slice(0, 100)) {
+      addEntry(store, entry);
+      markUsed(store, rowIn(store, entry));
+    }
+    for (const entry of entries.slice(100, 300)) addEntry(store, entry);
+    expect(inStore(store)).toEqual(range(200, 300));
+  });
+
+  test("of those that nobody uses the one that came first goes first", () => {
+    const store = createStore(100 * sizeBytes);
+    for (const entry of entries.slice(0, 250)) addEntry(store, entry);
+    expect(inStore(store)).toEqual(range(150, 250));
+  });
+
+  test("where all are used, the hand passes 256 and stops", () => {
+    const store = createStore(600 * sizeBytes);
+    for (const entry of entries.slice(0, 600)) {
+      addEntry(store, entry);
+      markUsed(store, rowIn(store, entry));
+    }
+    addEntry(store, entries[999] as CacheEntry);
+    expect(inStore(store)).toEqual([...range(0, 256), ...range(257, 600), 999]);
+  });
+});
+
+test("the memory that a full store takes is what it counts, and the holes of its arena", () => {
+  const budgetBytes = 4 * 2 ** 20;
+  const store = createStore(budgetBytes);
+  const { below } = createChance(1);
+  for (let serial = 0; serial < 60_000; serial += 1) {
+    const entry = addressEntry(`service-${below(40_000)}.team-${below(9)}.example`, 30);
+    removeKey(store, keyOfEntry(entry));
+    addEntry(store, entry);
+    if (below(2) === 0) markUsed(store, rowIn(store, entry));
+  }
+  const rowsBytes = store.rows.words.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  const bucketsBytes = 4 * store.index.bucketCount;
+  const allBytes = rowsBytes + bucketsBytes + store.arena.usage().sizeBytes;
+  expect(store.sizeBytes).toBeGreaterThan(0.99 * budgetBytes);
+  // The last chunk of rows may be nearly empty.
+  expect(allBytes).toBeLessThan(1.1 * budgetBytes + 256 * 1024);
 });
