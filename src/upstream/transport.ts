@@ -3,8 +3,7 @@
  * know about it (counters, limits, settings) is a record over `Transport`, and the compiler points it out.
  */
 import type { OpenSocket } from "../flows/flow-socket.ts";
-import { openTcpSocket } from "../flows/tcp-socket.ts";
-import { openUdpSocket } from "../flows/udp-socket.ts";
+import { openTcpSocket, openUdpSocket } from "../flows/system-sockets.ts";
 
 /** A transport to a server. */
 export type Transport = "udp" | "tcp";

@@ -13,15 +13,18 @@ export function countWrites(isCounted: (socket: Socket) => boolean): () => numbe
   return () => spies.flatMap((spy) => spy.mock.contexts).filter((socket) => isCounted(socket as Socket)).length;
 }
 
-/** The same for descriptors that the C library writes, which Node knows nothing of: those whose own port is `localPort`. */
-export function countSends(localPort: number): () => number {
+/**
+ * The same for descriptors that the C library writes, which Node knows nothing of: those whose own port is `localPort`, or all if it is
+ * left out.
+ */
+export function countSends(localPort?: number): () => number {
   if (libc === undefined) return () => 0;
   const { write, getsockname } = libc;
   const name = Buffer.alloc(ipv6SocketAddressSizeBytes);
   let count = 0;
   const spy = vi.spyOn(libc, "write").mockImplementation((fd, ...rest) => {
     getsockname(fd, name, Buffer.from(new Uint32Array([name.length]).buffer));
-    if (portOf(name) === localPort) count += 1;
+    if (localPort === undefined || portOf(name) === localPort) count += 1;
     return write(fd, ...rest);
   });
   onTestFinished(() => spy.mockRestore());

@@ -6,8 +6,14 @@ import { once } from "node:events";
 import { onTestFinished } from "vitest";
 import type { Attempt } from "../../../src/flows/attempt.ts";
 import { type Flow, type FlowEnd, type FlowOptions, openFlow } from "../../../src/flows/flow.ts";
+import { openDescriptorTcp } from "../../../src/flows/descriptor-tcp.ts";
+import { openDescriptorUdp } from "../../../src/flows/descriptor-udp.ts";
+import type { OpenSocket } from "../../../src/flows/flow-socket.ts";
+import { openNodeTcp } from "../../../src/flows/node-tcp.ts";
+import { openNodeUdp } from "../../../src/flows/node-udp.ts";
 import type { LossReason } from "../../../src/flows/loss-reason.ts";
 import { createRoundTrip } from "../../../src/flows/round-trip.ts";
+import { canConnectSockets } from "../../../src/runtime/connected-socket.ts";
 import { createServerCounters } from "../../../src/upstream/server-counters.ts";
 import { type Transport, transports } from "../../../src/upstream/transport.ts";
 import { composeQuery, ownQuestion, type Question } from "../../../src/wire/question.ts";
@@ -153,6 +159,16 @@ export async function startRawServer(serve: (socket: Socket) => void): Promise<n
   return typeof bound === "object" && bound !== null ? bound.port : 0;
 }
 
+/** How a transport's sockets can be opened here, each with a name: through the C library, where it can be called, and through Node. */
+export function waysToOpen(transport: Transport): [string, OpenSocket][] {
+  const { descriptor, node } = {
+    udp: { descriptor: openDescriptorUdp, node: openNodeUdp },
+    tcp: { descriptor: openDescriptorTcp, node: openNodeTcp },
+  }[transport];
+  const ways: [string, OpenSocket][] = [["through Node", node]];
+  return canConnectSockets() ? [["through the C library", descriptor], ...ways] : ways;
+}
+
 /** Limits of a flow, as the settings have them by default. */
 export const flowLimits = { maxDepth: 32, connectTimeoutMs: 1000, idleTimeoutMs: 8000, maxWrongReplies: 16 };
 
@@ -162,6 +178,7 @@ export function openTestFlow(
   port: number,
   limits: Partial<FlowOptions["limits"]> = {},
   host = "127.0.0.1",
+  openSocket: OpenSocket = transports[transport].openSocket,
 ) {
   const clock = createFakeClock();
   const counters = createServerCounters();
@@ -171,7 +188,7 @@ export function openTestFlow(
     server: { host, port },
     transport,
     isInOrder: transports[transport].isInOrder,
-    openSocket: transports[transport].openSocket,
+    openSocket,
     clock,
     counters,
     limits: { ...flowLimits, ...limits },

@@ -1,6 +1,5 @@
 /*
- * A connected UDP socket: the kernel delivers only what comes from the server's address and port, and reports a closed port at
- * once. Its own port is random and stays the same: a port per query would be a flow per query.
+ * A connected UDP socket of Node's own, for where the C library cannot be called.
  */
 import { createSocket } from "node:dgram";
 import { isIPv6 } from "node:net";
@@ -9,7 +8,7 @@ import type { FlowSocket, SocketEvents } from "./flow-socket.ts";
 import { type LossReason, lossReasonOf } from "./loss-reason.ts";
 
 /** Opens and connects a socket. Never throws. Messages sent before it is connected are kept until then. */
-export function openUdpSocket(server: ServerAddress, events: SocketEvents): FlowSocket {
+export function openNodeUdp(server: ServerAddress, events: SocketEvents): FlowSocket {
   const socket = createSocket(isIPv6(server.host) ? "udp6" : "udp4");
   let unsent: (() => void)[] | undefined = [];
   let isClosed = false;

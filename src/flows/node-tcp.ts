@@ -1,6 +1,5 @@
 /*
- * A TCP connection that carries whole messages (RFC 1035 §4.2.2). It is always read, even if nothing is awaited: a server without a write
- * deadline would otherwise block on nodens.
+ * A TCP connection of Node's own that carries whole messages (RFC 1035 §4.2.2), for where the C library cannot be called.
  */
 import { connect } from "node:net";
 import { systemClock } from "../runtime/clock.ts";
@@ -10,7 +9,7 @@ import type { FlowSocket, SocketEvents } from "./flow-socket.ts";
 import { type LossReason, lossReasonOf } from "./loss-reason.ts";
 
 /** Opens a connection. Never throws. Each message that it hands out is a new array. */
-export function openTcpSocket(server: ServerAddress, events: SocketEvents): FlowSocket {
+export function openNodeTcp(server: ServerAddress, events: SocketEvents): FlowSocket {
   const frames = createFrameReader();
   const socket = connect({ host: server.host, port: server.port, noDelay: true, keepAlive: true });
   let isClosed = false;
