@@ -71,11 +71,11 @@ export interface AnswerCache {
   /** The fresh entry for a question of nodens's own, or undefined. Changes and counts nothing. */
   findQuestion(question: Question, nowMs: number): CacheEntry | undefined;
   /**
-   * For how many whole seconds a name is still denied for A and AAAA alike: the part of the query's folded name from `offset` on. 0 when
-   * it is not denied. Changes and counts nothing.
+   * For how many seconds, rounded up as in a reply, a name is still denied for A and AAAA alike: the part of the query's folded name from
+   * `offset` on. 0 when it is not denied. Changes and counts nothing.
    */
   deniedForSeconds(query: ClientQuery, offset: number, nowMs: number): number;
-  /** For how many whole seconds that name is still known to exist, by data or NODATA for an address type; 0 when it is not. */
+  /** For how many seconds, rounded up, that name is still known to exist, by data or NODATA for an address type; 0 when it is not. */
   existsForSeconds(query: ClientQuery, offset: number, nowMs: number): number;
   /**
    * An answer to `question` that may be stale, but not for longer than `staleSeconds` (RFC 8767 §5), or NODATA for one address type if
@@ -328,7 +328,7 @@ function rowOf(store: EntryStore, question: Question, view: EntryView): number {
 }
 
 /**
- * How many whole seconds are left of a store's entry for `type` and the part of the query's name from `offset` on; 0 without one, and with
+ * How many seconds, rounded up, are left of a store's entry for `type` and the part of the query's name from `offset` on; 0 without one, and with
  * `isProofOnly` for one that does not show that the name exists.
  */
 function lifeSeconds(
@@ -346,7 +346,7 @@ function lifeSeconds(
   const entry = showIn(store, key, view);
   if (entry === undefined || entry.type !== type || (isProofOnly && !provesName(entry))) return 0;
   const name = octets.subarray(offset, sizeBytes);
-  return hasName(entry, name, name.length) ? Math.max(0, Math.floor((entry.expiresAtMs - nowMs) / 1000)) : 0;
+  return hasName(entry, name, name.length) ? Math.max(0, Math.ceil((entry.expiresAtMs - nowMs) / 1000)) : 0;
 }
 
 /** Copies of a store's entries of a name. */
@@ -359,7 +359,7 @@ function entriesIn(store: EntryStore, view: EntryView, name: Uint8Array, takesBe
   return found;
 }
 
-/** How many whole seconds are left of what shows that the name exists. */
+/** How many seconds, rounded up, are left of what shows that the name exists. */
 function proofSeconds(
   answers: EntryStore,
   denials: EntryStore,

@@ -1,5 +1,5 @@
 /*
- * Step: for a name that looks like an outside one, its parent is asked for first, since a denial of the parent covers this name and many
+ * Step: for a name whose parent is probably absent, the parent is asked for first, since a denial of the parent covers this name and many
  * to come. The name itself is asked for only if the parent exists.
  */
 import type { FailureMemory } from "../cache/failure-memory.ts";

@@ -7,8 +7,9 @@ import type { SoaRecord } from "../wire/denial.ts";
 import { textOfOctets } from "../wire/octets.ts";
 import type { ClientQuery } from "../wire/query.ts";
 import { isAbsentBySchema, isExempted, type SchemaLimits } from "./absent-by-schema.ts";
-import { isBelow, isNodeOrBelow, ParentLevel, parentOffset, parentToAsk } from "./absent-parent.ts";
+import { isBelow, ParentLevel, parentLevels, parentOffset, outsideLevel } from "./absent-parent.ts";
 import { type ClusterName, createClusterName, readClusterName } from "./cluster-name.ts";
+import { createParentMemory } from "./parent-memory.ts";
 import {
   type InferringRule,
   inferringRules,
@@ -40,9 +41,9 @@ export interface Absence {
 
 /** What the cache knows about a name: the part of the query's folded name from `offset` on. Moments are monotonic milliseconds. */
 export interface NameVerdicts {
-  /** For how many whole seconds it is still denied for A and AAAA alike; 0 when it is not denied. */
+  /** For how many seconds, rounded up, it is still denied for A and AAAA alike; 0 when it is not denied. */
   deniedForSeconds(query: ClientQuery, offset: number, nowMs: number): number;
-  /** For how many whole seconds it is still known to exist; 0 when that is not known. */
+  /** For how many seconds, rounded up, it is still known to exist; 0 when that is not known. */
   existsForSeconds(query: ClientQuery, offset: number, nowMs: number): number;
 }
 
@@ -62,13 +63,13 @@ export interface Absences {
   /** Whether a rule is in use at this moment: the settings enable it and, if it infers, the zone has shown what it relies on. */
   isOn(rule: SearchRule, nowMs: number): boolean;
   /**
-   * The offset in the query's name at which the parent starts that should be asked in its place. Undefined when the name does not look
-   * like an outside one, when the rule is not in use, or when it is known whether the parent exists.
+   * The offset in the query's name at which the parent starts that should be asked in its place (parent-memory says which). Undefined when
+   * there is none, when the rule is not in use, or when it is known whether the parent exists.
    */
   parentToAsk(query: ClientQuery, nowMs: number): number | undefined;
   /**
-   * Upstream has said whether the name (folded, wire form) exists. Parents that exist are remembered for minutes: a namespace called
-   * `dev` looks like a top-level domain, and asking for it before each of its Services would be a waste.
+   * Upstream has said whether the name (folded, wire form) exists. What that says of its parents is remembered for minutes: a namespace
+   * called `dev` looks like a top-level domain, and asking for it before each of its Services would be a waste.
    */
   noteVerdict(name: Uint8Array, exists: boolean, nowMs: number): void;
   /**
@@ -80,19 +81,10 @@ export interface Absences {
   parentsOf(query: ClientQuery): number[];
 }
 
-/** How many existing parents are remembered: more namespaces and Services than the pods of one node talk to. */
-const maxExistingParents = 4096;
-
-/** For how long a parent that exists is not asked again in place of the names below it. */
-const parentMemoryMs = 10 * 60_000;
-
-const levels = [ParentLevel.namespace, ParentLevel.service];
-
 /** Creates the judge of one zone. */
 export function createAbsences({ zone, limits, knowledge, verdicts, isTopLevelDomain }: AbsenceParts): Absences {
   const view = createClusterName();
-  // The moment until which a parent is taken to exist, by its name in wire form, one character per octet.
-  const existingParents = new Map<string, number>();
+  const parents = createParentMemory(isTopLevelDomain);
   // Programs ask for `web.default.svc.cluster.local` without the final dot, and their resolver appends every suffix.
   const ownLastLabel = lastLabelOf(zone);
   let absence: Absence | undefined;
@@ -145,11 +137,10 @@ export function createAbsences({ zone, limits, knowledge, verdicts, isTopLevelDo
   function parentToAskOf(query: ClientQuery, nowMs: number): number | undefined {
     if (!mayBeJudged(query) || !isOn("absentParent", nowMs)) return undefined;
     readClusterName(query.name.octets, query.name.sizeBytes, zone, view);
-    const level = parentToAsk(view, isTopLevelDomain);
-    if (level === undefined || isExempted(view, limits)) return undefined;
+    if (isExempted(view, limits)) return undefined;
+    const level = parents.levelToAsk(view, nowMs);
+    if (level === undefined) return undefined;
     const offset = parentOffset(view, level);
-    const parent = textOfOctets(query.name.octets.subarray(offset, query.name.sizeBytes));
-    if (nowMs < (existingParents.get(parent) ?? 0)) return undefined;
     const isKnown =
       verdicts.deniedForSeconds(query, offset, nowMs) > 0 || verdicts.existsForSeconds(query, offset, nowMs) > 0;
     return isKnown ? undefined : offset;
@@ -157,15 +148,7 @@ export function createAbsences({ zone, limits, knowledge, verdicts, isTopLevelDo
 
   function noteVerdict(name: Uint8Array, exists: boolean, nowMs: number): void {
     readClusterName(name, name.length, zone, view);
-    if (!exists) {
-      existingParents.delete(textOfOctets(name));
-      return;
-    }
-    for (const level of levels) {
-      if (!isNodeOrBelow(view, level)) continue;
-      existingParents.set(textOfOctets(name.subarray(parentOffset(view, level))), nowMs + parentMemoryMs);
-      if (existingParents.size > maxExistingParents) forgetOldest(existingParents);
-    }
+    parents.noteVerdict(view, exists, nowMs);
   }
 
   function parentsThatDeny(name: Uint8Array, nowMs: number): number[] {
@@ -180,7 +163,7 @@ export function createAbsences({ zone, limits, knowledge, verdicts, isTopLevelDo
   }
 
   function parentsInView(): number[] {
-    return levels.filter((level) => isBelow(view, level)).map((level) => parentOffset(view, level));
+    return parentLevels.filter((level) => isBelow(view, level)).map((level) => parentOffset(view, level));
   }
 
   function makeAbsence(rule: InferringRule, lifeSeconds: number, nowMs: number): Absence | undefined {
@@ -199,7 +182,7 @@ export function createAbsences({ zone, limits, knowledge, verdicts, isTopLevelDo
 
   function suffixKindOf(name: ClusterName): SuffixKind {
     if (name.shape === "foreign") return "zone";
-    return parentToAsk(name, isTopLevelDomain) === ParentLevel.namespace ? "svc" : "namespace";
+    return outsideLevel(name, isTopLevelDomain) === ParentLevel.namespace ? "svc" : "namespace";
   }
 
   return { find, isOn, parentToAsk: parentToAskOf, noteVerdict, parentsThatDeny, parentsOf };
@@ -211,13 +194,6 @@ function lastLabelOf(name: Uint8Array): string {
   for (let at = 0; (name[at] ?? 0) > 0; at += 1 + (name[at] as number))
     last = textOfOctets(name.subarray(at + 1, at + 1 + (name[at] as number)));
   return last;
-}
-
-function forgetOldest(texts: Map<string, number>): void {
-  for (const text of texts.keys()) {
-    texts.delete(text);
-    return;
-  }
 }
 
 /** CoreDNS treats TXT and SRV differently, and types that are not asked for hosts are not worth judging. */

@@ -1,6 +1,6 @@
 /*
  * Search rule 2: a namespace or a Service that is denied for A or AAAA has nothing below it. This file says which parents a name
- * has, and which of them is worth asking in the name's place: that of a name that looks like an outside one, because one denial of
+ * has, and which of them looks like the end of an outside name: that is asked in the name's place, because one denial of
  * `com.default.svc.Z` covers every `*.com` that the namespace will ask for.
  *
  * Only these two levels count: CoreDNS denies other names that have children (`_tcp.<service>`, `dns.Z`).
@@ -14,6 +14,9 @@ export const ParentLevel = { namespace: 2, service: 3 } as const;
 
 /** One of the two levels. */
 export type ParentLevel = (typeof ParentLevel)[keyof typeof ParentLevel];
+
+/** Both, the higher one first. */
+export const parentLevels: readonly ParentLevel[] = [ParentLevel.namespace, ParentLevel.service];
 
 /** Whether the name lies strictly below the node of this level. */
 export function isBelow(view: ClusterName, level: ParentLevel): boolean {
@@ -33,21 +36,29 @@ export function parentOffset(view: ClusterName, level: ParentLevel): number {
 }
 
 /**
- * The level whose node should be asked in the name's place; undefined if the name does not look like an outside one, with a top-level
- * domain as its last label before the suffix. In `baidu.com.svc.Z` that label takes the place of a namespace, in
- * `baidu.com.default.svc.Z` that of a Service.
+ * The level at which the name looks like an outside one, with a top-level domain as its last label before the suffix; undefined if it does
+ * not. In `baidu.com.svc.Z` that label takes the place of a namespace, in `baidu.com.default.svc.Z` that of a Service.
  */
-export function parentToAsk(view: ClusterName, isTopLevelDomain: (label: string) => boolean): ParentLevel | undefined {
-  for (const level of [ParentLevel.namespace, ParentLevel.service]) {
-    if (isBelow(view, level) && isTopLevelDomain(labelText(view.octets, labelOffset(view, level)))) return level;
+export function outsideLevel(view: ClusterName, isTopLevelDomain: (label: string) => boolean): ParentLevel | undefined {
+  for (const level of parentLevels) {
+    if (isBelow(view, level) && startsOutsideName(view, level, isTopLevelDomain)) return level;
   }
   return undefined;
+}
+
+/** Whether the first label of this level's node is a top-level domain. Only for a name below it. */
+export function startsOutsideName(
+  view: ClusterName,
+  level: ParentLevel,
+  isTopLevelDomain: (label: string) => boolean,
+): boolean {
+  return isTopLevelDomain(labelText(view.octets, labelOffset(view, level)));
 }
 
 /** Whether the last label before one of the three usual suffixes (Z itself, `svc.Z`, `ns.svc.Z`) is a top-level domain. */
 export function looksLikeOutsideName(view: ClusterName, isTopLevelDomain: (label: string) => boolean): boolean {
   if (view.shape === "foreign") return isTopLevelDomain(labelText(view.octets, labelOffset(view, 1)));
-  return parentToAsk(view, isTopLevelDomain) !== undefined;
+  return outsideLevel(view, isTopLevelDomain) !== undefined;
 }
 
 function isUnderServices(view: ClusterName): boolean {

@@ -4,7 +4,7 @@
  */
 import { type ClusterName, createClusterName, labelOffset, readClusterName } from "./cluster-name.ts";
 import { withSuffix } from "./later-names.ts";
-import { ParentLevel, parentToAsk } from "./absent-parent.ts";
+import { ParentLevel, outsideLevel } from "./absent-parent.ts";
 
 /**
  * The names that a client with the usual search list would ask for next, in its order, and the outside name itself, which comes last:
@@ -28,5 +28,5 @@ export function laterSteps(
 
 /** If the suffix were `svc.Z` or Z, the top-level domain would be where the namespace is, or nearer to Z. */
 function hasNamespaceSuffix(view: ClusterName, isTopLevelDomain: (label: string) => boolean): boolean {
-  return parentToAsk(view, isTopLevelDomain) === ParentLevel.service;
+  return outsideLevel(view, isTopLevelDomain) === ParentLevel.service;
 }

@@ -51,8 +51,11 @@ const maxSoaAgeSeconds = 3600;
 /** How long a corrected rule stays off. */
 const pauseMs = 10 * 60_000;
 
-/** The most checks of a rule in a second, however many denials there are: each may cost a few questions. */
-const maxChecksPerSecond = 32;
+/**
+ * The most checks of a rule in a second, however many denials there are: each is a question that the rule was to spare. On probation there
+ * are more, so that a rule has soon proved itself, or been found out.
+ */
+const maxChecksPerSecond = { trusted: 4, onProbation: 32 };
 
 /** After a pause a rule is checked this many times as often, until this many checks have agreed. */
 const probationFactor = 8;
@@ -104,7 +107,11 @@ export function createZoneKnowledge(limits: CheckLimits, random: () => number = 
       const oneIn = isOnProbation ? Math.max(1, Math.floor(limits.checkOneIn / probationFactor)) : limits.checkOneIn;
       const longestGap = 2 * oneIn - 1;
       state.untilCheck = Math.min(state.untilCheck, longestGap) - 1;
-      if (state.untilCheck > 0 || !takeFromBudget(state, nowMs)) return false;
+      if (
+        state.untilCheck > 0 ||
+        !takeFromBudget(state, nowMs, maxChecksPerSecond[isOnProbation ? "onProbation" : "trusted"])
+      )
+        return false;
       state.untilCheck = 1 + Math.floor(random() * longestGap);
       state.counters.checks += 1;
       return true;
@@ -127,9 +134,9 @@ export function createZoneKnowledge(limits: CheckLimits, random: () => number = 
 }
 
 /** Takes one check from a bucket that holds those of one second and refills with time. False when it is empty. */
-function takeFromBudget(state: RuleState, nowMs: number): boolean {
-  const filled = state.checksLeft + ((nowMs - state.filledAtMs) * maxChecksPerSecond) / 1000;
-  state.checksLeft = Math.min(maxChecksPerSecond, filled);
+function takeFromBudget(state: RuleState, nowMs: number, perSecond: number): boolean {
+  const filled = state.checksLeft + ((nowMs - state.filledAtMs) * perSecond) / 1000;
+  state.checksLeft = Math.min(perSecond, filled);
   state.filledAtMs = nowMs;
   if (state.checksLeft < 1) return false;
   state.checksLeft -= 1;
@@ -151,7 +158,7 @@ function newRuleState(): RuleState {
     offUntilMs: -Infinity,
     untilCheck: Infinity,
     checksUntilTrusted: 0,
-    checksLeft: maxChecksPerSecond,
+    checksLeft: maxChecksPerSecond.trusted,
     filledAtMs: 0,
     counters: { checks: 0, disagreements: 0 },
   };

@@ -161,7 +161,7 @@ describe("a step that is not known to be absent", () => {
     await teach(chain, absentService);
     await chain.clock.advance(2001);
     const client = await chain.asks(first);
-    expect(client.deniedForSeconds()).toBe(2);
+    expect(client.deniedForSeconds()).toBe(3);
     expect(chain.open()).toEqual([]);
   });
 

@@ -314,6 +314,16 @@ describe("parentToAsk", () => {
     expect(createJudge({ exemptions }).parentToAsk("baidu.com.svc.Z")).toBeUndefined();
   });
 
+  test("is a Service of which a name was denied, until it is known to exist", () => {
+    const { absences, parentToAsk } = createJudge();
+    expect(parentToAsk("web.shop.default.svc.Z")).toBeUndefined();
+    absences.noteVerdict(nameBytes(fullName("db.shop.default.svc.Z")), false, startMs);
+    expect(parentToAsk("web.shop.default.svc.Z")).toEqual(nameBytes(fullName("shop.default.svc.Z")));
+    absences.noteVerdict(nameBytes(fullName("shop.default.svc.Z")), true, startMs);
+    absences.noteVerdict(nameBytes(fullName("db.shop.default.svc.Z")), false, startMs);
+    expect(parentToAsk("web.shop.default.svc.Z")).toBeUndefined();
+  });
+
   test("there is none once the SOA is too old: a denial could not be passed on", () => {
     expect(createJudge().parentToAsk("baidu.com.svc.Z", Type.A, startMs + 3_600_000)).toBeUndefined();
   });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { isBelow, ParentLevel, parentOffset, parentToAsk } from "../../../src/search/absent-parent.ts";
+import { isBelow, ParentLevel, parentOffset, outsideLevel } from "../../../src/search/absent-parent.ts";
 import { nameBytes } from "../../support/messages/messages.ts";
 import { fullName, viewOf } from "./named-views.ts";
 
@@ -43,7 +43,7 @@ describe("parentOffset", () => {
   });
 });
 
-describe("parentToAsk", () => {
+describe("outsideLevel", () => {
   const isTopLevelDomain = (label: string) => ["com", "net", "dev", "xn--p1ai"].includes(label);
 
   test.each([
@@ -68,6 +68,6 @@ describe("parentToAsk", () => {
     ["1-2-3-4.com.pod.Z", undefined],
     ["baidu.com", undefined],
   ])("%s: level %s", (name, level) => {
-    expect(parentToAsk(viewOf(name), isTopLevelDomain)).toBe(level);
+    expect(outsideLevel(viewOf(name), isTopLevelDomain)).toBe(level);
   });
 });

@@ -123,26 +123,33 @@ describe("the checks", () => {
     expect(knowledge.counters.absentParent.checks).toBe(learned.length);
   });
 
-  test("are at most 32 per rule and second, however many denials there are", () => {
+  test("are at most four per rule and second, however many denials there are", () => {
     const { knowledge } = createShown(1);
     const checksAt = (nowMs: number) =>
       Array.from({ length: 15_000 }, () => knowledge.takeCheck("absentParent", nowMs)).filter(Boolean).length;
-    expect(checksAt(startMs)).toBe(32);
-    expect(checksAt(startMs + 500)).toBe(16);
-    expect(checksAt(startMs + 60_000)).toBe(32);
+    expect(checksAt(startMs)).toBe(4);
+    expect(checksAt(startMs + 500)).toBe(2);
+    expect(checksAt(startMs + 60_000)).toBe(4);
     expect(knowledge.takeCheck("absentBySchema", startMs + 60_000)).toBe(true);
-    expect(knowledge.counters.absentParent.checks).toBe(80);
+    expect(knowledge.counters.absentParent.checks).toBe(10);
+  });
+
+  test("are up to 32 a second of a rule that was contradicted, until it has proved itself", () => {
+    const { knowledge } = createShown(1);
+    knowledge.noteCheck("absentParent", false, startMs);
+    const checksAt = (nowMs: number) =>
+      Array.from({ length: 100 }, () => knowledge.takeCheck("absentParent", nowMs)).filter(Boolean).length;
+    expect(checksAt(startMs + 600_000)).toBe(32);
+    for (let agreed = 0; agreed < 64; agreed += 1) knowledge.noteCheck("absentParent", true, startMs + 600_000);
+    expect(checksAt(startMs + 660_000)).toBe(4);
   });
 
   test("cover every denial with 1, none with 0", () => {
     const { knowledge, limits } = createShown(1);
-    expect(Array.from({ length: 10 }, () => knowledge.takeCheck("absentBySchema", startMs))).toEqual(
-      Array(10).fill(true),
-    );
+    const checks = () => Array.from({ length: 4 }, () => knowledge.takeCheck("absentBySchema", startMs));
+    expect(checks()).toEqual(Array(4).fill(true));
     limits.checkOneIn = 0;
-    expect(Array.from({ length: 10 }, () => knowledge.takeCheck("absentBySchema", startMs))).toEqual(
-      Array(10).fill(false),
-    );
+    expect(checks()).toEqual(Array(4).fill(false));
   });
 
   test("catch a name that always comes at the same place in a repeated pattern", () => {
@@ -150,7 +157,7 @@ describe("the checks", () => {
     const { knowledge } = createShown(64);
     const seen = new Set<number>();
     for (let denial = 0; denial < 64 * 200; denial += 1) {
-      if (knowledge.takeCheck("absentBySchema", startMs)) seen.add(denial % 8);
+      if (knowledge.takeCheck("absentBySchema", startMs + denial * 10)) seen.add(denial % 8);
     }
     expect(seen.size).toBe(8);
   });
