@@ -7,8 +7,8 @@ import type { Explanation } from "../explain/explain-lookup.ts";
 import { printExplanation } from "../explain/print-explanation.ts";
 import type { LocalPage } from "../observe/admin-pages.ts";
 import { type PictureParts, takePicture } from "../seen/picture.ts";
-import { outcomeNames, tailOf, type TailFilter, type ToldQuery } from "../seen/told-queries.ts";
-import { recordFields } from "../seen/page-record.ts";
+import { chosenRows } from "../seen/chosen-rows.ts";
+import { filterNames, passes, tailOf, type ToldQuery } from "../seen/told-queries.ts";
 import { printPage } from "../seen/print-page.ts";
 import { printQuery, printTop } from "../seen/print-top.ts";
 import { topSorts, topTabs } from "../seen/top-choices.ts";
@@ -22,6 +22,7 @@ import { printEffectiveSettings } from "../settings/effective-settings.ts";
 import type { ConntrackStats } from "../observe/conntrack-stats.ts";
 import type { Incident, Incidents } from "../seen/incidents.ts";
 import type { Settings } from "../settings/settings-table.ts";
+import { hasFilter, mostTold, readFilter } from "./read-filter.ts";
 import { advicePage } from "./seen-advice.ts";
 import { pathStatesOf, type ToldUpstream } from "./live-seen.ts";
 import type { AppParts } from "./app-parts.ts";
@@ -31,7 +32,6 @@ export type Explain = (
   parameters: URLSearchParams,
 ) => { readonly explanation: Explanation } | { readonly wrong: string };
 
-const mostTold = 10_000;
 const usualTail = 100;
 const usualRows = 24;
 /** On the page. */
@@ -106,8 +106,8 @@ export function seenPages(options: SeenPageOptions): ReadonlyMap<string, LocalPa
       lastReload: tellReload(reload.counters, clock.nowMs()),
       asked: { name, namespace, answer },
       record: {
-        filter: Object.fromEntries(recordFields.map((field) => [field, parameters.get(field) ?? ""])),
-        queries: recordFields.some((field) => parameters.has(field)) ? readRecord(parameters) : undefined,
+        filter: Object.fromEntries(filterNames.map((field) => [field, parameters.get(field) ?? ""])),
+        queries: hasFilter(parameters) ? readRecord(parameters) : undefined,
       },
     };
     return { main: printPage(view) };
@@ -116,7 +116,7 @@ export function seenPages(options: SeenPageOptions): ReadonlyMap<string, LocalPa
   /** What the page shows of the record: the newest first; or what is wrong with the question. */
   function readRecord(parameters: URLSearchParams): readonly ToldQuery[] | string {
     if (settings.seen.recordedQueries === 0) return nothingRecorded;
-    const filter = readTailFilter(parameters, recordRows);
+    const filter = readFilter(parameters, recordRows);
     return "wrong" in filter ? filter.wrong : tailOf(pictureParts, filter, clock.nowMs()).toReversed();
   }
 
@@ -147,45 +147,49 @@ export function seenPages(options: SeenPageOptions): ReadonlyMap<string, LocalPa
 
   function showTail(parameters: URLSearchParams): ReturnType<LocalPage> {
     if (settings.seen.recordedQueries === 0) return { wrong: nothingRecorded };
-    const filter = readTailFilter(parameters, usualTail);
+    const filter = readFilter(parameters, parameters.has("incident") ? mostTold : usualTail, ["incident", "json"]);
     if ("wrong" in filter) return filter;
     const frozen = parameters.has("incident") ? Number(parameters.get("incident")) : undefined;
     const incident = frozen === undefined ? undefined : incidents.kept()[frozen - 1];
     if (frozen !== undefined && incident === undefined)
       return { wrong: `there is no incident ${frozen}: ${incidents.kept().length} are kept, of which 1 is the newest` };
-    const queries = incident?.queries() ?? tailOf(pictureParts, filter, clock.nowMs());
+    const queries =
+      incident === undefined
+        ? tailOf(pictureParts, filter, clock.nowMs())
+        : incident
+            .queries()
+            .filter((query) => passes(query, filter))
+            .slice(-filter.limit);
     if (parameters.has("json")) return { json: queries };
     return { text: queries.map((query) => `${printQuery(query)}\n`).join("") };
+  }
+
+  /** Everything; with a filter what it lets through, and the recorded queries that pass it. */
+  function showSeen(parameters: URLSearchParams): ReturnType<LocalPage> {
+    const filter = readFilter(parameters, usualTail, []);
+    if ("wrong" in filter) return filter;
+    const { picture, waste, ...rest } = look();
+    if (!hasFilter(parameters)) return { json: { ...head(), ...rest, waste, ...picture } };
+    const { waits, clients, names, denied, ...ofNode } = picture;
+    return {
+      json: {
+        ...head(),
+        ...rest,
+        ...ofNode,
+        ...chosenRows({ waits, clients, names, denied, waste }, filter),
+        queries: tailOf(pictureParts, filter, clock.nowMs()),
+      },
+    };
   }
 
   return new Map<string, LocalPage>([
     ["/", showHome],
     ["/advise", (parameters) => advicePage(parameters, pictureParts, settings, clock.nowMs())],
-    [
-      "/seen",
-      () => {
-        const { picture, ...rest } = look();
-        return { json: { ...head(), ...rest, ...picture } };
-      },
-    ],
+    ["/seen", showSeen],
     ["/incidents", () => ({ json: incidents.kept().map((each) => toldIncident(each, clock.nowMs())) })],
     ["/top", showTop],
     ["/tail", showTail],
   ]);
-}
-
-/** The filter that parameters describe, of which an empty one is as good as none. */
-function readTailFilter(parameters: URLSearchParams, usualLimit: number): TailFilter | { readonly wrong: string } {
-  const textIn = (name: string) => parameters.get(name)?.trim() || undefined;
-  const numberIn = (name: string) => (textIn(name) === undefined ? undefined : Number(textIn(name)));
-  const [limit = usualLimit, slowerThanMs, rcode] = [numberIn("limit"), numberIn("slower"), textIn("rcode")];
-  if (!Number.isInteger(limit) || limit < 1 || limit > mostTold)
-    return { wrong: `limit is not a number from 1 to ${mostTold}` };
-  if (Number.isNaN(slowerThanMs)) return { wrong: "slower is not a number of milliseconds" };
-  if (rcode !== undefined && !outcomeNames.some((name) => name.toUpperCase() === rcode.toUpperCase()))
-    return { wrong: `unknown rcode; they are ${outcomeNames.join(", ")}` };
-  const [client, name, repeated] = [textIn("client"), textIn("name"), parameters.has("repeated")];
-  return { client, name, rcode, slowerThanMs, repeated, limit };
 }
 
 function toldIncident({ noticedAtMs, why, moved, queries }: Incident, nowMs: number): object {

@@ -5,10 +5,7 @@ import { code, html, table } from "./html-text.ts";
 import { ageText, millisecondsText } from "./number-text.ts";
 import { outcomeNames, type ToldQuery } from "./told-queries.ts";
 
-/** The fields, named as the parameters of /tail. */
-export const recordFields = ["client", "name", "rcode", "slower", "repeated"] as const;
-
-/** What was asked of the record: each field, "" for an empty one; and what was found, why it cannot be, or nothing because nobody asked. */
+/** What was asked of the record: each of the filters, "" for an empty one; and what was found, why it cannot be, or nothing because nobody asked. */
 export interface RecordView {
   readonly filter: Readonly<Record<string, string>>;
   readonly queries: readonly ToldQuery[] | string | undefined;

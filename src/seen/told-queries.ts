@@ -62,6 +62,9 @@ export function tellTrip(trip: Trip | undefined): string {
   return `${route} ${server} ${transport}, ${sends === 1 ? "1 send" : `${sends} sends`}, ${took} ms${end}`;
 }
 
+/** What pages call the parts of a filter: parameters of /tail and /seen, and fields of the page. */
+export const filterNames = ["client", "name", "rcode", "slower", "repeated"] as const;
+
 /** Which of the recorded queries are told. */
 export interface TailFilter {
   readonly client?: string | undefined;
@@ -97,6 +100,15 @@ export function tailOf(parts: PictureParts, filter: TailFilter, nowMs: number): 
     return told.length < filter.limit;
   });
   return told.toReversed();
+}
+
+/** Whether a query that was told before passes a filter; `limit` and `newerThanMs` are not looked at. */
+export function passes(query: ToldQuery, { client, name, rcode, slowerThanMs, repeated }: TailFilter): boolean {
+  if (client !== undefined && query.client !== client) return false;
+  if (name !== undefined && !query.name.includes(name.toLowerCase())) return false;
+  if (rcode !== undefined && query.outcome.toUpperCase() !== rcode.toUpperCase()) return false;
+  if (slowerThanMs !== undefined && !(query.durationMs > slowerThanMs)) return false;
+  return repeated !== true || query.repeatedAfterMs > 0;
 }
 
 /** Each client's row is looked at once. */
