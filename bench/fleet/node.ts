@@ -96,7 +96,7 @@ function createNodens(parts: NodeParts, sockets: ReturnType<typeof createNodeSoc
     loopSecret: "f1ee7",
     hashSeed,
     isTopLevelDomain,
-    ask: upstream.ask,
+    ask: upstream.askThen,
     learnZone: async () => void (await learn()),
     onRuleOff() {},
     isAway: upstream.isAway,
@@ -122,16 +122,12 @@ function createNodens(parts: NodeParts, sockets: ReturnType<typeof createNodeSoc
     ask(query, client) {
       const nowMs = clock.nowMs();
       if (resolver.lookup(query, nowMs) !== undefined || resolver.deny(query, nowMs) !== undefined) return;
-      const answer = resolver.resolve(query, client);
-      if (!(answer instanceof Promise)) {
-        note(answer);
-        return;
-      }
-      traffic.noteWaiting(1);
-      void answer.then((settled) => {
+      const answer = resolver.resolve(query, client, (settled) => {
         traffic.noteWaiting(-1);
         note(settled);
       });
+      if (answer === "later") traffic.noteWaiting(1);
+      else note(answer);
     },
     skip({ queries }, perSecond) {
       const nowMs = clock.nowMs();

@@ -24,8 +24,8 @@ export interface CountedServer {
 
 /** The upstream as the rest of nodens sees it. */
 export interface LiveUpstream {
-  /** Asks the upstream in force. Never rejects. */
-  ask(question: Question): Promise<ExchangeResult>;
+  /** Asks the upstream in force. `tell` is called once, and never before this returns. */
+  ask(question: Question, tell: (result: ExchangeResult) => void): void;
   /** The route that a name (folded, wire form) would take. */
   routeOf(name: Uint8Array): RouteTaken;
   /** Whether no server of a name's route is up. */
@@ -108,7 +108,7 @@ export async function createLiveUpstream(
   }
 
   return {
-    ask: (question) => upstream.ask(question),
+    ask: (question, tell) => upstream.askThen(question, tell),
     routeOf: (name) => choose(name).taken,
     isAway: (name) => upstream.isAway(name),
     answersAtOnce: (route) => upstream.answersAtOnce(route),

@@ -173,7 +173,7 @@ export async function startApp({ settings, clock, log, build }: AppOptions): Pro
       loopSecret: randomBytes(16).toString("hex"),
       hashSeed,
       isTopLevelDomain,
-      ask: wire?.ask ?? upstream.ask,
+      ask: wire === undefined ? upstream.ask : (question, tell) => void wire.ask(question).then(tell),
       learnZone: async () => void (onlyWatches || (await learn())),
       onRuleOff: (rule, { name }) => warnOfRule(log, rule, name),
       routeOf: upstream.routeOf,

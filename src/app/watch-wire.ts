@@ -53,7 +53,7 @@ function watchWireWith(addresses: readonly string[], zone: string, clock: Clock)
     loopSecret: randomBytes(16).toString("hex"),
     hashSeed,
     isTopLevelDomain,
-    ask: wire.ask,
+    ask: (question, tell) => void wire.ask(question).then(tell),
     learnZone: async () => {},
     onRuleOff() {},
     routeOf,

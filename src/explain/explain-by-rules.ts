@@ -53,7 +53,12 @@ export async function explainByRules(
 /** What is foreseen once these parents have been asked for. */
 async function foreseeKnowing(parents: ReadonlySet<string>, zone: Uint8Array, limits: ChainLimits): Promise<Foresee> {
   const chain = imagineChain(zone, limits);
-  for (const parent of parents) await chain.resolver.resolve(queryFor(nameFromText(parent) ?? zone), "");
+  for (const parent of parents) {
+    const query = queryFor(nameFromText(parent) ?? zone);
+    await new Promise<void>((resolve) => {
+      if (chain.resolver.resolve(query, "", () => resolve()) !== "later") resolve();
+    });
+  }
   return chain.foresee;
 }
 
@@ -68,7 +73,7 @@ function imagineChain(zone: Uint8Array, limits: ChainLimits): Chain {
     loopSecret: "explain",
     hashSeed: 0,
     isTopLevelDomain,
-    ask: ({ name }) => Promise.resolve(denialOf(queryFor(name), soa)),
+    ask: ({ name }, tell) => queueMicrotask(() => tell(denialOf(queryFor(name), soa))),
     learnZone: () => Promise.resolve(),
     onRuleOff: () => {},
     isAway: () => false,
@@ -81,7 +86,7 @@ function imagineChain(zone: Uint8Array, limits: ChainLimits): Chain {
   return chain;
 }
 
-function denialOf(query: ClientQuery, soa: SoaRecord): Awaited<ReturnType<ChainOptions["ask"]>> {
+function denialOf(query: ClientQuery, soa: SoaRecord): Parameters<Parameters<ChainOptions["ask"]>[1]>[0] {
   const target = new Uint8Array(query.questionEnd + soa.octets.length + maxOptSizeBytes);
   const size = composeDenial(target, query, soa, soaSeconds, target.length);
   const reply = parseReply(target.subarray(0, size));

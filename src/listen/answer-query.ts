@@ -196,9 +196,8 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
   }
 
   function begin(this: KeptQuery): void {
-    const answer = front.resolver.resolve(this.query, this.key);
-    if (answer instanceof Promise) void answer.then((later) => settle(later, this));
-    else settle(answer, this);
+    const answer = front.resolver.resolve(this.query, this.key, (later) => settle(later, this));
+    if (answer !== "later") settle(answer, this);
   }
 
   function shed(this: KeptQuery, reason: ShedReason): void {

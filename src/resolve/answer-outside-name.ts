@@ -71,7 +71,7 @@ export function createOutsideNameStep(parts: OutsideNameParts): Step {
   }
 
   return {
-    act(asked) {
+    act(asked, tell) {
       if (!outsideNames.mayAnswer()) return undefined;
       const nowMs = clock.nowMs();
       const found = findOutside(asked, parts, cache.match, nowMs);
@@ -79,7 +79,7 @@ export function createOutsideNameStep(parts: OutsideNameParts): Step {
       if (found === undefined || flights.boundAgainst(asked) !== undefined) return known.answer(asked.query, nowMs);
       // The client will not ask for the later steps, so their rules are noted as used here.
       for (const { rule, step } of found.reliedOn) parts.denyStep.noteUse(rule, step, nowMs);
-      return flights.setInFlight(asked, (tell) => void answerOutside(asked, found.outside, tell));
+      return flights.setInFlight(asked, tell, (tellFresh) => void answerOutside(asked, found.outside, tellFresh));
     },
     foresee(asked, assumed) {
       if (!outsideNames.mayAnswer()) return undefined;

@@ -51,12 +51,12 @@ export function createParentStep(parts: ParentStepParts): Step {
   }
 
   return {
-    act(asked) {
+    act(asked, tell) {
       const found = parentOf(asked);
       if (found === undefined) return undefined;
-      return flights.setInFlight(asked, (tell) => {
+      return flights.setInFlight(asked, tell, (tellFresh) => {
         const flight = flights.flightOf(found.parent, found.key, { class: "parent", client: asked.client });
-        void answerAfter(flight, asked, tell);
+        void answerAfter(flight, asked, tellFresh);
       });
     },
     foresee(asked, assumed) {

@@ -7,7 +7,7 @@ import type { RouteTaken, Step } from "./step.ts";
 /** Creates the step, which always has an answer, though it may be that the question is shed. */
 export function createUpstreamStep(flights: QuestionFlights, routeOf: (name: Uint8Array) => RouteTaken): Step {
   return {
-    act: (asked) => flights.setInFlight(asked, (tell) => flights.askUpstream(asked, tell)),
+    act: (asked, tell) => flights.setInFlight(asked, tell, (tellFresh) => flights.askUpstream(asked, tellFresh)),
     foresee(asked, assumed) {
       const shed = flights.foreseeSetInFlight(asked, assumed);
       if (shed !== undefined) return shed;

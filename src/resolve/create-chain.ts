@@ -80,8 +80,8 @@ export interface ChainOptions {
   readonly random?: (() => number) | undefined;
   /** Whether a label, in lower case, is a public top-level domain. */
   isTopLevelDomain(label: string): boolean;
-  /** Asks upstream at once, without waiting for a turn. Never rejects. */
-  ask(question: Question): Promise<ExchangeResult>;
+  /** Asks upstream at once, without waiting for a turn. `tell` is to be called once, and never before this returns. */
+  ask(question: Question, tell: (result: ExchangeResult) => void): void;
   /** Called when the zone's SOA is getting old: asks for it again. Never rejects. */
   learnZone(): Promise<void>;
   /** Called when upstream has contradicted a rule on this question: the rule is off for a while. */

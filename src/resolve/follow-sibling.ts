@@ -47,12 +47,12 @@ export function createSiblingStep(parts: SiblingStepParts): Step {
   }
 
   return {
-    act(asked) {
+    act(asked, tell) {
       const { question } = asked;
       const sibling = siblingOf(question, (key) => shared.find(key) !== undefined);
       const flight = sibling && shared.find(questionKey(sibling));
       if (flight === undefined) return undefined;
-      return flights.setInFlight(asked, (tell) => void answerAfter(flight, asked, tell));
+      return flights.setInFlight(asked, tell, (tellFresh) => void answerAfter(flight, asked, tellFresh));
     },
     foresee(asked, assumed) {
       const sibling = siblingOf(asked.question, assumed.has);

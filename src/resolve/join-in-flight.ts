@@ -15,11 +15,11 @@ export function createJoinStep(
   routeOf: (name: Uint8Array) => RouteTaken,
 ): Step {
   return {
-    act(asked) {
+    act(asked, tell) {
       const flight = shared.find(asked.key);
       if (flight === undefined) return undefined;
-      const answer = flights.join(asked, flight);
-      if (answer instanceof Promise) counters.coalesced += 1;
+      const answer = flights.join(asked, tell, flight);
+      if (answer === "later") counters.coalesced += 1;
       return answer;
     },
     foresee({ question, key, client }, assumed) {

@@ -48,12 +48,12 @@ export interface QuestionFlights {
   /** The answer to a question that a client has not asked but needs: from the cache, a recent failure, a flight, or upstream. */
   answerFor(client: string, question: Question): Promise<Answer>;
   /**
-   * Puts the client's question in flight, with the client as its first waiter, or sheds it. `ask` is to call its argument once, with the
-   * answer.
+   * Puts the client's question in flight, with the client as its first waiter, or sheds it (see Step). `ask` is to call its argument once,
+   * with the answer, and never before it returns.
    */
-  setInFlight(asked: Asked, ask: (tell: Tell) => void): Answer | Promise<Answer>;
-  /** Adds the client to a flight's waiters, or sheds it. */
-  join(asked: Asked, flight: InFlight): Answer | Promise<Answer>;
+  setInFlight(asked: Asked, tell: Tell, ask: (tell: Tell) => void): Answer | "later";
+  /** Adds the client to a flight's waiters, or sheds it (see Step). */
+  join(asked: Asked, tell: Tell, flight: InFlight): Answer | "later";
   /** Foresees `answerFor`: if the question would be asked, it is assumed to be in flight. */
   foreseeFor(client: string, question: Question, assumed: AssumedFlights): void;
   /** Foresees what happens on the route when one more asker wants a question that is in flight. */
@@ -117,15 +117,13 @@ export function createQuestionFlights(parts: FlightParts): QuestionFlights {
     return stale.find(question) ?? { kind: "dropped", reason };
   }
 
-  function join({ question, key, client }: Asked, flight: InFlight): Answer | Promise<Answer> {
-    let tell: Tell = () => {};
-    const answer = new Promise<Answer>((resolve) => {
-      tell = resolve;
-    });
-    const bound = waitUnlessAway({ question, flight, client, tell }, parts);
+  function join({ question, key, client }: Asked, tell: Tell, flight: InFlight): Answer | "later" {
+    // It is known where a stale answer was given while the fresh one is still awaited.
+    const tellLater = flight.answer === undefined ? tell : (answer: Answer) => queueMicrotask(() => tell(answer));
+    const bound = waitUnlessAway({ question, flight, client, tell: tellLater }, parts);
     if (bound !== undefined) return shed(question, bound);
     schedule.hasten(key, { class: "client", client });
-    return answer;
+    return "later";
   }
 
   return {
@@ -159,12 +157,12 @@ export function createQuestionFlights(parts: FlightParts): QuestionFlights {
       const place = schedule.placeTakenBy(questionKey(question), onBehalf);
       if (place !== undefined) assumed.takePlaceOn(nameOfRoute(question), place);
     },
-    setInFlight(asked, ask) {
+    setInFlight(asked, tell, ask) {
       const { question, key } = asked;
       // Checked before asking: a client that may not wait must not use up the flows either.
       const bound = boundAgainst(asked);
       if (bound !== undefined) return shed(question, bound);
-      return join(asked, putInFlight(question, key, ask));
+      return join(asked, tell, putInFlight(question, key, ask));
     },
     foreseeSetInFlight(asked, assumed) {
       const { question, key } = asked;

@@ -11,6 +11,7 @@ import { questionKey, questionOfCopy } from "../wire/question.ts";
 import type { Answer } from "./answer.ts";
 import type { CacheStep } from "./answer-from-cache.ts";
 import { createDenialCounters, type DenialCounters, type DenyStep } from "./deny-absent-name.ts";
+import type { Tell } from "./share-in-flight.ts";
 import type { ShedCounters } from "./shed-counters.ts";
 import type { Asked, ForeseeStep, Step } from "./step.ts";
 import type { LoopStep } from "./stop-loop.ts";
@@ -46,8 +47,11 @@ export interface Resolver {
   lookup(query: ClientQuery, nowMs: number): CacheEntry | undefined;
   /** The absence of the query's name by a rule, without asking upstream. Valid until the next call. If undefined, go on to `resolve`. */
   deny(query: ClientQuery, nowMs: number): Absence | undefined;
-  /** All the rest. `query` is a copy that the resolver may keep; `client` is the asker's address, for its bounds. Never rejects. */
-  resolve(query: ClientQuery, client: string): Answer | Promise<Answer>;
+  /**
+   * All the rest. `query` is a copy that the resolver may keep; `client` is the asker's address, for its bounds. Returns the answer, or
+   * "later": then `tell` is told it, once, and never before this returns. No promise for what is asked by the thousand.
+   */
+  resolve(query: ClientQuery, client: string, tell: Tell): Answer | "later";
   readonly counters: ResolverCounters;
 }
 
@@ -97,15 +101,16 @@ export function foresightSteps(steps: ResolverSteps): readonly ForeseeStep[] {
 export function createResolver(steps: ResolverSteps, clock: Clock, counters: ResolverCounters): Resolver {
   const inOrder = slowSteps(steps);
 
-  function resolve(query: ClientQuery, client: string): Answer | Promise<Answer> {
+  function resolve(query: ClientQuery, client: string, tell: Tell): Answer | "later" {
     const question = questionOfCopy(query);
-    const answer = firstAnswer({ query, question, key: questionKey(question), client });
-    return answer instanceof Promise ? answer.then(countStale) : countStale(answer);
+    const asked: Asked = { query, question, key: questionKey(question), client };
+    const answer = firstAnswer(asked, (told) => tell(countStale(told)));
+    return answer === "later" ? answer : countStale(answer);
   }
 
-  function firstAnswer(asked: Asked): Answer | Promise<Answer> {
+  function firstAnswer(asked: Asked, tell: Tell): Answer | "later" {
     for (const step of inOrder) {
-      const answer = step.act(asked);
+      const answer = step.act(asked, tell);
       if (answer !== undefined) return answer;
     }
     throw new Error("a bug in nodens: no step answered");

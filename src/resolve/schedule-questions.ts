@@ -51,8 +51,8 @@ export interface ScheduleParts {
   routeOf(name: Uint8Array): RouteTaken;
   /** Whether a route answers many questions at once at present, rather than one after the other. */
   answersAtOnce(route: string): boolean;
-  /** Asks upstream. Never rejects. */
-  ask(question: Question): Promise<ExchangeResult>;
+  /** Asks upstream. `tell` is to be called once, and never before this returns. */
+  ask(question: Question, tell: (result: ExchangeResult) => void): void;
 }
 
 /** The longest wait for a turn: with the time that the answer takes, the client would have given up. */
@@ -127,7 +127,7 @@ export function createQuestionSchedule(parts: ScheduleParts): QuestionSchedule {
   }
 
   function begin(entry: Entry): void {
-    void parts.ask(entry.question).then((result) => {
+    parts.ask(entry.question, (result) => {
       entry.lane.end(entry, "reply" in result);
       entry.tell(result);
       giveTurns(entry.lane);

@@ -7,6 +7,7 @@ import type { InferringRule } from "../search/rules.ts";
 import type { ClientQuery } from "../wire/query.ts";
 import type { Question } from "../wire/question.ts";
 import type { Answer } from "./answer.ts";
+import type { Tell } from "./share-in-flight.ts";
 import type { StaleVerdict } from "./stale-answers.ts";
 
 /** A client's question on its way through the chain. */
@@ -22,8 +23,8 @@ export interface Asked {
 
 /** A step of the chain. */
 export interface Step {
-  /** The answer, now or later, or undefined to go on to the next step. The promise never rejects. */
-  act(asked: Asked): Answer | Promise<Answer> | undefined;
+  /** The answer; "later" if `tell` will be told it, once, and never before this returns; or undefined to go on to the next step. */
+  act(asked: Asked, tell: Tell): Answer | "later" | undefined;
   /** What `act` would do, without doing it: nothing is asked, counted, stored, or reordered. */
   foresee: ForeseeStep;
 }

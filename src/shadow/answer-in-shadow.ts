@@ -81,8 +81,9 @@ export function createShadowAnswers(
       return read(query, composeDenial(written, query, soa, ttlSeconds, limit), ReplySource.rule, rule);
     }
     const kept = copyQuery(query);
-    const answer = resolver.resolve(kept, client);
-    return answer instanceof Promise ? answer.then((late) => shape(late, kept, isTcp)) : shape(answer, kept, isTcp);
+    const later = Promise.withResolvers<Answer>();
+    const answer = resolver.resolve(kept, client, later.resolve);
+    return answer === "later" ? later.promise.then((late) => shape(late, kept, isTcp)) : shape(answer, kept, isTcp);
   };
 }
 

@@ -116,6 +116,8 @@ interface Exchange extends ExchangeParts {
   refusals: number;
   /** The server that did not take the question as it was. */
   askedPlainly: Server | undefined;
+  /** As long as `exchange` has not returned. */
+  isStarting: boolean;
   isDone: boolean;
   /** The sending whose reply was the last to come. */
   answered: Sending | undefined;
@@ -123,45 +125,48 @@ interface Exchange extends ExchangeParts {
   lastFailure: LossReason;
   /** A reply that is better than none: truncated, or a refusal that a second server may overrule. */
   fallback: Reply | undefined;
-  resolve(result: ExchangeResult): void;
+  readonly tell: (result: ExchangeResult) => void;
 }
 
-/** Asks a question. Never rejects, and takes at most `deadlineMs`. Without servers, the failure is "stopped". */
-export function exchange(question: Question, parts: ExchangeParts): Promise<ExchangeResult> {
-  return new Promise((resolve) => {
-    const first = firstTarget(parts.servers, parts.transport);
-    if (first === undefined) {
-      resolve({ failure: "stopped" });
-      return;
-    }
-    const { servers, transport, limits, clock, onEnd } = parts;
-    const asked: Exchange = {
-      servers,
-      transport,
-      limits,
-      clock,
-      onEnd,
-      question,
-      earlySends: first.server.earlySends,
-      startedAtMs: clock.nowMs(),
-      cancelDeadline: nothingToCancel,
-      cancels: none,
-      sendings: none,
-      sends: 0,
-      unsent: 0,
-      refusals: 0,
-      askedPlainly: undefined,
-      isDone: false,
-      answered: undefined,
-      cancelHold: undefined,
-      lastFailure: "timeout",
-      fallback: undefined,
-      resolve,
-    };
-    asked.cancelDeadline = clock.after(limits.deadlineMs, () => giveUp(asked));
-    asked.earlySends.noteQuestion();
-    send(asked, first);
-  });
+/**
+ * Asks a question. `tell` is called once, after at most `deadlineMs` and never before this returns, with what came of it; without servers
+ * that is the failure "stopped".
+ */
+export function exchange(question: Question, parts: ExchangeParts, tell: (result: ExchangeResult) => void): void {
+  const first = firstTarget(parts.servers, parts.transport);
+  if (first === undefined) {
+    queueMicrotask(() => tell({ failure: "stopped" }));
+    return;
+  }
+  const { servers, transport, limits, clock, onEnd } = parts;
+  const asked: Exchange = {
+    servers,
+    transport,
+    limits,
+    clock,
+    onEnd,
+    question,
+    earlySends: first.server.earlySends,
+    startedAtMs: clock.nowMs(),
+    cancelDeadline: nothingToCancel,
+    cancels: none,
+    sendings: none,
+    sends: 0,
+    unsent: 0,
+    refusals: 0,
+    askedPlainly: undefined,
+    isStarting: true,
+    isDone: false,
+    answered: undefined,
+    cancelHold: undefined,
+    lastFailure: "timeout",
+    fallback: undefined,
+    tell,
+  };
+  asked.cancelDeadline = clock.after(limits.deadlineMs, () => giveUp(asked));
+  asked.earlySends.noteQuestion();
+  send(asked, first);
+  asked.isStarting = false;
 }
 
 function finish(asked: Exchange, result: ExchangeResult): void {
@@ -175,7 +180,8 @@ function finish(asked: Exchange, result: ExchangeResult): void {
     sending.cancelWatch();
   }
   asked.onEnd?.(noteOf(asked, result));
-  asked.resolve(result);
+  if (asked.isStarting) queueMicrotask(() => asked.tell(result));
+  else asked.tell(result);
 }
 
 function noteOf({ question, sendings, answered, sends, startedAtMs }: Exchange, result: ExchangeResult): ExchangeNote {

@@ -70,14 +70,14 @@ function createWatched(settings: WorldSettings) {
     const joinedBefore = resolver.counters.coalesced;
     const entry = resolver.lookup(query, clock.nowMs());
     const absence = entry === undefined ? resolver.deny(query, clock.nowMs()) : undefined;
-    const resolved = entry ?? absence ?? resolver.resolve(query, client);
+    const resolved = entry ?? absence ?? resolver.resolve(query, client, () => {});
     const said = sayWhat();
     return { said, asked: world.asked.slice(askedBefore), isTurnAwaited: wasTurnAwaited || isTurnAwaited() };
 
     function sayWhat(): string {
       if (entry !== undefined) return "message";
       if (absence !== undefined) return `denied ${absence.rule}`;
-      if (resolved instanceof Promise) return resolver.counters.coalesced > joinedBefore ? "joins" : "waits";
+      if (resolved === "later") return resolver.counters.coalesced > joinedBefore ? "joins" : "waits";
       return sayOf(resolved as Answer);
     }
   }

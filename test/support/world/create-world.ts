@@ -154,13 +154,13 @@ export function createWorld(settings: WorldSettings = {}) {
     // Chance that is none: exactly every Nth denial is checked.
     random: () => 0.5,
     isTopLevelDomain: (label) => label === "com",
-    ask(question) {
+    ask(question, settle) {
       const packet = composeQuery(question);
       const message = readMessage(packet);
       const [{ name, type } = { name: "", type: 0 }] = message.questions;
       received.push({ ...message, name, type });
       asked.push(textOf(name, type));
-      return new Promise((settle) => open.push({ text: textOf(name, type), name, type, question, packet, settle }));
+      open.push({ text: textOf(name, type), name, type, question, packet, settle });
     },
     learnZone: async () => void (learnings += 1),
     onRuleOff: (rule, { name }) => switchedOff.push({ rule, name: nameToText(name) }),

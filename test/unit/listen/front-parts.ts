@@ -63,7 +63,7 @@ export function createFakeResolver(clock: FakeClock): FakeResolver {
       return cached.get(nameToText(name.octets.subarray(0, name.sizeBytes)))?.entry;
     },
     deny: () => undefined,
-    resolve(query, client) {
+    resolve(query, client, tell) {
       const question = questionOf(query);
       const name = nameToText(question.name);
       clients.push(client);
@@ -71,7 +71,8 @@ export function createFakeResolver(clock: FakeClock): FakeResolver {
       if (isAtOnce) return addressAnswer(name, clock.nowMs());
       waiting.push(name);
       mostWaiting = Math.max(mostWaiting, waiting.length);
-      return new Promise((resolve) => resolvers.push({ name, resolve }));
+      resolvers.push({ name, resolve: tell });
+      return "later";
     },
     answer(name, answer = addressAnswer(name, clock.nowMs())) {
       const own = resolvers.filter((each) => each.name === name);

@@ -25,7 +25,9 @@ function createChain(settings: WorldSettings = {}) {
   const world = createWorld(settings);
   /** Resolves a question that a client's query would ask. */
   function resolve(wanted: Question, asker: string): Answer | Promise<Answer> {
-    return world.resolver.resolve(queryOf(wanted), asker);
+    const later = Promise.withResolvers<Answer>();
+    const answer = world.resolver.resolve(queryOf(wanted), asker, later.resolve);
+    return answer === "later" ? later.promise : answer;
   }
   return { ...world, resolve, answer: world.upstream.answers };
 }

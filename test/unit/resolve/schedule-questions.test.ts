@@ -33,8 +33,7 @@ function createSchedule(maxInFlight = 2048) {
     shed,
     routeOf,
     answersAtOnce: (route) => route === "udp",
-    ask: ({ name }) =>
-      new Promise((settle) => open.push({ name: names.get(new TextDecoder().decode(name)) ?? "", settle })),
+    ask: ({ name }, settle) => void open.push({ name: names.get(new TextDecoder().decode(name)) ?? "", settle }),
   });
 
   /** Asks; `text` is route, client and number, as in "cluster.a.1". */
