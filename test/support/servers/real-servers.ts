@@ -141,6 +141,19 @@ async function startServer(
   let output = "";
 
   async function start(): Promise<void> {
+    let started = spawnServer();
+    await until(`${command} answers at ${host}:${port}`, async () => {
+      // dnsmasq has a process for each TCP connection, which may hold the port for a moment longer than the one that was stopped.
+      if (started.exitCode !== null && output.includes("Address already in use")) started = spawnServer();
+      if (started.exitCode !== null) throw new Error(`${command} ended with ${started.exitCode}: ${output}`);
+      return (await isAnswering("udp")) && isAnswering("tcp");
+    });
+    // A server goes on without a zone that it cannot read.
+    if (output.includes("not loaded due to errors")) throw new Error(`${command} could not load its zones`);
+  }
+
+  function spawnServer(): ChildProcess {
+    output = "";
     const started = spawn(path as string, args(file), { stdio: ["ignore", "pipe", "pipe"] });
     child = started;
     for (const stream of [started.stdout, started.stderr]) {
@@ -148,12 +161,7 @@ async function startServer(
     }
     running.add(started);
     started.once("exit", () => running.delete(started));
-    await until(`${command} answers at ${host}:${port}`, async () => {
-      if (started.exitCode !== null) throw new Error(`${command} ended with ${started.exitCode}`);
-      return (await isAnswering("udp")) && isAnswering("tcp");
-    });
-    // A server goes on without a zone that it cannot read.
-    if (output.includes("not loaded due to errors")) throw new Error(`${command} could not load its zones`);
+    return started;
   }
 
   async function isAnswering(protocol: "udp" | "tcp"): Promise<boolean> {
