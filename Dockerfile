@@ -68,8 +68,8 @@ STOPSIGNAL SIGTERM
 # The flags stand here and not in NODE_OPTIONS, which Node.js ignores when its file has capabilities that it does not expect.
 # With a full cache they keep a third of the memory out of the resident set, where V8 would let garbage grow with the heap. Maglev, the
 # middle one of V8's compilers, takes 20 to 60 MiB while it compiles what the first queries run, and the C library keeps them. `gc` is for
-# collecting the garbage of the start once, which V8 would keep for hours. None limits the heap: that would end nodens where
-# `cache.answersBytes` is raised. The container's limit is the limit.
+# collecting the garbage of the start once, which V8 would keep for hours. None limits the heap: nodens would end where a
+# burst needs more. The container's limit is the limit.
 # The last argument stands where Node.js wants a script; it finds there what the snapshot does not hold.
 ENTRYPOINT ["node", "--snapshot-blob=/usr/lib/nodens/nodens.blob", "--max-semi-space-size=4", "--heap-growing-percent=20", "--no-maglev", "--expose-gc", "/usr/lib/nodens/nodens.mjs"]
 CMD ["serve", "--config", "/etc/nodens/nodens.yaml"]
