@@ -27,6 +27,8 @@ export interface SampledCounters {
   /** Undefined where nothing is tracked. */
   conntrackLosses(): ConntrackLosses | undefined;
   eventLoopDelays(): Histogram;
+  /** How long hits took, which take no time themselves: so long their queries lay in the sockets. */
+  hitDelays(): readonly Histogram[];
   serverCounters(): Iterable<CountedServer>;
   readonly attachment: Pick<Attachment, "isFailOpen" | "podTroubles">;
 }
@@ -56,8 +58,8 @@ const sampleMs = 1000;
 /** So long after a wait it is looked what is wrong for the pod. */
 const explainedMs = 5000;
 
-/** A delay that a client may notice begins with this bucket: over 128 ms. */
-const firstLateBucket = timeBoundsSeconds.findIndex((bound) => bound > 0.13);
+/** A delay that tells of a stall begins with this bucket: over 64 ms. */
+const firstLateBucket = timeBoundsSeconds.findIndex((bound) => bound > 0.065);
 
 /** Routes whose servers are kube-dns. */
 const clusterRoutes = new Set(["cluster", "reverse"]);
@@ -200,10 +202,8 @@ export function sampleCounters(
       conntrackInsertFailed: conntrack?.insertFailed ?? 0,
       conntrackEarlyDrop: conntrack?.earlyDrop ?? 0,
       receiveDrops: sampled.receiveDrops(),
-      eventLoopLate: sampled
-        .eventLoopDelays()
-        .counts.slice(firstLateBucket)
-        .reduce((total, count) => total + count, 0),
+      // The timer looks a few times a second. What lay in a socket meanwhile tells of the stalls that a client met.
+      eventLoopLate: sum([sampled.eventLoopDelays(), ...sampled.hitDelays()], lateIn),
       failOpen: failOpenSeconds,
       upstreamLosses: sum(servers, ({ counters }) => sumOf(counters.losses)),
     };
@@ -212,6 +212,18 @@ export function sampleCounters(
 
   sample();
   return { close: () => cancel() };
+}
+
+/** How long these sockets' hits took. */
+export function hitDelaysOf(listeners: readonly ListenCounters[]): Histogram[] {
+  return listeners.flatMap(({ durations }) => [
+    durations[ReplySource.cache] as Histogram,
+    durations[ReplySource.rule] as Histogram,
+  ]);
+}
+
+function lateIn({ counts }: Histogram): number {
+  return sum([...counts.subarray(firstLateBucket)], (count) => count);
 }
 
 /** The node's tables are asked when a pod has waited, and for some seconds after that: only then it may fall back to kube-dns. */

@@ -19,7 +19,7 @@ import { printEffectiveSettings } from "../settings/effective-settings.ts";
 import type { Settings } from "../settings/settings-table.ts";
 import { createIncidents } from "../seen/incidents.ts";
 import { cachePage, cachePartsOf, flushPage } from "./cache-pages.ts";
-import { picturePartsOf, sampleCounters } from "./live-seen.ts";
+import { hitDelaysOf, picturePartsOf, sampleCounters } from "./live-seen.ts";
 import { seenPages } from "./seen-pages.ts";
 import { createHead } from "./told-head.ts";
 import { metricSourcesOf } from "./metric-sources.ts";
@@ -50,8 +50,9 @@ export async function openAdmin(parts: AppParts, settings: Settings, build: Buil
   const conntrack = () => readConntrackStats(readSystemFile);
   const conntrackLosses = () => readConntrackLosses(readSystemFile);
   const { attachment } = parts;
-  const real = { listeners, receiveDrops, eventLoopDelays, serverCounters, conntrackLosses, attachment };
-  // Where nodens only watches, the flow that is shown is that of the shadow.
+  const hitDelays = () => hitDelaysOf(listeners());
+  const real = { listeners, receiveDrops, eventLoopDelays, hitDelays, serverCounters, conntrackLosses, attachment };
+  // Where nodens only watches, the flow that is shown is that of the shadow, whose durations are what pods waited for others.
   const counters =
     shadow === undefined ? real : { ...real, listeners: () => [shadow.counters], serverCounters: shadow.servers };
   const pictureParts = picturePartsOf(parts.seen, settings);

@@ -7,6 +7,7 @@ import type { Explanation } from "../explain/explain-lookup.ts";
 import { printExplanation } from "../explain/print-explanation.ts";
 import type { LocalPage } from "../observe/admin-pages.ts";
 import { type PictureParts, takePicture } from "../seen/picture.ts";
+import { tellTroubles } from "../seen/causes.ts";
 import { chosenRows } from "../seen/chosen-rows.ts";
 import { filterNames, passes, tailOf, type ToldQuery } from "../seen/told-queries.ts";
 import { printPage } from "../seen/print-page.ts";
@@ -40,7 +41,7 @@ const nothingRecorded = "nothing is recorded: seen.recordedQueries is 0";
 
 /** The parts of a running nodens that the pages tell of. */
 export type ToldParts = Pick<AppParts, "clock" | "readiness" | "seen"> & {
-  readonly attachment: Pick<AppParts["attachment"], "isFailOpen" | "intercepted">;
+  readonly attachment: Pick<AppParts["attachment"], "isFailOpen" | "intercepted" | "podTroubles">;
   readonly reload: Pick<AppParts["reload"], "counters" | "inForce">;
   readonly upstream: ToldUpstream;
 };
@@ -145,38 +146,20 @@ export function seenPages(options: SeenPageOptions): ReadonlyMap<string, LocalPa
     return { text: printTop({ ...look(), head: head(), tail: told }, { tab, rows, filter, sort, line }) };
   }
 
-  function showTail(parameters: URLSearchParams): ReturnType<LocalPage> {
-    if (settings.seen.recordedQueries === 0) return { wrong: nothingRecorded };
-    const filter = readFilter(parameters, parameters.has("incident") ? mostTold : usualTail, ["incident", "json"]);
-    if ("wrong" in filter) return filter;
-    const frozen = parameters.has("incident") ? Number(parameters.get("incident")) : undefined;
-    const incident = frozen === undefined ? undefined : incidents.kept()[frozen - 1];
-    if (frozen !== undefined && incident === undefined)
-      return { wrong: `there is no incident ${frozen}: ${incidents.kept().length} are kept, of which 1 is the newest` };
-    const queries =
-      incident === undefined
-        ? tailOf(pictureParts, filter, clock.nowMs())
-        : incident
-            .queries()
-            .filter((query) => passes(query, filter))
-            .slice(-filter.limit);
-    if (parameters.has("json")) return { json: queries };
-    return { text: queries.map((query) => `${printQuery(query)}\n`).join("") };
-  }
-
   /** Everything; with a filter what it lets through, and the recorded queries that pass it. */
   function showSeen(parameters: URLSearchParams): ReturnType<LocalPage> {
     const filter = readFilter(parameters, usualTail, []);
     if ("wrong" in filter) return filter;
     const { picture, waste, ...rest } = look();
-    if (!hasFilter(parameters)) return { json: { ...head(), ...rest, waste, ...picture } };
+    const troubles = tellTroubles(attachment.podTroubles());
+    if (!hasFilter(parameters)) return { json: { ...head(), ...rest, waste, troubles, ...picture } };
     const { waits, clients, names, denied, ...ofNode } = picture;
     return {
       json: {
         ...head(),
         ...rest,
         ...ofNode,
-        ...chosenRows({ waits, clients, names, denied, waste }, filter),
+        ...chosenRows({ waits, clients, names, denied, waste, troubles }, filter),
         queries: tailOf(pictureParts, filter, clock.nowMs()),
       },
     };
@@ -188,8 +171,31 @@ export function seenPages(options: SeenPageOptions): ReadonlyMap<string, LocalPa
     ["/seen", showSeen],
     ["/incidents", () => ({ json: incidents.kept().map((each) => toldIncident(each, clock.nowMs())) })],
     ["/top", showTop],
-    ["/tail", showTail],
+    ["/tail", (parameters) => tailPage(parameters, options)],
   ]);
+}
+
+/** The recorded queries, or those of an incident, that pass a filter. */
+function tailPage(
+  parameters: URLSearchParams,
+  { parts: { clock }, pictureParts, incidents, settings }: SeenPageOptions,
+): ReturnType<LocalPage> {
+  if (settings.seen.recordedQueries === 0) return { wrong: nothingRecorded };
+  const filter = readFilter(parameters, parameters.has("incident") ? mostTold : usualTail, ["incident", "json"]);
+  if ("wrong" in filter) return filter;
+  const frozen = parameters.has("incident") ? Number(parameters.get("incident")) : undefined;
+  const incident = frozen === undefined ? undefined : incidents.kept()[frozen - 1];
+  if (frozen !== undefined && incident === undefined)
+    return { wrong: `there is no incident ${frozen}: ${incidents.kept().length} are kept, of which 1 is the newest` };
+  const queries =
+    incident === undefined
+      ? tailOf(pictureParts, filter, clock.nowMs())
+      : incident
+          .queries()
+          .filter((query) => passes(query, filter))
+          .slice(-filter.limit);
+  if (parameters.has("json")) return { json: queries };
+  return { text: queries.map((query) => `${printQuery(query)}\n`).join("") };
 }
 
 function toldIncident({ noticedAtMs, why, moved, queries }: Incident, nowMs: number): object {

@@ -3,6 +3,7 @@
  */
 import type { Finding } from "./finding.ts";
 import { noNodeNamespace } from "./node-view.ts";
+import type { ReadSeen } from "./read-seen.ts";
 import type { WireReport, WireWait } from "./wire-view.ts";
 
 /** What else is known of the node. */
@@ -10,6 +11,8 @@ export interface WireSetting {
   readonly isNode: boolean;
   /** Whether a nodens runs here, so that what it would save is saved. */
   readonly isRunning: boolean;
+  /** What the one that runs knows to be wrong for single pods. */
+  readonly troubles: ReadSeen["troubles"];
 }
 
 /** How many pods that waited are named. */
@@ -19,13 +22,13 @@ const mostNamed = 8;
 const blindFrom = 0.9;
 
 /** What the copies say. */
-export function checkWire(report: WireReport, { isNode, isRunning }: WireSetting): Finding[] {
+export function checkWire(report: WireReport, { isNode, isRunning, troubles }: WireSetting): Finding[] {
   const { problem, queries, droppedCopies } = report;
   const check = "wire";
   if (problem !== undefined) return [{ check, state: "unknown", found: problem, link: "observe.md#what-it-reads" }];
   if (queries === 0 && !isNode) return [{ check, state: "unknown", found: noNodeNamespace }];
   return [
-    ...waitFindings(report),
+    ...waitFindings(report, troubles),
     savings(report, isRunning),
     ...unanswered(report),
     ...(droppedCopies === 0
@@ -61,35 +64,48 @@ const meanings: Readonly<Record<string, { readonly why: string; readonly cure: s
   },
 };
 
-function waitFindings({ waited, waits }: WireReport): Finding[] {
+function waitFindings({ waited, waits }: WireReport, troubles: WireSetting["troubles"]): Finding[] {
   const check = "wire-waits";
   if (waited === 0) return [];
   const byClient = Map.groupBy(waits, ({ client, first }) => `${client} ${first}`);
   const groups = [...byClient.values()].toSorted((one, other) => other.length - one.length);
-  const told = groups.slice(0, mostNamed).map((group) => waitFinding(check, group));
+  const told = groups.slice(0, mostNamed).map((group) => waitFinding(check, group, troubles));
   const left = groups.slice(mostNamed);
   if (left.length === 0) return told;
   const clients = new Set(left.flatMap((group) => group.map(({ client }) => client)));
   const found = `${clients.size} more pods waited`;
-  return [...told, { ...waitFinding(check, left[0] ?? []), found }];
+  return [...told, { ...waitFinding(check, left[0] ?? [], []), found }];
 }
 
-function waitFinding(check: string, group: readonly WireWait[]): Finding {
+/** What the node does to a packet explains waits whose reply had not come back, or whose query was not seen; not those that had their reply. */
+const ofNode = new Set(["waiting", "unseen"]);
+
+function waitFinding(check: string, group: readonly WireWait[], troubles: WireSetting["troubles"]): Finding {
   const [longest] = group.toSorted((one, other) => other.afterMs - one.afterMs);
   const { why = "", cure = "" } = meanings[longest?.first ?? ""] ?? {};
   const dropped = group.find((wait) => wait.dropped !== "")?.dropped;
   const times = group.length === 1 ? "once" : `${group.length} times`;
+  const own = troubles.filter(({ client }) => client === longest?.client && ofNode.has(longest.first));
+  const podCauses = own.map(({ meaning, label, by }) => `; ${meaning} (${label} +${by})`).join("");
   const tracking = dropped === undefined ? "" : `; in the same second connection tracking dropped packets: ${dropped}`;
   return {
     check,
     state: "bad",
     found: `${longest?.client} asked again ${times}, after ${((longest?.afterMs ?? 0) / 1000).toFixed(1)} s for ${longest?.name} ${longest?.type}`,
-    why: why + tracking,
-    cure:
-      dropped === undefined
-        ? [cure]
-        : ["keep DNS out of connection tracking: nodens in host-ip, link-local or intercept mode"],
-    link: dropped === undefined ? "why-timeouts.md#one-minute-in-a-pod" : "why-timeouts.md#1-the-race",
+    why: why + podCauses + tracking,
+    ...cureOf(own.length > 0, dropped !== undefined, cure),
+  };
+}
+
+function cureOf(isOwn: boolean, isTracking: boolean, otherwise: string): Pick<Finding, "cure" | "link"> {
+  if (isOwn) {
+    const cure = ["nft list ruleset | grep -n drop    # and network policies: which rule drops port 53 of this pod"];
+    return { cure, link: "runbook.md#nodenspodswait" };
+  }
+  if (!isTracking) return { cure: [otherwise], link: "why-timeouts.md#one-minute-in-a-pod" };
+  return {
+    cure: ["keep DNS out of connection tracking: nodens in host-ip, link-local or intercept mode"],
+    link: "why-timeouts.md#1-the-race",
   };
 }
 

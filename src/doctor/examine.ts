@@ -76,7 +76,9 @@ export async function examine(how: Examination): Promise<Finding[]> {
   const addresses = [...rules.kubeDns, ...how.servers.map(({ host }) => host)];
   return worstFirst([
     ...checkRunning(runningBefore, running, how.where, overSeconds),
-    ...(onWire === undefined ? [] : checkWire(onWire, { isNode, isRunning: running !== undefined })),
+    ...(onWire === undefined
+      ? []
+      : checkWire(onWire, { isNode, isRunning: running !== undefined, troubles: running?.seen?.troubles ?? [] })),
     ...(await checkFromPod(how, servers)),
     ...ofServers,
     ...checkConntrack(before, now, isNode, overSeconds),

@@ -17,6 +17,10 @@ function seenShape() {
       last15Minutes: z.number(),
       recent: z.array(z.object({ client: z.string(), name: z.string(), afterMs: z.number(), meaning: z.string() })),
     }),
+    /** What is wrong for single pods; earlier versions do not say. */
+    troubles: z
+      .array(z.object({ client: z.string(), label: z.string(), meaning: z.string(), by: z.number() }))
+      .default([]),
     upstream: z.array(z.object({ server: z.string() })),
     clients: z.array(
       z.object({ client: z.string(), namespace: z.string(), perSecond: z.number(), wasteShare: z.number() }),

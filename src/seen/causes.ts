@@ -39,7 +39,7 @@ export const causes = {
   },
   eventLoopLate: {
     label: "event_loop_late",
-    meaning: "nodens itself stood still for over 100 ms",
+    meaning: "nodens itself stood still for over 60 ms, seen by a timer or by queries that lay in the socket",
     firsts: [First.unseen, First.waiting, First.shed, First.answered],
   },
   failOpen: {
@@ -89,6 +89,21 @@ export const causeNames = Object.keys(causes) as readonly Cause[];
 
 /** Around the moment at which the query was sent, packets and samples may lie this far apart. */
 const slackMs = 1000;
+
+/** What is wrong for one pod, as it is told. */
+export interface ToldTrouble extends MovedCause {
+  /** The pod. */
+  readonly client: string;
+  readonly secondsAgo: number;
+}
+
+/** What is wrong for single pods, as it is told. */
+export function tellTroubles(troubled: readonly TroubledPod[]): ToldTrouble[] {
+  return troubled.map(({ kind, host, packets, lastAgoMs }) => {
+    const { label, meaning } = podCauses[kind];
+    return { client: host, label, meaning, by: packets, secondsAgo: Math.round(lastAgoMs / 1000) };
+  });
+}
 
 /** What explains the wait of a pod, of those that something is wrong for at `nowMs`: since its first query was sent, or just before. */
 export function podCausesOf(wait: Wait, troubled: readonly TroubledPod[], nowMs: number): MovedCause[] {

@@ -2,6 +2,7 @@
  * The picture with only what a filter lets through. A table is told if every part of the filter can choose among its rows, and left out otherwise:
  * nobody then takes the names of all clients for those of one. What is of the whole node stays.
  */
+import type { ToldTrouble } from "./causes.ts";
 import type { Picture } from "./picture.ts";
 import type { TailFilter } from "./told-queries.ts";
 import type { WasteRow } from "./waste.ts";
@@ -13,10 +14,13 @@ interface Tables {
   readonly names: Picture["names"];
   readonly denied: Picture["denied"];
   readonly waste: readonly WasteRow[];
+  /** What is wrong for single pods. */
+  readonly troubles: readonly ToldTrouble[];
 }
 
 /** The rows that pass, by table; without those tables that cannot be chosen among. */
-export function chosenRows({ waits, clients, names, denied, waste }: Tables, filter: TailFilter): Partial<Tables> {
+export function chosenRows(tables: Tables, filter: TailFilter): Partial<Tables> {
+  const { waits, clients, names, denied, waste, troubles } = tables;
   const { client, rcode, slowerThanMs, repeated } = filter;
   const part = filter.name?.toLowerCase();
   const hasName = ({ name }: { readonly name: string }) => part === undefined || name.includes(part);
@@ -25,7 +29,11 @@ export function chosenRows({ waits, clients, names, denied, waste }: Tables, fil
   if (rcode !== undefined || slowerThanMs !== undefined) return {};
   const chosenWaits = { waits: { ...waits, recent: waits.recent.filter((wait) => isClient(wait) && hasName(wait)) } };
   if (part === undefined)
-    return { ...chosenWaits, clients: clients.filter((row) => isClient(row) && (repeated !== true || row.waited > 0)) };
+    return {
+      ...chosenWaits,
+      troubles: troubles.filter(isClient),
+      clients: clients.filter((row) => isClient(row) && (repeated !== true || row.waited > 0)),
+    };
   if (client !== undefined || repeated === true) return chosenWaits;
   return { ...chosenWaits, names: names.filter(hasName), denied: denied.filter(hasName), waste: waste.filter(hasName) };
 }

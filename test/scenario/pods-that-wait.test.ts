@@ -2,7 +2,8 @@
  * Who waited, and what had become of the query: each cause planted once, and clients that look as if they waited but did not.
  */
 import { describe, expect, test } from "vitest";
-import { observeMany } from "../../src/runtime/histogram.ts";
+import { ReplySource } from "../../src/listen/listen-counters.ts";
+import { type Histogram, observe, observeMany } from "../../src/runtime/histogram.ts";
 import { type Cause, causeNames, causes, movedBy } from "../../src/seen/causes.ts";
 import { waitsTable } from "../../src/seen/page-tables.ts";
 import { takePicture } from "../../src/seen/picture.ts";
@@ -250,12 +251,12 @@ describe("what the node counts in the second in which a query was lost", () => {
   };
 
   /** A lookup whose replies, or whose second query, are lost while the cause is planted; or that upstream leaves waiting. */
-  async function waitsWhile(cause: Cause, plantIt: (counters: PlantedCounters) => void) {
+  async function waitsWhile(cause: Cause, plantIt: (counters: PlantedCounters, world: World) => void) {
     const world = await createWarmWorld();
     await makesPairs(world, "10.0.0.7");
     const { planted, picture } = sampleWorld(world);
     await world.passes(10);
-    plantIt(planted);
+    plantIt(planted, world);
     const isLate = cause === "upstreamLosses";
     const isLostOnTheWayIn = cause === "receiveDrops";
     const asks = async () => {
@@ -276,6 +277,19 @@ describe("what the node counts in the second in which a query was lost", () => {
     const waits = await waitsWhile(cause, plant[cause]);
     expect(waits.length).toBeGreaterThan(0);
     for (const { moved } of waits) expect(moved.map(({ label }) => label)).toEqual([causes[cause].label]);
+  });
+
+  test.each([
+    ["cache", 0.07, ["event_loop_late"]],
+    ["rule", 0.07, ["event_loop_late"]],
+    ["cache", 0.05, []],
+    ["upstream", 0.07, []],
+  ] as const)("tells of a stall by answers out of %s that took %d s: %j", async (source, seconds, labels) => {
+    const waits = await waitsWhile("eventLoopLate", (_, { counters }) =>
+      observe(counters.udp.durations[ReplySource[source]] as Histogram, seconds),
+    );
+    expect(waits.length).toBeGreaterThan(0);
+    for (const { moved } of waits) expect(moved.map(({ label }) => label)).toEqual(labels);
   });
 
   test.each(causeNames)("is not told where it does not move: %s", async (cause) => {

@@ -3,7 +3,7 @@
  * views show is made by the product from what the queries left behind.
  */
 import { createHead } from "../../../src/app/told-head.ts";
-import { picturePartsOf, type SampledCounters, sampleCounters } from "../../../src/app/live-seen.ts";
+import { hitDelaysOf, picturePartsOf, type SampledCounters, sampleCounters } from "../../../src/app/live-seen.ts";
 import { seenPages } from "../../../src/app/seen-pages.ts";
 import { explainPage } from "../../../src/explain/explain-page.ts";
 import { framePage } from "../../../src/observe/page-frame.ts";
@@ -114,6 +114,7 @@ export async function createPlantedNode(): Promise<PlantedNode> {
     receiveDrops: () => 0,
     conntrackLosses: () => conntrackOf(insertFailed),
     eventLoopDelays: () => createHistogram(timeBoundsSeconds),
+    hitDelays: () => hitDelaysOf(Object.values(world.counters)),
     serverCounters: () => Object.entries(servers).map(([route, own]) => ({ route, address: kubeDns, counters: own })),
     attachment: { isFailOpen: () => false, podTroubles: () => [] },
   };
@@ -123,6 +124,7 @@ export async function createPlantedNode(): Promise<PlantedNode> {
     isFailOpen: () => false,
     isComplete: () => true,
     intercepted: () => ({ addresses: 1, pods: undefined }),
+    podTroubles: () => [],
   };
   const sinceMs = clock.nowMs() - daysMs;
   const reload = {

@@ -2,7 +2,7 @@
  * A world whose counters are sampled every second, as in a running nodens, with counters of the node that a test can make grow.
  */
 import { onTestFinished } from "vitest";
-import { picturePartsOf, type SampledCounters, sampleCounters } from "../../../src/app/live-seen.ts";
+import { hitDelaysOf, picturePartsOf, type SampledCounters, sampleCounters } from "../../../src/app/live-seen.ts";
 import { createHistogram, timeBoundsSeconds } from "../../../src/runtime/histogram.ts";
 import type { TroubledPod } from "../../../src/seen/causes.ts";
 import { type Picture, takePicture } from "../../../src/seen/picture.ts";
@@ -38,6 +38,7 @@ export function sampleWorld(world: World) {
     receiveDrops: () => planted.receiveDrops,
     conntrackLosses: () => planted.conntrack,
     eventLoopDelays: () => planted.eventLoop,
+    hitDelays: () => hitDelaysOf(Object.values(world.counters)),
     serverCounters: () => Object.entries(planted.servers).map(([route, counters]) => ({ route, address, counters })),
     attachment: {
       isFailOpen: () => planted.isFailOpen,

@@ -9,6 +9,8 @@ import { createWorld } from "../../support/world/create-world.ts";
 const web = "web.shop.svc.cluster.local";
 const db = "db.data.svc.cluster.local";
 
+const troubled = [{ kind: "repliesDropped", host: "10.0.0.7", packets: 3, lastAgoMs: 2100 } as const];
+
 /** Two clients, of which the first asks for `web` over and over, and waits, and the second for `db` once. */
 async function createPages() {
   const world = createWorld();
@@ -26,7 +28,11 @@ async function createPages() {
       clock: world.clock,
       readiness: () => ({ ready: true, reasons: [] }),
       seen: world.seen,
-      attachment: { isFailOpen: () => false, intercepted: () => ({ addresses: 0, pods: undefined }) },
+      attachment: {
+        isFailOpen: () => false,
+        intercepted: () => ({ addresses: 0, pods: undefined }),
+        podTroubles: () => troubled,
+      },
       reload: {
         counters: { succeeded: 0, failed: 0, wasLastSuccessful: true, lastAtMs: 0, inForceSinceMs: 0 },
         inForce: () => settings,
@@ -108,6 +114,14 @@ test.each([
 ])("%s is refused", async (target, wrong) => {
   const page = await createPages();
   expect(page(target)).toEqual({ wrong });
+});
+
+test("/seen tells what is wrong for single pods, of one client its own", async () => {
+  const page = await createPages();
+  const told = { client: "10.0.0.7", label: "pod_replies_dropped", by: 3, secondsAgo: 2 };
+  expect(page("/seen").json).toMatchObject({ troubles: [told] });
+  expect(page("/seen?client=10.0.0.7").json).toMatchObject({ troubles: [told] });
+  expect(page("/seen?client=10.0.0.8").json).toMatchObject({ troubles: [] });
 });
 
 test("an incident is told with the same filters", async () => {

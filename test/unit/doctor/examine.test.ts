@@ -486,6 +486,20 @@ describe("what was seen on the wire", () => {
     expect(bad?.link).toBe("why-timeouts.md#1-the-race");
   });
 
+  test("has for a cause what the running nodens knows of that pod, of packets that were lost on the node", async () => {
+    const meaning = "a firewall rule or network policy of the node drops what the pod asks";
+    const trouble = { client: "10.0.0.7", label: "pod_questions_dropped", meaning, by: 4, secondsAgo: 2 };
+    const waits = [wait("10.0.0.7"), wait("10.0.0.7", "answered"), wait("10.0.0.8")];
+    const findings = await wireFindings({ wire: { waited: 3, waits }, seen: { ...wellSeen, troubles: [trouble] } });
+    const bad = findings.filter(({ state }) => state === "bad");
+    expect(bad.map(({ why, link }) => [why?.includes(meaning), link])).toEqual([
+      [true, "runbook.md#nodenspodswait"],
+      [false, "why-timeouts.md#one-minute-in-a-pod"],
+      [false, "why-timeouts.md#one-minute-in-a-pod"],
+    ]);
+    expect(bad[0]?.why).toMatch(/^no reply had come back.*\(pod_questions_dropped \+4\)$/);
+  });
+
   test("names eight pods and counts the others", async () => {
     const waits = Array.from({ length: 11 }, (_, index) => wait(`10.0.0.${index}`));
     const bad = (await wireFindings({ wire: { waited: 11, waits } })).filter(({ state }) => state === "bad");
