@@ -10,6 +10,7 @@ import { addOne, type ClientTable } from "./client-table.ts";
 import { sendsApart } from "./guess-client.ts";
 import { type RecordedQuery, type Recorder, Word, wordsPerSlot } from "./recorder.ts";
 import { becameOf, First, leastWaitMs, mostWaitMs } from "./repeats.ts";
+import { mayHaveHash, numberBehind, shortReference } from "./short-reference.ts";
 import { createSuspects, isNodeChance } from "./suspects.ts";
 import { isKnownInterval } from "./waits.ts";
 
@@ -56,8 +57,8 @@ const leastIds = 3;
 /** Creates a finder that has looked at nothing. */
 export function createChangedPorts(recorder: Recorder, { columns, generationOf }: ClientTable): ChangedPorts {
   const { words } = recorder;
-  // By a hash of client, name and type, the number of the last query, and 1, so that 0 is none. A clash costs a wait that is not seen.
-  const lastNumbers = new Int32Array(lastQuestions);
+  // By a hash of client, name and type, a reference to the last query. A clash costs a wait that is not seen.
+  const lastQueries = new Int32Array(lastQuestions);
   const suspects = createSuspects<RecordedQuery & { readonly candidate: Candidate }>();
   let candidates: Candidate[] = [];
 
@@ -65,22 +66,27 @@ export function createChangedPorts(recorder: Recorder, { columns, generationOf }
     const at = slot * wordsPerSlot;
     const row = words[at + Word.clientRow] as number;
     if (row < 0) return;
-    const nameHash = words[at + Word.nameHash] as number;
-    const type = (words[at + Word.typeAndFlags] as number) >>> 16;
-    const place = (mix(nameHash, row) ^ type) & (lastQuestions - 1);
-    const last = lastNumbers[place] as number;
-    lastNumbers[place] = words[at] as number;
-    const before = recorder.slotOf(last - 1) * wordsPerSlot;
-    if (last === 0 || words[before] !== last) return;
+    const hash = mix(words[at + Word.nameHash] as number, row) ^ ((words[at + Word.typeAndFlags] as number) >>> 16);
+    const place = hash & (lastQuestions - 1);
+    const last = lastQueries[place] as number;
+    const number = words[at] as number;
+    lastQueries[place] = shortReference(number, hash);
+    if (last !== 0 && mayHaveHash(last, hash)) compare(at, numberBehind(last, number));
+  }
+
+  function compare(at: number, number: number): void {
+    const before = recorder.slotOf(number - 1) * wordsPerSlot;
     const afterMs = ((words[at + Word.moment] as number) - (words[before + Word.moment] as number)) | 0;
     if (afterMs < leastWaitMs || afterMs > mostWaitMs || candidates.length >= maxCandidates) return;
     const isSame =
-      words[before + Word.nameHash] === nameHash &&
-      words[before + Word.clientRow] === row &&
+      words[before] === number &&
+      words[before + Word.nameHash] === words[at + Word.nameHash] &&
+      words[before + Word.clientRow] === words[at + Word.clientRow] &&
       words[before + Word.clientGeneration] === words[at + Word.clientGeneration] &&
-      (words[before + Word.typeAndFlags] as number) >>> 16 === type;
+      (words[before + Word.typeAndFlags] as number) >>> 16 === (words[at + Word.typeAndFlags] as number) >>> 16;
     // From the same port it is the table of repeats that tells.
     const isOfPort = (words[at + Word.asked] as number) >>> 16 === (words[before + Word.asked] as number) >>> 16;
+    const slot = at / wordsPerSlot;
     if (isSame && !isOfPort) consider(before / wordsPerSlot, slot, recorder.numberIn(slot), afterMs);
   }
 

@@ -18,13 +18,17 @@ import { createDecay, type Decay } from "./decay.ts";
 /** What is counted of a client, as columns by row. All decay. */
 export interface ClientColumns {
   readonly queries: Float32Array;
+  /** Of these, the ones that the next three are of, each by its weight. */
+  readonly weighed: Float32Array;
   /** Answered from the cache or by a search rule. */
   readonly hits: Float32Array;
   readonly nxdomain: Float32Array;
   /** Names under a search suffix that were denied: queries that a shorter way would not send. */
   readonly waste: Float32Array;
-  /** Questions that it had asked some seconds before, with another ID or from another port. */
+  /** Questions that it had asked some seconds before, with another ID or from another port: of all queries. */
   readonly asksAgain: Float32Array;
+  /** How it asks, for which queries are looked at without weights: so many. */
+  readonly looked: Float32Array;
   /** Queries with EDNS. */
   readonly edns: Float32Array;
   /** Queries for an address. */
@@ -71,10 +75,12 @@ export function createClientTable(rowCount: number, seed: number): ClientTable {
   const column = () => new Float32Array(rowCount);
   const columns: ClientColumns = {
     queries: column(),
+    weighed: column(),
     hits: column(),
     nxdomain: column(),
     waste: column(),
     asksAgain: column(),
+    looked: column(),
     edns: column(),
     addressQueries: column(),
     pairs: column(),
@@ -175,6 +181,11 @@ export function createClientTable(rowCount: number, seed: number): ClientTable {
 /** Adds 1 to a row of a column. */
 export function addOne(column: Float32Array, row: number): void {
   column[row] = (column[row] as number) + 1;
+}
+
+/** Adds a query that stands for as many as its weight says. */
+export function addWeight(column: Float32Array, row: number, weight: number): void {
+  column[row] = (column[row] as number) + weight;
 }
 
 function wordAt(client: SocketAddress, offset: number): number {

@@ -23,7 +23,7 @@ export function guessLibrary(columns: ClientColumns, row: number): Library {
   if (pairs < least) return "";
   const fromOnePort = at(columns.samePortPairs) / pairs;
   if (fromOnePort > 0.8) return at(columns.closeIdPairs) / at(columns.samePortPairs) > 0.7 ? "musl" : "glibc";
-  return sendsApart(columns, row) && at(columns.edns) / at(columns.queries) > 0.8 ? "Go" : "";
+  return sendsApart(columns, row) && at(columns.edns) / at(columns.looked) > 0.8 ? "Go" : "";
 }
 
 /** The resolver that asks again after so many ms; "" where several do. */

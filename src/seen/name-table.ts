@@ -2,7 +2,7 @@
  * What is asked: a row of numbers for each of the names that are asked most, found by the name's hash. Rows lie in sets of eight; a name without
  * a row takes that of the rarest name of its set with a chance of one in that name's count (Ben Basat et al., Randomized Admission Policy).
  */
-import { addOne } from "./client-table.ts";
+import { addWeight } from "./client-table.ts";
 import { createChance } from "./chance.ts";
 import { createDecay, type Decay } from "./decay.ts";
 import type { NameRing } from "./name-ring.ts";
@@ -15,10 +15,10 @@ export interface NameColumns {
 
 /** The names that are asked most. */
 export interface NameTable {
-  /** Counts a query for the name with this hash; its reference in the ring leads to the name, where names are kept. */
-  note(hash: number, reference: number): void;
-  /** Counts a denial of the name with this hash, if it has a row. */
-  noteDenial(hash: number): void;
+  /** Counts `weight` queries for the name with this hash; its reference in the ring leads to the name, where names are kept. */
+  note(hash: number, reference: number, weight: number): void;
+  /** Counts `weight` denials of the name with this hash, if it has a row. */
+  noteDenial(hash: number, weight: number): void;
   /** The name in a row (folded, wire form), valid until the row is given away; undefined if names are not kept or the row is not taken. */
   nameIn(row: number): Uint8Array | undefined;
   hashIn(row: number): number;
@@ -46,25 +46,25 @@ export function createNameTable(rowCount: number, ring: NameRing | undefined, se
     return ((hash ^ (hash >>> 16)) & setMask) * rowsPerSet;
   }
 
-  function note(hash: number, reference: number): void {
+  function note(hash: number, reference: number, weight: number): void {
     const hint = hints[hash & hintMask] as number;
-    if (hashes[hint] === hash && sizes[hint] !== 0) addOne(columns.queries, hint);
-    else search(hash, reference);
+    if (hashes[hint] === hash && sizes[hint] !== 0) addWeight(columns.queries, hint, weight);
+    else search(hash, reference, weight);
   }
 
-  function search(hash: number, reference: number): void {
+  function search(hash: number, reference: number, weight: number): void {
     const start = startOf(hash);
     let rarest = start;
     for (let row = start; row < start + rowsPerSet; row += 1) {
       if (hashes[row] === hash && sizes[row] !== 0) {
-        addOne(columns.queries, row);
+        addWeight(columns.queries, row, weight);
         hints[hash & hintMask] = row;
         return;
       }
       if ((columns.queries[row] as number) < (columns.queries[rarest] as number)) rarest = row;
     }
     const count = columns.queries[rarest] as number;
-    if (chance.oneIn(count + 1)) take(rarest, hash, reference, count < 1 ? 1 : count + 1);
+    if (chance.oneIn((count + weight) / weight)) take(rarest, hash, reference, count < 1 ? weight : count + weight);
   }
 
   function take(row: number, hash: number, reference: number, count: number): void {
@@ -80,10 +80,10 @@ export function createNameTable(rowCount: number, ring: NameRing | undefined, se
 
   return {
     note,
-    noteDenial(hash) {
+    noteDenial(hash, weight) {
       const start = startOf(hash);
       for (let row = start; row < start + rowsPerSet; row += 1)
-        if (hashes[row] === hash && sizes[row] !== 0) return addOne(columns.nxdomain, row);
+        if (hashes[row] === hash && sizes[row] !== 0) return addWeight(columns.nxdomain, row, weight);
     },
     nameIn(row) {
       const size = sizes[row] ?? 0;

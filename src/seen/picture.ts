@@ -137,9 +137,9 @@ function quantileMs(
 }
 
 function pairedShare({ clients }: Seen): number {
-  const { queries, samePortPairs } = clients.columns;
+  const { looked, samePortPairs } = clients.columns;
   const sum = (column: Float32Array) => column.reduce((total, count) => total + count, 0);
-  const total = sum(queries);
+  const total = sum(looked);
   return total === 0 ? 0 : Math.min(1, (sum(samePortPairs) * 2) / total);
 }
 
@@ -187,7 +187,8 @@ function clientsOf({ seen }: PictureParts, writing: Writing, nowMs: number) {
     .slice(0, shownRows)
     .map((row) => {
       const queries = columns.queries[row] as number;
-      const share = (column: Float32Array) => Math.min(1, (column[row] as number) / queries);
+      const weighed = columns.weighed[row] as number;
+      const share = (column: Float32Array) => (weighed === 0 ? 0 : Math.min(1, (column[row] as number) / weighed));
       const client = clients.clientIn(row);
       const own = recent.filter((wait) => wait.client === client);
       return {

@@ -5,7 +5,7 @@
  * A slot is twelve 32-bit words that lie together, so that a query touches one or two lines of the processor's cache:
  *
  *      word 0   number + 1                   6   port << 16 | ID
- *      word 1   moment, its low 32 bits      7   type << 16 | flags
+ *      word 1   moment, its low 32 bits      7   type << 16 | weight << 8 | flags
  *      word 2   name's hash                  8   repeated after, in ms, << 16 | first
  *      word 3   name's reference             9   source << 8 | rcode
  *      word 4   client's row                10   duration in ms, as a float
@@ -55,8 +55,6 @@ export interface Recorder {
   replied(number: number, rcode: number, source: number, durationMs: number, isWaste: boolean): number;
   /** Notes that there was no reply, and returns the slot as `replied` does. */
   dropped(number: number): number;
-  /** Whether the query with the first number came before the one with the second, or is that one. -1 comes before all. */
-  isUpTo(number: number, last: number): boolean;
   /** The slot that a query with this number took. */
   slotOf(number: number): number;
   /** Single fields of a slot, without an object: what the hot path reads back. */
@@ -72,6 +70,9 @@ export interface Recorder {
   numberIn(slot: number): number;
   typeIn(slot: number): number;
   atMsIn(slot: number): number;
+  weightIn(slot: number): number;
+  /** Notes that the query in a slot, which had no weight, was counted with this one, from 1 to 255. */
+  setWeight(slot: number, weight: number): void;
   /** Notes that the query with this number had come before, if it still has its slot. */
   markRepeated(number: number, afterMs: number, first: number): void;
   /** Calls `look` with the slots that were taken after the query with this number (-1: with all), oldest first. Returns the last number. */
@@ -110,6 +111,10 @@ const droppedRcode = 254;
 
 /** The flags beside the type. */
 export const FlagBit = { tcp: 1, edns: 2 } as const;
+
+/** Where a slot has the weight with which the query was counted: 0 for one that was not, or not yet. */
+const weightShift = 8;
+const weightMask = 0xff;
 
 /** Beside rcode and source: the reply denied a name under a search suffix. */
 export const wasteBit = 1 << 16;
@@ -193,8 +198,6 @@ export function createRecorder(slotCount: number): Recorder {
     arrived,
     replied,
     dropped: (number) => replied(number, droppedRcode, 0, 0, false),
-    // Numbers begin anew, so that only their distance tells.
-    isUpTo: (number, last) => ((last - number) & numberMask) <= numberMask >>> 1,
     slotOf: (number) => number & slotMask,
     askedIn: (slot) => wordIn(slot, Word.asked),
     clientRowIn: (slot) => wordIn(slot, Word.clientRow),
@@ -205,6 +208,11 @@ export function createRecorder(slotCount: number): Recorder {
     numberIn: (slot) => wordIn(slot, Word.number) - 1,
     typeIn: (slot) => wordIn(slot, Word.typeAndFlags) >>> 16,
     atMsIn,
+    weightIn: (slot) => (wordIn(slot, Word.typeAndFlags) >>> weightShift) & weightMask,
+    setWeight(slot, weight) {
+      const at = slot * wordsPerSlot + Word.typeAndFlags;
+      words[at] = (words[at] as number) | (weight << weightShift);
+    },
     markRepeated(number, afterMs, first) {
       const at = (number & slotMask) * wordsPerSlot;
       if (words[at] === number + 1) words[at + Word.repeated] = (afterMs << 16) | first;

@@ -2,11 +2,11 @@
  * Queries that a client sends again: the sign of a pod that waits. A table of the last queries, found by client, port and name, leads to the record,
  * which tells whether the same query was there before, how long ago, and what had become of it.
  *
- * An entry is two 32-bit words, a hash of all three and the number of the query; a set of four, the newest first, is half a line of the processor's
- * cache. Both address types of one lookup lie in the same set, so that a query can be told from one whose twin never came.
+ * An entry is a short reference; a set of four, the newest first, is a quarter of a line of the processor's cache. Both address types of one lookup lie in the same set, so that a query can be told from one whose twin never came.
  */
 import { Rcode, RrType } from "../wire/codes.ts";
 import { FlagBit, type RecordedQuery, type Recorder, Word, wordsPerSlot } from "./recorder.ts";
+import { mayHaveHash, numberBehind, shortReference } from "./short-reference.ts";
 
 /** What had become of a query when it came again. */
 export const First = {
@@ -55,13 +55,11 @@ export const mostWaitMs = 15_000;
 const longestTimeoutMs = 5000;
 
 const waysPerSet = 4;
-const wordsPerEntry = 2;
-const wordsPerSet = waysPerSet * wordsPerEntry;
 
-/** Creates a table of `entryCount` queries of a record, a power of 2 of at least 4, of 8 octets each. */
+/** Creates a table of `entryCount` queries of a record, a power of 2 of at least 4, of 4 octets each. */
 export function createRepeats(recorder: Recorder, entryCount: number): Repeats {
   const { words } = recorder;
-  const table = new Int32Array(entryCount * wordsPerEntry);
+  const table = new Int32Array(entryCount);
   const setMask = entryCount / waysPerSet - 1;
   const noted: Noted = { afterMs: 0, first: 0, isAskedAnew: false, twinAfterMs: -1 };
   // Numbers here are one higher than in the record, so that 0 is none.
@@ -77,16 +75,28 @@ export function createRepeats(recorder: Recorder, entryCount: number): Repeats {
     moveOldestRecent(number, words[at + Word.moment] as number);
     const row = words[at + Word.clientRow] as number;
     if (row < 0 || ((words[at + Word.typeAndFlags] as number) & FlagBit.tcp) !== 0) return noted;
-    const hash = hashOf(words[at + Word.nameHash] as number, row, (words[at + Word.asked] as number) >>> 16);
-    const start = ((hash >>> 8) & setMask) * wordsPerSet;
-    for (let entry = start; entry < start + wordsPerSet; entry += wordsPerEntry)
-      if (table[entry] === hash) compare(at, table[entry + 1] as number);
-    if ((table[start + wordsPerSet - 1] as number) >= oldestRecent) forgotten += 1;
-    for (let word = start + wordsPerSet - 1; word > start + 1; word -= 1)
-      table[word] = table[word - wordsPerEntry] as number;
-    table[start] = hash;
-    table[start + 1] = number;
+    const hash = hashIn(at);
+    const start = ((hash >>> 4) & setMask) * waysPerSet;
+    const newest = table[start] as number;
+    const second = table[start + 1] as number;
+    const third = table[start + 2] as number;
+    const oldest = table[start + 3] as number;
+    if (mayHaveHash(newest, hash)) compare(at, numberBehind(newest, number));
+    if (mayHaveHash(second, hash)) compare(at, numberBehind(second, number));
+    if (mayHaveHash(third, hash)) compare(at, numberBehind(third, number));
+    if (mayHaveHash(oldest, hash)) compare(at, numberBehind(oldest, number));
+    // A reference leads to a number of a million queries later as well: a place that is used so seldom is counted once too often now and then.
+    if (oldest !== 0 && numberBehind(oldest, number) >= oldestRecent) forgotten += 1;
+    table[start] = shortReference(number, hash);
+    table[start + 1] = newest;
+    table[start + 2] = second;
+    table[start + 3] = third;
     return noted;
+  }
+
+  function hashIn(at: number): number {
+    const port = (words[at + Word.asked] as number) >>> 16;
+    return hashOf(words[at + Word.nameHash] as number, words[at + Word.clientRow] as number, port);
   }
 
   /** Those before the last 5 s may be forgotten. What the record has overwritten since is. */

@@ -10,7 +10,8 @@ import { portOf, type SocketAddress } from "../runtime/socket-address.ts";
 import { isAddressType, Rcode } from "../wire/codes.ts";
 import type { FoldedName } from "../wire/name.ts";
 import { createChangedPorts } from "./changed-ports.ts";
-import { addOne, type ClientColumns, type ClientTable, createClientTable } from "./client-table.ts";
+import { createChance } from "./chance.ts";
+import { addOne, addWeight, type ClientColumns, type ClientTable, createClientTable } from "./client-table.ts";
 import { createNameRing, type NameRing } from "./name-ring.ts";
 import { createNameTable, type NameTable } from "./name-table.ts";
 import {
@@ -108,6 +109,18 @@ const rememberedQueries = 131_072;
 /** So many are counted at once, while they are in the processor's cache. A power of 2. */
 const countedAtOnce = 256;
 
+/**
+ * Under load, of so many queries that are counted at once one run is counted for who asks what, with a weight: 32 in a row, so that A and AAAA stay
+ * together, at a place by chance. Waits are looked for in all. A client or name with one in a hundred of 5,000 queries a second is told within some
+ * 5 % (standard error, of the last minute or so).
+ */
+const runBits = 5;
+const runLength = 2 ** runBits;
+const runsAtOnce = countedAtOnce / runLength;
+
+/** Load is this many times in a row `countedAtOnce` queries within so many milliseconds: 2,560 a second, for 0.8 s. */
+const busy = { withinMs: 100, times: 8 } as const;
+
 /** Below this a client's habit is not known. */
 const leastPairs = 4;
 
@@ -156,7 +169,12 @@ export function createSeen(options: SeenOptions): Seen {
     isTcp: false,
     hasEdns: false,
   };
+  const chance = createChance(seed);
   let countedUpTo = -1;
+  let countedAtMs = Number.NEGATIVE_INFINITY;
+  let busyTimes = 0;
+  // Under load, the run that is counted, by the slots' numbers; -1 counts all.
+  let run = -1;
 
   function received(client: SocketAddress, query: SeenQuery, isTcp: boolean, nowMs: number): number {
     const { name } = query;
@@ -173,51 +191,73 @@ export function createSeen(options: SeenOptions): Seen {
     arrived.isTcp = isTcp;
     arrived.hasEdns = query.hasEdns;
     const number = recorder.arrived(arrived);
-    if ((number & (countedAtOnce - 1)) === 0) catchUp();
+    if ((number & (countedAtOnce - 1)) === 0) {
+      busyTimes = nowMs - countedAtMs <= busy.withinMs ? busyTimes + 1 : 0;
+      countedAtMs = nowMs;
+      catchUp();
+    }
     return number;
   }
 
   /** Counts what has come since the last time. Whatever is read is read after this. */
   function catchUp(): void {
+    run = busyTimes < busy.times ? -1 : chance.below(runsAtOnce);
     countedUpTo = recorder.eachSince(countedUpTo, countSlot);
   }
 
   function countSlot(slot: number): void {
-    const at = slot * wordsPerSlot;
-    const nameHash = words[at + Word.nameHash] as number;
-    const reply = words[at + Word.reply] as number;
-    names.note(nameHash, words[at + Word.nameReference] as number);
     const row = rowIn(slot);
     const noted = repeats.look(slot);
     // Most have a twin that came together with them.
     if (noted.afterMs > 0 || noted.twinAfterMs >= leastWaitMs) judge(slot, row, noted);
-    if (row >= 0) countClient(slot, row, noted);
-    if ((reply & 0xff) <= Rcode.BADVERS)
-      countReply(nameHash, row, reply & 0xff, (reply >>> 8) & 0xff, (reply & wasteBit) !== 0);
+    if (noted.isAskedAnew && row >= 0) addOne(counts.asksAgain, row);
     changedPorts.noteSlot(slot);
+    if (run < 0) weigh(slot, row, 1, noted.afterMs > 0);
+    else if ((slot & (countedAtOnce - 1)) >>> runBits === run) weigh(slot, row, runsAtOnce, noted.afterMs > 0);
+  }
+
+  /** Counts who asked what, and what came of it. */
+  function weigh(slot: number, row: number, weight: number, isRepeated: boolean): void {
+    const at = slot * wordsPerSlot;
+    const nameHash = words[at + Word.nameHash] as number;
+    const reply = words[at + Word.reply] as number;
+    recorder.setWeight(slot, weight);
+    names.note(nameHash, words[at + Word.nameReference] as number, weight);
+    if (row >= 0) {
+      addWeight(counts.weighed, row, weight);
+      lookAtClient(at, row, isRepeated);
+    }
+    if ((reply & 0xff) <= Rcode.BADVERS)
+      countReply(nameHash, row, reply & 0xff, (reply >>> 8) & 0xff, (reply & wasteBit) !== 0, weight);
   }
 
   /** What tells of the client how it asks. */
-  function countClient(slot: number, row: number, { afterMs, isAskedAnew }: Readonly<Noted>): void {
-    const at = slot * wordsPerSlot;
+  function lookAtClient(at: number, row: number, isRepeated: boolean): void {
     const flags = words[at + Word.typeAndFlags] as number;
     const type = flags >>> 16;
+    addOne(counts.looked, row);
     if ((flags & FlagBit.edns) !== 0) addOne(counts.edns, row);
-    if (isAskedAnew) addOne(counts.asksAgain, row);
     if (!isAddressType(type)) return;
     addOne(counts.addressQueries, row);
-    if (afterMs > 0) return;
+    if (isRepeated) return;
     const asked = words[at + Word.asked] as number;
     const nameHash = words[at + Word.nameHash] as number;
     clients.notePair(row, nameHash, type, asked >>> 16, asked & 0xffff, words[at + Word.moment] as number);
   }
 
-  function countReply(nameHash: number, row: number, rcode: number, source: number, isWaste: boolean): void {
-    if (rcode === Rcode.NXDOMAIN) names.noteDenial(nameHash);
+  function countReply(
+    nameHash: number,
+    row: number,
+    rcode: number,
+    source: number,
+    isWaste: boolean,
+    weight: number,
+  ): void {
+    if (rcode === Rcode.NXDOMAIN) names.noteDenial(nameHash, weight);
     if (row < 0) return;
-    if (isHit(source)) addOne(counts.hits, row);
-    if (rcode === Rcode.NXDOMAIN) addOne(counts.nxdomain, row);
-    if (isWaste) addOne(counts.waste, row);
+    if (isHit(source)) addWeight(counts.hits, row, weight);
+    if (rcode === Rcode.NXDOMAIN) addWeight(counts.nxdomain, row, weight);
+    if (isWaste) addWeight(counts.waste, row, weight);
   }
 
   /** The client's row, if it is still that client's. */
@@ -268,8 +308,9 @@ export function createSeen(options: SeenOptions): Seen {
       const slot = recorder.replied(number, rcode, source, durationMs, isWaste);
       if (slot < 0) return;
       if (isFromUpstream(source)) noteUpstream(name, durationMs);
-      // Otherwise it is counted together with the query.
-      if (recorder.isUpTo(number, countedUpTo)) countReply(name.hash, rowIn(slot), rcode, source, isWaste);
+      // 0 for a query that is not counted, or not yet: it is then counted together with its reply.
+      const weight = recorder.weightIn(slot);
+      if (weight > 0) countReply(name.hash, rowIn(slot), rcode, source, isWaste, weight);
     },
     dropped(number) {
       if (number >= 0) recorder.dropped(number);

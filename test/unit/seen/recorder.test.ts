@@ -67,21 +67,12 @@ test("a query is marked as repeated as long as it has its slot", () => {
   expect(recorder.read(recorder.slotOf(number))).toMatchObject({ repeatedAfterMs: 3000, first: 1 });
 });
 
-test("numbers tell which query came first, also where they begin anew", () => {
-  const recorder = createRecorder(4);
-  const last = 0x3fff_ffff;
-  for (const [number, counted] of [
-    [5, 5],
-    [4, 5],
-    [last, 0],
-    [last - 1, 2],
-  ] as const)
-    expect(recorder.isUpTo(number, counted)).toBe(true);
-  for (const [number, counted] of [
-    [6, 5],
-    [0, -1],
-    [0, last],
-    [2, last - 1],
-  ] as const)
-    expect(recorder.isUpTo(number, counted)).toBe(false);
+test("a query has the weight with which it was counted, and the next one in its slot none", () => {
+  const recorder = createRecorder(1);
+  const slot = recorder.slotOf(recorder.arrived({ ...query, type: 28, hasEdns: true }));
+  expect(recorder.weightIn(slot)).toBe(0);
+  recorder.setWeight(slot, 8);
+  expect(recorder.weightIn(slot)).toBe(8);
+  expect(recorder.read(slot)).toMatchObject({ type: 28, hasEdns: true, isTcp: true });
+  expect(recorder.weightIn(recorder.slotOf(recorder.arrived(query)))).toBe(0);
 });

@@ -55,7 +55,7 @@ test("the most asked names are found among ten thousand others", () => {
   const table = createNameTable(256, ring, 1);
   const note = (text: string) => {
     const name = folded(text);
-    table.note(name.hash, ring.keep(name));
+    table.note(name.hash, ring.keep(name), 1);
   };
   for (let turn = 0; turn < 10_000; turn += 1) {
     note(`rare-${turn}.test`);
@@ -70,7 +70,7 @@ test("the most asked names are found among ten thousand others", () => {
 test("a table that keeps no names has only their hashes", () => {
   const table = createNameTable(8, undefined, 1);
   const name = folded("secret.test");
-  table.note(name.hash, 0);
+  table.note(name.hash, 0, 1);
   const row = Array.from({ length: 8 }, (_, index) => index).find((index) => table.hashIn(index) === name.hash) ?? -1;
   expect(table.columns.queries[row]).toBe(1);
   expect(table.nameIn(row)).toBeUndefined();
