@@ -11,7 +11,8 @@ import { hostKey, socketAddress, type SocketAddress } from "../runtime/socket-ad
 import { ExtendedError, Rcode, RrType } from "../wire/codes.ts";
 import { composeDenial } from "../wire/denial.ts";
 import { Fault } from "../wire/fault.ts";
-import { maxMessageSizeBytes } from "../wire/header.ts";
+import { HeaderOffset, maxMessageSizeBytes } from "../wire/header.ts";
+import { readU16 } from "../wire/octets.ts";
 import { type ClientQuery, copyQuery, createQueryView, minUdpSizeBytes, readQuery } from "../wire/query.ts";
 import { composeError, shapeReply } from "../wire/shape-reply.ts";
 import type { AccessList } from "./access-list.ts";
@@ -60,8 +61,9 @@ export interface QueryAnswerer {
   /**
    * Answers the query in the first `sizeBytes` octets of `packet` if nobody else has to be asked: writes the reply into `target` (room
    * for maxUdpReplyRoomBytes over UDP, for maxMessageSizeBytes over TCP) and returns its size, or `noReply`, or `replyLater`. `client` is
-   * the sender, read only during the call. `nowMs` may be the same for all queries of a batch; `waitedMs` is how long this one lay in the
-   * socket before. A malformed packet gets its error reply, or none. Never throws.
+   * the sender. `nowMs` may be the same for all queries of a batch; `waitedMs` is how long this one lay in the socket before. A malformed
+   * packet gets its error reply, or none. `packet` and `client` must stay as they are until the next call, or that of `endBatch`: only
+   * then is the reply noted. Never throws.
    */
   answerNow(
     packet: Uint8Array,
@@ -80,8 +82,8 @@ export interface QueryAnswerer {
   /** Drops a query that lay too long in the socket, since `receivedAtMs`: counts it, and shows it to the onlooker. */
   dropLate(packet: Uint8Array, sizeBytes: number, client: SocketAddress, receivedAtMs: number): void;
   /**
-   * To be called when the replies of a batch have left, which may be one reply: counts how long all of them took, and begins with the
-   * queries that take longer.
+   * To be called when the replies of a batch have left, which may be one reply: notes the last of them, counts how long all took, and
+   * begins with the queries that take longer.
    */
   endBatch(nowMs: number): void;
   /** Whether the last query that answerNow read was nodens's own. Such a query appears in no counter and no log. */
@@ -117,8 +119,17 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
   let receivedAtMs = 0;
   let takenAtMs = 0;
   let isOwn = false;
-  // What the onlooker calls the query.
+  // Of the query at hand: its size, whether it has been counted, and what the onlooker calls it.
+  let querySizeBytes = 0;
+  let isCounted = false;
   let number = unseen;
+  // The reply to it, until that has been noted.
+  let isUnnoted = false;
+  let replyClient: SocketAddress;
+  let replyFlags = 0;
+  let replySizeBytes = 0;
+  let replySource = 0;
+  let replyRcode = -1;
 
   function answerNow(
     packet: Uint8Array,
@@ -128,23 +139,22 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
     nowMs: number,
     waitedMs = 0,
   ): number {
+    noteReply();
     receivedAtMs = nowMs - waitedMs;
     takenAtMs = nowMs;
+    querySizeBytes = sizeBytes;
     isOwn = false;
+    isCounted = false;
     number = unseen;
     if (!front.accessList(client)) {
       counters.drops.denied += 1;
       return noReply;
     }
     const fault = readQuery(packet, sizeBytes, query);
-    if (fault !== 0) return answerFault(fault, sizeBytes, client, target);
+    if (fault !== 0) return answerFault(fault, client, target);
     const ownSize = query.type === RrType.HINFO ? answerOwn(front, query, client, own, target) : notOwn;
     isOwn = ownSize !== notOwn;
     if (isOwn) return ownSize;
-    countUp(counters.requestsByType, typeSlot(query.type));
-    observe(counters.requestSizes, sizeBytes);
-    if (query.dnssecOk) counters.dnssecOk += 1;
-    if (front.onlooker !== undefined) number = front.onlooker.received(client, query, !isUdp, Math.floor(receivedAtMs));
     if (query.ednsVersion > 0) return answerError(Rcode.BADVERS, client, target);
     const refusal = front.resolver.refuse(query);
     if (refusal !== undefined) return answerError(refusal, client, target);
@@ -153,40 +163,67 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
     if (entry === undefined) return deny(client, target, nowMs);
     const age = ageSecondsOf(entry, nowMs);
     const size = shapeReply(target, entry, query, age, 0, ExtendedError.none, limitFor(query));
-    noteNow(client, target, size, ReplySource.cache);
+    keepReply(client, target, size, ReplySource.cache);
     return size;
   }
 
   /** Writes the NXDOMAIN of a search rule and returns its size, or `replyLater` if no rule applies. */
   function deny(client: SocketAddress, target: Uint8Array, nowMs: number): number {
     const absence = front.resolver.deny(query, nowMs);
-    if (absence === undefined) return replyLater;
+    if (absence === undefined) {
+      countQuery(client);
+      return replyLater;
+    }
     const size = composeDenial(target, query, absence.soa, absence.ttlSeconds, limitFor(query));
-    noteNow(client, target, size, ReplySource.rule);
+    keepReply(client, target, size, ReplySource.rule);
     return size;
   }
 
   /** Writes the reply that a fault gets: none if a reply could start a loop, or if there is no ID to reply to. */
-  function answerFault(fault: number, sizeBytes: number, client: SocketAddress, target: Uint8Array): number {
+  function answerFault(fault: number, client: SocketAddress, target: Uint8Array): number {
     countUp(counters.faults, -fault);
+    isCounted = true;
     if (fault === Fault.shortHeader || fault === Fault.wrongDirection) {
       counters.drops.malformed += 1;
       return noReply;
     }
-    observe(counters.requestSizes, sizeBytes);
+    observe(counters.requestSizes, querySizeBytes);
     return answerError(fault === Fault.opcode ? Rcode.NOTIMP : Rcode.FORMERR, client, target);
   }
 
   function answerError(rcode: number, client: SocketAddress, target: Uint8Array): number {
     const size = composeError(target, query, rcode, ExtendedError.none);
-    noteNow(client, target, size, ReplySource.error, rcode);
+    keepReply(client, target, size, ReplySource.error, rcode);
     return size;
   }
 
-  /** Notes the reply to the query at hand. */
-  function noteNow(client: SocketAddress, message: Uint8Array, sizeBytes: number, source: number, ownRcode = -1): void {
-    const rcode = notes.noteNow(query, client, message, sizeBytes, source, receivedAtMs, ownRcode);
-    front.onlooker?.answered(number, query.name, rcode, source, takenAtMs - receivedAtMs);
+  /** Counts the query at hand, which is a client's and could be read. */
+  function countQuery(client: SocketAddress): void {
+    countUp(counters.requestsByType, typeSlot(query.type));
+    observe(counters.requestSizes, querySizeBytes);
+    if (query.dnssecOk) counters.dnssecOk += 1;
+    if (front.onlooker !== undefined) number = front.onlooker.received(client, query, !isUdp, Math.floor(receivedAtMs));
+  }
+
+  /**
+   * The reply to the query at hand is noted before the next query is read, or when its batch has left: so the last one of a batch, which at
+   * rest is the only one, leaves before anything is counted.
+   */
+  function keepReply(client: SocketAddress, message: Uint8Array, sizeBytes: number, source: number, rcode = -1): void {
+    isUnnoted = true;
+    replyClient = client;
+    replyFlags = readU16(message, HeaderOffset.flags);
+    replySizeBytes = sizeBytes;
+    replySource = source;
+    replyRcode = rcode;
+  }
+
+  function noteReply(): void {
+    if (!isUnnoted) return;
+    isUnnoted = false;
+    if (!isCounted) countQuery(replyClient);
+    const rcode = notes.noteNow(query, replyClient, replyFlags, replySizeBytes, replySource, receivedAtMs, replyRcode);
+    front.onlooker?.answered(number, query.name, rcode, replySource, takenAtMs - receivedAtMs);
   }
 
   function answerLater(client: SocketAddress, reply: (message: Uint8Array, sizeBytes: number) => void): void {
@@ -210,6 +247,7 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
   }
 
   function endBatch(nowMs: number): void {
+    noteReply();
     notes.endBatch(nowMs);
     front.misses.begin();
   }
@@ -250,7 +288,8 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
     source: number,
     ownRcode = -1,
   ): number {
-    const rcode = notes.noteLate(asked, client, lateReply, sizeBytes, source, sinceMs, ownRcode);
+    const flags = readU16(lateReply, HeaderOffset.flags);
+    const rcode = notes.noteLate(asked, client, flags, sizeBytes, source, sinceMs, ownRcode);
     front.onlooker?.answered(noted, asked.name, rcode, source, clock.nowMs() - sinceMs);
     return sizeBytes;
   }

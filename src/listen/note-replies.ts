@@ -3,17 +3,19 @@
  */
 import { type Histogram, observe, observeMany } from "../runtime/histogram.ts";
 import { hostOf, type SocketAddress } from "../runtime/socket-address.ts";
-import { Flag, HeaderOffset, rcodeMask } from "../wire/header.ts";
-import { readU16 } from "../wire/octets.ts";
+import { Flag, rcodeMask } from "../wire/header.ts";
 import type { ClientQuery } from "../wire/query.ts";
 import type { Front } from "./answer-query.ts";
 import { countUp, type ListenCounters, replySourceNames } from "./listen-counters.ts";
 
-/** Notes a reply and returns its rcode: `source` is a ReplySource, and `ownRcode` the rcode if the reply's header cannot hold all of it, else -1. */
+/**
+ * Notes a reply and returns its rcode: `flags` are those of its header, `source` is a ReplySource, and `ownRcode` the rcode if the header
+ * cannot hold all of it, else -1.
+ */
 type NoteReply = (
   query: ClientQuery,
   client: SocketAddress,
-  message: Uint8Array,
+  flags: number,
   sizeBytes: number,
   source: number,
   receivedAtMs: number,
@@ -37,8 +39,7 @@ export function createReplyNotes(front: Front, counters: ListenCounters): ReplyN
   let pendingSum = 0;
   let batchReceivedAtMs = 0;
 
-  const count: NoteReply = (query, client, message, sizeBytes, source, receivedAtMs, ownRcode) => {
-    const flags = readU16(message, HeaderOffset.flags);
+  const count: NoteReply = (query, client, flags, sizeBytes, source, receivedAtMs, ownRcode) => {
     const rcode = ownRcode < 0 ? flags & rcodeMask : ownRcode;
     countUp(counters.replies, rcode * replySourceNames.length + source);
     if ((flags & Flag.TC) !== 0) counters.truncated += 1;
@@ -60,16 +61,16 @@ export function createReplyNotes(front: Front, counters: ListenCounters): ReplyN
   }
 
   return {
-    noteNow(query, client, message, sizeBytes, source, receivedAtMs, ownRcode) {
-      if (receivedAtMs !== batchReceivedAtMs) endBatch(front.clock.nowMs());
+    noteNow(query, client, flags, sizeBytes, source, receivedAtMs, ownRcode) {
+      if (pendingSum > 0 && receivedAtMs !== batchReceivedAtMs) endBatch(front.clock.nowMs());
       pending[source] = (pending[source] as number) + 1;
       pendingSum += 1;
       batchReceivedAtMs = receivedAtMs;
-      return count(query, client, message, sizeBytes, source, receivedAtMs, ownRcode);
+      return count(query, client, flags, sizeBytes, source, receivedAtMs, ownRcode);
     },
-    noteLate(query, client, message, sizeBytes, source, receivedAtMs, ownRcode) {
+    noteLate(query, client, flags, sizeBytes, source, receivedAtMs, ownRcode) {
       observe(counters.durations[source] as Histogram, (front.clock.nowMs() - receivedAtMs) / 1000);
-      return count(query, client, message, sizeBytes, source, receivedAtMs, ownRcode);
+      return count(query, client, flags, sizeBytes, source, receivedAtMs, ownRcode);
     },
     endBatch,
   };

@@ -85,6 +85,7 @@ export function createSendQueue(
   function refill(): void {
     first = 0;
     end = 0;
+    if (kept.length === 0) return;
     for (const { message, client } of kept.splice(0, batchSlots)) {
       keptBytes -= message.length + keptOverheadBytes;
       room().set(message);

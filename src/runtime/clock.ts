@@ -26,9 +26,12 @@ export interface Clock {
   afterIo(action: () => void): void;
 }
 
+/** What Node tells the time by. As a global variable it is a getter, which V8 calls anew each time. */
+let timeline: Performance | undefined;
+
 /** The process's own monotonic clock, which does not follow changes of the wall clock. */
 export const systemClock: Clock = {
-  nowMs: () => performance.now(),
+  nowMs: () => (timeline ??= performance).now(),
   wallMs: () => Date.now(),
   after(delayMs, action) {
     const timer = setTimeout(action, delayMs);

@@ -128,7 +128,11 @@ export function createSendBatch(libc: Libc, addressSizeBytes: number, roomBytes:
     setSize(slot, sizeBytes) {
       parts[slot * partWords + partSizeWord] = sizeBytes;
     },
-    send: (fd, from, to) => libc.sendmmsg(fd, headerAddresses[from] as bigint, to - from, 0),
+    send(fd, from, to) {
+      const at = headerAddresses[from] as bigint;
+      if (to - from > 1) return libc.sendmmsg(fd, at, to - from, 0);
+      return libc.sendmsg(fd, at, 0) < 0 ? -1 : 1;
+    },
   };
 }
 

@@ -24,24 +24,16 @@ export function canWatchDescriptors(): boolean {
 /** UV_POLL of libuv's uv_handle_type. */
 const pollHandleType = 8;
 
-interface Handle {
-  readonly memory: Buffer;
-  readonly run: (readiness: number) => void;
-  readonly hasPromises: boolean;
-  /** Waits once more for what it waited for before. */
-  resume: () => void;
-  whenClosed: () => void;
-}
+/** By address: the memory of libuv's handles, which must stay where it is until libuv has let go of it, and what is called then. */
+const handles = new Map<bigint, { readonly memory: Buffer; whenClosed: () => void }>();
 
-/** By address. What libuv knows must stay where it is until it has let go of it. */
-const handles = new Map<bigint, Handle>();
-
-let callbacks: { readonly ready: bigint; readonly closed: bigint } | undefined;
+let closedCallback: bigint | undefined;
 
 /**
  * Watches a descriptor that nothing else watches, at first for being readable. In each turn of the loop in which it is ready, `run` is
  * called with a sum of Readiness; promises that it settles are continued in the same turn, unless `hasPromises` is false: then whatever
- * settles one has it continued by Clock.afterIo, and a wake without any costs a tenth less. Keeps the process alive, as Node's sockets do. Throws where `canWatchDescriptors` is false, and if libuv refuses.
+ * settles one has it continued by Clock.afterIo, and a wake without any costs a tenth less. Keeps the process alive, as Node's sockets do.
+ * Throws where `canWatchDescriptors` is false, and if libuv refuses.
  */
 export function watchDescriptor(
   fd: number,
@@ -50,70 +42,67 @@ export function watchDescriptor(
 ): DescriptorWatch {
   if (libc === undefined || eventLoop === undefined) throw new Error("this Node cannot watch descriptors");
   const loop = eventLoop;
-  const address = createHandle(libc, loop, fd, { run, hasPromises, resume: () => waitFor(awaited) });
-  callbacks ??= {
-    ready: loop.callback((handle, status, events) => runHandle(handle, status, events)),
-    closed: loop.callback((handle) => handles.get(handle)?.whenClosed()),
-  };
-  const { ready, closed } = callbacks;
+  const address = createHandle(libc, loop, fd);
+  const ready = loop.readyCallback(takeTurn);
   let awaited: number = Readiness.readable;
+  let stopping: Promise<void> | undefined;
   waitFor(awaited);
 
   function waitFor(readiness: number): void {
     awaited = readiness;
-    loop.uv_poll_start(address, readiness, ready);
+    // A handle that is closing must not be started again.
+    if (stopping === undefined) loop.uv_poll_start(address, readiness, ready);
   }
 
-  return {
-    waitFor,
-    stop: () =>
-      new Promise((resolve) => {
-        const handle = handles.get(address);
-        if (handle === undefined) return resolve();
-        // A handle that is closing must not be started again.
-        handle.resume = () => {};
-        handle.whenClosed = () => {
-          handles.delete(address);
-          // A promise that is settled here alone would be continued only in a later turn.
-          systemClock.afterIo(resolve);
-        };
-        loop.uv_close(address, closed);
-      }),
-  };
+  /**
+   * libuv says a negative status for a descriptor in error, and waits no longer. For a socket that is the error of one datagram, which
+   * the next read reports and clears. Nothing may be thrown into native code.
+   */
+  function takeTurn(status: number, events: number): void {
+    try {
+      run(status < 0 ? Readiness.readable : events);
+      if (status < 0) waitFor(awaited);
+      // After a call from native code the engine does not continue promises by itself, but after an immediate it does.
+      if (hasPromises) systemClock.afterIo(continuePromises);
+    } catch (error) {
+      systemClock.afterIo(() => {
+        throw error;
+      });
+    }
+  }
+
+  async function stop(): Promise<void> {
+    await closeHandle(loop, address);
+    loop.releaseCallback(ready);
+  }
+
+  return { waitFor, stop: () => (stopping ??= stop()) };
 }
 
-/** Returns the address of a libuv handle, which is valid until its `whenClosed` is called. */
-function createHandle(
-  lib: Libc,
-  loop: EventLoop,
-  fd: number,
-  calls: Pick<Handle, "run" | "hasPromises" | "resume">,
-): bigint {
+/** Returns the address of a libuv handle, which is valid until it is closed. */
+function createHandle(lib: Libc, loop: EventLoop, fd: number): bigint {
   const memory = Buffer.alloc(Number(loop.uv_handle_size(pollHandleType)));
   const address = lib.addressOf(memory);
   const code = loop.uv_poll_init(loop.address, address, fd);
   if (code < 0) throw new Error(`uv_poll_init ${code}`);
-  handles.set(address, { ...calls, memory, whenClosed: () => {} });
+  handles.set(address, { memory, whenClosed: () => {} });
   return address;
 }
 
-/**
- * libuv says a negative status for a descriptor in error, and waits no longer. For a socket that is the error of one datagram, which the
- * next read reports and clears. Nothing may be thrown into native code.
- */
-function runHandle(address: bigint, status: number, events: number): void {
-  const handle = handles.get(address);
-  if (handle === undefined) return;
-  try {
-    handle.run(status < 0 ? Readiness.readable : events);
-    if (status < 0) handle.resume();
-    // After a call from native code the engine does not continue promises by itself, but after an immediate it does.
-    if (handle.hasPromises) systemClock.afterIo(continuePromises);
-  } catch (error) {
-    systemClock.afterIo(() => {
-      throw error;
-    });
-  }
+/** Resolves when libuv has let go of the handle. */
+function closeHandle(loop: EventLoop, address: bigint): Promise<void> {
+  closedCallback ??= loop.closedCallback((handle) => handles.get(handle)?.whenClosed());
+  const closed = closedCallback;
+  return new Promise((resolve) => {
+    const handle = handles.get(address);
+    if (handle === undefined) return resolve();
+    handle.whenClosed = () => {
+      handles.delete(address);
+      // A promise that is settled here alone would be continued only in a later turn.
+      systemClock.afterIo(resolve);
+    };
+    loop.uv_close(address, closed);
+  });
 }
 
 function continuePromises(): void {}

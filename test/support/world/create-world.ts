@@ -219,8 +219,9 @@ export function createWorld(settings: WorldSettings = {}) {
     const peer = socketAddress({ host: client, port });
     const size = answerer.answerNow(query, query.length, peer, target, clock.nowMs());
     if (size === replyLater) answerer.answerLater(peer, keep);
-    else keep(target, size);
+    // A reply is logged when it has left.
     answerer.endBatch(clock.nowMs());
+    if (size !== replyLater) keep(target, size);
     const isImmediate = size !== replyLater;
     await passes(0);
     function octetsOf(): Uint8Array {

@@ -166,7 +166,9 @@ describe("a hit", () => {
     resolver.cached.set("big.test", addressAnswer("big.test", 1_000_000, bigAnswers));
     const target = new Uint8Array(maxMessageSizeBytes);
     const packet = query("big.test", { opt });
-    const size = createQueryAnswerer(front, counters).answerNow(packet, packet.length, client, target, 1_000_000);
+    const other = createQueryAnswerer(front, counters);
+    const size = other.answerNow(packet, packet.length, client, target, 1_000_000);
+    other.endBatch(1_000_000);
     expect(size).toBeLessThanOrEqual(limit);
     // An address record takes at least 16 octets.
     expect(size).toBeGreaterThan(limit - 40);
@@ -314,6 +316,23 @@ describe("counters and the log", () => {
       answerer.answerNow(packet, packet.length, client, target, now, waitedMs);
     answerer.endBatch(now);
     expect(counters.durations[0]?.sum).toBeCloseTo(2.3);
+  });
+
+  test("count a reply when its batch has left, or another query comes, and not before", () => {
+    const { answerer, resolver, clock, replies, counters } = setUp();
+    const now = clock.nowMs();
+    resolver.cached.set("a.test", addressAnswer("a.test", now));
+    const [packet, target] = [query("a.test"), new Uint8Array(maxMessageSizeBytes)];
+    const counted = () => [counters.requestsByType[0], replies()];
+    const ask = () => answerer.answerNow(packet, packet.length, client, target, now);
+    expect(ask()).toBeGreaterThan(0);
+    expect(counted()).toStrictEqual([0, {}]);
+    expect(ask()).toBeGreaterThan(0);
+    expect(counted()).toStrictEqual([1, { "0 cache": 1 }]);
+    answerer.endBatch(now);
+    expect(counted()).toStrictEqual([2, { "0 cache": 2 }]);
+    answerer.endBatch(now);
+    expect(counted()).toStrictEqual([2, { "0 cache": 2 }]);
   });
 
   test("count every query by type, size and DO, and every reply by size and source", async () => {

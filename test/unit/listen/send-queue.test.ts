@@ -14,18 +14,20 @@ function setUp(real: Libc, script: number[]) {
   const sent: number[] = [];
   const counters = { unsent: { forbidden: 0, other: 0 } };
   let errno = 0;
+  function take(header: bigint, count: number): number {
+    const outcome = script.shift() ?? everything;
+    errno = -outcome;
+    if (outcome < 0) return -1;
+    for (let at = 0; at < Math.min(outcome, count); at += 1) sent.push(numberIn(header, at));
+    return Math.min(outcome, count);
+  }
   const kernel: Libc = {
     ...real,
-    sendmmsg: Object.assign(
-      (_fd: number, header: unknown, count: number) => {
-        const outcome = script.shift() ?? everything;
-        errno = -outcome;
-        if (outcome < 0) return -1;
-        for (let at = 0; at < Math.min(outcome, count); at += 1) sent.push(numberIn(header as bigint, at));
-        return Math.min(outcome, count);
-      },
-      { pointer: 0n },
-    ),
+    sendmmsg: Object.assign((_fd: number, header: unknown, count: number) => take(header as bigint, count), {
+      pointer: 0n,
+    }),
+    // Returns the size of what it has sent.
+    sendmsg: Object.assign((_fd: number, header: unknown) => take(header as bigint, 1) * 100, { pointer: 0n }),
     lastErrno: () => errno,
   };
   const queue = createSendQueue(kernel, 1, 16, counters);

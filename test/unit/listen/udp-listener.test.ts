@@ -188,7 +188,7 @@ describe.skipIf(!canListenInBatches())("a UDP listener with batches", () => {
     const { socket, replies } = await openClient(port);
     for (const [id, name] of ["a.test", "b.test"].entries()) socket.send(query(name, id));
     await until("the resolver is asked", () => resolver.waiting.length === 2);
-    const refusing = vi.spyOn(kernel, "sendmmsg").mockReturnValue(-1);
+    const refusing = vi.spyOn(kernel, "sendmsg").mockReturnValue(-1);
     vi.spyOn(kernel, "lastErrno").mockReturnValue(constants.errno.EAGAIN);
     onTestFinished(() => void vi.restoreAllMocks());
     resolver.answer("a.test");

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { systemClock } from "../../../src/runtime/clock.ts";
 import { createReceiveBatch, createSendBatch, hasBatchLayout } from "../../../src/runtime/datagram-batch.ts";
-import { libc, type Libc } from "../../../src/runtime/libc.ts";
+import { type EventLoop, eventLoop, libc, type Libc } from "../../../src/runtime/libc.ts";
 import { bindSharedSocket, type SharedSocket } from "../../../src/runtime/shared-socket.ts";
 import { hostOf, portOf, socketAddress } from "../../../src/runtime/socket-address.ts";
 import { until } from "../../support/servers/scripted-upstream.ts";
@@ -108,6 +108,16 @@ describe.skipIf(!canWatchDescriptors() || !hasBatchLayout)("a descriptor under w
       expect(afterIo).toHaveBeenCalledTimes(hasPromises ? 1 : 0);
       await watch.stop();
     }
+  });
+
+  test("no longer has what libuv calls once it is stopped", async () => {
+    const { fd } = await setUp();
+    const release = vi.spyOn(eventLoop as EventLoop, "releaseCallback");
+    onTestFinished(() => release.mockRestore());
+    const watch = watchDescriptor(fd, () => {});
+    expect(release).not.toHaveBeenCalled();
+    await Promise.all([watch.stop(), watch.stop()]);
+    expect(release).toHaveBeenCalledTimes(1);
   });
 
   test("is let go by stopping, and stopping twice does nothing more", async () => {
