@@ -13,6 +13,7 @@ import {
   measureRest,
   type RoundInput,
   warmingMisses,
+  warmUpHits,
   warmUpMisses,
 } from "./measure.ts";
 import { type NameSet, writeAll, writeDraws, writePodLookups } from "./questions.ts";
@@ -94,6 +95,7 @@ async function prepare(
   { folder, rounds }: { folder: string; rounds: number },
 ): Promise<void> {
   if (way.kind === "misses") return warmUpMisses(input, allOf(missesOf(way, input, rounds), folder));
+  if (way.kind === "rest") return warmUpHits(input, drawsOf(set ?? anyNames, folder));
   if (set === undefined || way.kind === "pods") return;
   await fillCache(input, hitLoad({ ...anyHits, ...(way.kind === "hits" ? way : {}) }, set, folder), sizeOf(set));
 }
