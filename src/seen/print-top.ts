@@ -13,6 +13,8 @@ import type { WasteRow } from "./waste.ts";
 
 const width = 78;
 const bars = "▁▂▃▄▅▆▇█";
+/** Holds an IPv4 address. */
+const clientColumns = 16;
 
 /** What the screen shows. `tail` is for the tab of that name. */
 export interface TopView {
@@ -136,6 +138,21 @@ function ribbon({ queriesPerSecond, flow }: Picture): string[] {
   ];
 }
 
+/** A client, with its last wait within 80 columns. */
+function clientLines(row: Picture["clients"][number], isMarked: boolean): string[] {
+  const rest =
+    `${cut(row.namespace, 11).padEnd(12)}${clientLooks(row).padEnd(12)}${countText(row.perSecond).padStart(6)}` +
+    `${percentText(row.hitShare).padStart(6)}${percentText(row.wasteShare).padStart(6)}${percentText(row.nxdomainShare).padStart(6)}` +
+    `${(row.waited === 0 ? "–" : String(row.waited)).padStart(7)}${row.lastWait === "" ? "" : ` ◀ ${row.lastWait}`}`;
+  return clientFirst(isMarked ? "›" : " ", row.client, rest);
+}
+
+/** A line with a client in it. After a long address, as IPv6 has, the rest is on a line of its own, in its columns. */
+function clientFirst(start: string, client: string, rest: string): string[] {
+  if (client.length < clientColumns) return [`${start}${client.padEnd(clientColumns)}${rest}`];
+  return [start + client, " ".repeat(start.length + clientColumns) + rest];
+}
+
 /** "glibc·5"; what cannot be guessed is left out. */
 function clientLooks({ library, ndots }: Picture["clients"][number]): string {
   return ndots === undefined ? library : `${library === "" ? "?" : library}·${ndots}`;
@@ -143,13 +160,8 @@ function clientLooks({ library, ndots }: Picture["clients"][number]): string {
 
 const bodyOf: Readonly<Record<TopTab, (view: TopView, choice: TopChoice) => string[]>> = {
   clients: ({ picture: { clients } }, { line }) => [
-    ` ${"CLIENT".padEnd(16)}${"NAMESPACE*".padEnd(12)}${"LIBC·NDOTS*".padEnd(12)}${"Q/S".padStart(6)}${"HIT".padStart(6)}${"WASTE".padStart(7)}${"NXDOM".padStart(7)}${"WAITED".padStart(7)}`,
-    ...clients.map(
-      (row, index) =>
-        `${index === line ? "›" : " "}${row.client.padEnd(16)}${cut(row.namespace, 11).padEnd(12)}${clientLooks(row).padEnd(12)}${countText(row.perSecond).padStart(6)}` +
-        `${percentText(row.hitShare).padStart(6)}${percentText(row.wasteShare).padStart(7)}${percentText(row.nxdomainShare).padStart(7)}` +
-        `${(row.waited === 0 ? "–" : String(row.waited)).padStart(7)}${row.lastWait === "" ? "" : `  ◀ ${row.lastWait}`}`,
-    ),
+    ` ${"CLIENT".padEnd(16)}${"NAMESPACE*".padEnd(12)}${"LIBC·NDOTS*".padEnd(12)}${"Q/S".padStart(6)}${"HIT".padStart(6)}${"WASTE".padStart(6)}${"NXDOM".padStart(6)}${"WAITED".padStart(7)}`,
+    ...clients.flatMap((row, index) => clientLines(row, index === line)),
     " * guessed from what it asks",
   ],
   names: ({ picture: { names } }) => [
@@ -176,7 +188,11 @@ const bodyOf: Readonly<Record<TopTab, (view: TopView, choice: TopChoice) => stri
     ` ${"AGO".padStart(5)}  ${"CLIENT".padEnd(16)}${"AFTER".padStart(6)}  LOOKUP`,
     ...(waits.recent.length === 0 ? [" no pod has asked again in the last 15 minutes"] : []),
     ...waitedLookups(waits.recent).flatMap(({ secondsAgo, client, afterMs, name, types, meaning, moved }) => [
-      ` ${`${secondsAgo} s`.padStart(5)}  ${client.padEnd(16)}${`${(afterMs / 1000).toFixed(1)} s`.padStart(6)}  ${cut(name, 43 - types.length)} ${types}`,
+      ...clientFirst(
+        ` ${`${secondsAgo} s`.padStart(5)}  `,
+        client,
+        `${`${(afterMs / 1000).toFixed(1)} s`.padStart(6)}  ${cut(name, 43 - types.length)} ${types}`,
+      ),
       `      ${meaning}`,
       ...moved
         .flatMap((cause) => wrap(`while ${cause.meaning} (${cause.label} +${cause.by})`))
