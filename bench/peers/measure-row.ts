@@ -57,7 +57,8 @@ export async function measureRow(
     for (const name of names) {
       if (name === "straight" || reasons.has(name)) continue;
       progress(`starts ${name}`);
-      const place = { tools, folder: own, upstreamPort: upstream.port, entries: row.entries };
+      const { entries, denialSeconds } = row;
+      const place = { tools, folder: own, upstreamPort: upstream.port, entries, denialSeconds };
       running.set(name, await startServer(name, place));
     }
     const inputFor = ({ server }: Series, round: number): RoundInput => ({

@@ -127,7 +127,9 @@ export async function measurePods(input: RoundInput, load: { file: string; perSe
   await input.upstream.take();
   const full = await askHurried(input, all);
   const asked = await input.upstream.take();
-  const steady = await askHurried(input, { ...clients, perSecond: load.perSecond, seconds: 2 * input.seconds });
+  // Over some lives of what lives shortest, or the moment at which it was filled would decide. What is not counted may be short.
+  const seconds = (input.round === 0 ? 1 : 5) * input.seconds;
+  const steady = await askHurried(input, { ...clients, perSecond: load.perSecond, seconds });
   const { udp, tcp, flows } = await input.upstream.take();
   return {
     ...(input.server === undefined ? {} : { cpuMicros: full.cpuMicros / full.report.lookups }),

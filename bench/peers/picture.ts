@@ -11,7 +11,7 @@ const panels: readonly { readonly row: string; readonly measure: Measure; readon
   { row: "hit", measure: "cpuMicros", title: "A hit: microseconds of a processor" },
   { row: "tcp", measure: "cpuMicros", title: "A hit over TCP, pipelined" },
   { row: "miss-1ms-5000-udp", measure: "cpuMicros", title: "A miss, 5,000 a second" },
-  { row: "pods", measure: "cpuMicros", title: "A pod's lookup, with its search list" },
+  { row: "pods-5s", measure: "cpuMicros", title: "A pod's lookup, with its search list" },
 ];
 
 const size = { width: 760, label: 270, bar: 400, row: 22, head: 34, gap: 12 };

@@ -17,6 +17,8 @@ export interface Place {
   readonly folder: string;
   /** Cache entries. */
   readonly entries: number;
+  /** The longest life of a denial, where it is not the server's own; dnsmasq has no setting for it. */
+  readonly denialSeconds: number | undefined;
 }
 
 /** How a server is started. */
@@ -72,7 +74,12 @@ export const servers = {
     title: "CoreDNS, as NodeLocal DNSCache",
     command: undefined,
     line: (place, tools) =>
-      corednsLine(place, tools, ["cluster.local", "."], (zone) => nodeLocal(zone) + metricsOf(place)),
+      corednsLine(
+        place,
+        tools,
+        ["cluster.local", "."],
+        (zone) => nodeLocal(zone, place.denialSeconds) + metricsOf(place),
+      ),
   },
 } as const satisfies Record<string, ServerKind>;
 
@@ -84,7 +91,11 @@ function nodensLine(place: Place, tools: Tools, bundle: string, listen: object =
     admin: { address: `127.0.0.1:${place.adminPort}` },
     upstream: { servers: [`127.0.0.1:${place.upstreamPort}`] },
     search: { resolvConf: "" },
-    cache: { answersBytes: bytes, denialsBytes: Math.max(8 * 2 ** 20, bytes / 4) },
+    cache: {
+      answersBytes: bytes,
+      denialsBytes: Math.max(8 * 2 ** 20, bytes / 4),
+      ...(place.denialSeconds === undefined ? {} : { maxClusterDenialTtlSeconds: place.denialSeconds }),
+    },
     shutdown: { drainMs: 0 },
     log: { level: "error" },
   };
@@ -113,7 +124,7 @@ function unboundLine(place: Place): readonly string[] {
  access-control: 127.0.0.0/8 allow
  incoming-num-tcp: 1000
  msg-cache-size: ${bytes}
- rrset-cache-size: ${2 * bytes}
+ rrset-cache-size: ${2 * bytes}${place.denialSeconds === undefined ? "" : `\n cache-max-negative-ttl: ${place.denialSeconds}`}
 remote-control:
  control-enable: no
 forward-zone:
@@ -132,7 +143,7 @@ function dnsdistLine(place: Place): readonly string[] {
 setACL("127.0.0.0/8")
 setMaxUDPOutstanding(65535)
 newServer({address="127.0.0.1:${place.upstreamPort}", healthCheckMode="up"})
-pc=newPacketCache(${Math.max(10_000, place.entries)})
+pc=newPacketCache(${Math.max(10_000, place.entries)}${place.denialSeconds === undefined ? "" : `, {maxNegativeTTL=${place.denialSeconds}}`})
 getPool(""):setCache(pc)
 setSecurityPollSuffix("")
 `,
@@ -176,6 +187,7 @@ function bindLine(place: Place): readonly string[] {
     "recursive-clients 20000",
     `max-cache-size ${Math.max(64, Math.ceil(place.entries / 500))}m`,
     "notify no",
+    ...(place.denialSeconds === undefined ? [] : [`max-ncache-ttl ${place.denialSeconds}`]),
   ];
   const file = write(place, "named.conf", `options { ${options.join("; ")}; };\ncontrols { };\n`);
   return ["named", "-g", "-n", "1", "-c", file];
@@ -201,8 +213,8 @@ function cacheOf(entries: number): string {
   return `cache {\n  success ${room} 3600\n  denial ${room} 1800\n }\n`;
 }
 
-function nodeLocal(zone: string): string {
-  const cache = zone === "." ? "cache 30" : "cache {\n  success 9984 30\n  denial 9984 5\n }";
+function nodeLocal(zone: string, denialSeconds = 5): string {
+  const cache = zone === "." ? "cache 30" : `cache {\n  success 9984 30\n  denial 9984 ${denialSeconds}\n }`;
   return `errors\n loop\n ${cache}\n `;
 }
 

@@ -10,7 +10,7 @@ import { askAll } from "../../test/support/messages/ask-many.ts";
 import { buildQuery, Flags, Type } from "../../test/support/messages/messages.ts";
 import { until } from "../../test/support/servers/scripted-upstream.ts";
 import { cpuMicrosOf, endProcess, hurry, processors, startPinned } from "./pinned-process.ts";
-import { type ServerName, servers } from "./servers.ts";
+import { type Place, type ServerName, servers } from "./servers.ts";
 import type { Tools } from "./tools.ts";
 
 /** A server that runs. */
@@ -36,15 +36,15 @@ export function whyAbsent(name: ServerName, tools: Tools): string | undefined {
   return undefined;
 }
 
-/** Starts it in front of `upstreamPort`, with room for `entries`. Reject when it does not answer in time. */
+/** Starts it in a folder of its own in `folder`. Reject when it does not answer in time. */
 export async function startServer(
   name: ServerName,
-  { tools, folder, upstreamPort, entries }: { tools: Tools; folder: string; upstreamPort: number; entries: number },
+  { tools, folder, ...place }: { tools: Tools } & Pick<Place, "folder" | "upstreamPort" | "entries" | "denialSeconds">,
 ): Promise<RunningServer> {
   const [port, adminPort] = [await findFreePort(), await findFreePort()];
   const own = join(folder, `${name}-${port}`);
   mkdirSync(own, { recursive: true });
-  const line = servers[name].line({ port, adminPort, upstreamPort, folder: own, entries }, tools);
+  const line = servers[name].line({ ...place, port, adminPort, folder: own }, tools);
   if (line === undefined) throw new Error(`${servers[name].title} was not made`);
   const [command = "", ...args] = line;
   const child = startPinned(processors.server, [findCommand(command) ?? command, ...args]);
