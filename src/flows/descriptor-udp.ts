@@ -13,8 +13,11 @@ import { copyOctets } from "../wire/octets.ts";
 import type { FlowSocket, SocketEvents } from "./flow-socket.ts";
 import { type LossReason, lossReasonOf } from "./loss-reason.ts";
 
-/** Of a longer datagram only so much is handed out: no server sends more to who offers 1,232 octets, or none. */
-export const longestDatagramBytes = 4096;
+/**
+ * No datagram is longer, so none is cut: some servers send more than they were offered. What is not written to is no memory yet, so that room
+ * for many costs what comes.
+ */
+const longestDatagramBytes = 65_535;
 
 const { EAGAIN, EINTR } = constants.errno;
 
@@ -56,9 +59,7 @@ export function openDescriptorUdp(server: ServerAddress, events: SocketEvents): 
       return;
     }
     for (let slot = 0; slot < count && !isClosed; slot += 1) {
-      const sizeBytes = batch.sizeOf(slot);
-      const octets = batch.octets[slot] as Uint8Array;
-      events.onMessage(copyOctets(octets, 0, sizeBytes < 0 ? longestDatagramBytes : sizeBytes));
+      events.onMessage(copyOctets(batch.octets[slot] as Uint8Array, 0, batch.sizeOf(slot)));
     }
   }
 

@@ -34,8 +34,8 @@ const batchesPerWake = 4;
  */
 const lateQueryMs = 1900;
 
-/** When the queue was empty so short a time ago, nothing in it can be late, and nobody needs to know how long it has been there. */
-const shortQueueMs = 500;
+/** When the queue was empty so short a time ago, nothing in it can be late, or has waited long enough to be why its client asks again. */
+const shortQueueMs = 50;
 
 /** A batch is answered before the next one is received, so all sockets of a family share its memory. */
 const receiveBatches = new Map<number, ReceiveBatch>();
