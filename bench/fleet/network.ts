@@ -3,7 +3,7 @@
  * tracking keeps a UDP flow there until it hears that the pod is no endpoint any more, and a connection for its life.
  */
 import type { FlowSocket, OpenSocket, SocketEvents } from "../../src/flows/flow-socket.ts";
-import type { Transport } from "../../src/upstream/transport.ts";
+import type { Transport } from "../../src/wire/transport.ts";
 import type { Chance } from "./chance.ts";
 import { isOwnType, readServerQuery } from "./compose-answer.ts";
 import type { EventClock } from "./event-clock.ts";

@@ -1,7 +1,7 @@
 /*
  * What is counted, second by second, over the whole fleet.
  */
-import type { Transport } from "../../src/upstream/transport.ts";
+import type { Transport } from "../../src/wire/transport.ts";
 import type { EventClock } from "./event-clock.ts";
 
 /** One number a second. Gauges hold the most that they were within it. */

@@ -1,7 +1,8 @@
 /*
  * A hit as a socket has it: from the packet to the reply, without the kernel.
  */
-import { createQueryAnswerer, type Front, maxUdpReplyRoomBytes } from "../../src/listen/answer-query.ts";
+import { createQueryAnswerer, maxUdpReplyRoomBytes } from "../../src/listen/answer-query.ts";
+import type { Front } from "../../src/listen/front.ts";
 import { createListenCounters } from "../../src/listen/listen-counters.ts";
 import { createHealthQuestion } from "../../src/listen/health-question.ts";
 import { createMissQueue } from "../../src/resolve/miss-queue.ts";

@@ -16,7 +16,8 @@ import { hostSuffixes } from "../settings/host-suffixes.ts";
 import { formatServerAddress, type ServerAddress } from "../runtime/server-address.ts";
 import type { Settings } from "../settings/settings-table.ts";
 import type { ServerCounters } from "../upstream/server-counters.ts";
-import { type Transport, transportNames } from "../upstream/transport.ts";
+import { transportNames } from "../upstream/transport.ts";
+import type { Transport } from "../wire/transport.ts";
 import { nameFromText, wireName } from "../wire/name-text.ts";
 import type { CountedServer, OnEnd } from "./live-upstream.ts";
 

@@ -4,7 +4,7 @@
  */
 import { existsSync } from "node:fs";
 import { isIPv6 } from "node:net";
-import type { Front } from "../listen/answer-query.ts";
+import type { Front } from "../listen/front.ts";
 import { countUp, createListenCounters, type ListenCounters, replySourceNames } from "../listen/listen-counters.ts";
 import type { LocalPage } from "../observe/admin-pages.ts";
 import type { ShadowNumbers } from "../observe/metric-sources.ts";

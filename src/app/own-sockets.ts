@@ -2,7 +2,7 @@
  * nodens's own sockets facing pods: those in the settings, those that the attachment opens in addition, and how to stop using them without
  * losing what the kernel has queued.
  */
-import type { Front } from "../listen/answer-query.ts";
+import type { Front } from "../listen/front.ts";
 import type { Listener } from "../listen/listener.ts";
 import { openListeners } from "../listen/open-listeners.ts";
 import { type Answerer, askOwnSocket } from "../listen/self-query.ts";

@@ -3,7 +3,7 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import { type AccessList, createAccessList } from "../listen/access-list.ts";
-import type { Front, QueryLog } from "../listen/answer-query.ts";
+import type { Front, QueryLog } from "../listen/front.ts";
 import { type Logger, setLevel } from "../observe/log.ts";
 import type { ReloadCounters } from "../observe/metric-sources.ts";
 import type { Chain, ChainLimits } from "../resolve/create-chain.ts";

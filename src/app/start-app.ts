@@ -8,7 +8,7 @@ import { hasIpv6, isTrackingInUse } from "../attach/kernel-features.ts";
 import { nftSessionsOn } from "../attach/nft-session.ts";
 import { runProgram } from "../attach/run-program.ts";
 import { createAccessList } from "../listen/access-list.ts";
-import type { Front } from "../listen/answer-query.ts";
+import type { Front } from "../listen/front.ts";
 import { createHealthQuestion, ownLabels } from "../listen/health-question.ts";
 import { replySourceNames } from "../listen/listen-counters.ts";
 import { createMissQueue } from "../resolve/miss-queue.ts";

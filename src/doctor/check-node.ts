@@ -3,7 +3,8 @@
  */
 import { parseResolvConf } from "../settings/resolv-conf.ts";
 import type { Finding } from "./finding.ts";
-import { type Counted, grownBetween, noNodeNamespace, type Look, type NodeView } from "./node-view.ts";
+import { type Counted, grownBetween, type Look, type NodeView } from "./node-view.ts";
+import { noNodeNamespace } from "./node-namespace.ts";
 import type { NodeRules } from "./read-rules.ts";
 
 /** Versions of Linux in which something about DNS changed, and whether that matters here. `mode` is that of the nodens that runs here, if any. */

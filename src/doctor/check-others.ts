@@ -3,7 +3,8 @@
  */
 import { type DnsListener, dnsListeners, isEveryAddress, isListenedOn } from "./dns-listeners.ts";
 import type { Finding } from "./finding.ts";
-import { isNodeNamespace, noNodeNamespace, type NodeView } from "./node-view.ts";
+import type { NodeView } from "./node-view.ts";
+import { isNodeNamespace, noNodeNamespace } from "./node-namespace.ts";
 import type { NodeRules } from "./read-rules.ts";
 
 /** Where NodeLocal DNSCache answers: its own choice, and Kubespray's. */

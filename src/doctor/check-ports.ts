@@ -3,7 +3,8 @@
  */
 import { isIPv6 } from "node:net";
 import type { Finding } from "./finding.ts";
-import { noNodeNamespace, type NodeView } from "./node-view.ts";
+import type { NodeView } from "./node-view.ts";
+import { noNodeNamespace } from "./node-namespace.ts";
 
 /** The usual range of source ports, 32768 to 60999: so many are there from one address to one address and port. */
 const usualPorts = 28_232;

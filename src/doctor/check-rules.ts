@@ -2,7 +2,8 @@
  * kube-proxy's rules: its mode, which attach mode fits, and how sources are translated.
  */
 import type { Finding } from "./finding.ts";
-import { isNodeNamespace, noNodeNamespace, type NodeView } from "./node-view.ts";
+import type { NodeView } from "./node-view.ts";
+import { isNodeNamespace, noNodeNamespace } from "./node-namespace.ts";
 import type { NodeRules } from "./read-rules.ts";
 
 /** What kube-proxy and network plugins have put there. */

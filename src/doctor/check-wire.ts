@@ -2,7 +2,7 @@
  * What was seen on the wire: which pods waited, how long, and on which side of their link the packet was lost.
  */
 import type { Finding } from "./finding.ts";
-import { noNodeNamespace } from "./node-view.ts";
+import { noNodeNamespace } from "./node-namespace.ts";
 import type { ReadSeen } from "./read-seen.ts";
 import type { WireReport, WireWait } from "./wire-view.ts";
 

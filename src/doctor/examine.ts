@@ -13,7 +13,8 @@ import { checkServer } from "./check-server.ts";
 import { checkWire } from "./check-wire.ts";
 import { type Finding, worstFirst } from "./finding.ts";
 import type { ReadSeen, readSeen } from "./read-seen.ts";
-import { isNodeNamespace, lookAt, type NodeView } from "./node-view.ts";
+import { lookAt, type NodeView } from "./node-view.ts";
+import { isNodeNamespace } from "./node-namespace.ts";
 import { type NodeRules, readRules } from "./read-rules.ts";
 import type { WatchWire, WireReport, WireWatch } from "./wire-view.ts";
 

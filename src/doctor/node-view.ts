@@ -6,7 +6,6 @@ import { type ConntrackStats, readConntrackStats } from "../observe/conntrack-st
 import type { ReadSystemFile } from "../observe/receive-drops.ts";
 import type { eachFileLine } from "../runtime/file-lines.ts";
 import type { Process, ProcessesCalled, SocketOwners } from "../runtime/processes.ts";
-import type { NodeRules } from "./read-rules.ts";
 
 /** The node, through this process's eyes. */
 export interface NodeView {
@@ -117,15 +116,3 @@ export function grownBetween(before: readonly Counted[], now: readonly Counted[]
     .map(({ who, count }) => ({ who, count: count - (before.find((each) => each.who === who)?.count ?? count) }))
     .filter(({ count }) => count > 0);
 }
-
-/**
- * Whether this looks like the node's own network namespace: kube-proxy's rules are in it, or IPVS, or the interface of a network plugin. Without
- * any of these it cannot be told.
- */
-export function isNodeNamespace({ proxy, hasProxyChains }: NodeRules, { interfaces }: NodeView): boolean {
-  const pluginInterface = /^(cilium_|cali|flannel|cni0|kube-ipvs0|ovn-k8s|antrea|weave|veth|lxc|nodelocaldns)/;
-  return hasProxyChains || proxy !== undefined || interfaces.some((name) => pluginInterface.test(name));
-}
-
-/** What a finding says where it is not. */
-export const noNodeNamespace = "not in the node's network namespace: run it with hostNetwork, or with nsenter -t 1 -n";

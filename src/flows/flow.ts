@@ -10,8 +10,8 @@ import type { Attempt, Cancel } from "./attempt.ts";
 import type { OpenSocket } from "./flow-socket.ts";
 import type { LossReason } from "./loss-reason.ts";
 import type { RoundTrip } from "./round-trip.ts";
-import type { ServerCounters } from "../upstream/server-counters.ts";
-import type { Transport } from "../upstream/transport.ts";
+import type { FlowCounters } from "./flow-counters.ts";
+import type { Transport } from "../wire/transport.ts";
 import { watchSilence } from "./silence-watch.ts";
 import { createWaitingAttempts, maxWaitingAttempts, type Waiting } from "./waiting-attempts.ts";
 
@@ -34,7 +34,7 @@ export interface FlowOptions {
   readonly isInOrder: boolean;
   readonly openSocket: OpenSocket;
   readonly clock: Clock;
-  readonly counters: ServerCounters;
+  readonly counters: FlowCounters;
   readonly limits: FlowLimits;
   /** The round trip of the path, which all of the path's flows share. */
   readonly roundTrip: RoundTrip;

@@ -3,9 +3,7 @@
  */
 import { ageSecondsOf } from "../cache/entry.ts";
 import type { Answer, ShedReason } from "../resolve/answer.ts";
-import type { Miss, MissQueue } from "../resolve/miss-queue.ts";
-import type { Resolver } from "../resolve/resolver.ts";
-import type { Clock } from "../runtime/clock.ts";
+import type { Miss } from "../resolve/miss-queue.ts";
 import { observe } from "../runtime/histogram.ts";
 import { hostKey, socketAddress, type SocketAddress } from "../runtime/socket-address.ts";
 import { ExtendedError, Rcode, RrType } from "../wire/codes.ts";
@@ -15,40 +13,10 @@ import { HeaderOffset, maxMessageSizeBytes } from "../wire/header.ts";
 import { readU16 } from "../wire/octets.ts";
 import { type ClientQuery, copyQuery, createQueryView, minUdpSizeBytes, readQuery } from "../wire/query.ts";
 import { composeError, shapeReply } from "../wire/shape-reply.ts";
-import type { AccessList } from "./access-list.ts";
-import type { HealthQuestion } from "./health-question.ts";
 import { countUp, type DropReason, type ListenCounters, ReplySource, typeSlot } from "./listen-counters.ts";
+import type { Front } from "./front.ts";
 import { createReplyNotes } from "./note-replies.ts";
-import { type Onlooker, unseen } from "./onlooker.ts";
-
-/** What all listening sockets share. The first three may be replaced while queries run. */
-export interface Front {
-  accessList: AccessList;
-  /** The largest UDP reply, whatever size the client offers. */
-  maxUdpReplySizeBytes: number;
-  /** Called for every reply, if there is a query log. */
-  queryLog: QueryLog | undefined;
-  /** Sees every query of a client and what becomes of it. */
-  readonly onlooker: Onlooker | undefined;
-  readonly resolver: Resolver;
-  readonly misses: MissQueue;
-  /** What nodens asks its own sockets. */
-  readonly health: HealthQuestion;
-  readonly clock: Clock;
-  /** Keys the hashes of names: random per process. */
-  readonly hashSeed: number;
-}
-
-/** Writes one line about a reply. `source` is a ReplySource. `query` is valid only during the call. */
-export type QueryLog = (
-  client: string,
-  protocol: "udp" | "tcp",
-  query: ClientQuery,
-  rcode: number,
-  source: number,
-  durationMs: number,
-  sizeBytes: number,
-) => void;
+import { unseen } from "./onlooker.ts";
 
 /** Result of answerNow: the query gets no reply. */
 export const noReply = 0;

@@ -15,7 +15,8 @@ import {
   type SocketAddress,
 } from "../runtime/socket-address.ts";
 import { canWatchDescriptors, type DescriptorWatch, Readiness, watchDescriptor } from "../runtime/watch-descriptor.ts";
-import { createQueryAnswerer, type Front, maxQuerySizeBytes, noReply, replyLater } from "./answer-query.ts";
+import { createQueryAnswerer, maxQuerySizeBytes, noReply, replyLater } from "./answer-query.ts";
+import type { Front } from "./front.ts";
 import { createListenCounters } from "./listen-counters.ts";
 import type { Listener } from "./listener.ts";
 import { createSendQueue } from "./send-queue.ts";

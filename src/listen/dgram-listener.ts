@@ -8,14 +8,8 @@ import { LRUCache } from "lru-cache";
 import type { ServerAddress } from "../runtime/server-address.ts";
 import { bindSharedSocket, receiveQueueSizeBytes, type SharedSocket } from "../runtime/shared-socket.ts";
 import { setPort, type SocketAddress, socketAddress } from "../runtime/socket-address.ts";
-import {
-  createQueryAnswerer,
-  type Front,
-  maxQuerySizeBytes,
-  maxUdpReplyRoomBytes,
-  noReply,
-  replyLater,
-} from "./answer-query.ts";
+import { createQueryAnswerer, maxQuerySizeBytes, maxUdpReplyRoomBytes, noReply, replyLater } from "./answer-query.ts";
+import type { Front } from "./front.ts";
 import { createListenCounters } from "./listen-counters.ts";
 import type { Listener } from "./listener.ts";
 

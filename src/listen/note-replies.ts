@@ -5,7 +5,7 @@ import { type Histogram, observe, observeMany } from "../runtime/histogram.ts";
 import { hostOf, type SocketAddress } from "../runtime/socket-address.ts";
 import { Flag, rcodeMask } from "../wire/header.ts";
 import type { ClientQuery } from "../wire/query.ts";
-import type { Front } from "./answer-query.ts";
+import type { Front } from "./front.ts";
 import { countUp, type ListenCounters, replySourceNames } from "./listen-counters.ts";
 
 /**

@@ -4,7 +4,7 @@
 import { networkInterfaces } from "node:os";
 import { isIPv6 } from "node:net";
 import { formatServerAddress, type ServerAddress } from "../runtime/server-address.ts";
-import type { Front } from "./answer-query.ts";
+import type { Front } from "./front.ts";
 import { listenTcp, type TcpListenLimits } from "./tcp-listener.ts";
 import type { Listener } from "./listener.ts";
 import { type BatchChoice, listenUdp } from "./udp-listener.ts";

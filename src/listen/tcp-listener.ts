@@ -4,7 +4,8 @@
  */
 import type { ServerAddress } from "../runtime/server-address.ts";
 import { hasSameHost, type SocketAddress, socketAddress } from "../runtime/socket-address.ts";
-import { createQueryAnswerer, type Front } from "./answer-query.ts";
+import { createQueryAnswerer } from "./answer-query.ts";
+import type { Front } from "./front.ts";
 import { canListenInBatches } from "./batch-listener.ts";
 import type { OpenStreamServer, StreamServer } from "./client-streams.ts";
 import { type ConnectionTable, createConnectionTable, type TableLimits } from "./connection-table.ts";

@@ -2,7 +2,7 @@
  * UDP towards pods: in batches where the machine and Node allow it, otherwise through node:dgram.
  */
 import type { ServerAddress } from "../runtime/server-address.ts";
-import type { Front } from "./answer-query.ts";
+import type { Front } from "./front.ts";
 import { canListenInBatches, listenInBatches } from "./batch-listener.ts";
 import { listenByDgram } from "./dgram-listener.ts";
 import type { Listener } from "./listener.ts";

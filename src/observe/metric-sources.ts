@@ -19,7 +19,7 @@ import type { ServerAddress } from "../runtime/server-address.ts";
 import type { InferringRule, searchRules } from "../search/rules.ts";
 import type { ZoneKnowledge } from "../search/zone-knowledge.ts";
 import type { ServerCounters } from "../upstream/server-counters.ts";
-import type { Transport } from "../upstream/transport.ts";
+import type { Transport } from "../wire/transport.ts";
 
 /** Everything that metrics read. What counts must never fall while the process lives, whatever a reload replaces. */
 export interface MetricSources {

@@ -6,7 +6,7 @@ import { timeBoundsSeconds } from "../runtime/histogram.ts";
 import type { LifeState } from "../runtime/life-cycle.ts";
 import { formatServerAddress } from "../runtime/server-address.ts";
 import type { ServerCounters } from "../upstream/server-counters.ts";
-import type { Transport } from "../upstream/transport.ts";
+import type { Transport } from "../wire/transport.ts";
 import { type AddNumber, counter, distribution, gauge, type Metric } from "./metric.ts";
 import { wordLabel } from "./metric-labels.ts";
 import type { MetricSources } from "./metric-sources.ts";

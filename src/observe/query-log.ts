@@ -2,7 +2,7 @@
  * The query log: one line per reply, off by default. The caller supplies the words for names, types and flags.
  */
 import type { Logger } from "pino";
-import type { QueryLog } from "../listen/answer-query.ts";
+import type { QueryLog } from "../listen/front.ts";
 import type { ClientQuery } from "../wire/query.ts";
 
 /** The words of the log. */

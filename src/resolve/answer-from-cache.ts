@@ -6,7 +6,7 @@ import { type CacheEntry, rcodeOf } from "../cache/entry.ts";
 import { addressTypes } from "../cache/key.ts";
 import { Rcode } from "../wire/codes.ts";
 import type { ClientQuery } from "../wire/query.ts";
-import type { OutsideNames } from "./answer-outside-name.ts";
+import type { OutsideNames } from "./outside-names.ts";
 import type { QuestionFlights } from "./question-flights.ts";
 import type { ForeseeStep, Foresight } from "./step.ts";
 

@@ -22,7 +22,7 @@ import { messageOf, takeTurn } from "../wire/stored-message.ts";
 import type { Answer } from "./answer.ts";
 import type { Known } from "./answer-from-known.ts";
 import type { DenyStep } from "./deny-absent-name.ts";
-import type { LoopGuard } from "./loop-guard.ts";
+import type { OutsideNames } from "./outside-names.ts";
 import type { QuestionFlights } from "./question-flights.ts";
 import type { Tell } from "./share-in-flight.ts";
 import type { Asked, Step } from "./step.ts";
@@ -31,11 +31,6 @@ import type { Asked, Step } from "./step.ts";
 export type LaterSteps = (
   name: Uint8Array,
 ) => { readonly suffixed: readonly Uint8Array[]; readonly outside: Uint8Array } | undefined;
-
-/** Whether outside names are answered at all. If so, earlier steps pass over the denials that this step may turn into answers. */
-export interface OutsideNames {
-  mayAnswer(): boolean;
-}
 
 /** What the step needs. */
 export interface OutsideNameParts {
@@ -48,14 +43,6 @@ export interface OutsideNameParts {
   readonly denyStep: Pick<DenyStep, "noteUse">;
   readonly clock: Clock;
   readonly counters: { outsideAnswers: number };
-}
-
-/** Outside names are answered if the settings say so and the upstream does not lead back to nodens. `limits` may change at any time. */
-export function createOutsideNames(
-  limits: { readonly answersOutsideNames: boolean },
-  loopGuard: Pick<LoopGuard, "isLooping">,
-): OutsideNames {
-  return { mayAnswer: () => limits.answersOutsideNames && !loopGuard.isLooping() };
 }
 
 /** Creates the step. */

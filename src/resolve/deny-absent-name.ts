@@ -6,7 +6,7 @@ import type { Absence, Absences, SuffixKind } from "../search/absences.ts";
 import { forEachInferringRule, type InferringRule } from "../search/rules.ts";
 import type { ZoneKnowledge } from "../search/zone-knowledge.ts";
 import { type ClientQuery, copyQuery } from "../wire/query.ts";
-import type { OutsideNames } from "./answer-outside-name.ts";
+import type { OutsideNames } from "./outside-names.ts";
 import { checkRule, type RuleCheckParts } from "./check-rules.ts";
 import type { ForeseeStep, Foresight } from "./step.ts";
 

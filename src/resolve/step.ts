@@ -2,7 +2,7 @@
  * What a step of the chain is: it acts, and it foresees what it would do. Both are in one file, side by side, so that what is foreseen cannot
  * drift from what is done.
  */
-import type { Transport } from "../upstream/transport.ts";
+import type { Transport } from "../wire/transport.ts";
 import type { InferringRule } from "../search/rules.ts";
 import type { ClientQuery } from "../wire/query.ts";
 import type { Question } from "../wire/question.ts";

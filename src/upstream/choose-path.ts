@@ -4,7 +4,8 @@
  */
 import type { Flow } from "../flows/flow.ts";
 import type { Path, Server } from "./server.ts";
-import { type Transport, transports, unrepaired } from "./transport.ts";
+import { transports, unrepaired } from "./transport.ts";
+import type { Transport } from "../wire/transport.ts";
 
 /** Where a question may go: a path, and one of its flows if a proven one was chosen. */
 export interface Target {

@@ -30,7 +30,8 @@ import { stoodStillMs } from "../flows/silence-watch.ts";
 import { composePlainQuery } from "./plain-query.ts";
 import { isAboutForm, judgeReply } from "./reply-verdict.ts";
 import type { Path, Server } from "./server.ts";
-import { type Transport, transportNames, transports, unrepaired } from "./transport.ts";
+import { transportNames, transports, unrepaired } from "./transport.ts";
+import type { Transport } from "../wire/transport.ts";
 
 /** What came of a question: a reply that repeats it, or why there is none. */
 export type ExchangeResult = { readonly reply: Reply } | { readonly failure: LossReason };

@@ -22,7 +22,8 @@ import type { LossReason } from "../flows/loss-reason.ts";
 import { proveFlow } from "./prove-flow.ts";
 import type { RoundTrip } from "../flows/round-trip.ts";
 import type { ServerCounters } from "./server-counters.ts";
-import { type Transport, transports } from "./transport.ts";
+import { transports } from "./transport.ts";
+import type { Transport } from "../wire/transport.ts";
 
 /** Limits of a pool (settings: upstream.udp and upstream.tcp). */
 export interface FlowPoolLimits extends FlowLimits, WearLimits {

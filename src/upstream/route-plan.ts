@@ -3,7 +3,7 @@
  */
 import type { ServerAddress } from "../runtime/server-address.ts";
 import { wireName } from "../wire/name-text.ts";
-import type { Transport } from "./transport.ts";
+import type { Transport } from "../wire/transport.ts";
 import type { RouteDefinition } from "./upstream.ts";
 
 /** What determines the routes (settings: cluster and upstream). Zones are in presentation form. */

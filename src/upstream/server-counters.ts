@@ -3,19 +3,12 @@
  */
 import { createHistogram, type Histogram, timeBoundsSeconds } from "../runtime/histogram.ts";
 import type { LossReason } from "../flows/loss-reason.ts";
-import { perTransport, type Transport } from "./transport.ts";
-import type { MatchResult } from "../flows/waiting-attempts.ts";
+import { perTransport } from "./transport.ts";
+import type { Transport } from "../wire/transport.ts";
+import type { FlowCounters } from "../flows/flow-counters.ts";
 
 /** Counters of one server. The numbers only grow, except for the gauge. */
-export interface ServerCounters {
-  /** Attempts that were sent, nodens's own questions included. */
-  readonly sends: Record<Transport, number>;
-  /** Sends on a flow that had been sent on before. */
-  readonly reusedFlows: Record<Transport, number>;
-  /** Flows that were opened. */
-  readonly openedFlows: Record<Transport, number>;
-  /** Gauge: flows open now. */
-  readonly openFlows: Record<Transport, number>;
+export interface ServerCounters extends FlowCounters {
   /** Flows that were left because they owed answers and were silent. */
   readonly silentFlows: Record<Transport, number>;
   /** How often a transport was found not to work, so that the other one was used. */
@@ -26,8 +19,6 @@ export interface ServerCounters {
   readonly earlySends: Record<"sent" | "helped" | "overBudget", number>;
   /** Clients' attempts that came to nothing. */
   readonly losses: Record<LossReason, number>;
-  /** Packets that answered no open question. */
-  readonly ignored: Record<Exclude<MatchResult, "answered">, number>;
   /** Seconds from sending a client's question to the reply, by rcode. */
   readonly durations: Map<number, Histogram>;
   /** Flows that a proof found not to work. */

@@ -17,7 +17,8 @@ import { createRoundTrip, type RoundTrip } from "../flows/round-trip.ts";
 import { retryEdns } from "./prove-flow.ts";
 import { durationsFor, type ServerCounters } from "./server-counters.ts";
 import { type ServerHealth, watchServerHealth } from "./server-health.ts";
-import { perTransport, type Transport, transports } from "./transport.ts";
+import { perTransport, transports } from "./transport.ts";
+import type { Transport } from "../wire/transport.ts";
 
 /** Limits for talking to a server (settings: upstream). */
 export interface ServerLimits {

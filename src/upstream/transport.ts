@@ -4,9 +4,7 @@
  */
 import type { OpenSocket } from "../flows/flow-socket.ts";
 import { openTcpSocket, openUdpSocket } from "../flows/system-sockets.ts";
-
-/** A transport to a server. */
-export type Transport = "udp" | "tcp";
+import type { Transport } from "../wire/transport.ts";
 
 interface TransportRow {
   /** The name for people. */

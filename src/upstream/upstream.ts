@@ -19,7 +19,8 @@ import {
 } from "./exchange.ts";
 import { createServer, type Server, type ServerLimits } from "./server.ts";
 import type { ServerCounters } from "./server-counters.ts";
-import { systemSockets, type Transport } from "./transport.ts";
+import { systemSockets } from "./transport.ts";
+import type { Transport } from "../wire/transport.ts";
 import type { OpenSocket } from "../flows/flow-socket.ts";
 
 /** One route: questions for names at or below `zones` go to `servers`, preferably to the first that is up. */

@@ -61,7 +61,7 @@ const rules: Readonly<Record<string, Rule>> = {
   cache: { rooms: ["wire"], packages: ["lru-cache"] },
   search: { rooms: ["wire"], packages: ["tlds"] },
   // One 5-tuple each, whatever is behind it.
-  flows: { rooms: ["wire", "runtime"], types: ["upstream"], node: true },
+  flows: { rooms: ["wire", "runtime"], node: true },
   upstream: { rooms: ["flows", "wire", "runtime"] },
   // Pure policy: what it asks, and the time, are handed in.
   resolve: { rooms: ["wire", "cache", "search"], types: ["upstream", "runtime"] },

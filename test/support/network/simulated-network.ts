@@ -7,7 +7,8 @@
 import type { Clock } from "../../../src/runtime/clock.ts";
 import type { OpenSocket, SocketEvents } from "../../../src/flows/flow-socket.ts";
 import type { LossReason } from "../../../src/flows/loss-reason.ts";
-import { perTransport, type Transport } from "../../../src/upstream/transport.ts";
+import { perTransport } from "../../../src/upstream/transport.ts";
+import type { Transport } from "../../../src/wire/transport.ts";
 import { readMessage, type ReadMessage } from "../messages/messages.ts";
 
 /** A query as it arrived at a pod. */

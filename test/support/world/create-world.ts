@@ -7,7 +7,8 @@
  */
 import { mutableLimitsOf } from "../../../src/app/parts-of-settings.ts";
 import { createAccessList } from "../../../src/listen/access-list.ts";
-import { createQueryAnswerer, type Front, noReply, replyLater } from "../../../src/listen/answer-query.ts";
+import { createQueryAnswerer, noReply, replyLater } from "../../../src/listen/answer-query.ts";
+import type { Front } from "../../../src/listen/front.ts";
 import { createHealthQuestion } from "../../../src/listen/health-question.ts";
 import { createListenCounters, ReplySource, replySourceNames } from "../../../src/listen/listen-counters.ts";
 import { createMissQueue } from "../../../src/resolve/miss-queue.ts";

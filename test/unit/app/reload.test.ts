@@ -13,7 +13,7 @@ import {
 import { createReload, type ReloadParts } from "../../../src/app/reload.ts";
 import { createStop } from "../../../src/app/stop-app.ts";
 import { createAccessList } from "../../../src/listen/access-list.ts";
-import type { Front } from "../../../src/listen/answer-query.ts";
+import type { Front } from "../../../src/listen/front.ts";
 import { createLogger } from "../../../src/observe/log.ts";
 import { createLifeCycle } from "../../../src/runtime/life-cycle.ts";
 import { settingsThatNeedRestart, withRestartSettingsOf } from "../../../src/settings/restart-settings.ts";

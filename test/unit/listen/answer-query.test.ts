@@ -1,5 +1,6 @@
 import { describe, expect, test, vi } from "vitest";
-import { createQueryAnswerer, noReply, type QueryLog, replyLater } from "../../../src/listen/answer-query.ts";
+import { createQueryAnswerer, noReply, replyLater } from "../../../src/listen/answer-query.ts";
+import type { QueryLog } from "../../../src/listen/front.ts";
 import {
   countedRcodes,
   createListenCounters,

@@ -4,7 +4,7 @@
 import { createResolverCounters } from "../../../src/resolve/resolver.ts";
 import { createEntry } from "../../../src/cache/entry.ts";
 import { createAccessList } from "../../../src/listen/access-list.ts";
-import type { Front } from "../../../src/listen/answer-query.ts";
+import type { Front } from "../../../src/listen/front.ts";
 import { canListenInBatches } from "../../../src/listen/batch-listener.ts";
 import type { BatchChoice } from "../../../src/listen/udp-listener.ts";
 import { createHealthQuestion } from "../../../src/listen/health-question.ts";

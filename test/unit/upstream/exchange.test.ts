@@ -3,7 +3,8 @@
  */
 import fc from "fast-check";
 import { describe, expect, test, vi } from "vitest";
-import { type Transport, transportNames } from "../../../src/upstream/transport.ts";
+import { transportNames } from "../../../src/upstream/transport.ts";
+import type { Transport } from "../../../src/wire/transport.ts";
 import type { Upstream } from "../../../src/upstream/upstream.ts";
 import { replyTo } from "../../support/messages/messages.ts";
 import type { Pod, SimulatedQuery, SimulatedReply } from "../../support/network/simulated-network.ts";

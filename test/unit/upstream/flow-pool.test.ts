@@ -4,7 +4,7 @@ import { createEarlySends } from "../../../src/upstream/early-sends.ts";
 import { createEdnsMemory } from "../../../src/upstream/edns-memory.ts";
 import { createFlowPool, type FlowPoolLimits } from "../../../src/upstream/flow-pool.ts";
 import { createServerCounters } from "../../../src/upstream/server-counters.ts";
-import type { Transport } from "../../../src/upstream/transport.ts";
+import type { Transport } from "../../../src/wire/transport.ts";
 import { createFakeClock } from "../../support/program/fake-clock.ts";
 import { createSimulatedNetwork, type Pod } from "../../support/network/simulated-network.ts";
 import { createPod, seededRandom } from "../../support/network/upstream-world.ts";

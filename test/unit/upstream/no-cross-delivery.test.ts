@@ -7,7 +7,8 @@ import type { FlowPoolLimits } from "../../../src/upstream/flow-pool.ts";
 import { createEarlySends } from "../../../src/upstream/early-sends.ts";
 import { createServerCounters, type ServerCounters } from "../../../src/upstream/server-counters.ts";
 import { createServer } from "../../../src/upstream/server.ts";
-import { systemSockets, type Transport } from "../../../src/upstream/transport.ts";
+import { systemSockets } from "../../../src/upstream/transport.ts";
+import type { Transport } from "../../../src/wire/transport.ts";
 import { composeQuery } from "../../../src/wire/question.ts";
 import { flowLimits, startRawServer, questionFor } from "../flows/flow-parts.ts";
 
