@@ -259,7 +259,7 @@ function addSeen(program: Command, actions: CommandActions, finish: Finish): voi
     .command("top")
     .description("show who asks, what, where it ends, and which pods waited and why")
     .option("--once", "print one screen and end; so does a pipe")
-    .option("--tab <NAME>", `what to show below: ${topTabs.join(", ")}`)
+    .addOption(new Option("--tab <NAME>", "what to show below").choices(topTabs))
     .option("--json", "print all of it as JSON")
     .option(...againstFlag)
     .action(async (flags: TopFlags) => finish(await actions.top(flags)))

@@ -5,6 +5,7 @@ import { networkInterfaces, release } from "node:os";
 import { readdirSync } from "node:fs";
 import { type EachLine, notStarted, type RunProgram } from "../attach/run-program.ts";
 import { examine } from "../doctor/examine.ts";
+import { hasRoomToWatch } from "../doctor/memory-room.ts";
 import type { NodeView } from "../doctor/node-view.ts";
 import { pluginOutput, printFindings } from "../doctor/print-findings.ts";
 import type { readSeen } from "../doctor/read-seen.ts";
@@ -68,12 +69,13 @@ export async function doctor(flags: DoctorFlags, options: DoctorOptions): Promis
     writeError(`nodens: ${asked}\n`);
     return ExitCode.usage;
   }
-  const watchesWire = flags.watch !== undefined;
-  if (!watchesWire) doWithoutOptimising();
   const { place, ...rest } = asked;
+  const node = options.node ?? thisNode(options);
+  const watchesWire = flags.watch !== undefined;
+  if (!watchesWire || !hasRoomToWatch(node.readFile)) doWithoutOptimising();
   const findings = await examine({
     ...rest,
-    node: options.node ?? thisNode(options),
+    node,
     name: flags.name,
     where: flags.against,
     pid: flags.netns,

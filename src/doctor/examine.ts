@@ -12,6 +12,7 @@ import { type AskPage, checkRunning, lookAtRunning } from "./check-running.ts";
 import { checkServer } from "./check-server.ts";
 import { checkWire } from "./check-wire.ts";
 import { type Finding, worstFirst } from "./finding.ts";
+import { hasRoomToWatch, noRoomToWatch } from "./memory-room.ts";
 import type { ReadSeen, readSeen } from "./read-seen.ts";
 import { lookAt, type NodeView } from "./node-view.ts";
 import { isNodeNamespace } from "./node-namespace.ts";
@@ -65,7 +66,8 @@ export async function examine(how: Examination): Promise<Finding[]> {
   const runningBefore = await lookAtRunning(askPage, how.readSeen);
   const before = lookAt(node);
   const startedMs = clock.nowMs();
-  const wire = how.watchWire?.(watchedAddresses(how, rules), how.zone);
+  const mayWatch = hasRoomToWatch(node.readFile);
+  const wire = mayWatch ? how.watchWire?.(watchedAddresses(how, rules), how.zone) : undefined;
   const servers = serversOf(how, rules.kubeDns, runningBefore?.seen);
   const ofServers = await checkServers(how, servers);
   await waitOut(how, startedMs, wire);
@@ -77,6 +79,7 @@ export async function examine(how: Examination): Promise<Finding[]> {
   const addresses = [...rules.kubeDns, ...how.servers.map(({ host }) => host)];
   return worstFirst([
     ...checkRunning(runningBefore, running, how.where, overSeconds),
+    ...(how.watchWire !== undefined && !mayWatch ? [noRoomToWatch] : []),
     ...(onWire === undefined
       ? []
       : checkWire(onWire, { isNode, isRunning: running !== undefined, troubles: running?.seen?.troubles ?? [] })),

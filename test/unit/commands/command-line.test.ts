@@ -140,6 +140,10 @@ describe("a command line that cannot be understood: one line, exit code 64, noth
       "option '--resolv-conf <FILE>' cannot be used with option '--namespace <NS>'",
     ],
     ["query a --dnssec --no-edns", "option '--dnssec' cannot be used with option '--no-edns'"],
+    [
+      "top --tab pods",
+      "option '--tab <NAME>' argument 'pods' is invalid. Allowed choices are clients, names, denied, waits, upstream, tail, kernel.",
+    ],
   ];
   test.each(rows)("nodens %s", async (line, error) => {
     expect(await run(line.split(" "))).toEqual({ exitCode: 64, output: "", errors: `nodens: ${error}\n`, calls: [] });

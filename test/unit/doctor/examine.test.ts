@@ -456,6 +456,29 @@ describe("what was seen on the wire", () => {
     return (await findingsOf(trouble)).filter(({ check }) => check.startsWith("wire"));
   }
 
+  const container = (usedMiB: number, cachedMiB = 0): Files => ({
+    "/sys/fs/cgroup/memory.max": `${128 * 1024 * 1024}\n`,
+    "/sys/fs/cgroup/memory.current": `${usedMiB * 1024 * 1024}\n`,
+    "/sys/fs/cgroup/memory.stat": `anon 1\ninactive_file ${cachedMiB * 1024 * 1024}\n`,
+  });
+
+  test.each([
+    ["no limit", { "/sys/fs/cgroup/memory.max": "max\n", "/sys/fs/cgroup/memory.current": "1\n" }, "ok"],
+    ["room below the limit", container(60), "ok"],
+    ["room once the kernel gives up what it has read of files", container(90, 40), "ok"],
+    ["too little room for what serves and for watching", container(90), "unknown"],
+    [
+      "too little by the first version of control groups",
+      {
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes": "134217728\n",
+        "/sys/fs/cgroup/memory/memory.usage_in_bytes": "94371840\n",
+      },
+      "unknown",
+    ],
+  ])("is watched only where memory allows: with %s", async (_, files, state) => {
+    expect(await wireFindings({ wire: {}, files })).toMatchObject([{ check: "wire", state }]);
+  });
+
   test("is told with what nodens would have spared, but where one runs", async () => {
     const [would] = await wireFindings({ wire: {}, seen: "none" });
     expect(would?.found).toBe(
