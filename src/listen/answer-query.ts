@@ -221,6 +221,8 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
   }
 
   function dropLate(packet: Uint8Array, sizeBytes: number, client: SocketAddress, sinceMs: number): void {
+    // It is about the query at hand, which this one takes the place of.
+    noteReply();
     counters.drops.late += 1;
     const { onlooker } = front;
     if (onlooker === undefined || !front.accessList(client) || readQuery(packet, sizeBytes, query) !== 0) return;

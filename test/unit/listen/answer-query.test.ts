@@ -12,6 +12,7 @@ import type { Answer } from "../../../src/resolve/answer.ts";
 import { ExtendedError, Rcode } from "../../../src/wire/codes.ts";
 import { faultNames } from "../../../src/wire/fault.ts";
 import { maxMessageSizeBytes } from "../../../src/wire/header.ts";
+import { nameToText } from "../../../src/wire/name-text.ts";
 import { loadMalformed } from "../../support/messages/malformed-packets.ts";
 import {
   a,
@@ -209,6 +210,25 @@ describe("a query that lay too long in the socket", () => {
     answerer.dropLate(packet, packet.length, stranger, 1000);
     expect(counters.drops.late).toBe(3);
     expect(shown).toEqual([{ id: readMessage(packet).id, isTcp: false, nowMs: 1000 }, "dropped 1"]);
+  });
+
+  test("does not change what is noted of the reply before it in the same batch", () => {
+    const { answerer, counters, front, resolver, clock } = setUp();
+    const answered: string[] = [];
+    const onlooker: Onlooker = {
+      received: () => 7,
+      answered: (_number, name) => answered.push(nameToText(name.octets.slice(0, name.sizeBytes))),
+      dropped() {},
+    };
+    Object.assign(front, { onlooker });
+    const now = clock.nowMs();
+    resolver.cached.set("a.test", addressAnswer("a.test", now));
+    const [hit, late] = [query("a.test"), buildQuery("late.test", Type.TXT)];
+    answerer.answerNow(hit, hit.length, client, new Uint8Array(maxMessageSizeBytes), now);
+    answerer.dropLate(late, late.length, client, now - 2000);
+    answerer.endBatch(now);
+    expect(answered).toStrictEqual(["a.test"]);
+    expect(counters.requestsByType[0]).toBe(1);
   });
 });
 
