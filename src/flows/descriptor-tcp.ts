@@ -2,11 +2,11 @@
  * A TCP connection through the C library that carries whole messages (RFC 1035 §4.2.2): one call for all that is asked in a turn of the
  * event loop, one for all that has come, and no object of Node's for either.
  */
-import { constants } from "node:os";
 import { systemClock } from "../runtime/clock.ts";
 import { type ConnectedSocket, connectSocket } from "../runtime/connected-socket.ts";
 import type { Libc } from "../runtime/libc.ts";
 import type { ServerAddress } from "../runtime/server-address.ts";
+import { isPassing } from "../runtime/passing-error.ts";
 import { Readiness } from "../runtime/watch-descriptor.ts";
 import { createFrameReader, frameMessage } from "../wire/framing.ts";
 import { copyOctets } from "../wire/octets.ts";
@@ -14,9 +14,6 @@ import type { FlowSocket, SocketEvents } from "./flow-socket.ts";
 import { type LossReason, lossReasonOf } from "./loss-reason.ts";
 
 const readSizeBytes = 32 * 1024;
-
-const { EAGAIN, EINTR, ENOBUFS, ENOMEM } = constants.errno;
-const passing: ReadonlySet<number> = new Set([EAGAIN, EINTR, ENOBUFS, ENOMEM]);
 
 /** What was read is handed out before the next read, so all connections share this memory. */
 let input: { readonly memory: Buffer; readonly octets: Uint8Array; readonly at: bigint } | undefined;
@@ -80,7 +77,7 @@ export function openDescriptorTcp(server: ServerAddress, events: SocketEvents): 
       });
     } else if (sizeBytes === 0) {
       end("closed");
-    } else if (!passing.has(calls.lastErrno())) {
+    } else if (!isPassing(calls.lastErrno())) {
       end(lossReasonOf(calls.lastError("read")));
     }
   }
@@ -93,7 +90,7 @@ export function openDescriptorTcp(server: ServerAddress, events: SocketEvents): 
     const { fd, calls, waitFor } = socket;
     const octets = unsent.length === 1 ? (unsent[0] as Uint8Array) : Buffer.concat(unsent);
     const sentBytes = calls.write(fd, octets, octets.length);
-    if (sentBytes < 0 && !passing.has(calls.lastErrno())) {
+    if (sentBytes < 0 && !isPassing(calls.lastErrno())) {
       end(lossReasonOf(calls.lastError("write")));
       return;
     }

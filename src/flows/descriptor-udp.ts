@@ -11,11 +11,11 @@ import type { ServerAddress } from "../runtime/server-address.ts";
 import { Readiness } from "../runtime/watch-descriptor.ts";
 import { copyOctets } from "../wire/octets.ts";
 import type { FlowSocket, SocketEvents } from "./flow-socket.ts";
-import { type LossReason, lossReasonOf } from "./loss-reason.ts";
+import { isOfOneDatagram, type LossReason, lossReasonOf } from "./loss-reason.ts";
 
 /**
- * No datagram is longer, so none is cut: some servers send more than they were offered. What is not written to is no memory yet, so that room
- * for many costs what comes.
+ * No datagram is longer, so none is cut: some servers send more than they were offered. Pages that were never written to take no memory, so
+ * the room costs only what has arrived.
  */
 const longestDatagramBytes = 65_535;
 
@@ -87,8 +87,7 @@ export function openDescriptorUdp(server: ServerAddress, events: SocketEvents): 
     const reason = lossReasonOf(calls.lastError("write"));
     systemClock.afterIo(() => {
       if (isClosed) return;
-      // A full buffer or a firewall's refusal concerns this packet only; a closed port concerns the flow.
-      if (reason === "exhausted" || reason === "unreachable") onFailed(reason);
+      if (isOfOneDatagram(reason)) onFailed(reason);
       else end(reason);
     });
   }

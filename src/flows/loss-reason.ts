@@ -21,6 +21,11 @@ export type LossReason =
   /** nodens itself is ending, or does not forward at all. */
   | "stopped";
 
+/** Whether only the datagram that was to leave is lost: a full buffer or a firewall's refusal is about one, a closed port about the flow. */
+export function isOfOneDatagram(reason: LossReason): boolean {
+  return reason === "exhausted" || reason === "unreachable";
+}
+
 /** Turns a system error into a reason; "closed" for a code that it does not know. */
 export function lossReasonOf(error: NodeJS.ErrnoException): LossReason {
   switch (error.code) {

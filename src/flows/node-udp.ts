@@ -5,7 +5,7 @@ import { createSocket } from "node:dgram";
 import { isIPv6 } from "node:net";
 import type { ServerAddress } from "../runtime/server-address.ts";
 import type { FlowSocket, SocketEvents } from "./flow-socket.ts";
-import { type LossReason, lossReasonOf } from "./loss-reason.ts";
+import { isOfOneDatagram, type LossReason, lossReasonOf } from "./loss-reason.ts";
 
 /** Opens and connects a socket. Never throws. Messages sent before it is connected are kept until then. */
 export function openNodeUdp(server: ServerAddress, events: SocketEvents): FlowSocket {
@@ -41,9 +41,8 @@ export function openNodeUdp(server: ServerAddress, events: SocketEvents): FlowSo
         if (isClosed) return;
         socket.send(message, (error) => {
           if (error === null || isClosed) return;
-          // A full buffer or a firewall's refusal concerns this packet only; a closed port concerns the flow.
           const reason = lossReasonOf(error);
-          if (reason === "exhausted" || reason === "unreachable") onFailed(reason);
+          if (isOfOneDatagram(reason)) onFailed(reason);
           else end(reason);
         });
       };

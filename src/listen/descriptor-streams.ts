@@ -2,8 +2,8 @@
  * Clients' TCP connections as descriptors that the C library reads and writes, all of a listener's in one epoll. A connection that carries
  * one query costs what the kernel takes for it and a record; node:net makes a dozen objects, and calls into libuv for each.
  */
-import { constants } from "node:os";
 import { createEventPoll, PollEvent } from "../runtime/event-poll.ts";
+import { isPassing } from "../runtime/passing-error.ts";
 import { type Libc, SocketConstant as k } from "../runtime/libc.ts";
 import { highWaterMarkBytes, type StreamCalls, type StreamEvents } from "./client-streams.ts";
 import { addUnsent, createUnsentOctets, dropAll, dropSent, nextPiece, type UnsentOctets } from "./unsent-octets.ts";
@@ -61,9 +61,6 @@ const readSizeBytes = 32 * 1024;
 const input = Buffer.alloc(readSizeBytes);
 const inputOctets = new Uint8Array(input.buffer, input.byteOffset, readSizeBytes);
 
-const { EAGAIN, EINTR, ENOBUFS, ENOMEM } = constants.errno;
-const passing: ReadonlySet<number> = new Set([EAGAIN, EINTR, ENOBUFS, ENOMEM]);
-
 /** Creates them, none open. Throws the system's error if there is no descriptor for the poll. */
 export function createDescriptorStreams(lib: Libc, { listening, accept, events }: Place): DescriptorStreams {
   const byDescriptor: (DescriptorStream | undefined)[] = [];
@@ -99,7 +96,7 @@ export function createDescriptorStreams(lib: Libc, { listening, accept, events }
     } else if (sizeBytes === 0) {
       stream.hasEnded = true;
       events.onEnd(stream.owner);
-    } else if (!passing.has(lib.lastErrno())) {
+    } else if (!isPassing(lib.lastErrno())) {
       destroy(stream);
     }
   }
@@ -184,7 +181,7 @@ function createWriter(
     // With three arguments: Node's FFI takes half as long for these. Node ignores SIGPIPE.
     const sent = lib.write(stream.fd, octets, octets.length);
     if (sent >= 0) return sent;
-    if (!passing.has(lib.lastErrno())) destroy(stream);
+    if (!isPassing(lib.lastErrno())) destroy(stream);
     return 0;
   }
 
