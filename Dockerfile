@@ -68,7 +68,7 @@ STOPSIGNAL SIGTERM
 # The flags stand here and not in NODE_OPTIONS, which Node.js ignores when its file has capabilities that it does not expect.
 # With a full cache they keep a third of the memory out of the resident set, where V8 would let garbage grow with the heap. Maglev, the
 # middle one of V8's compilers, takes 20 to 60 MiB while it compiles what the first queries run, and the C library keeps them. Sparkplug, the
-# lowest one, takes 6 MiB with what it compiles, and spares no CPU once the highest has come. `gc` is for
+# lowest one, takes 6 MiB with what it compiles, and spares little CPU once the highest has come, though its absence delays the slowest misses (docs/benchmarks.md). `gc` is for
 # collecting the garbage of the start once, which V8 would keep for hours. None limits the heap: nodens would end where a burst needs
 # more. The container's limit is the limit.
 # The last argument stands where Node.js wants a script; it finds there what the snapshot does not hold.
