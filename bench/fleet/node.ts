@@ -96,7 +96,7 @@ function createNodens(parts: NodeParts, sockets: ReturnType<typeof createNodeSoc
     loopSecret: "f1ee7",
     hashSeed,
     isTopLevelDomain,
-    ask: upstream.askThen,
+    ask: upstream.ask,
     learnZone: async () => void (await learn()),
     onRuleOff() {},
     isAway: upstream.isAway,

@@ -108,7 +108,7 @@ export async function createLiveUpstream(
   }
 
   return {
-    ask: (question, tell) => upstream.askThen(question, tell),
+    ask: (question, tell) => upstream.ask(question, tell),
     routeOf: (name) => choose(name).taken,
     isAway: (name) => upstream.isAway(name),
     answersAtOnce: (route) => upstream.answersAtOnce(route),

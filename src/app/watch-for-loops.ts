@@ -36,7 +36,9 @@ export function createLoopWatch({
     const wasLooping = loopGuard.isLooping();
     loopGuard.startRound();
     const { routes, ask } = upstream.inForce();
-    await Promise.all(routes.map(({ zones: [first = zone] }) => ask(loopGuard.probeFor(first))));
+    await Promise.all(
+      routes.map(({ zones: [first = zone] }) => new Promise((tell) => ask(loopGuard.probeFor(first), tell))),
+    );
     loopGuard.endRound();
     if (loopGuard.isLooping() && !wasLooping)
       log.error({ upstream: describeServers(routes) }, "the upstream leads back to nodens; nothing is forwarded");

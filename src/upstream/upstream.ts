@@ -61,10 +61,8 @@ export interface Route {
 
 /** The upstream as the rest of nodens sees it. */
 export interface Upstream {
-  /** Asks the route of the question's name. Never rejects. */
-  ask(question: Question): Promise<ExchangeResult>;
-  /** The same without a promise, for the many: `tell` is called once, and never before this returns. */
-  askThen(question: Question, tell: (result: ExchangeResult) => void): void;
+  /** Asks the route of the question's name. `tell` is called once, and never before this returns: no promise for what is asked by the thousand. */
+  ask(question: Question, tell: (result: ExchangeResult) => void): void;
   /** Whether no server of the name's route is up. They are asked all the same. */
   isAway(name: Uint8Array): boolean;
   /** Whether the route answers many questions at once at present, rather than one after the other. False for an unknown route. */
@@ -83,7 +81,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   const choose = routeChooser(routes);
   const everyServer = [...shared.servers.values()];
   const isAway = (name: Uint8Array) => !choose(name).servers.some(isUp);
-  const askThen: Upstream["askThen"] = (question, tell) => {
+  const ask: Upstream["ask"] = (question, tell) => {
     if (isAway(question.name)) options.onAllDown();
     exchange(question, choose(question.name).exchange, tell);
   };
@@ -93,8 +91,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
       const known = routes.find(({ name }) => name === route);
       return known !== undefined && answerAtOnce(known.servers, known.transport);
     },
-    ask: (question) => new Promise((tell) => askThen(question, tell)),
-    askThen,
+    ask,
     async probeAll() {
       await Promise.all(everyServer.map((server) => server.probe()));
     },

@@ -174,7 +174,7 @@ describe("more cluster names than connections carry", () => {
       shed: new Map(),
       routeOf: () => ({ route: "cluster", transport: "tcp" }),
       answersAtOnce: upstream.answersAtOnce,
-      ask: upstream.askThen,
+      ask: upstream.ask,
     });
     /** How long the answers took, the quickest first. */
     return async (asked: readonly string[], everyMs: number): Promise<number[]> => {

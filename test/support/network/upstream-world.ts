@@ -110,7 +110,7 @@ export function createUpstreamWorld(options: UpstreamWorldOptions): UpstreamWorl
     const askedAtMs = clock.nowMs();
     let result: ExchangeResult | undefined;
     let tookMs: number | undefined;
-    void upstream.ask(ownQuestion(nameBytes(name), Type.A)).then((outcome) => {
+    upstream.ask(ownQuestion(nameBytes(name), Type.A), (outcome) => {
       result = outcome;
       tookMs = clock.nowMs() - askedAtMs;
     });

@@ -3,7 +3,9 @@ import type { ServerAddress } from "../../../src/runtime/server-address.ts";
 import { upstreamOptionsOf } from "../../../src/app/parts-of-settings.ts";
 import { defaultSettings } from "../../../src/settings/settings-table.ts";
 import { createServerCounters, type ServerCounters } from "../../../src/upstream/server-counters.ts";
-import { createUpstream, routeChooser, type RouteDefinition } from "../../../src/upstream/upstream.ts";
+import { createUpstream, routeChooser, type RouteDefinition, type Upstream } from "../../../src/upstream/upstream.ts";
+import type { ExchangeResult } from "../../../src/upstream/exchange.ts";
+import type { Question } from "../../../src/wire/question.ts";
 import { findFreePort } from "../../support/servers/free-port.ts";
 import { createFakeClock } from "../../support/program/fake-clock.ts";
 import { nameBytes, Type } from "../../support/messages/messages.ts";
@@ -80,6 +82,10 @@ function create(
   return { upstream, counters, onAllDown, onHealthChange, clock };
 }
 
+function resultOf(upstream: Upstream, question: Question): Promise<ExchangeResult> {
+  return new Promise((tell) => upstream.ask(question, tell));
+}
+
 describe("an upstream", () => {
   test("asks each route's own servers over its own transport", async () => {
     const [cluster, outside] = [await startServer(answerAll), await startServer(answerAll)];
@@ -88,7 +94,7 @@ describe("an upstream", () => {
       { name: "outside", zones: ["."], ports: [outside.port], transport: "udp" },
     ]);
     const results = await Promise.all(
-      ["web.shop.svc.cluster.local", "example.com"].map((name) => upstream.ask(questionFor(name))),
+      ["web.shop.svc.cluster.local", "example.com"].map((name) => resultOf(upstream, questionFor(name))),
     );
     expect(results.map((result) => addressIn("reply" in result ? result.reply.packet : undefined))).toStrictEqual([
       "10.0.0.1",
@@ -124,7 +130,7 @@ describe("an upstream", () => {
     const { upstream, onHealthChange, clock } = create([
       { name: "outside", zones: ["."], ports: [server.port], transport: "udp" },
     ]);
-    const asked = upstream.ask(questionFor("a.test"));
+    const asked = resultOf(upstream, questionFor("a.test"));
     await clock.advance(5000);
     expect(await asked).toStrictEqual({ failure: "timeout" });
     const address = { host: "127.0.0.1", port: server.port };
@@ -143,7 +149,7 @@ describe("an upstream", () => {
       { name: "cluster", zones: ["cluster.local"], ports: [server.port], transport: "tcp" },
       { name: "outside", zones: ["."], ports: [server.port], transport: "udp" },
     ]);
-    const asked = ["a.cluster.local", "a.test"].map((name) => upstream.ask(questionFor(name)));
+    const asked = ["a.cluster.local", "a.test"].map((name) => resultOf(upstream, questionFor(name)));
     await until("both have arrived", () => server.received.length === 2);
     upstream.close();
     expect(await Promise.all(asked)).toStrictEqual([{ failure: "stopped" }, { failure: "stopped" }]);
@@ -157,7 +163,7 @@ describe("an upstream", () => {
     // A closed port is known at once.
     await upstream.probeAll();
     expect(onAllDown).not.toHaveBeenCalled();
-    void upstream.ask(questionFor("example.com"));
+    void resultOf(upstream, questionFor("example.com"));
     expect(onAllDown).toHaveBeenCalledOnce();
   });
 });
