@@ -1,5 +1,6 @@
 import { describe, expect, onTestFinished, test } from "vitest";
-import { attach, type AttachmentOptions, targetsOf } from "../../../src/attach/attachment.ts";
+import { attach } from "../../../src/attach/attachment.ts";
+import type { AttachmentOptions } from "../../../src/attach/attachment-options.ts";
 import { createFakeClock } from "../../support/program/fake-clock.ts";
 import { createFakeNode } from "../../support/node/fake-node.ts";
 
@@ -694,28 +695,5 @@ describe("an address that somebody takes away", () => {
     await clock.advance(5000);
     expect(tries() - before).toBe(2);
     expect(log.filter((line) => line.includes("took an address"))).toHaveLength(1);
-  });
-});
-
-describe("targets", () => {
-  const options = { addresses: [own], interceptPort: 2000, virtualAddresses: ["10.96.0.10", "fd96::a", "10.96.0.11"] };
-
-  test("take ports upwards within a family, and only where an own address of the family is", () => {
-    expect(targetsOf(options, [])).toEqual([
-      { virtualAddress: "10.96.0.10", host: own, port: 2000, probePort: 1999 },
-      { virtualAddress: "10.96.0.11", host: own, port: 2001, probePort: 1998 },
-    ]);
-  });
-
-  test("keep the port that another nodens on the node gives them, and take none of others", () => {
-    const standing = [
-      { virtualAddress: "10.96.0.99", port: 2000 },
-      { virtualAddress: "10.96.0.11", port: 2001 },
-      { virtualAddress: "fd96::a", port: 2002 },
-    ];
-    expect(targetsOf(options, standing).map(({ virtualAddress, port }) => [virtualAddress, port])).toEqual([
-      ["10.96.0.10", 2002],
-      ["10.96.0.11", 2001],
-    ]);
   });
 });
