@@ -39,3 +39,8 @@ export function wordLabel(name: string): string {
 export function countOf(histogram: Histogram): number {
   return histogram.counts.reduce((sum, count) => sum + count, 0);
 }
+
+/** The entries of a record whose keys are a closed set. */
+export function entriesOf<Key extends string, Value>(record: Readonly<Record<Key, Value>>): [Key, Value][] {
+  return Object.entries(record) as [Key, Value][];
+}
