@@ -5,33 +5,17 @@
  * making the table, sending test packets, and telling what was seen. Every failure leads to the same safe state: pods ask kube-dns
  * through kube-proxy.
  */
-import { randomBytes } from "node:crypto";
-import { type Clock, toNextBeatMs } from "../runtime/clock.ts";
+import { toNextBeatMs } from "../runtime/clock.ts";
 import type { ServerAddress } from "../runtime/server-address.ts";
 import { createHeartbeat, type Heartbeat, missesUntilProblem } from "./heartbeat.ts";
-import {
-  type InterceptedSources,
-  type InterceptTarget,
-  interceptTableText,
-  sourcesText,
-  withdrawText,
-} from "./intercept-table.ts";
-import type { NftSession, OpenNftSession } from "./nft-session.ts";
-import { aliveSeconds, type Tracking } from "./pod-switches.ts";
+import type { InterceptTarget } from "./intercept-table.ts";
+import { type InterceptTableKeeperOptions, keepInterceptTable } from "./keep-intercept-table.ts";
+import { aliveSeconds } from "./pod-switches.ts";
 import { countPods, inAnotherTable, type PodCounts, podProblems } from "./pod-counts.ts";
-import type { RunProgram } from "./run-program.ts";
-import { isNotPermitted, notPermitted, type SetupProblem } from "./setup-problem.ts";
+import type { SetupProblem } from "./setup-problem.ts";
 
 /** What the interception needs. */
-export interface InterceptionOptions {
-  readonly targets: readonly InterceptTarget[];
-  /** Whose questions are to be redirected now: read at every beat. */
-  sources(): InterceptedSources;
-  readonly tracking: Tracking;
-  readonly countsTracked: boolean;
-  readonly clock: Clock;
-  readonly run: RunProgram;
-  readonly openSession: OpenNftSession;
+export interface InterceptionOptions extends Omit<InterceptTableKeeperOptions, "onLost"> {
   /** Whether a question to this address was answered. */
   answers(address: ServerAddress, protocol: "udp" | "tcp"): Promise<boolean>;
   /** Whether what pods ask this Service address may come here: nodens is fit for pods, and has what the address needs. */
@@ -61,23 +45,13 @@ export interface Interception {
 const beatMs = 500;
 /** How long after the interception came into force pods' packets are first looked at. */
 const firstVerifyMs = 3000;
-const firstReopenMs = 1000;
-const longestPauseMs = 900_000;
 
 /** Starts beating. Each address comes into force by itself, as soon as everything it needs is there. */
 export function startInterception(options: InterceptionOptions): Interception {
   const { clock } = options;
-  // A second nodens of a rolling update has its own table beside this one: whichever of the two rewrites a packet, it arrives.
-  const table = `nodens_${randomBytes(4).toString("hex")}`;
+  const table = keepInterceptTable({ ...options, onLost });
   const hearts = options.targets.map((target) => createHeartbeat({ target, clock, answers: options.answers }));
-  let session: NftSession | undefined;
-  let isTableMade = false;
   let isVerifyDue = false;
-  /** Those that the table has. A reload makes others. */
-  let sourcesInTable: InterceptedSources | undefined;
-  let tableProblem: SetupProblem | undefined;
-  let reopenAtMs = -Infinity;
-  let reopenPauseMs = firstReopenMs;
   let counted: PodCounts | undefined;
   let isEnding = false;
   let cancelTimer = clock.after(0, tick);
@@ -89,7 +63,7 @@ export function startInterception(options: InterceptionOptions): Interception {
 
   /** A bug in nodens must not end it, and must not go unnoticed. */
   function unexpected(error: unknown): void {
-    loseTable(String(error));
+    table.lose(String(error));
   }
 
   async function beat(): Promise<void> {
@@ -99,9 +73,8 @@ export function startInterception(options: InterceptionOptions): Interception {
     for (const heart of hearts) if (!wanted.includes(heart)) heart.forget();
     if (wanted.length === 0) return report();
     // A new table sees connections that begin for a moment before any is redirected: those to kube-dns stay there.
-    if (session === undefined) return openTable().then(report);
-    if (!isTableMade) return report();
-    await followSources();
+    if (!table.isMade()) return table.make().then(report);
+    await table.followSources();
     // None waits for another: one may be silent, which takes a second to see.
     for (const heart of wanted) void beatOf(heart).catch(unexpected);
   }
@@ -110,9 +83,9 @@ export function startInterception(options: InterceptionOptions): Interception {
     const wasInForce = heart.isInForce();
     const isAnswered = await heart.beat();
     if (isEnding || isAnswered === undefined) return;
-    if (isAnswered) reopenPauseMs = firstReopenMs;
+    if (isAnswered) table.trust();
     // Somebody may have removed the table together with its owner.
-    else if (heart.misses() % missesUntilProblem === 0) await checkTable();
+    else if (heart.misses() % missesUntilProblem === 0) await table.check();
     if (isAnswered && !wasInForce) verifySoon();
     report();
   }
@@ -133,60 +106,21 @@ export function startInterception(options: InterceptionOptions): Interception {
     if (isEmpty) return;
     // The reply to a test packet that is under way would renew it.
     await Promise.all(hearts.map((heart) => heart.idle()));
-    await session?.run(withdrawText(table, options.targets));
+    await table.withdraw();
   }
 
-  async function openTable(): Promise<void> {
-    if (clock.nowMs() < reopenAtMs) return;
-    const opened = options.openSession((reason) => {
-      if (session === opened) loseTable(reason);
-    });
-    session = opened;
-    const { targets, tracking, countsTracked } = options;
-    const complaint = await opened.run(interceptTableText({ table, targets, tracking, countsTracked }));
-    // Unless the end of the session has already been reported, with its reason.
-    if (session !== opened) return;
-    if (complaint !== undefined) return loseTable(complaint);
-    isTableMade = true;
-    tableProblem = undefined;
-    sourcesInTable = undefined;
-  }
-
-  async function followSources(): Promise<void> {
-    const sources = options.sources();
-    const { allowed, excepted } = sources;
-    if (allowed === sourcesInTable?.allowed && excepted === sourcesInTable.excepted) return;
-    const complaint = await session?.run(sourcesText(table, sources));
-    if (complaint !== undefined) return loseTable(complaint);
-    sourcesInTable = sources;
-  }
-
-  /** The table is gone or cannot be trusted. The next try comes after a pause that grows each time. */
-  function loseTable(complaint: string): void {
-    const lost = session;
-    session = undefined;
-    isTableMade = false;
+  /** The table is made anew after a pause. */
+  function onLost(): void {
     counted = counted && inAnotherTable(counted);
     for (const heart of hearts) heart.forget();
-    reopenAtMs = clock.nowMs() + reopenPauseMs;
-    reopenPauseMs = Math.min(reopenPauseMs * 2, longestPauseMs);
-    tableProblem = describeComplaint(table, complaint);
-    void lost?.close();
     report();
   }
 
-  async function checkTable(): Promise<void> {
-    const asked = session;
-    if (asked === undefined) return;
-    const { code } = await options.run("nft", ["list", "chain", "inet", table, "questions"]);
-    if (code !== 0 && asked === session && !isEnding) loseTable("the table has vanished");
-  }
-
   async function verify(): Promise<void> {
-    if (!isTableMade || isEnding) return;
+    if (!table.isMade() || isEnding) return;
     await Promise.all(hearts.map((heart) => heart.beatOverTcp()));
-    const now = await countPods(table, counted, options.run, clock.nowMs());
-    if (isTableMade && now !== undefined) counted = now;
+    const now = await countPods(table.name, counted, options.run, clock.nowMs());
+    if (table.isMade() && now !== undefined) counted = now;
     report();
   }
 
@@ -197,15 +131,15 @@ export function startInterception(options: InterceptionOptions): Interception {
   function report(): void {
     if (isEnding) return;
     const problems = [
-      tableProblem,
+      table.problem(),
       ...hearts.map((heart) => heart.problem()),
-      ...podProblems(counted, table, clock.nowMs()),
+      ...podProblems(counted, table.name, clock.nowMs()),
     ];
     options.report(problems.filter((problem) => problem !== undefined));
   }
 
   return {
-    table,
+    table: table.name,
     isInForce,
     inForceCount: () => hearts.filter((heart) => heart.isInForce()).length,
     podCounts: () => counted,
@@ -219,18 +153,7 @@ export function startInterception(options: InterceptionOptions): Interception {
     async close() {
       isEnding = true;
       cancelTimer();
-      await session?.close();
+      await table.close();
     },
   };
-}
-
-function describeComplaint(table: string, complaint: string): SetupProblem {
-  const [firstLine = ""] = complaint.split("\n");
-  if (/not installed/.test(complaint)) return { kind: "nft", message: `cannot intercept: ${complaint}` };
-  if (isNotPermitted(complaint)) return notPermitted("intercept");
-  if (/flags|owner/.test(firstLine) || /unknown.*owner|not supported/i.test(complaint)) {
-    const message = `cannot intercept: this kernel or nft has no tables with an owner, which need Linux 5.12 and nftables 1.0.0; nft says: ${firstLine}`;
-    return { kind: "nft_owner", message };
-  }
-  return { kind: "nft", message: `cannot intercept: table ${table}: ${firstLine}` };
 }
