@@ -10,6 +10,7 @@ import { emptyReply, makeRecord, splitName } from "./dns-message.ts";
 import type { Query, Reply } from "./dns-message.ts";
 import { checkZone } from "./zone-file.ts";
 import type { OutsideTable, ZoneDefinition } from "./zone-file.ts";
+import { createZoneRecords } from "./zone-records.ts";
 
 /** The name and the type of a question. The name is written as in Query.name. */
 export type Question = Pick<Query, "name" | "type">;
@@ -55,6 +56,7 @@ export function createClusterZone(definition: ZoneDefinition): ClusterZone {
   const checked = checkZone(definition);
   const { ttl } = checked;
   const objects = createClusterObjects(checked);
+  const { nameServer, positive, denial, soa, cname, addressRecord } = createZoneRecords(ttl, objects);
 
   function answer(question: Question): ZoneAnswer | undefined {
     const zone = [checked.zone, ...reverseZones].find((name) => isWithin(question.name, name));
@@ -171,38 +173,6 @@ export function createClusterZone(definition: ZoneDefinition): ClusterZone {
       for (const address of addressRecord(target, host)) addresses.set(`${target} ${host}`, address);
     }
     return { ...positive([...records.values()], zone), additionals: records.size === 0 ? [] : [...addresses.values()] };
-  }
-
-  /** The Service kube-dns is the name server; without it CoreDNS names itself. */
-  function nameServer(zone: string): { target: string; addresses: readonly string[] } {
-    const addresses = objects.clusterAddresses("kube-system", "kube-dns");
-    if (addresses === undefined) return { target: `ns.dns.${zone}`, addresses: ["127.0.0.1"] };
-    return { target: `kube-dns.kube-system.svc.${zone}`, addresses };
-  }
-
-  function positive(answers: readonly Resource[], zone: string): ZoneAnswer {
-    return answers.length === 0
-      ? denial(RCODE.NOERROR, zone)
-      : { ...emptyReply(RCODE.NOERROR), authoritative: true, answers };
-  }
-
-  function denial(rcode: number, zone: string): ZoneAnswer {
-    return { ...emptyReply(rcode), authoritative: true, authority: [soa(zone)] };
-  }
-
-  function soa(zone: string): Resource {
-    const names = { primary: `ns.dns.${zone}`, admin: `hostmaster.${zone}` };
-    const times = { refresh: 7200, retry: 1800, expiration: 86_400, minimum: ttl };
-    return makeRecord(zone, TYPE.SOA, Math.min(ttl, 300), { ...names, serial: objects.serial, ...times });
-  }
-
-  function cname(name: string, target: string): Resource {
-    return makeRecord(name, TYPE.CNAME, ttl, { domain: target });
-  }
-
-  function addressRecord(name: string, ip: string): Resource[] {
-    const type = addressType(ip);
-    return type === undefined ? [] : [makeRecord(name, type, ttl, { address: ip })];
   }
 
   return {
