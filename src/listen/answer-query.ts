@@ -9,10 +9,11 @@ import { hostKey, socketAddress, type SocketAddress } from "../runtime/socket-ad
 import { ExtendedError, Rcode, RrType } from "../wire/codes.ts";
 import { composeDenial } from "../wire/denial.ts";
 import { Fault } from "../wire/fault.ts";
-import { HeaderOffset, maxMessageSizeBytes } from "../wire/header.ts";
+import { Flag, HeaderOffset, maxMessageSizeBytes, rcodeMask } from "../wire/header.ts";
 import { readU16 } from "../wire/octets.ts";
 import { type ClientQuery, copyQuery, createQueryView, minUdpSizeBytes, readQuery } from "../wire/query.ts";
 import { composeError, shapeReply } from "../wire/shape-reply.ts";
+import { readHeader } from "../wire/stored-message.ts";
 import { countUp, type DropReason, type ListenCounters, ReplySource, typeSlot } from "./listen-counters.ts";
 import type { Front } from "./front.ts";
 import { createReplyNotes } from "./note-replies.ts";
@@ -74,8 +75,8 @@ export const maxUdpReplyRoomBytes = 4096;
 /** Late replies are written one at a time, so all sockets share one buffer. */
 const lateReply = new Uint8Array(maxMessageSizeBytes);
 
-/** The reply over TCP when there is no room for the client's question: on an open connection it would wait long before asking again. */
-const tooBusy = { rcode: Rcode.SERVFAIL, extendedError: ExtendedError.none };
+/** What a client on TCP gets when there is no room for its question, or no answer: on an open connection it would wait long before asking again. */
+const failed = { rcode: Rcode.SERVFAIL, extendedError: ExtendedError.none };
 
 /** Creates the answerer of one socket, which counts in `counters`. */
 export function createQueryAnswerer(front: Front, counters: ListenCounters): QueryAnswerer {
@@ -234,12 +235,12 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
   function shapeAnswer(answer: Answer, kept: KeptQuery): number {
     if (isUdp && clock.nowMs() - kept.receivedAtMs > lateAnswerMs) return drop(kept, "late");
     if (answer.kind === "dropped" && isUdp) return drop(kept, answer.reason);
-    const limit = limitFor(kept.query);
-    if (answer.kind === "dropped" || answer.kind === "error") {
-      const { rcode, extendedError } = answer.kind === "error" ? answer : tooBusy;
+    if (answer.kind === "dropped" || answer.kind === "error" || (!isUdp && saysNothing(answer))) {
+      const { rcode, extendedError } = answer.kind === "error" ? answer : failed;
       const size = composeError(lateReply, kept.query, rcode, extendedError);
       return noteLate(kept, size, ReplySource.error, rcode);
     }
+    const limit = limitFor(kept.query);
     if (answer.kind === "denial") {
       const { soa, ttlSeconds, extendedError } = answer;
       const size = composeDenial(lateReply, kept.query, soa, ttlSeconds, limit, extendedError);
@@ -306,6 +307,17 @@ function answerOwn(
 ): number {
   if (health.isAsked(query, client, own)) return health.answer(target, query);
   return resolver.takesLoopProbe(query) ? noReply : notOwn;
+}
+
+/**
+ * Whether it is a truncated reply without a record. Over UDP that says to ask over TCP; over TCP resolvers take it for a name without
+ * records of the type, because they do not look at TC there.
+ */
+function saysNothing(answer: Extract<Answer, { kind: "message" | "denial" }>): boolean {
+  if (answer.kind === "denial") return false;
+  const flags = readHeader(answer.entry, HeaderOffset.flags);
+  const isEmpty = readHeader(answer.entry, HeaderOffset.answerCount) === 0;
+  return isEmpty && (flags & Flag.TC) !== 0 && (flags & rcodeMask) === Rcode.NOERROR;
 }
 
 /** Where an answer that is a message or a denial comes from. */

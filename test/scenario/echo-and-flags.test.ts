@@ -280,6 +280,17 @@ describe("size", () => {
     expect(world.upstream.received).toHaveLength(2);
   });
 
+  test.each([
+    ["without a record becomes SERVFAIL", {}, 2, 0],
+    ["with a record stays as it is", data, 0, Flags.TC],
+    ["that denies the name stays as it is", { rcode: nxdomain }, 3, Flags.TC],
+  ])("S3: to a client on TCP a truncated reply %s", async (_, reply, rcode, truncation) => {
+    const world = createWorld();
+    const asked = await world.asks(name, "A", { over: "tcp" });
+    await world.upstream.answers({ ...reply, flags: Flags.TC });
+    expect([asked.reply().rcode, asked.reply().flags & Flags.TC]).toEqual([rcode, truncation]);
+  });
+
   test("a chain of aliases is cut from its end", async () => {
     const world = createWorld();
     const answers = [
