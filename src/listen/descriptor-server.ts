@@ -13,6 +13,12 @@ import { createDescriptorStreams, type DescriptorStream } from "./descriptor-str
 /** So many are accepted, then those that are open have their turn. */
 const acceptsPerWake = 64;
 
+/**
+ * The kernel tells of a client once it has sent something, or nothing for so long: a connection and its first query are one wake, and a
+ * client that says nothing is held as a half-open one at first, by the kernel alone. It is the least that the kernel knows.
+ */
+const longestSilenceSeconds = 1;
+
 /** When there is no descriptor to give back, waiting is all that helps. */
 const wantPauseMs = 100;
 
@@ -50,6 +56,9 @@ function listen(lib: Libc, fd: number): void {
   // Accepted connections inherit it.
   const yes = Buffer.from(new Int32Array([1]).buffer);
   lib.setsockopt(fd, k.IPPROTO_TCP, k.TCP_NODELAY, yes, yes.length);
+  // Where the kernel cannot do that (a sandbox), it tells of clients before they have asked.
+  const silence = Buffer.from(new Int32Array([longestSilenceSeconds]).buffer);
+  lib.setsockopt(fd, k.IPPROTO_TCP, k.TCP_DEFER_ACCEPT, silence, silence.length);
   if (lib.listen(fd, backlog) !== 0) throw lib.lastError("listen");
 }
 
@@ -57,7 +66,7 @@ function createServer(
   { lib, clock, listening, peerSizeBytes }: Place,
   events: StreamEvents<DescriptorStream, unknown>,
 ): Pick<StreamServer<DescriptorStream>, "calls" | "stop" | "close"> {
-  const streams = createDescriptorStreams(lib, { listening, accept: () => void acceptSome(), events });
+  const streams = createDescriptorStreams(lib, { listening, accept: () => acceptSome(acceptsPerWake), events });
   const [peer, peerAt] = allocateWords(lib, peerSizeBytes / 4);
   const peerOctets = new Uint8Array(peer.buffer, peer.byteOffset, peerSizeBytes);
   const [peerSize, peerSizeAt] = allocateWords(lib, 1);
@@ -65,25 +74,13 @@ function createServer(
   let cancelPause = () => {};
   streams.listen(true);
 
-  /** Returns those that were accepted. */
-  function acceptSome(): readonly DescriptorStream[] {
-    const accepted: DescriptorStream[] = [];
-    for (let count = 0; count < acceptsPerWake; count += 1) {
+  /** Accepts clients and answers what they ask, at most so many. */
+  function acceptSome(most: number): void {
+    for (let count = 0; count < most; count += 1) {
       peerSize[0] = peerSizeBytes;
       const fd = lib.accept4(listening, peerAt, peerSizeAt, k.SOCK_NONBLOCK | k.SOCK_CLOEXEC);
-      if (fd === -1 && !mayGoOn(lib.lastErrno())) break;
-      const stream = fd === -1 ? undefined : streams.open(fd, new Uint8Array(peerOctets));
-      if (stream !== undefined) accepted.push(stream);
-    }
-    return accepted;
-  }
-
-  /** What the kernel has queued is accepted, and what it asks is answered. */
-  function acceptRest(): void {
-    for (let turn = 0; turn < backlog / acceptsPerWake; turn += 1) {
-      const accepted = acceptSome();
-      for (const stream of accepted) streams.readNow(stream);
-      if (accepted.length < acceptsPerWake) break;
+      if (fd !== -1) streams.open(fd, new Uint8Array(peerOctets));
+      else if (!mayGoOn(lib.lastErrno())) return;
     }
   }
 
@@ -112,7 +109,8 @@ function createServer(
   return {
     calls: streams.calls,
     stop() {
-      if (isListening) acceptRest();
+      // What the kernel has queued is still answered.
+      if (isListening) acceptSome(backlog);
       stopListening();
     },
     async close() {

@@ -32,10 +32,8 @@ export interface DescriptorStream {
 /** The streams of one listener. */
 export interface DescriptorStreams {
   readonly calls: StreamCalls<DescriptorStream>;
-  /** Makes the stream of a connected descriptor, which belongs to it from then on. Undefined if `onOpen` turns it away. */
-  open(fd: number, peer: Uint8Array): DescriptorStream | undefined;
-  /** Reads what it has, without waiting for that to be told. */
-  readNow(stream: DescriptorStream): void;
+  /** Makes the stream of a connected descriptor, which belongs to it from then on, and reads what it has, unless `onOpen` turns it away. */
+  open(fd: number, peer: Uint8Array): void;
   /** Waits until there is something to accept, or no longer does. */
   listen(isAwaited: boolean): void;
   /** Stops waiting for anything. */
@@ -136,13 +134,9 @@ export function createDescriptorStreams(lib: Libc, { listening, accept, events }
       stream.owner = events.onOpen(stream, peer);
       if (stream.owner === undefined) {
         lib.close(fd);
-        return undefined;
+        return;
       }
       byDescriptor[fd] = stream;
-      awaitMore(stream);
-      return stream;
-    },
-    readNow(stream) {
       handled = stream;
       read(stream);
       handled = undefined;

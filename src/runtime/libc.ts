@@ -186,6 +186,7 @@ export const SocketConstant = {
   PACKET_STATISTICS: 6,
   IPPROTO_TCP: 6,
   TCP_NODELAY: 1,
+  TCP_DEFER_ACCEPT: 9,
   IPPROTO_IPV6: 41,
   IPV6_V6ONLY: 26,
   SHUT_WR: 1,

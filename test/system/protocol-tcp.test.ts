@@ -178,6 +178,8 @@ test(`T6: beside ${idleCount} idle connections, all that this machine's limit of
       connect(crowded.nodens.port, "127.0.0.1"),
     );
     await Promise.all(batch.map((socket) => once(socket, "connect")));
+    // Who has not asked yet may be accepted later than others.
+    for (const socket of batch) socket.write(framed(buildQuery(name, Type.A)));
     idle.push(...batch);
   }
   const open = async () => (await crowded.nodens.metric("nodens_tcp_connections_open")).get("");

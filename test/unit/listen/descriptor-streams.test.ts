@@ -101,13 +101,48 @@ describe.skipIf(!canListenInBatches())("connections that the C library reads and
     await until("the resolver is asked", () => resolver.waiting.length === 1);
     // Within one turn: the second takes the place of the first, and the third gets its descriptor.
     const second = connectNow(listener.address.port);
+    second.send(frame("hit.test").subarray(0, 1));
     const third = connectNow(listener.address.port);
-    gone.socket.resetAndDestroy();
-    await until("both are accepted", () => listener.takenCount() === 3);
     third.send(frame("hit.test"));
+    gone.socket.resetAndDestroy();
     await until("the third is served", () => third.receive() > 0);
     expect(second.receive()).toBe(0);
     expect([counters.openConnections, counters.evictedConnections]).toStrictEqual([1, 2]);
+  });
+
+  test("are accepted with their first query, and not before one that asks sooner", async () => {
+    const { listener, counters } = await listen();
+    const silent = connectNow(listener.address.port);
+    const client = connectNow(listener.address.port);
+    client.send(frame("hit.test"));
+    await until("the client is served", () => client.receive() > 0);
+    expect([listener.takenCount(), counters.openConnections]).toStrictEqual([1, 1]);
+    silent.send(frame("hit.test"));
+    await until("the other is served as well", () => silent.receive() > 0);
+  });
+
+  test("are accepted without one where the kernel does not wait for it", async () => {
+    const { setsockopt } = calls;
+    const spy = vi
+      .spyOn(calls, "setsockopt")
+      .mockImplementation((...given) => (given[2] === k.TCP_DEFER_ACCEPT ? -1 : setsockopt(...given)));
+    onTestFinished(() => spy.mockRestore());
+    const { listener } = await listen();
+    const silent = connectNow(listener.address.port);
+    const client = connectNow(listener.address.port);
+    client.send(frame("hit.test"));
+    await until("the client is served", () => client.receive() > 0);
+    expect(listener.takenCount()).toBe(2);
+    silent.send(frame("hit.test"));
+    await until("the other is served as well", () => silent.receive() > 0);
+  });
+
+  test("that have said nothing when the listener ends are reset as soon as they ask", async () => {
+    const { listener } = await listen();
+    const client = connectNow(listener.address.port);
+    listener.drain();
+    client.send(frame("hit.test"));
+    expect([client.receive(), calls.lastErrno()]).toStrictEqual([-1, constants.errno.ECONNRESET]);
   });
 
   test("that wait in the kernel when the listener drains are accepted, and their queries are answered", async () => {
@@ -124,6 +159,7 @@ describe.skipIf(!canListenInBatches())("connections that the C library reads and
     const spy = vi.spyOn(calls, "epoll_ctl").mockReturnValueOnce(-1);
     onTestFinished(() => spy.mockRestore());
     const client = await open();
+    client.socket.write(frame("hit.test"));
     await until("it is closed", () => client.isEnded());
     expect(counters.openConnections).toBe(0);
     expect(await isServed(await open())).toBe(true);

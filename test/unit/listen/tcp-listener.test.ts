@@ -19,14 +19,19 @@ describe.each(tcpWays)("listen.batch: %s:", (batch) => {
     parts.resolver.cached.set("hit.test", addressAnswer("hit.test", parts.clock.nowMs()));
     const listener = await listenTcp({ host, port: 0 }, parts.front, { ...tcpListenLimits, ...limits }, batch);
     onTestFinished(() => listener.close());
-    return { ...parts, listener, counters: listener.counters, open };
+    return { ...parts, listener, counters: listener.counters, open, connectOnly };
 
-    /** A client, and how to ask on it. Resolves when the listener has accepted it. */
+    /** A client that has asked once, and so is accepted. */
     async function open(): Promise<TcpClient> {
-      const before = listener.takenCount();
+      const client = await connectOnly();
+      expect(await isServed(client)).toBe(true);
+      return client;
+    }
+
+    /** A client that has said nothing, which may not be accepted yet. */
+    async function connectOnly(): Promise<TcpClient> {
       const client = await openTcp(listener.address.port, host);
       onTestFinished(() => void client.socket.destroy());
-      await until("it is accepted", () => listener.takenCount() > before);
       return client;
     }
   }
@@ -41,15 +46,15 @@ describe.each(tcpWays)("listen.batch: %s:", (batch) => {
     });
 
     test("does not count a connection on which nodens asked itself, and counts one without a query at its end", async () => {
-      const { open, counters, front } = await listen();
+      const { connectOnly, counters, front } = await listen();
       const query = composeQuery(front.health.question);
-      const own = await open();
+      const own = await connectOnly();
       own.socket.write(concat([u16(query.length), query]));
       expect(await own.read(1)).toHaveLength(1);
       own.socket.destroy();
       await until("it is closed", () => counters.openConnections === 0);
       expect([counters.acceptedConnections, counters.requestsByType.some((count) => count > 0)]).toEqual([0, false]);
-      const silent = await open();
+      const silent = await connectOnly();
       silent.socket.destroy();
       await until("it is counted", () => counters.acceptedConnections === 1);
     });
@@ -87,6 +92,7 @@ describe.each(tcpWays)("listen.batch: %s:", (batch) => {
       for (let count = 0; count < 20; count += 1) {
         const client = await openTcp(address.port);
         onTestFinished(() => void client.socket.destroy());
+        client.socket.write(frame("hit.test"));
       }
       await until("all are accepted", () => leaving.takenCount() + staying.takenCount() === 20);
       expect([leaving.takenCount(), staying.takenCount()]).toStrictEqual([0, 20]);
@@ -242,12 +248,39 @@ describe.each(tcpWays)("listen.batch: %s:", (batch) => {
     const { listener, open, counters } = await listen({ maxConnectionsPerClient: 3 });
     const other = connect({ port: listener.address.port, host: "127.0.0.1", localAddress: "127.0.0.9" });
     onTestFinished(() => void other.destroy());
+    other.write(frame("hit.test"));
     await until("the other is accepted", () => counters.acceptedConnections === 1);
     const clients: TcpClient[] = [];
     for (let count = 0; count < 10; count += 1) clients.push(await open());
     await until("its first ones are closed", () => clients.filter((client) => client.isEnded()).length === 7);
     expect(clients.slice(-3).map((client) => client.isEnded())).toStrictEqual([false, false, false]);
     expect([other.readyState, counters.openConnections]).toStrictEqual(["open", 4]);
+  });
+
+  // The kernel keeps them for itself for a second where it can.
+  describe("clients that say nothing", () => {
+    test("are served when they ask at last", async () => {
+      const { listener, connectOnly } = await listen();
+      const client = await connectOnly();
+      await until("it is accepted", () => listener.takenCount() === 1);
+      expect(await isServed(client)).toBe(true);
+    });
+
+    test("are closed after the idle timeout", async () => {
+      const { connectOnly, clock, counters } = await listen({ idleTimeoutMs: 10_000 });
+      const client = await connectOnly();
+      await until("it is accepted", () => counters.openConnections === 1);
+      await clock.advance(10_500);
+      await until("the client sees it", () => client.isEnded());
+    });
+
+    test("are no more than one client may have", async () => {
+      const { listener, connectOnly, counters } = await listen({ maxConnectionsPerClient: 3 });
+      const clients = await Promise.all(Array.from({ length: 10 }, connectOnly));
+      await until("all are accepted", () => listener.takenCount() === 10);
+      expect([counters.openConnections, counters.evictedConnections]).toStrictEqual([3, 7]);
+      await until("the client sees it", () => clients.filter((client) => client.isEnded()).length === 7);
+    });
   });
 
   describe("the end of a listener", () => {
