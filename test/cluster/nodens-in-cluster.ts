@@ -49,6 +49,14 @@ export async function waitUntilGone(cluster: Cluster): Promise<void> {
   );
 }
 
+/** Waits until every pod of nodens that was deleted has ended: the last of an update goes on answering for a while. */
+export async function waitUntilNoneEnds(cluster: Cluster): Promise<void> {
+  const path = "jsonpath={.items[*].metadata.deletionTimestamp}";
+  await waitFor("no pod of nodens is ending", async () => {
+    return (await cluster.kubectl(["get", "pods", ...ours, "-o", path])) === "";
+  });
+}
+
 /** A kustomization over an overlay, as the manual tells operators to write it. */
 async function withOverlay<T>(overlay: string, use: (folder: string) => Promise<T>, settings?: string): Promise<T> {
   const folder = mkdtempSync(join(tmpdir(), "nodens-overlay-"));

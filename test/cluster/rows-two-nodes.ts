@@ -14,6 +14,7 @@ import {
   restartNodens,
   rollOut,
   waitUntilGone,
+  waitUntilNoneEnds,
 } from "./nodens-in-cluster.ts";
 import type { ClusterNode } from "./node.ts";
 import { runIn, waitFor } from "./places.ts";
@@ -90,9 +91,20 @@ function serviceRows(bed: () => Bed): void {
     expect(atOwn).toBeGreaterThan(100);
     expect(atOther).toBeLessThan(atOwn / 100);
 
-    const row = { what: "pod of nodens deleted", way, budget: { failed: 0, late: 40 }, beside: plain() } as const;
-    await underLoad(bed(), load(), row, () => deletePodOf(bed().cluster, first));
+    const row = { what: "pod of nodens deleted", way, budget: { failed: 0, late: 0 }, beside: plain() } as const;
+    await underLoad(bed(), load(), row, async () => {
+      await deletePodOf(bed().cluster, first);
+      await waitUntilNoneEnds(bed().cluster);
+    });
     expect(await queriesAt(second)).toBeGreaterThan(after[1] ?? 0);
+  });
+
+  test("no new socket is led to a pod that has gone, whatever ports clients get while an update goes node by node", async () => {
+    const row = { what: "update, node by node", way, budget: { failed: 0, late: 0 }, beside: plain() } as const;
+    await underLoad(bed(), load(), row, async () => {
+      await restartNodens(bed().cluster);
+      await waitUntilNoneEnds(bed().cluster);
+    });
   });
 }
 

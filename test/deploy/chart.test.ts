@@ -111,12 +111,15 @@ describeWith(renderers, "the chart", () => {
   });
 
   test.each([
-    ["as by default", {}, 15],
-    ["which a long drain lengthens", { shutdown: { drainMs: 30_000 } }, 39],
-    ["which patience with upstream lengthens", { upstream: { deadlineMs: 20_000 } }, 30],
-    ["as the settings name it", { shutdown: { gracePeriodSeconds: 60 } }, 60],
-  ])("gives pod and program the same time to end, %s", (_name, settings, seconds) => {
-    const objects = renderChart({ mode: "link-local", settings });
+    ["as by default", "link-local", {}, 15],
+    ["as the mode has it", "service", {}, 20],
+    ["as the mode has it, beside other settings", "service", { upstream: { deadlineMs: 4000 } }, 20],
+    ["which a long drain lengthens", "link-local", { shutdown: { drainMs: 30_000 } }, 39],
+    ["which a drain lengthens beyond the mode's", "service", { shutdown: { drainMs: 30_000 } }, 39],
+    ["which patience with upstream lengthens", "link-local", { upstream: { deadlineMs: 20_000 } }, 30],
+    ["as the settings name it", "service", { shutdown: { gracePeriodSeconds: 60 } }, 60],
+  ])("gives pod and program the same time to end, %s", (_name, mode, settings, seconds) => {
+    const objects = renderChart({ mode, settings });
     const written = parse(dataOf(objects, "nodens")["nodens.yaml"] ?? "") as { shutdown?: Record<string, unknown> };
     expect(podOf(objects).terminationGracePeriodSeconds).toBe(seconds);
     expect(written.shutdown?.["gracePeriodSeconds"] ?? defaultSettings().shutdown.gracePeriodSeconds).toBe(seconds);

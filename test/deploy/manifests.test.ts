@@ -178,6 +178,9 @@ describeWith(renderers, "in the node's network", () => {
   );
 });
 
+/** From kubelet's word to EndpointSlice, kube-proxy, which looks once a second, and conntrack: 1 to 2 s on a quiet cluster, three times that here. */
+const letGoMs = 6000;
+
 describeWith(renderers, "in the pod network", () => {
   test.each(onPodNetwork)("$name: has the ports that its settings open, and ordinary probes", ({ kustomize }) => {
     const settings = settingsOf(kustomize());
@@ -192,6 +195,16 @@ describeWith(renderers, "in the pod network", () => {
     expect(readinessProbe.httpGet).toEqual({ path: "/readyz", port: 9253 });
     expect(livenessProbe.httpGet).toEqual({ path: "/healthz", port: 9253 });
   });
+
+  test.each(onPodNetwork)(
+    "$name: is known not to be ready, and its UDP flows let go of, well before it stops answering",
+    ({ kustomize }) => {
+      const { shutdown } = settingsOf(kustomize());
+      const { periodSeconds, failureThreshold } = containerOf(kustomize()).readinessProbe;
+      const seenMs = periodSeconds * failureThreshold * 1000;
+      expect(shutdown.drainMs).toBeGreaterThanOrEqual(seenMs + letGoMs);
+    },
+  );
 
   test("the Service prefers the client's node and leads to the port that is open", () => {
     expect(objectOf(buildWith("base", ["service"]), "Service", "nodens")["spec"]).toMatchObject({

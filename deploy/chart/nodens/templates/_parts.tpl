@@ -35,15 +35,20 @@ k8s-app: nodens
 {{- end }}
 {{- end }}
 
-{{/* The settings file: that of the mode, as the kustomize components have it, with the values laid over it. */}}
-{{- define "nodens.settings" -}}
+{{/* The settings file of the mode, as the kustomize components have it. */}}
+{{- define "nodens.modeSettings" -}}
 {{- $folder := printf "components/%s" .Values.mode }}
 {{- if eq .Values.mode "host-ip" }}
 {{- $folder = "base" }}
 {{- else if not (include "nodens.hostNetwork" .) }}
 {{- $folder = "components/pod-network" }}
 {{- end }}
-{{- $text := .Files.Get (printf "files/%s/nodens.yaml" $folder) }}
+{{- .Files.Get (printf "files/%s/nodens.yaml" $folder) }}
+{{- end }}
+
+{{/* The settings file: that of the mode, with the values laid over it. */}}
+{{- define "nodens.settings" -}}
+{{- $text := include "nodens.modeSettings" . }}
 {{- if .Values.settings }}
 {{- $settings := mergeOverwrite (fromYaml $text) (deepCopy .Values.settings) }}
 {{- $seconds := include "nodens.gracePeriodSeconds" . | int }}
@@ -101,13 +106,14 @@ The time that the pod has to end, as the settings name it, or else enough for sh
 what nodens would refuse.
 */}}
 {{- define "nodens.gracePeriodSeconds" -}}
-{{- $drainMs := dig "shutdown" "drainMs" 5000 .Values.settings | int }}
+{{- $ofMode := include "nodens.modeSettings" . | fromYaml }}
+{{- $drainMs := dig "shutdown" "drainMs" (dig "shutdown" "drainMs" 5000 $ofMode) .Values.settings | int }}
 {{- $deadlineMs := dig "upstream" "deadlineMs" 4500 .Values.settings | int }}
 {{- $seconds := dig "shutdown" "gracePeriodSeconds" 0 .Values.settings | int }}
 {{- if and $seconds (gt (add $drainMs 2000) (mul $seconds 1000)) }}
 {{- fail (printf "settings.shutdown.drainMs (%d) leaves less than 2000 ms of settings.shutdown.gracePeriodSeconds (%d); leave that out, and it fits" $drainMs $seconds) }}
 {{- end }}
-{{- $seconds | default (max 15 (add 5 (div (add $drainMs $deadlineMs) 1000))) }}
+{{- $seconds | default (max (dig "shutdown" "gracePeriodSeconds" 15 $ofMode) (add 5 (div (add $drainMs $deadlineMs) 1000))) }}
 {{- end }}
 
 {{/* What the policy writes into pods; refuses to guess, because a wrong address would leave them without DNS. */}}
