@@ -35,6 +35,8 @@ export interface Noted {
   isAskedAnew: boolean;
   /** How long before it its twin for the other address type had come from the same port; -1 if it had not. */
   twinAfterMs: number;
+  /** That twin's ID. Only meaningful if `twinAfterMs` is not -1. */
+  twinId: number;
 }
 
 /** Remembers queries. */
@@ -61,7 +63,7 @@ export function createRepeats(recorder: Recorder, entryCount: number): Repeats {
   const { words } = recorder;
   const table = new Int32Array(entryCount);
   const setMask = entryCount / waysPerSet - 1;
-  const noted: Noted = { afterMs: 0, first: 0, isAskedAnew: false, twinAfterMs: -1 };
+  const noted: Noted = { afterMs: 0, first: 0, isAskedAnew: false, twinAfterMs: -1, twinId: 0 };
   // Numbers here are one higher than in the record, so that 0 is none.
   let oldestRecent = 1;
   let forgotten = 0;
@@ -120,7 +122,10 @@ export function createRepeats(recorder: Recorder, entryCount: number): Repeats {
     const type = (words[at + Word.typeAndFlags] as number) >>> 16;
     const known = (words[other + Word.typeAndFlags] as number) >>> 16;
     if (isTwin(known, type)) {
-      if (noted.twinAfterMs < 0) noted.twinAfterMs = ageMs;
+      if (noted.twinAfterMs < 0) {
+        noted.twinAfterMs = ageMs;
+        noted.twinId = (words[other + Word.asked] as number) & 0xffff;
+      }
     } else if (known === type && ageMs >= leastWaitMs) {
       if (words[at + Word.asked] === words[other + Word.asked]) noteRepeat(at, slot, ageMs);
       else if (noted.afterMs === 0) noted.isAskedAnew = true;
@@ -159,6 +164,7 @@ export function becameOf({ rcode, isDropped, atMs, durationMs }: RecordedQuery, 
   return rcode === Rcode.NOERROR || rcode === Rcode.NXDOMAIN ? First.answered : First.failed;
 }
 
-function isTwin(type: number, other: number): boolean {
+/** Whether one of two types is A and the other AAAA. */
+export function isTwin(type: number, other: number): boolean {
   return (type === RrType.A && other === RrType.AAAA) || (type === RrType.AAAA && other === RrType.A);
 }

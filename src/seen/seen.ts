@@ -2,8 +2,8 @@
  * What is seen of clients and their queries, joined: two calls a query, of integers, and everything else when somebody looks.
  *
  * Nothing is claimed that the packets do not show. A query counts as asked again only if client, port, ID and question are the same, or if it
- * comes at a known resolver's interval after its twin for the other address type, from a client that otherwise sends both together; what comes
- * from another port is looked for in the record (changed-ports).
+ * comes alone at a known resolver's interval after its twin for the other address type, from a client that otherwise sends both together
+ * (lone-twins); what comes from another port is looked for in the record (changed-ports).
  */
 import { createHistogram, type Histogram, observe, timeBoundsSeconds } from "../runtime/histogram.ts";
 import { portOf, type SocketAddress } from "../runtime/socket-address.ts";
@@ -12,6 +12,7 @@ import type { FoldedName } from "../wire/name.ts";
 import { createChangedPorts } from "./changed-ports.ts";
 import { createChance } from "./chance.ts";
 import { addOne, addWeight, type ClientColumns, type ClientTable, createClientTable } from "./client-table.ts";
+import { createLoneTwins } from "./lone-twins.ts";
 import { createNameRing, type NameRing } from "./name-ring.ts";
 import { createNameTable, type NameTable } from "./name-table.ts";
 import {
@@ -154,6 +155,7 @@ export function createSeen(options: SeenOptions): Seen {
     outside: createHistogram(timeBoundsSeconds),
   };
   const changedPorts = createChangedPorts(recorder, clients);
+  const loneTwins = createLoneTwins(recorder);
   const suspects = createSuspects<RepeatedSuspect>();
   const counts = clients.columns;
   const { words } = recorder;
@@ -208,6 +210,7 @@ export function createSeen(options: SeenOptions): Seen {
   function countSlot(slot: number): void {
     const row = rowIn(slot);
     const noted = repeats.look(slot);
+    loneTwins.noteSlot(slot);
     // Most have a twin that came together with them.
     if (noted.afterMs > 0 || noted.twinAfterMs >= leastWaitMs) judge(slot, row, noted);
     if (noted.isAskedAnew && row >= 0) addOne(counts.asksAgain, row);
@@ -267,16 +270,16 @@ export function createSeen(options: SeenOptions): Seen {
   }
 
   /** Decides from what was found whether the pod waited, and for what. */
-  function judge(slot: number, row: number, { afterMs, first, twinAfterMs }: Readonly<Noted>): void {
+  function judge(slot: number, row: number, { afterMs, first, twinAfterMs, twinId }: Readonly<Noted>): void {
     if (row < 0) return;
     if (afterMs > 0) {
       const isTwinLost =
         first === First.answered && isAddressType(recorder.typeIn(slot)) && twinAfterMs < 0 && sendsPairs(counts, row);
       addRepeat(slot, row, afterMs, isTwinLost ? First.unseen : first);
-    } else if (isKnownInterval(twinAfterMs) && sendsPairs(counts, row)) addWait(slot, row, twinAfterMs, First.unseen);
+    } else if (isKnownInterval(twinAfterMs) && sendsPairs(counts, row)) loneTwins.hold(slot, twinAfterMs, twinId);
   }
 
-  /** A query that came again; if its ID may be the same by chance, only once another one shows that it is not. */
+  /** A query that came again; if its ID or port may be the same by chance, only once another one shows that it is not. */
   function addRepeat(slot: number, row: number, afterMs: number, first: number): void {
     if (!isClientChance(counts, row)) return addWait(slot, row, afterMs, first);
     const query = recorder.read(slot);
@@ -317,6 +320,10 @@ export function createSeen(options: SeenOptions): Seen {
     },
     tick(nowMs) {
       catchUp();
+      for (const { slot, afterMs } of loneTwins.settle(nowMs)) {
+        const row = rowIn(slot);
+        if (row >= 0) addRepeat(slot, row, afterMs, First.unseen);
+      }
       for (const { query, afterMs, first } of changedPorts.tell(nowMs)) {
         const { atMs, clientRow, nameReference, nameHash, type } = query;
         const name = ring?.find(nameReference, nameHash);

@@ -239,9 +239,10 @@ describeWith(tools, "a pod that waits", () => {
       await lookUp(8);
       await lose(bed.node, firstQueryDropped(28));
       expect(await lookUp(1)).toEqual(["ok 10.96.0.7"]);
-      expect(
-        await nodens.metric("nodens_client_repeats_total", `after="${after}",first="unseen"`),
-      ).toBeGreaterThanOrEqual(1);
+      // That its twin does not follow shows a second later.
+      await expect
+        .poll(() => nodens.metric("nodens_client_repeats_total", `after="${after}",first="unseen"`), { timeout: 5000 })
+        .toBeGreaterThanOrEqual(1);
       const { recent } = (await top()).waits;
       expect(recent.map(({ first, client }) => ({ first, client }))).toContainEqual({
         first: "unseen",

@@ -110,8 +110,33 @@ describe("a pod whose query was lost on the way in", () => {
     await asksPair(world, "10.0.0.7", ["A"]);
     await world.passes(2.5);
     await asksPair(world, "10.0.0.7", ["AAAA"]);
+    await passesSeen(world, 1);
     expect(claims(world)).toEqual(["AAAA 2.5s unseen"]);
   });
+
+  test("sends A again, whose first was lost, and the AAAA of then, if it is glibc", async () => {
+    const world = await createWarmWorld();
+    await makesPairs(world, "10.0.0.7");
+    await asksPair(world, "10.0.0.7", ["AAAA"]);
+    await world.passes(5);
+    await asksPair(world, "10.0.0.7", ["A", "AAAA"]);
+    await passesSeen(world, 1);
+    expect(claims(world)).toContain("A 5s unseen");
+  });
+
+  test.each([1, 2.5, 5])(
+    "is not claimed where a new pair takes the port of one %d s before by chance",
+    async (after) => {
+      const world = await createWarmWorld();
+      await makesPairs(world, "10.0.0.7");
+      await asksPair(world, "10.0.0.7");
+      await world.passes(after);
+      for (const type of ["A", "AAAA"] as const)
+        await world.asks(web, type, { client: "10.0.0.7", port: 30_000, id: type === "A" ? 70 : 80 });
+      await passesSeen(world, 1);
+      expect(claims(world)).toEqual([]);
+    },
+  );
 
   test("sends A again and then AAAA, if it is glibc: the reply to A was not lost", async () => {
     const world = await createWarmWorld();
