@@ -5,7 +5,7 @@ import { isIP } from "node:net";
 import { domainToASCII } from "node:url";
 import { maxNdots, maxSearchDomains } from "../settings/resolv-conf.ts";
 import type { SearchPath } from "./lookup-plan.ts";
-import { nameFromText } from "../wire/name-text.ts";
+import { isHostLabel, nameFromText } from "../wire/name-text.ts";
 
 /** A lookup to explain. */
 export interface ExplainRequest {
@@ -59,7 +59,7 @@ function wrongName(name: string): string | undefined {
 }
 
 function wrongNamespace(namespace: string): string | undefined {
-  if (/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/i.test(namespace)) return undefined;
+  if (isHostLabel(namespace)) return undefined;
   return `${show(namespace)} is not a namespace: use one label of 1 to 63 letters, digits and dashes`;
 }
 

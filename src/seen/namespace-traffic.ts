@@ -4,7 +4,7 @@
  */
 import { guessLibrary, type Library } from "./guess-client.ts";
 import type { Seen } from "./seen.ts";
-import type { Writing } from "./written-names.ts";
+import type { Writing, WrittenName } from "./written-names.ts";
 
 /** A name as it was written. */
 export interface SeenLookup {
@@ -39,7 +39,7 @@ export function trafficByNamespace({ clients }: Seen, writing: Writing, zone: st
   const all = [...namespaces].map((namespace): NamespaceTraffic => {
     const isOwn = (row: number) => writing.namespaceOf(row) === namespace;
     const own = writing.names.filter((one) => one.namespace === namespace);
-    const lookups = [...own, ...foundAtOnce(namespace, writing, zone, new Set(own.map(({ name }) => name)))];
+    const lookups = [...own, ...foundAtOnce(namespace, writing, zone, own)];
     const rows = [...new Set(lookups.flatMap(({ byRow }) => [...byRow.keys()].filter(isOwn)))];
     const denied = own.reduce((sum, one) => sum + one.denied, 0);
     return {
@@ -47,7 +47,7 @@ export function trafficByNamespace({ clients }: Seen, writing: Writing, zone: st
       rows,
       clients: countBy(rows.map((row) => [libraryOf(row), 1])),
       ndots: Math.max(...rows.map((row) => writing.ndotsOf(row) ?? 0)) || kubeletNdots,
-      queries: denied + answered(writing, isOwn),
+      queries: denied + answered(writing, isOwn) + sumOf(writing.deniedOutside, isOwn),
       denied,
       lookups: lookups.map(({ name, byRow }) => ({
         name,
@@ -58,24 +58,45 @@ export function trafficByNamespace({ clients }: Seen, writing: Writing, zone: st
   return all.toSorted((one, other) => other.denied - one.denied);
 }
 
-/** Names that exist under the namespace's own suffix without a denial before them: `web`, and `web-0.web` as much. */
+/**
+ * Names that exist under the namespace's own suffix without a denial before them: `web`, and `web-0.web` as much. What those who were denied first
+ * (`searched`) found there in the end, `web.shop` or the name in full, is theirs.
+ */
 function foundAtOnce(
   namespace: string,
   { existing, namespaceOf }: Writing,
   zone: string,
-  searched: ReadonlySet<string>,
+  searched: readonly WrittenName[],
 ): { name: string; byRow: ReadonlyMap<number, number> }[] {
   const ending = `.${namespace}.svc.${zone}`;
+  const isOwn = (row: number) => namespaceOf(row) === namespace;
   return [...existing].flatMap(([text, byRow]) => {
-    const name = text.slice(0, -ending.length);
-    const isOurs = text.endsWith(ending) && !searched.has(name);
-    return isOurs && [...byRow.keys()].some((row) => namespaceOf(row) === namespace) ? [{ name, byRow }] : [];
+    if (!text.endsWith(ending)) return [];
+    const late = searched.filter(({ name, foundUnder }) => endOf(name, foundUnder) === text);
+    const atOnce = [...byRow].map(([row, count]): [number, number] => [row, count - searchesOf(row, late)]);
+    const left = new Map(atOnce.filter(([row, count]) => isOwn(row) && count > 0));
+    return left.size > 0 ? [{ name: text.slice(0, -ending.length), byRow: left }] : [];
   });
+}
+
+/** The name at which a search ends well, if it does. */
+function endOf(name: string, foundUnder: string | undefined): string {
+  return foundUnder === undefined ? name : `${name}.${foundUnder}`;
+}
+
+function searchesOf(row: number, searched: readonly WrittenName[]): number {
+  return searched.reduce((sum, { byRow }) => sum + (byRow.get(row) ?? 0), 0);
 }
 
 function answered({ existing }: Writing, isOwn: (row: number) => boolean): number {
   let total = 0;
-  for (const byRow of existing.values()) for (const [row, count] of byRow) if (isOwn(row)) total += count;
+  for (const byRow of existing.values()) total += sumOf(byRow, isOwn);
+  return total;
+}
+
+function sumOf(byRow: ReadonlyMap<number, number>, isOwn: (row: number) => boolean): number {
+  let total = 0;
+  for (const [row, count] of byRow) if (isOwn(row)) total += count;
   return total;
 }
 

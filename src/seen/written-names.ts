@@ -4,7 +4,7 @@
  */
 import { guessNdots } from "./guess-client.ts";
 import { Rcode } from "../wire/codes.ts";
-import { nameToText } from "../wire/name-text.ts";
+import { isHostLabel, nameToText } from "../wire/name-text.ts";
 import type { Seen } from "./seen.ts";
 
 /** A name as it was written, with what became of it under suffixes. Counts are queries in the record. */
@@ -31,6 +31,8 @@ export interface Writing {
   ndotsOf(clientRow: number): number | undefined;
   /** The names that exist, as text, with the queries for each by the client's row. */
   readonly existing: ReadonlyMap<string, ReadonlyMap<number, number>>;
+  /** Queries by the client's row for names outside the zone that do not exist. */
+  readonly deniedOutside: ReadonlyMap<number, number>;
 }
 
 /** Queries by the client's row. */
@@ -44,7 +46,11 @@ interface Asked {
 /** Reads what was written out of the record. `zone` is the cluster's, as text. Without kept names there is nothing to read. */
 export function readWriting(seen: Seen, zone: string): Writing {
   const { denied: everyDenied, existing } = readRecord(seen);
-  const denied = everyDenied.filter(({ text }) => text.endsWith(`.${zone}`));
+  const isInside = ({ text }: Asked) => text.endsWith(`.${zone}`);
+  const denied = everyDenied.filter(isInside);
+  const deniedOutside: ByRow = new Map();
+  for (const { byRow } of everyDenied.filter((one) => !isInside(one)))
+    for (const [row, count] of byRow) deniedOutside.set(row, (deniedOutside.get(row) ?? 0) + count);
   const split = createSplitter(denied, zone);
   const namespaces = guessNamespaces(denied, split, zone);
   const namespaceOf = (row: number) => namespaces.get(row) ?? "";
@@ -78,6 +84,7 @@ export function readWriting(seen: Seen, zone: string): Writing {
     namespaceOf,
     ndotsOf: (row) => ndots.get(row),
     existing,
+    deniedOutside,
   };
 }
 
@@ -133,6 +140,8 @@ function guessNamespaces(denied: readonly Asked[], split: Splitter, zone: string
     const { suffix } = split(text);
     if (!suffix.endsWith(`.svc.${zone}`)) continue;
     const namespace = suffix.slice(0, -`.svc.${zone}`.length);
+    // A pod may ask for anything, and a namespace ends up in a command that people paste into a shell.
+    if (!isHostLabel(namespace)) continue;
     for (const [row, count] of byRow) {
       const own = counts.get(row) ?? new Map<string, number>();
       counts.set(row, own.set(namespace, (own.get(namespace) ?? 0) + count));

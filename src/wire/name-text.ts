@@ -55,3 +55,11 @@ export function wireName(text: string): Uint8Array {
   if (name === undefined) throw new Error(`a bug in nodens: "${text}" is not a domain name`);
   return name;
 }
+
+/**
+ * Whether a text is one label as host names have them (RFC 1123 §2.1): 1 to 63 letters, digits and dashes, with no dash at either end. Kubernetes
+ * has no other namespaces. In any case of letters.
+ */
+export function isHostLabel(text: string): boolean {
+  return /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/i.test(text);
+}

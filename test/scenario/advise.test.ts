@@ -144,6 +144,28 @@ test("the full name of a Service, which has too few dots for ndots 5, is spared 
   expect(adviceFor(world)).toMatchObject({ change: { ndots: 4, queriesNow: 80, queriesThen: 20 } });
 });
 
+test("a Service is counted as it was written: at once, after a denial, in full; the lookups add up to what was asked", async () => {
+  const world = createWorld();
+  const found = `web.shop.svc.${zone}`;
+  for (let time = 0; time < 10; time += 1)
+    for (const name of ["web", "web.shop", found, "gone.example.com"])
+      await looksUp(world, { address: web }, name, [found]);
+  const advice = adviceFor(world);
+  // 2, 4, 8 and 8 queries, ten times.
+  expect(advice?.queries).toBe(220);
+  expect(advice?.change).toMatchObject({ ndots: 4, queriesNow: 220, queriesThen: 160 });
+});
+
+test("what is not a namespace is not taken for one, for its name stands in a command", async () => {
+  const world = createWorld();
+  const hostile = "$(id)";
+  for (let time = 0; time < 10; time += 1)
+    await looksUp(world, { address: web, namespace: hostile }, outside, [outside]);
+  expect(adviceFor(world, hostile)).toBeUndefined();
+  const { names } = readWriting(world.seen, zone);
+  expect(names.map(({ namespace }) => namespace)).not.toContain(hostile);
+});
+
 test("namespaces are advised apart", async () => {
   const world = createWorld();
   for (let time = 0; time < 10; time += 1) {
