@@ -90,10 +90,8 @@ const rules: Readonly<Record<string, Rule>> = {
 const longFunctions: Readonly<Record<string, string>> = {
   "src/flows/flow.ts: openFlow": "one flow's state and the short functions over it",
   "src/cluster-dns/cluster-zone.ts: createClusterZone": "one zone's records and the short functions over them",
-  "src/attach/attachment.ts: attach": "one attachment's state and the short functions over it",
   "src/listen/answer-query.ts: createQueryAnswerer": "the state of the query at hand and the short functions over it",
   "src/seen/seen.ts: createSeen": "one memory's tables and the short functions over them",
-  "src/attach/interception.ts: startInterception": "one interception's state and the short functions over it",
 };
 const maxFunctionLines = 120;
 
