@@ -24,7 +24,7 @@ RUN node scripts/bundle.ts /out/usr/lib/nodens \
 COPY deploy/image/nodens.yaml /out/etc/nodens/nodens.yaml
 COPY deploy/image/nodens /out/usr/local/bin/nodens
 # As in the ENTRYPOINT below, which cannot read variables; a test compares them.
-ARG V8_FLAGS="--max-semi-space-size=4 --heap-growing-percent=20 --no-maglev --no-sparkplug --expose-gc"
+ARG V8_FLAGS="--max-semi-space-size=4 --heap-growing-percent=20 --no-maglev --no-sparkplug --no-allocation-site-pretenuring --expose-gc"
 # The program with all its modules loaded, as the process begins with it. Only this very version of Node.js takes it.
 RUN cd /out/usr/lib/nodens \
  && node ${V8_FLAGS} --snapshot-blob nodens.blob --build-snapshot-config snapshot.json \
@@ -72,7 +72,7 @@ STOPSIGNAL SIGTERM
 # collecting the garbage of the start once, which V8 would keep for hours. None limits the heap: nodens would end where a burst needs
 # more. The container's limit is the limit.
 # The last argument stands where Node.js wants a script; it finds there what the snapshot does not hold.
-ENTRYPOINT ["node", "--snapshot-blob=/usr/lib/nodens/nodens.blob", "--max-semi-space-size=4", "--heap-growing-percent=20", "--no-maglev", "--no-sparkplug", "--expose-gc", "/usr/lib/nodens/nodens.mjs"]
+ENTRYPOINT ["node", "--snapshot-blob=/usr/lib/nodens/nodens.blob", "--max-semi-space-size=4", "--heap-growing-percent=20", "--no-maglev", "--no-sparkplug", "--no-allocation-site-pretenuring", "--expose-gc", "/usr/lib/nodens/nodens.mjs"]
 CMD ["serve", "--config", "/etc/nodens/nodens.yaml"]
 # For engines that look at it; Kubernetes has probes of its own. Both read the files in the folder that `probes.directory` names.
 HEALTHCHECK --interval=10s --timeout=2s --start-period=5s --retries=3 \

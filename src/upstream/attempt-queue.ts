@@ -15,35 +15,41 @@ export interface AttemptQueue {
   loseAll(reason: LossReason): void;
 }
 
+interface Queued {
+  readonly attempt: Attempt;
+  cancel: Cancel;
+}
+
 /** Creates an empty queue. */
 export function createAttemptQueue(): AttemptQueue {
-  const queue = new Set<{ readonly attempt: Attempt; cancel: Cancel }>();
+  // Under load it is asked with each answer whether there is room: the first stays in its place until there is.
+  const queue: Queued[] = [];
+
+  /** Takes an attempt out wherever it stands. Returns whether it was there. */
+  function takeOut(queued: Queued): boolean {
+    const at = queue.indexOf(queued);
+    if (at === 0) queue.shift();
+    else if (at > 0) queue.splice(at, 1);
+    return at >= 0;
+  }
+
   return {
-    isEmpty: () => queue.size === 0,
+    isEmpty: () => queue.length === 0,
     add(attempt) {
-      const queued = { attempt, cancel: () => void queue.delete(queued) };
-      queue.add(queued);
+      const queued: Queued = { attempt, cancel: () => void takeOut(queued) };
+      queue.push(queued);
       return () => queued.cancel();
     },
     sendWith(send) {
-      for (const queued of queue) {
-        queue.delete(queued);
-        const cancel = send(queued.attempt);
-        if (cancel === undefined) {
-          // Back to its place, ahead of the others.
-          const others = [...queue];
-          queue.clear();
-          for (const each of [queued, ...others]) queue.add(each);
-          return;
-        }
-        queued.cancel = cancel;
+      for (let first = queue[0]; first !== undefined; first = queue[0]) {
+        const cancel = send(first.attempt);
+        if (cancel === undefined) return;
+        takeOut(first);
+        first.cancel = cancel;
       }
     },
     loseAll(reason) {
-      const losing = [...queue];
-      for (const queued of losing) {
-        if (queue.delete(queued)) queued.attempt.onLost(reason);
-      }
+      for (const queued of [...queue]) if (takeOut(queued)) queued.attempt.onLost(reason);
     },
   };
 }
