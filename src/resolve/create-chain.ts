@@ -144,7 +144,14 @@ export function createChain(options: ChainOptions): Chain {
     askOwn,
     failures: createFailureMemory(limits.failures),
     loopGuard,
-    absences: createAbsences({ zone, limits: limits.absences, knowledge, verdicts: cache, isTopLevelDomain }),
+    absences: createAbsences({
+      zone,
+      limits: limits.absences,
+      knowledge,
+      verdicts: cache,
+      isTopLevelDomain,
+      hashSeed: options.hashSeed,
+    }),
   };
   const steps = createSteps(options, parts, counters);
   return {

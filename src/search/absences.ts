@@ -54,6 +54,8 @@ export interface AbsenceParts {
   readonly knowledge: ZoneKnowledge;
   readonly verdicts: NameVerdicts;
   isTopLevelDomain(label: string): boolean;
+  /** What the process hashes names with. */
+  readonly hashSeed: number;
 }
 
 /** Decides which names under the cluster zone are absent. Moments are monotonic milliseconds. */
@@ -82,9 +84,10 @@ export interface Absences {
 }
 
 /** Creates the judge of one zone. */
-export function createAbsences({ zone, limits, knowledge, verdicts, isTopLevelDomain }: AbsenceParts): Absences {
+export function createAbsences(parts: AbsenceParts): Absences {
+  const { zone, limits, knowledge, verdicts, isTopLevelDomain } = parts;
   const view = createClusterName();
-  const parents = createParentMemory(isTopLevelDomain);
+  const parents = createParentMemory(isTopLevelDomain, parts.hashSeed);
   // Programs ask for `web.default.svc.cluster.local` without the final dot, and their resolver appends every suffix.
   const ownLastLabel = lastLabelOf(zone);
   let absence: Absence | undefined;

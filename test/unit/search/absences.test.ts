@@ -38,6 +38,7 @@ function createJudge(more: Partial<AbsenceLimits> = {}) {
       existsForSeconds: (query, offset) => Math.max(0, -secondsOf(query, offset)),
     },
     isTopLevelDomain,
+    hashSeed: 1,
   });
   const find = (name: string, type: number = Type.A, details: QueryDetails = {}, nowMs = startMs) =>
     absences.find(queryFor(fullName(name), type, details), nowMs);

@@ -6,7 +6,7 @@ import { viewOf } from "./named-views.ts";
 const startMs = 1_000_000;
 
 function createMemory() {
-  const memory = createParentMemory((label) => label === "com");
+  const memory = createParentMemory((label) => label === "com", 1);
   return {
     levelToAsk: (name: string, nowMs = startMs) => memory.levelToAsk(viewOf(name), nowMs),
     notes: (name: string, exists: boolean, nowMs = startMs) => memory.noteVerdict(viewOf(name), exists, nowMs),
@@ -56,11 +56,18 @@ test("a namespace is not worth asking because it lacks a Service, unless it look
   expect(levelToAsk("baidu.com.svc.Z")).toBe(ParentLevel.namespace);
 });
 
-test("a flood of absent parents pushes out the oldest of them, and none that exists", () => {
+test("a flood of absent parents pushes out older ones, and none that exists", () => {
   const { levelToAsk, notes } = createMemory();
   notes("web.shop.com.svc.Z", true);
-  for (let nth = 0; nth <= 4096; nth += 1) notes(`x.nowhere-${nth}.default.svc.Z`, false);
+  for (let nth = 0; nth <= 40_000; nth += 1) notes(`x.nowhere-${nth}.default.svc.Z`, false, startMs + nth);
   expect(levelToAsk("x.nowhere-0.default.svc.Z")).toBeUndefined();
-  expect(levelToAsk("x.nowhere-1.default.svc.Z")).toBe(ParentLevel.service);
+  expect(levelToAsk("x.nowhere-40000.default.svc.Z")).toBe(ParentLevel.service);
   expect(levelToAsk("web.shop.com.svc.Z")).toBeUndefined();
+});
+
+test("hundreds of Services are remembered one beside the other", () => {
+  const { levelToAsk, notes } = createMemory();
+  const services = Array.from({ length: 500 }, (_, nth) => `x.nowhere-${nth}.default.svc.Z`);
+  for (const name of services) notes(name, false);
+  expect(services.filter((name) => levelToAsk(name) === ParentLevel.service)).toEqual(services);
 });
