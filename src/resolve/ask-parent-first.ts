@@ -64,12 +64,12 @@ export function createParentStep(parts: ParentStepParts): Step {
       if (found === undefined) return undefined;
       const shed = flights.foreseeSetInFlight(asked, assumed);
       if (shed !== undefined) return shed;
-      const { parent, key } = found;
-      const isOnItsWay = assumed.has(key);
+      const { parent } = found;
+      const isOnItsWay = assumed.has(parent);
       const taken = parts.routeOf(parent.name);
       if (isOnItsWay) flights.foreseeHaste(found.parent, { class: "parent", client: asked.client }, assumed);
       else assumed.takePlaceOn(taken.route, "added");
-      assumed.add(key);
+      assumed.add(parent);
       return { kind: "asksParent", parent: nameToText(parent.name), isOnItsWay, ...taken };
     },
   };

@@ -197,7 +197,7 @@ function createSteps(options: ChainOptions, parts: Parts, counters: Resolver["co
   const outsideNames = createOutsideNames(limits.resolver, loopGuard);
   const checks = { ...parts, clock, ask: parts.askOwn, keep: keeper.keep, onRuleOff: options.onRuleOff };
   const deny = createDenyStep({ ...parts, clock, outsideNames, checks, counters, learnZone: options.learnZone });
-  const isOnItsWay = (key: string) => shared.find(key) !== undefined;
+  const isOnItsWay = (question: Question) => shared.find(question) !== undefined;
   const known = createKnown(cache, deny);
   const shares = { ...parts, flights, known, clock, outsideNames };
   return {

@@ -6,7 +6,8 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Absences } from "../search/absences.ts";
 import type { NameDenials } from "../search/name-denials.ts";
 import { isHostType, RrType } from "../wire/codes.ts";
-import { type Question, questionKey } from "../wire/question.ts";
+import type { Question } from "../wire/question.ts";
+import type { Answer } from "./answer.ts";
 import type { Known } from "./answer-from-known.ts";
 import type { QuestionFlights } from "./question-flights.ts";
 import type { InFlight, SharedQuestions, Tell } from "./share-in-flight.ts";
@@ -25,18 +26,28 @@ export interface SiblingStepParts {
 /** How long a question waits for another type of its name before it is asked itself. */
 const siblingPatienceMs = 250;
 
+const siblingTypes = [RrType.A, RrType.AAAA] as const;
+
 /** Creates the step. */
 export function createSiblingStep(parts: SiblingStepParts): Step {
   const { shared, flights, known, clock } = parts;
 
-  /** The question for another address type that is already in flight, if one denial answers both. */
-  function siblingOf(question: Question, isOnItsWay: (key: string) => boolean): Question | undefined {
-    if (!isHostType(question.type) || !parts.absences.isOn("deniedName", clock.nowMs())) return undefined;
-    if (!parts.nameDenials.areShownFor(question.name)) return undefined;
-    return [RrType.A, RrType.AAAA]
-      .filter((type) => type !== question.type)
-      .map((type) => ({ ...question, type }))
-      .find((sibling) => isOnItsWay(questionKey(sibling)));
+  /** Whether one denial answers the question and the one for another address type. */
+  function isAnsweredTogether({ type, name }: Question): boolean {
+    return isHostType(type) && parts.absences.isOn("deniedName", clock.nowMs()) && parts.nameDenials.areShownFor(name);
+  }
+
+  /** The flight of the question for another address type. */
+  function siblingOf(question: Question): InFlight | undefined {
+    for (const type of siblingTypes) {
+      const flight = type === question.type ? undefined : shared.find(question, type);
+      if (flight !== undefined) return flight;
+    }
+    return undefined;
+  }
+
+  function follow(flight: InFlight, asked: Asked, tell: Tell): Answer | "later" {
+    return flights.setInFlight(asked, tell, (tellFresh) => void answerAfter(flight, asked, tellFresh));
   }
 
   async function answerAfter(flight: InFlight, asked: Asked, tell: Tell): Promise<void> {
@@ -49,15 +60,15 @@ export function createSiblingStep(parts: SiblingStepParts): Step {
   return {
     act(asked, tell) {
       const { question } = asked;
-      const sibling = siblingOf(question, (key) => shared.find(key) !== undefined);
-      const flight = sibling && shared.find(questionKey(sibling));
-      if (flight === undefined) return undefined;
-      return flights.setInFlight(asked, tell, (tellFresh) => void answerAfter(flight, asked, tellFresh));
+      const flight = isAnsweredTogether(question) ? siblingOf(question) : undefined;
+      return flight && follow(flight, asked, tell);
     },
     foresee(asked, assumed) {
-      const sibling = siblingOf(asked.question, assumed.has);
+      const { question } = asked;
+      if (!isAnsweredTogether(question)) return undefined;
+      const sibling = siblingTypes.find((type) => type !== question.type && assumed.has({ ...question, type }));
       if (sibling === undefined) return undefined;
-      const forType = sibling.type === RrType.A ? "A" : "AAAA";
+      const forType = sibling === RrType.A ? "A" : "AAAA";
       return flights.foreseeSetInFlight(asked, assumed) ?? { kind: "waits", forType };
     },
   };

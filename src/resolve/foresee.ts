@@ -42,8 +42,8 @@ function assumeFlights(shared: SharedQuestions): AssumedFlights {
   const recheckCount = (route: string) => rechecks.get(route) ?? 0;
   const placesOn = (route: string) => onRoute.get(route) ?? noPlaces;
   return {
-    has: (key) => assumed.has(key) || shared.find(key) !== undefined,
-    add: (key) => void assumed.add(key),
+    has: (question) => assumed.has(questionKey(question)) || shared.find(question) !== undefined,
+    add: (question) => void assumed.add(questionKey(question)),
     takePlaceOn(route, place) {
       const places = placesOn(route);
       onRoute.set(route, { ...places, [place]: places[place] + 1 });

@@ -16,14 +16,14 @@ export function createJoinStep(
 ): Step {
   return {
     act(asked, tell) {
-      const flight = shared.find(asked.key);
+      const flight = shared.find(asked.question);
       if (flight === undefined) return undefined;
       const answer = flights.join(asked, tell, flight);
       if (answer === "later") counters.coalesced += 1;
       return answer;
     },
-    foresee({ question, key, client }, assumed) {
-      if (!assumed.has(key)) return undefined;
+    foresee({ question, client }, assumed) {
+      if (!assumed.has(question)) return undefined;
       const bound = shared.boundAgainst(client, routeOf(question.name).route);
       if (bound !== undefined) return { kind: "shed", stale: stale.verdict(question) };
       flights.foreseeHaste(question, { class: "client", client }, assumed);

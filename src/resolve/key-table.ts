@@ -22,6 +22,8 @@ export function createKeyTable<Value>(): KeyTable<Value> {
   const free: number[] = [];
   return {
     get(key) {
+      // A text that was made for this look would have to be made one of V8's own first.
+      if (places.size === 0) return undefined;
       const place = places.get(key);
       return place === undefined ? undefined : values[place];
     },

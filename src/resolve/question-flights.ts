@@ -89,8 +89,8 @@ export function createQuestionFlights(parts: FlightParts): QuestionFlights {
   }
 
   /** Waiters get the fresh answer or, if it is late, a stale one; the question counts as in flight until the fresh one has come. */
-  function putInFlight(question: Question, key: string, ask: (tell: Tell) => void): InFlight {
-    const flight = shared.start(key, nameOfRoute(question));
+  function putInFlight(question: Question, ask: (tell: Tell) => void): InFlight {
+    const flight = shared.start(question, nameOfRoute(question));
     const tellFresh = stale.preferFresh(question, (answer) => shared.answer(flight, answer));
     ask((fresh) => {
       tellFresh(fresh);
@@ -100,8 +100,8 @@ export function createQuestionFlights(parts: FlightParts): QuestionFlights {
   }
 
   function flightOf(question: Question, key: string, onBehalf: OnBehalf): InFlight {
-    const flight = shared.find(key);
-    if (flight === undefined) return putInFlight(question, key, (tell) => askUpstream(question, key, onBehalf, tell));
+    const flight = shared.find(question);
+    if (flight === undefined) return putInFlight(question, (tell) => askUpstream(question, key, onBehalf, tell));
     schedule.hasten(key, onBehalf);
     return flight;
   }
@@ -146,9 +146,9 @@ export function createQuestionFlights(parts: FlightParts): QuestionFlights {
     foreseeFor(client, question, assumed) {
       const nowMs = clock.nowMs();
       const key = questionKey(question);
-      if (cache.findQuestion(question, nowMs) !== undefined || assumed.has(key)) return;
+      if (cache.findQuestion(question, nowMs) !== undefined || assumed.has(question)) return;
       if (failures.peek(key, nowMs) !== undefined) return;
-      assumed.add(key);
+      assumed.add(question);
       const { route } = parts.routeOf(question.name);
       if (schedule.boundAgainst(question.name, client, assumed.placesOn(route)) === undefined)
         assumed.takePlaceOn(route, "added");
@@ -158,17 +158,17 @@ export function createQuestionFlights(parts: FlightParts): QuestionFlights {
       if (place !== undefined) assumed.takePlaceOn(nameOfRoute(question), place);
     },
     setInFlight(asked, tell, ask) {
-      const { question, key } = asked;
+      const { question } = asked;
       // Checked before asking: a client that may not wait must not use up the flows either.
       const bound = boundAgainst(asked);
       if (bound !== undefined) return shed(question, bound);
-      return join(asked, tell, putInFlight(question, key, ask));
+      return join(asked, tell, putInFlight(question, ask));
     },
     foreseeSetInFlight(asked, assumed) {
-      const { question, key } = asked;
+      const { question } = asked;
       if (boundAgainst(asked, assumed.placesOn(nameOfRoute(question))) !== undefined)
         return { kind: "shed", stale: stale.verdict(question) };
-      assumed.add(key);
+      assumed.add(question);
       return undefined;
     },
     prefetch(entry) {
@@ -177,12 +177,12 @@ export function createQuestionFlights(parts: FlightParts): QuestionFlights {
       const key = questionKey(question);
       // Set first, so that not every hit tries again, whatever the outcome.
       cache.setRefresh(question, nowMs + prefetchRetryMs);
-      if (shared.find(key) !== undefined || failures.find(key, nowMs) !== undefined) return;
+      if (shared.find(question) !== undefined || failures.find(key, nowMs) !== undefined) return;
       counters.prefetches += 1;
       // A hit has no promises, so that nothing else continues those of opening a flow.
       clock.afterIo(() => {});
       const before = copyEntry(entry);
-      putInFlight(question, key, (tell) => {
+      putInFlight(question, (tell) => {
         askUpstream(question, key, { class: "prefetch", client: "" }, (answer) => {
           tell(answer);
           if (answer.kind === "message" && isInVain(before, answer.entry)) cache.setRefresh(question, Infinity);

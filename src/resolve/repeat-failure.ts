@@ -6,6 +6,7 @@
 import type { FailureMemory } from "../cache/failure-memory.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { ExtendedError, Rcode } from "../wire/codes.ts";
+import type { Question } from "../wire/question.ts";
 import type { Answer } from "./answer.ts";
 import type { QuestionFlights } from "./question-flights.ts";
 import type { RecheckBudget } from "./recheck-budget.ts";
@@ -25,7 +26,7 @@ export interface FailureStepParts {
   /** Whether no server that knows the name answers at present, as far as is known. */
   isAway(name: Uint8Array): boolean;
   /** Whether a question is on its way: another one waits along, and needs no budget. */
-  isOnItsWay(key: string): boolean;
+  isOnItsWay(question: Question): boolean;
 }
 
 /** Creates the step. */
@@ -37,7 +38,7 @@ export function createFailureStep(parts: FailureStepParts): Step {
   function answerWhileAway({ question, key }: Asked, budget: RecheckBudget): Answer | undefined {
     const staleAnswer = stale.find(question);
     if (staleAnswer === undefined) return undefined;
-    if (isOnItsWay(key)) return staleAnswer;
+    if (isOnItsWay(question)) return staleAnswer;
     const nowMs = clock.nowMs();
     if (budget.take(nowMs, true)) {
       flights.flightOf(question, key, { class: "prefetch", client: "" });
@@ -49,17 +50,17 @@ export function createFailureStep(parts: FailureStepParts): Step {
   }
 
   function foreseeWhileAway(
-    { question, key }: Asked,
+    { question }: Asked,
     assumed: AssumedFlights,
     route: string,
     budget: RecheckBudget,
   ): Foresight | undefined {
     const verdict = stale.verdict(question);
     if (verdict === undefined) return undefined;
-    const again = !assumed.has(key) && budget.hasRoom(clock.nowMs(), assumed.recheckCount(route), true);
+    const again = !assumed.has(question) && budget.hasRoom(clock.nowMs(), assumed.recheckCount(route), true);
     if (again) {
       assumed.addRecheck(route);
-      assumed.add(key);
+      assumed.add(question);
     }
     return { kind: "awayUpstream", stale: verdict, again };
   }
@@ -76,7 +77,7 @@ export function createFailureStep(parts: FailureStepParts): Step {
       }
       const budget = rechecks(parts.routeOf(question.name).route);
       if (isAway(asked, budget)) return answerWhileAway(asked, budget);
-      if (!failures.hasFailed(key) || isOnItsWay(key)) return undefined;
+      if (!failures.hasFailed(key) || isOnItsWay(question)) return undefined;
       const staleAnswer = stale.find(question);
       if (staleAnswer === undefined || budget.take(nowMs)) return undefined;
       counters.delayedRechecks += 1;
@@ -89,7 +90,7 @@ export function createFailureStep(parts: FailureStepParts): Step {
       const { route } = parts.routeOf(question.name);
       const budget = rechecks(route);
       if (isAway(asked, budget)) return foreseeWhileAway(asked, assumed, route, budget);
-      if (!failures.hasFailed(key) || assumed.has(key)) return undefined;
+      if (!failures.hasFailed(key) || assumed.has(question)) return undefined;
       const verdict = stale.verdict(question);
       if (verdict === undefined) return undefined;
       if (!budget.hasRoom(nowMs, assumed.recheckCount(route))) return { kind: "failed", stale: verdict };

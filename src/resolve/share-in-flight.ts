@@ -5,9 +5,10 @@
  *
  * None of its waiters owns a question in flight: the client that asked first may vanish, and nothing changes for the others.
  */
+import type { Question } from "../wire/question.ts";
 import type { Answer, ShedReason } from "./answer.ts";
 import { type ClientCount, type ClientRecords, createClientCounts } from "./client-records.ts";
-import { createKeyTable } from "./key-table.ts";
+import { createQuestionTable, type Questioned } from "./question-table.ts";
 
 /** Bounds (settings: limits). They may change at any time. */
 export interface WaitLimits {
@@ -21,8 +22,7 @@ export interface WaitLimits {
 export type Tell = (answer: Answer) => void;
 
 /** A question in flight. */
-export interface InFlight {
-  readonly key: string;
+export interface InFlight extends Questioned<InFlight> {
   /** The route of the question's name. */
   readonly route: string;
   /** What waiters are told, once that is known. */
@@ -43,14 +43,14 @@ export interface Waiter {
   tell: Tell | undefined;
 }
 
-/** All questions in flight, by question key (wire/question). */
+/** All questions in flight. */
 export interface SharedQuestions {
-  /** The flight of this question, or undefined if it is not in flight. */
-  find(key: string): InFlight | undefined;
+  /** The flight of this question, but for its type if another is given; undefined if it is not in flight. */
+  find(question: Question, type?: number): InFlight | undefined;
   /** The bound that one more waiter of `client` on this route would exceed, or undefined. */
   boundAgainst(client: string, route: string): ShedReason | undefined;
   /** Registers a question as in flight on a route, until `end`. */
-  start(key: string, route: string): InFlight;
+  start(question: Question, route: string): InFlight;
   /**
    * Tells all who wait what they get, and those who come later. Only the first call counts. The question may be in flight for longer: a
    * stale answer is given while the fresh one is still awaited.
@@ -83,7 +83,7 @@ interface WaitersOnRoute {
 
 /** Creates an empty table. */
 export function createSharedQuestions(limits: WaitLimits): SharedQuestions {
-  const byKey = createKeyTable<InFlight>();
+  const inFlight = createQuestionTable<InFlight>();
   const waitersByClient = createClientCounts();
   const routes = new Map<string, WaitersOnRoute>();
   let waiterCount = 0;
@@ -122,11 +122,19 @@ export function createSharedQuestions(limits: WaitLimits): SharedQuestions {
   }
 
   return {
-    find: (key) => byKey.get(key),
+    find: inFlight.find,
     boundAgainst,
-    start(key, route) {
-      const flight: InFlight = { key, route, answer: undefined, waiters: undefined, isOver: false, onEnd: undefined };
-      byKey.set(key, flight);
+    start(question, route) {
+      const flight: InFlight = {
+        question,
+        next: undefined,
+        route,
+        answer: undefined,
+        waiters: undefined,
+        isOver: false,
+        onEnd: undefined,
+      };
+      inFlight.add(flight);
       return flight;
     },
     answer(flight, answer) {
@@ -138,7 +146,7 @@ export function createSharedQuestions(limits: WaitLimits): SharedQuestions {
     end(flight) {
       if (flight.isOver) return;
       flight.isOver = true;
-      byKey.delete(flight.key);
+      inFlight.remove(flight);
       for (const call of flight.onEnd ?? []) call();
     },
     wait(flight, client, tell) {
@@ -159,7 +167,7 @@ export function createSharedQuestions(limits: WaitLimits): SharedQuestions {
       if (flight.isOver) return Promise.resolve();
       return new Promise((resolve) => void (flight.onEnd ??= []).push(resolve));
     },
-    inFlightCount: byKey.size,
+    inFlightCount: inFlight.size,
     waiterCount: () => waiterCount,
   };
 }

@@ -70,9 +70,9 @@ export type Foresight =
 /** Questions that are assumed to be in flight, though nobody has asked them. */
 export interface AssumedFlights {
   /** Whether a question is in flight, really or by assumption. */
-  has(key: string): boolean;
+  has(question: Question): boolean;
   /** Assumes from now on that a question is in flight. */
-  add(key: string): void;
+  add(question: Question): void;
   /** Assumes that the client has one more place on a route: an `added` one, or one `taken` from another client. */
   takePlaceOn(route: string, place: keyof AssumedPlaces): void;
   /** The places that the client is assumed to have on a route. */

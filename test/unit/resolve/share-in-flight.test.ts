@@ -1,6 +1,10 @@
 import { describe, expect, test } from "vitest";
 import type { Answer, ShedReason } from "../../../src/resolve/answer.ts";
 import { createSharedQuestions, type InFlight, type WaitLimits } from "../../../src/resolve/share-in-flight.ts";
+import { Type } from "../../support/messages/messages.ts";
+import { questionFor } from "../../support/messages/parsed-messages.ts";
+
+const questionOf = (name: string) => questionFor(`${name}.example`, Type.A);
 
 const roomy: WaitLimits = { maxWaiters: 100, maxWaitersPerClient: 100 };
 const servfail: Answer = { kind: "error", rcode: 2, extendedError: -1 };
@@ -8,8 +12,8 @@ const servfail: Answer = { kind: "error", rcode: 2, extendedError: -1 };
 /** A table, and questions that a test answers when it likes. */
 function createTable(limits: Partial<WaitLimits> = {}) {
   const shared = createSharedQuestions({ ...roomy, ...limits });
-  function start(key: string, route = "outside") {
-    const inFlight = shared.start(key, route);
+  function start(name: string, route = "outside") {
+    const inFlight = shared.start(questionOf(name), route);
     return { inFlight, answer: () => shared.answer(inFlight, servfail), end: () => shared.end(inFlight) };
   }
   /** The answer to come, or the bound that the waiter would exceed. */
@@ -22,14 +26,14 @@ function createTable(limits: Partial<WaitLimits> = {}) {
 }
 
 describe("a question in flight", () => {
-  test("is found by its key until it ends", () => {
+  test("is found until it ends", () => {
     const { shared, start } = createTable();
     const question = start("q");
-    expect(shared.find("q")).toBe(question.inFlight);
-    expect(shared.find("r")).toBeUndefined();
+    expect(shared.find(questionOf("q"))).toBe(question.inFlight);
+    expect(shared.find(questionOf("r"))).toBeUndefined();
     expect(shared.inFlightCount()).toBe(1);
     question.end();
-    expect(shared.find("q")).toBeUndefined();
+    expect(shared.find(questionOf("q"))).toBeUndefined();
     expect(shared.inFlightCount()).toBe(0);
   });
 
@@ -37,17 +41,17 @@ describe("a question in flight", () => {
     const { shared, start, wait } = createTable();
     const question = start("q");
     question.answer();
-    expect(shared.find("q")).toBe(question.inFlight);
+    expect(shared.find(questionOf("q"))).toBe(question.inFlight);
     expect(await wait(question.inFlight, "10.0.0.1")).toBe(servfail);
     question.end();
-    expect(shared.find("q")).toBeUndefined();
+    expect(shared.find(questionOf("q"))).toBeUndefined();
   });
 
   test("may be asked again once it has ended", () => {
     const { shared, start } = createTable();
     start("q").end();
     const again = start("q");
-    expect(shared.find("q")).toBe(again.inFlight);
+    expect(shared.find(questionOf("q"))).toBe(again.inFlight);
   });
 });
 
