@@ -18,6 +18,7 @@ import type { ServerAddress } from "../runtime/server-address.ts";
 import { printEffectiveSettings } from "../settings/effective-settings.ts";
 import type { Settings } from "../settings/settings-table.ts";
 import { createIncidents } from "../seen/incidents.ts";
+import { taking } from "./page-parameters.ts";
 import { cachePage, cachePartsOf, flushPage } from "./cache-pages.ts";
 import { hitDelaysOf, picturePartsOf, sampleCounters } from "./live-seen.ts";
 import { seenPages } from "./seen-pages.ts";
@@ -66,11 +67,14 @@ export async function openAdmin(parts: AppParts, settings: Settings, build: Buil
   const localPages = new Map(
     seenPages({ parts, pictureParts, incidents, settings, head: head.head, conntrack, explain }),
   );
-  if (shadow !== undefined) localPages.set("/observe", shadow.page);
+  if (shadow !== undefined) localPages.set("/observe", taking([], shadow.page));
   const cacheParts = cachePartsOf(parts);
-  localPages.set("/cache", (parameters) => cachePage(parameters, cacheParts));
+  localPages.set(
+    "/cache",
+    taking(["name", "type", "json"], (parameters) => cachePage(parameters, cacheParts)),
+  );
   const localActions = new Map([
-    ["/cache/flush", (parameters: URLSearchParams) => flushPage(parameters, cacheParts, parts.log)],
+    ["/cache/flush", taking(["name", "below", "json"], (parameters) => flushPage(parameters, cacheParts, parts.log))],
   ]);
   const pages = {
     registry: createMetrics(metrics.sources, { compat: settings.metrics.compat }),

@@ -7,11 +7,13 @@ import type { Explanation } from "../explain/explain-lookup.ts";
 import { printExplanation } from "../explain/print-explanation.ts";
 import type { LocalPage } from "../observe/admin-pages.ts";
 import { type PictureParts, takePicture } from "../seen/picture.ts";
+import { wrongParameter } from "../runtime/read-parameters.ts";
 import { tellTroubles } from "../seen/causes.ts";
 import { chosenRows } from "../seen/chosen-rows.ts";
 import { filterNames, passes, tailOf, type ToldQuery } from "../seen/told-queries.ts";
 import { printPage } from "../seen/print-page.ts";
-import { printQuery, printTop } from "../seen/print-top.ts";
+import { printQueries } from "../seen/print-query.ts";
+import { printTop } from "../seen/print-top.ts";
 import { topSorts, topTabs } from "../seen/top-choices.ts";
 import { sentenceOf } from "../seen/sentence.ts";
 import type { NodeGauge } from "../seen/node-gauge.ts";
@@ -23,6 +25,7 @@ import { printEffectiveSettings } from "../settings/effective-settings.ts";
 import type { ConntrackStats } from "../observe/conntrack-stats.ts";
 import type { Incident, Incidents } from "../seen/incidents.ts";
 import type { Settings } from "../settings/settings-table.ts";
+import { taking } from "./page-parameters.ts";
 import { hasFilter, mostTold, readFilter } from "./read-filter.ts";
 import { advicePage } from "./seen-advice.ts";
 import { pathStatesOf, type ToldUpstream } from "./live-seen.ts";
@@ -35,6 +38,9 @@ export type Explain = (
 
 const usualTail = 100;
 const usualRows = 24;
+/** Of the page's box that explains. */
+const explainFields = ["explain", "namespace"] as const;
+const topParameters = ["tab", "rows", "columns", "filter", "sort", "line", "explain"] as const;
 /** On the page. */
 const recordRows = 50;
 const nothingRecorded = "nothing is recorded: seen.recordedQueries is 0";
@@ -64,9 +70,9 @@ export function seenPages(options: SeenPageOptions): ReadonlyMap<string, LocalPa
   const { parts, pictureParts, incidents, settings, head, explain } = options;
   const { clock, attachment, readiness, reload, upstream } = parts;
 
-  /** A filter that is an address is a client, any other a part of a name. */
+  /** A filter that is an address is that client, any other a part of a client or of a name. */
   function tail(limit: number, filter: string) {
-    const chosen = filter === "" ? {} : isIP(filter) === 0 ? { name: filter } : { client: filter };
+    const chosen = filter === "" ? {} : isIP(filter) === 0 ? { part: filter } : { client: filter };
     return tailOf(pictureParts, { limit, ...chosen }, clock.nowMs());
   }
 
@@ -97,7 +103,9 @@ export function seenPages(options: SeenPageOptions): ReadonlyMap<string, LocalPa
   }
 
   function showHome(parameters: URLSearchParams): ReturnType<LocalPage> {
-    const [name, namespace] = [parameters.get("explain") ?? "", parameters.get("namespace") ?? ""];
+    const wrong = wrongParameter(parameters, [...filterNames, "limit", ...explainFields]);
+    if (wrong !== undefined) return { wrong };
+    const [name, namespace] = explainFields.map((field) => parameters.get(field)?.trim() ?? "") as [string, string];
     const answer = name === "" ? "" : explainAsText(name, namespace);
     const settingsNow = printEffectiveSettings(reload.inForce());
     const view = {
@@ -117,7 +125,7 @@ export function seenPages(options: SeenPageOptions): ReadonlyMap<string, LocalPa
   /** What the page shows of the record: the newest first; or what is wrong with the question. */
   function readRecord(parameters: URLSearchParams): readonly ToldQuery[] | string {
     if (settings.seen.recordedQueries === 0) return nothingRecorded;
-    const filter = readFilter(parameters, recordRows);
+    const filter = readFilter(parameters, recordRows, explainFields);
     return "wrong" in filter ? filter.wrong : tailOf(pictureParts, filter, clock.nowMs()).toReversed();
   }
 
@@ -131,10 +139,14 @@ export function seenPages(options: SeenPageOptions): ReadonlyMap<string, LocalPa
   }
 
   function showTop(parameters: URLSearchParams): ReturnType<LocalPage> {
+    const wrong = wrongParameter(parameters, topParameters);
+    if (wrong !== undefined) return { wrong };
     const tab = topTabs.find((name) => name === (parameters.get("tab") ?? topTabs[0]));
     const rows = Number(parameters.get("rows") ?? usualRows);
     if (tab === undefined) return { wrong: `unknown tab; the tabs are ${topTabs.join(", ")}` };
-    if (!Number.isInteger(rows) || rows < 1 || rows > 500) return { wrong: "rows is not a number from 1 to 500" };
+    if (!isOfTerminal(rows)) return { wrong: "rows is not a number from 1 to 500" };
+    const columns = parameters.has("columns") ? Number(parameters.get("columns")) : undefined;
+    if (columns !== undefined && !isOfTerminal(columns)) return { wrong: "columns is not a number from 1 to 500" };
     const sort = topSorts.find((name) => name === (parameters.get("sort") ?? topSorts[0]));
     const line = Number(parameters.get("line") ?? -1);
     if (sort === undefined) return { wrong: `unknown order; the orders are ${topSorts.join(", ")}` };
@@ -143,7 +155,7 @@ export function seenPages(options: SeenPageOptions): ReadonlyMap<string, LocalPa
     if (explained !== null) return { text: explainAsText(explained, "") };
     const filter = parameters.get("filter") ?? "";
     const told = tab === "tail" ? tail(rows, filter) : [];
-    return { text: printTop({ ...look(), head: head(), tail: told }, { tab, rows, filter, sort, line }) };
+    return { text: printTop({ ...look(), head: head(), tail: told }, { tab, rows, columns, filter, sort, line }) };
   }
 
   /** Everything; with a filter what it lets through, and the recorded queries that pass it. */
@@ -167,9 +179,9 @@ export function seenPages(options: SeenPageOptions): ReadonlyMap<string, LocalPa
 
   return new Map<string, LocalPage>([
     ["/", showHome],
-    ["/advise", (parameters) => advicePage(parameters, pictureParts, settings, clock.nowMs())],
+    ["/advise", taking(["json"], (parameters) => advicePage(parameters, pictureParts, settings, clock.nowMs()))],
     ["/seen", showSeen],
-    ["/incidents", () => ({ json: incidents.kept().map((each) => toldIncident(each, clock.nowMs())) })],
+    ["/incidents", taking([], () => ({ json: incidents.kept().map((each) => toldIncident(each, clock.nowMs())) }))],
     ["/top", showTop],
     ["/tail", (parameters) => tailPage(parameters, options)],
   ]);
@@ -195,11 +207,19 @@ function tailPage(
           .filter((query) => passes(query, filter))
           .slice(-filter.limit);
   if (parameters.has("json")) return { json: queries };
-  return { text: queries.map((query) => `${printQuery(query)}\n`).join("") };
+  return {
+    text: printQueries(queries)
+      .map((line) => `${line}\n`)
+      .join(""),
+  };
 }
 
 function toldIncident({ noticedAtMs, why, moved, queries }: Incident, nowMs: number): object {
   return { secondsAgo: Math.round((nowMs - noticedAtMs) / 1000), why, moved, queries: queries() };
+}
+
+function isOfTerminal(lines: number): boolean {
+  return Number.isInteger(lines) && lines >= 1 && lines <= 500;
 }
 
 /** How the node stands. Where pods are not intercepted, none falls back. */

@@ -147,10 +147,14 @@ function createProgram(actions: CommandActions, { write, writeError }: Terminal,
   program
     .command("help")
     .description("show this help, or a command's help")
-    .argument("[command]", "the name of a command")
-    .action((name?: string) => {
-      const command = name === undefined ? program : program.commands.find((known) => known.name() === name);
-      if (command === undefined) return program.error(unknownCommand(program, name ?? ""));
+    .argument("[command...]", "the name of a command, as in help cache show")
+    .action((names: readonly string[]) => {
+      let command = program;
+      for (const name of names) {
+        const below = command.commands.find((known) => known.name() === name);
+        if (below === undefined) return program.error(unknownCommand(command, name));
+        command = below;
+      }
       return command.outputHelp();
     });
   return program;
@@ -273,7 +277,7 @@ function addSeen(program: Command, actions: CommandActions, finish: Finish): voi
     .option("--slower <MS>", "only those that took longer")
     .option("--repeated", "only those that were asked again")
     .option("--incident <N>", "those that were kept when pods waited or lookups failed; 1 is the newest incident")
-    .option("--limit <N>", "how many at most", "100")
+    .option("--limit <N>", "how many at most (default: 100, or all of an incident)")
     .option("--json", "print them as JSON")
     .option(...againstFlag)
     .action(async (flags: TailFlags) => finish(await actions.tail(flags)))
@@ -293,7 +297,7 @@ function addCache(program: Command, actions: CommandActions, finish: Finish): vo
     .description("show what the running nodens has of a name, or have it forgotten")
     .helpCommand(false)
     .usage("show|flush <name>")
-    .argument("[what]")
+    .argument("[show|flush]")
     .allowExcessArguments()
     .action((what?: string) => {
       if (what === undefined) return cache.error("error: cache takes show or flush");
@@ -304,6 +308,7 @@ function addCache(program: Command, actions: CommandActions, finish: Finish): vo
     .description(
       "show what is kept of a name: records, denials, failures, how long they live, and how often they were used",
     )
+    .allowExcessArguments(false)
     .argument("<name>", "the name in full")
     .argument("[type]", "a record type such as AAAA; all types if left out")
     .option("--json", "print it as JSON")
@@ -315,6 +320,7 @@ function addCache(program: Command, actions: CommandActions, finish: Finish): vo
   cache
     .command("flush")
     .description("forget what is kept of a name, so that it is asked for again")
+    .allowExcessArguments(false)
     .argument("<name>", "the name in full")
     .option("--below", "also of all names below it")
     .option("--json", "print what was forgotten as JSON")
@@ -391,6 +397,7 @@ function strayArgument(program: Command, argument: string): string {
 
 function unknownCommand(program: Command, name: string): string {
   const names = program.commands.map((command) => command.name());
+  if (names.length === 0) return `error: ${program.name()} has no command '${name}'`;
   const nearest = nearestName(name, names);
   return `error: unknown command '${name}' (${nearest === undefined ? `there are ${names.join(", ")}` : `did you mean ${nearest}?`})`;
 }

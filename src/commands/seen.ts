@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TerminalScreen } from "../runtime/screen.ts";
 import { topTabs } from "../seen/top-choices.ts";
+import { wrapText } from "../seen/wrap-text.ts";
 import { type AgainstFlag, getAdminPage, type PageOptions, printAdminPage } from "./admin-page.ts";
 import { ExitCode } from "./exit-code.ts";
 import { afterKey, firstTopState, topHelp, type TopState } from "./top-keys.ts";
@@ -67,39 +68,93 @@ export function tail(flags: TailFlags, options: PageOptions): Promise<number> {
   return printAdminPage(flags, `/tail?${parameters.toString()}`, options);
 }
 
-/** The screen, refreshed each second, until q ends it. */
+/** What came last: the screen, and the explanation of a name. "" before anything has. */
+interface Shown {
+  readonly screen: string;
+  readonly explained: string;
+  readonly explainedName: string;
+}
+
+/** The screen, refreshed each second, until q ends it, or there was no answer from the start. */
 async function watch(flags: TopFlags, screen: TerminalScreen, { writeError }: PageOptions): Promise<number> {
   let state = firstTopState(topTabs.find((name) => name === flags.tab) ?? topTabs[0]);
-  let shown = "";
+  let shown: Shown = { screen: "", explained: "", explainedName: "" };
   let note = "";
+  let silence = "";
   for (;;) {
-    const isStill = state.isFrozen || state.prompt !== undefined || state.over === "help";
-    if (!isStill || shown === "") {
-      const got = await getAdminPage(flags.against, `/top?${parametersOf(state, screen.rows() - 2).toString()}`);
-      if (!("body" in got)) {
+    if (isToBeAsked(state, shown)) {
+      const got = await getAdminPage(flags.against, `/top?${parametersOf(state, screen).toString()}`);
+      const isLost = !("body" in got);
+      // A nodens that is restarted, or stands still, is back soon. One that refuses what is asked is not.
+      if (isLost && (shown.screen === "" || got.exitCode !== ExitCode.unavailable)) {
         writeError(`nodens: ${got.failure}\n`);
         return got.exitCode;
       }
-      shown = got.body;
+      silence = isLost ? `NO ANSWER: ${got.failure}` : "";
+      if (!isLost) shown = withAnswer(shown, state, got.body);
     }
-    const lines = (state.over === "help" ? topHelp : shown.trimEnd()).split("\n").slice(0, screen.rows() - 2);
-    screen.show(`${screen.paint(`${lines.join("\n")}\n`)}${lastLine(state, note)}`);
-    state = afterKey(state, await screen.key(refreshMs));
-    if (state.wish !== "") note = "";
+    state = withinBounds(state, shown, screen);
+    const lines = overText(state, shown, screen).slice(0, screen.rows() - 2);
+    screen.show(screen.paint(`${lines.join("\n")}\n${lastLine(state, note || silence)}`));
+    const key = await screen.key(refreshMs);
+    if (key !== "") note = "";
+    state = afterKey(state, key);
     if (state.wish === "end") return ExitCode.ok;
     if (state.wish === "write") note = await writeRecord(flags);
-    if (state.wish === "chooseClient") state = { ...state, filter: markedClient(shown), line: 0 };
+    if (state.wish === "chooseClient") state = { ...state, filter: markedClient(shown.screen), line: 0 };
   }
 }
 
-function parametersOf({ tab, filter, sort, line, over }: TopState, rows: number): URLSearchParams {
-  if (typeof over === "object") return new URLSearchParams({ explain: over.explain });
-  return new URLSearchParams({ tab, rows: String(rows), filter, sort, line: String(line) });
+/** Nothing moves while it is frozen, while something is typed, and below the help; but what was not asked yet is. */
+function isToBeAsked({ isFrozen, prompt, over }: TopState, { screen, explainedName }: Shown): boolean {
+  if (typeof over === "object" && over.explain !== explainedName) return true;
+  return screen === "" || !(isFrozen || prompt !== undefined || over === "help");
 }
 
-function lastLine({ prompt, isFrozen, sort }: TopState, note: string): string {
+function withAnswer(shown: Shown, { over }: TopState, text: string): Shown {
+  return typeof over === "object"
+    ? { ...shown, explained: text, explainedName: over.explain }
+    : { ...shown, screen: text };
+}
+
+function parametersOf({ tab, filter, sort, line, over }: TopState, screen: TerminalScreen): URLSearchParams {
+  if (typeof over === "object") return new URLSearchParams({ explain: over.explain });
+  const [rows, columns] = [Math.max(1, screen.rows() - 2), Math.max(1, screen.columns())].map(String) as [
+    string,
+    string,
+  ];
+  return new URLSearchParams({ tab, rows, columns, filter, sort, line: String(line) });
+}
+
+/** The lines that are shown: those of the screen, or of what lies over it. */
+function overText({ over }: TopState, shown: Shown, screen: TerminalScreen): string[] {
+  if (over === "help") return topHelp.split("\n");
+  return over === "" ? linesOf(shown.screen) : explainedLines(shown, screen).slice(over.from);
+}
+
+function linesOf(text: string): string[] {
+  return text.trimEnd().split("\n");
+}
+
+function explainedLines({ explained }: Shown, screen: TerminalScreen): string[] {
+  return linesOf(explained).flatMap((line) => wrapText(line, screen.columns()));
+}
+
+/** The state with what was counted beyond the end set to the end: the chosen client, which the screen tells, or the first line of an explanation. */
+function withinBounds(state: TopState, shown: Shown, screen: TerminalScreen): TopState {
+  const { over } = state;
+  if (typeof over === "object") {
+    const last = Math.max(0, explainedLines(shown, screen).length - (screen.rows() - 2));
+    return { ...state, over: { ...over, from: Math.min(over.from, last) } };
+  }
+  const chosen = /^ \* .* · client (\d+) of \d+$/m.exec(shown.screen)?.[1];
+  return chosen === undefined ? state : { ...state, line: Number(chosen) - 1 };
+}
+
+function lastLine({ prompt, isFrozen, sort, over }: TopState, note: string): string {
   if (prompt !== undefined) return ` ${prompt.use}: ${prompt.text}_\n`;
   if (note !== "") return ` ${note}\n`;
+  if (typeof over === "object") return " ↓ ↑ scroll · any other key goes back\n";
   return ` ${isFrozen ? "FROZEN · " : ""}by ${sort} · / filter · s sort · e explain · w write · ? help · q end\n`;
 }
 

@@ -13,8 +13,8 @@ export interface TopState {
   readonly isFrozen: boolean;
   /** What is being typed, and what for. */
   readonly prompt: { readonly use: "filter" | "explain"; readonly text: string } | undefined;
-  /** What lies over the screen: the keys, or a name that is explained. */
-  readonly over: "" | "help" | { readonly explain: string };
+  /** What lies over the screen: the keys, or a name that is explained, from a line of it, counted from 0. */
+  readonly over: "" | "help" | { readonly explain: string; readonly from: number };
   /** What the program has to do besides showing: end, write the record, filter by the client of the chosen line. */
   readonly wish: "" | "end" | "write" | "chooseClient";
 }
@@ -29,6 +29,7 @@ const escape = "\u001B";
 const down = "\u001B[B";
 const up = "\u001B[A";
 const backspaces: ReadonlySet<string> = new Set(["\u007F", "\b"]);
+const scrolls: ReadonlySet<string> = new Set([down, up, "j", "k"]);
 const enters: ReadonlySet<string> = new Set(["\r", "\n"]);
 
 /** The state after a key, which is "" if none was pressed. */
@@ -37,6 +38,7 @@ export function afterKey(before: TopState, key: string): TopState {
   if (key === ctrlC) return { ...state, wish: "end" };
   if (state.prompt !== undefined) return afterPromptKey(state, state.prompt, key);
   if (key === "") return state;
+  if (typeof state.over === "object" && scrolls.has(key)) return { ...state, over: scrolled(state.over, key) };
   if (state.over !== "") return { ...state, over: "", wish: key === "q" ? "end" : "" };
   const tab = topTabs[Number(key) - 1];
   if (tab !== undefined) return { ...state, tab, line: 0, isFrozen: false };
@@ -45,19 +47,25 @@ export function afterKey(before: TopState, key: string): TopState {
 
 type Action = (state: TopState) => TopState;
 
-const nextLine: Action = (state) => ({ ...state, line: state.line + 1 });
-const lineBefore: Action = (state) => ({ ...state, line: Math.max(0, state.line - 1) });
-const chooseClient: Action = (state) => (state.tab === "clients" ? { ...state, wish: "chooseClient" } : state);
+// What changes the order, the mark or the choice is asked for anew, so that the screen goes on.
+const nextLine: Action = (state) => ({ ...state, line: state.line + 1, isFrozen: false });
+const lineBefore: Action = (state) => ({ ...state, line: Math.max(0, state.line - 1), isFrozen: false });
+const chooseClient: Action = (state) =>
+  state.tab === "clients" ? { ...state, wish: "chooseClient", isFrozen: false } : state;
 
 const actions: Readonly<Record<string, Action>> = {
   q: (state) => ({ ...state, wish: "end" }),
   " ": (state) => ({ ...state, isFrozen: !state.isFrozen }),
   "/": (state) => ({ ...state, prompt: { use: "filter", text: "" } }),
   e: (state) => ({ ...state, prompt: { use: "explain", text: "" } }),
-  s: (state) => ({ ...state, sort: topSorts[(topSorts.indexOf(state.sort) + 1) % topSorts.length] ?? "queries" }),
+  s: (state) => ({
+    ...state,
+    isFrozen: false,
+    sort: topSorts[(topSorts.indexOf(state.sort) + 1) % topSorts.length] ?? "queries",
+  }),
   w: (state) => ({ ...state, wish: "write" }),
   "?": (state) => ({ ...state, over: "help" }),
-  [escape]: (state) => ({ ...state, filter: "" }),
+  [escape]: (state) => ({ ...state, filter: "", isFrozen: false }),
   [down]: nextLine,
   j: nextLine,
   [up]: lineBefore,
@@ -72,8 +80,12 @@ function afterPromptKey(state: TopState, prompt: NonNullable<TopState["prompt"]>
   if (backspaces.has(key)) return { ...state, prompt: { use, text: text.slice(0, -1) } };
   if (!enters.has(key)) return { ...state, prompt: { use, text: text + printable(key) } };
   const done = { ...state, prompt: undefined, line: 0 };
-  if (use === "filter") return { ...done, filter: text };
-  return text === "" ? done : { ...done, over: { explain: text } };
+  if (use === "filter") return { ...done, filter: text, isFrozen: false };
+  return text === "" ? done : { ...done, over: { explain: text, from: 0 } };
+}
+
+function scrolled(over: { readonly explain: string; readonly from: number }, key: string) {
+  return { ...over, from: key === down || key === "j" ? over.from + 1 : Math.max(0, over.from - 1) };
 }
 
 /** What a terminal sends for keys that are no letters begins with an escape. */
@@ -84,12 +96,13 @@ function printable(key: string): string {
 /** The keys, as text. */
 export const topHelp = [
   " 1-7    what the lower half shows",
-  " /      filter by a part of a name, a client or a namespace; Esc ends the filter",
+  " /      filter by a part of a name, a client or a namespace",
+  " Esc    ends the filter",
   " s      sort clients by queries, waits, waste, denials",
   " ↓ ↑    choose a client; Enter filters everything by it",
   " e      explain a name: what a pod goes through to look it up",
   " w      write the recorded queries into a file",
-  " space  freezes the screen",
+  " space  freezes the screen, until space or another choice",
   " q      ends",
   "",
   " any key goes back",

@@ -8,6 +8,7 @@ import { addressTypes } from "../cache/key.ts";
 import { describeEntry } from "../resolve/answer-from-cache.ts";
 import type { Foresee } from "../resolve/foresee.ts";
 import { rcodeName, RrType, typeFromName, typeName } from "../wire/codes.ts";
+import { wrongNameText } from "../runtime/wrong-name.ts";
 import { equalOctets, isAtOrBelow } from "../wire/name.ts";
 import { nameFromText, nameToText } from "../wire/name-text.ts";
 import { readU32 } from "../wire/octets.ts";
@@ -72,7 +73,7 @@ export function showCache(
   parts: CacheParts,
 ): { readonly view: CacheView } | { readonly wrong: string } {
   const name = nameIn(parameters);
-  if (name === undefined) return { wrong: "name is not a domain name" };
+  if ("wrong" in name) return name;
   const typeText = parameters.get("type");
   const type = typeText === null ? undefined : typeFromName(typeText);
   if (typeText !== null && type === undefined) return { wrong: "type is not a record type" };
@@ -96,7 +97,7 @@ export function flushCache(
   parts: CacheParts,
 ): { readonly flushed: Flushed } | { readonly wrong: string } {
   const name = nameIn(parameters);
-  if (name === undefined) return { wrong: "name is not a domain name" };
+  if ("wrong" in name) return name;
   const below = parameters.has("below");
   const entries = parts.cache.entriesAt(name, below);
   const failures = failuresAt(name, below, parts);
@@ -123,8 +124,11 @@ export function printFlushed({ name, below, entries, failures }: Flushed): strin
   return `forgotten of ${where}: ${count(entries, "entry", "entries")}, ${count(failures, "failure", "failures")}\n`;
 }
 
-function nameIn(parameters: URLSearchParams): Uint8Array | undefined {
-  return nameFromText(parameters.get("name") ?? "");
+/** Octets beyond ASCII are escaped, as names are told; in letters they would be taken for a name that nobody asks for. */
+function nameIn(parameters: URLSearchParams): Uint8Array | { readonly wrong: string } {
+  const text = parameters.get("name") ?? "";
+  const name = /^[!-~]+$/.test(text) ? nameFromText(text) : undefined;
+  return name ?? { wrong: wrongNameText(text) };
 }
 
 function answersType(entry: CacheEntry, type: number): boolean {

@@ -1,6 +1,7 @@
 /*
  * What the admin server answers at /explain: reads a request's parameters and explains the lookup with the state of this nodens.
  */
+import { wrongParameter } from "../runtime/read-parameters.ts";
 import { explainLookup, type Explanation, type ExplainState } from "./explain-lookup.ts";
 import { readExplainRequest } from "./explain-request.ts";
 
@@ -15,10 +16,8 @@ export function explainPage(
   parameters: URLSearchParams,
   state: ExplainState,
 ): { readonly explanation: Explanation } | { readonly wrong: string } {
-  const unknown = [...parameters.keys()].find((key) => !parameterNames.includes(key));
-  if (unknown !== undefined) return { wrong: `unknown parameter; the parameters are ${parameterNames.join(", ")}` };
-  const repeated = parameterNames.find((key) => parameters.getAll(key).length > 1);
-  if (repeated !== undefined) return { wrong: `the parameter ${repeated} was given more than once` };
+  const wrong = wrongParameter(parameters, parameterNames);
+  if (wrong !== undefined) return { wrong };
   const search = parameters.get("search");
   const request = readExplainRequest(
     {

@@ -2,10 +2,10 @@
  * Reads what a person wants to ask from the words of the command line.
  */
 import { isIP } from "node:net";
-import { domainToASCII } from "node:url";
 import { Packet } from "dns2";
 import { nearestName } from "../runtime/nearest-name.ts";
 import { parseServerAddress, type ServerAddress } from "../runtime/server-address.ts";
+import { wrongNameText } from "../runtime/wrong-name.ts";
 import { RrType, typeFromName } from "../wire/codes.ts";
 import { nameFromText } from "../wire/name-text.ts";
 
@@ -55,7 +55,7 @@ export function readRequest(nameText: string, typeText: string | undefined, flag
   const isReverse = isAddress && type === RrType.PTR;
   const asked = isReverse ? reverseName(nameText) : nameText;
   const name = /^[!-~]+$/.test(asked) ? nameFromText(asked) : undefined;
-  if (name === undefined) return { wrong: explainName(asked) };
+  if (name === undefined) return { wrong: wrongNameText(asked) };
   return {
     server,
     timeoutMs,
@@ -73,12 +73,6 @@ function explainType(text: string): string {
   const nearest = nearestName(text, Object.keys(RrType));
   const hint = nearest === undefined ? "write TYPE followed by its number, as in TYPE65" : `did you mean ${nearest}?`;
   return `'${text}' is not a record type that nodens knows (${hint})`;
-}
-
-function explainName(text: string): string {
-  const ascii = /[^ -~]/.test(text) ? domainToASCII(text) : "";
-  if (ascii !== "") return `'${text}' is not ASCII: ask for ${ascii}`;
-  return `'${text}' is not a domain name: labels have 1 to 63 octets, the whole at most 255, spaces are written \\032`;
 }
 
 /** The name of an IP literal under in-addr.arpa (RFC 1035 §3.5) or ip6.arpa (RFC 3596 §2.5); a zone index is left out. */

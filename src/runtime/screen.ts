@@ -9,6 +9,8 @@ import { systemClock } from "./clock.ts";
 export interface TerminalScreen {
   /** How many lines it has. */
   rows(): number;
+  /** How many characters a line has. */
+  columns(): number;
   /** Shows the text in place of what was shown before. */
   show(text: string): void;
   /** The text in colours, where the terminal has them and NO_COLOR is not set: what is wrong red, who waited yellow. */
@@ -25,6 +27,8 @@ const leave = "\u001B[?7h\u001B[?25h\u001B[?1049l";
 const home = "\u001B[H";
 const restOfLine = "\u001B[K";
 const restOfScreen = "\u001B[J";
+
+const endingSignals = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 
 const escape = "\u001B";
 const oneKey = new RegExp(`${escape}\\[[A-Z]|[^]`, "g");
@@ -48,14 +52,32 @@ export function openScreen(input: ReadStream, output: WriteStream): TerminalScre
   function take(): void {
     if (isTaken) return;
     isTaken = true;
+    for (const signal of endingSignals) process.once(signal, onSignal);
     input.setRawMode(true);
     input.on("data", onInput);
     input.resume();
     output.write(enter);
   }
 
+  function end(): void {
+    if (!isTaken) return;
+    isTaken = false;
+    for (const signal of endingSignals) process.off(signal, onSignal);
+    input.setRawMode(false);
+    input.off("data", onInput);
+    input.pause();
+    output.write(leave);
+  }
+
+  /** Ends as the signal does, but not with a terminal that shows nothing of what is typed. */
+  function onSignal(signal: NodeJS.Signals): void {
+    end();
+    process.kill(process.pid, signal);
+  }
+
   return {
     rows: () => output.rows,
+    columns: () => output.columns,
     show(text) {
       take();
       output.write(`${home}${text.replaceAll("\n", `${restOfLine}\n`)}${restOfScreen}`);
@@ -76,18 +98,12 @@ export function openScreen(input: ReadStream, output: WriteStream): TerminalScre
         };
       });
     },
-    end() {
-      if (!isTaken) return;
-      input.setRawMode(false);
-      input.off("data", onInput);
-      input.pause();
-      output.write(leave);
-    },
+    end,
   };
 }
 
 const marks = [
-  { pattern: /FAIL-OPEN.*|NOT READY|\bDOWN\b|\bFAILS\b/g, format: "red" },
+  { pattern: /FAIL-OPEN.*|NO ANSWER|NOT READY|\bDOWN\b|\bFAILS\b/g, format: "red" },
   { pattern: /◀.*/g, format: "yellow" },
   { pattern: /\[\d \w+\]|^›.*/gm, format: "inverse" },
 ] as const;

@@ -4,7 +4,7 @@
  */
 import type { ToldTrouble } from "./causes.ts";
 import type { Picture } from "./picture.ts";
-import type { TailFilter } from "./told-queries.ts";
+import { hasNamePart, type TailFilter } from "./told-queries.ts";
 import type { WasteRow } from "./waste.ts";
 
 /** Tables of a view that a filter chooses among. */
@@ -22,8 +22,8 @@ interface Tables {
 export function chosenRows(tables: Tables, filter: TailFilter): Partial<Tables> {
   const { waits, clients, names, denied, waste, troubles } = tables;
   const { client, rcode, slowerThanMs, repeated } = filter;
-  const part = filter.name?.toLowerCase();
-  const hasName = ({ name }: { readonly name: string }) => part === undefined || name.includes(part);
+  const part = filter.name;
+  const hasName = ({ name }: { readonly name: string }) => part === undefined || hasNamePart(name, part);
   const isClient = (row: { readonly client: string }) => client === undefined || row.client === client;
   // Of single queries, which are in the record alone.
   if (rcode !== undefined || slowerThanMs !== undefined) return {};

@@ -1,17 +1,20 @@
 /*
- * The picture as one screen of text, 80 columns wide, without colour: what `nodens top` shows and a pipe gets.
+ * The picture as one screen of text, without colour: what `nodens top` shows in the columns that the terminal has, and a pipe gets for 80.
  */
 import type { NodeGauge } from "./node-gauge.ts";
 import { countText, millisecondsText, percentText } from "./number-text.ts";
 import type { Picture } from "./picture.ts";
-import type { ToldQuery } from "./told-queries.ts";
+import { hasNamePart, type ToldQuery } from "./told-queries.ts";
+import { printQueries } from "./print-query.ts";
 import { type TopChoice, type TopSort, type TopTab, topTabs } from "./top-choices.ts";
 import { headWords, type TopHead } from "./top-head.ts";
 import type { UpstreamRow } from "./upstream-rows.ts";
 import { waitedLookups } from "./waited-lookups.ts";
 import type { WasteRow } from "./waste.ts";
+import { cutText, wrapText } from "./wrap-text.ts";
 
-const width = 78;
+/** Without a terminal, and the least that lines are made for: on a narrower one they are cut. */
+const usualColumns = 80;
 const bars = "▁▂▃▄▅▆▇█";
 /** Holds an IPv4 address. */
 const clientColumns = 16;
@@ -26,30 +29,52 @@ export interface TopView {
   readonly gauges: readonly NodeGauge[];
 }
 
-/** The screen. */
+/** The screen. Only where `columns` is given, longer lines are cut. */
 export function printTop(view: TopView, choice: TopChoice): string {
   const { head, picture } = view;
-  const { tab, rows, filter } = choice;
+  const { tab, rows, filter, columns = Number.POSITIVE_INFINITY } = choice;
+  // A column is left free on either side.
+  const width = widthOf(choice);
   const lines = [
-    headLine(head),
-    ` ${bar(picture)}`,
+    headLine(head, width),
+    ` ${bar(picture, width)}`,
     ...ribbon(picture),
-    ` saved ${countText(picture.saved.queriesPerSecond)} q/s and ${countText(picture.saved.conntrackEntriesPerSecond)} conntrack entries/s` +
-      `    waits ${sparkline(picture.waits.lastMinuteBySecond, 20)}  ${countText(picture.waits.last15Minutes)} in 15 min`,
+    savedLine(picture, width),
     ` ${"─".repeat(width)}`,
     ` ${topTabs.map((name, index) => (name === tab ? `[${index + 1} ${name}]` : `${index + 1} ${name}`)).join("  ")}`,
-  ];
-  const body = [
     ...(filter === "" ? [] : [` only what has '${filter}' in it`]),
-    ...bodyOf[tab](choose(view, choice), choice),
   ];
-  return `${[...lines, ...body.slice(0, Math.max(1, rows - lines.length))].join("\n")}\n`;
+  const room = Math.max(1, rows - lines.length);
+  const body = bodyOf[tab](choose(view, choice), { ...choice, width, room });
+  return `${[...lines, ...body.slice(0, room)].map((line) => cutText(line, columns)).join("\n")}\n`;
+}
+
+function widthOf({ columns = usualColumns }: TopChoice): number {
+  return Math.max(columns, usualColumns) - 2;
+}
+
+/** What was chosen, with the lines and the columns that are left for a tab. */
+interface TabChoice extends TopChoice {
+  readonly width: number;
+  readonly room: number;
+}
+
+/** What is spared, and the waits of the last minute: their number first, and as much of the minute as there is room for, the newest last. */
+function savedLine({ saved, waits }: Picture, width: number): string {
+  const start =
+    ` saved ${countText(saved.queriesPerSecond)} q/s and ${countText(saved.conntrackEntriesPerSecond)} conntrack entries/s` +
+    `    waits ${countText(waits.last15Minutes)} in 15 min `;
+  const columns = Math.min(waits.lastMinuteBySecond.length, Math.max(0, width + 1 - start.length));
+  return start + sparkline(waits.lastMinuteBySecond, columns);
 }
 
 /** What the filter lets through, in the order that was chosen. */
 function choose(view: TopView, { filter, sort }: TopChoice): TopView {
-  const has = (...texts: readonly string[]) => texts.some((text) => text.includes(filter));
+  const has = (...texts: readonly string[]) => texts.some((text) => hasNamePart(text, filter));
   const { picture, waste } = view;
+  // 10.0.0.1 is not 10.0.0.10.
+  const isClient = picture.clients.some(({ client }) => client === filter);
+  const hasClient = (client: string) => (isClient ? client === filter : has(client));
   const { waits } = picture;
   return {
     ...view,
@@ -59,10 +84,10 @@ function choose(view: TopView, { filter, sort }: TopChoice): TopView {
     picture: {
       ...picture,
       clients: picture.clients
-        .filter(({ client, namespace }) => has(client, namespace))
+        .filter(({ client, namespace }) => hasClient(client) || has(namespace))
         .toSorted((one, other) => sortKeys[sort](other) - sortKeys[sort](one)),
       names: picture.names.filter(({ name }) => has(name)),
-      waits: { ...waits, recent: waits.recent.filter(({ client, name }) => has(client, name)) },
+      waits: { ...waits, recent: waits.recent.filter(({ client, name }) => hasClient(client) || has(name)) },
     },
   };
 }
@@ -74,11 +99,12 @@ const sortKeys: Readonly<Record<TopSort, (row: Picture["clients"][number]) => nu
   denials: ({ perSecond, nxdomainShare }) => perSecond * nxdomainShare,
 };
 
-function upstreamLines(rows: readonly UpstreamRow[]): string[] {
+function upstreamLines(rows: readonly UpstreamRow[], width: number): string[] {
+  const pathColumns = width - 41;
   return [
-    ` ${"PATH".padEnd(37)}${"STATE".padEnd(7)}${"FLOWS".padStart(5)}${"ASKED".padStart(7)}${"TWICE".padStart(6)}${"P50".padStart(8)}${"P99".padStart(8)}`,
+    ` ${"PATH".padEnd(pathColumns)}${"STATE".padEnd(7)}${"FLOWS".padStart(5)}${"ASKED".padStart(7)}${"TWICE".padStart(6)}${"P50".padStart(8)}${"P99".padStart(8)}`,
     ...rows.flatMap((row) => [
-      ` ${cut(`${row.route} ${row.server} ${row.transport}`, 36).padEnd(37)}${(row.isFailed ? "FAILS" : row.isUp ? "up" : "DOWN").padEnd(7)}` +
+      ` ${cutText(`${row.route} ${row.server} ${row.transport}`, pathColumns - 1).padEnd(pathColumns)}${(row.isFailed ? "FAILS" : row.isUp ? "up" : "DOWN").padEnd(7)}` +
         `${countText(row.openFlows).padStart(5)}${countText(row.questions).padStart(7)}${countText(row.sentAgain).padStart(6)}${millisecondsText(row.p50Ms).padStart(8)}${millisecondsText(row.p99Ms).padStart(8)}`,
       ...(row.lastFailure === "" ? [] : [`    last failure: ${row.lastFailure}`]),
     ]),
@@ -86,8 +112,8 @@ function upstreamLines(rows: readonly UpstreamRow[]): string[] {
 }
 
 /** As much of it as fits on the line: how it is stands before how long. */
-function headLine(head: TopHead): string {
-  const start = ` nodens ${head.version} on ${cut(head.node, 24)}`;
+function headLine(head: TopHead, width: number): string {
+  const start = ` nodens ${head.version} on ${cutText(head.node, 24)}`;
   return headWords(head).reduce(
     (line, { text }) => (line.length + text.length + 3 > width + 1 ? line : `${line} · ${text}`),
     start,
@@ -101,7 +127,7 @@ const inks = ["█", "▓", "▒", "░"] as const;
 const seldom: ReadonlySet<string> = new Set(["stale", "error"]);
 
 /** The shares of where queries end, drawn across the screen; a line where nobody asks. */
-function bar({ queriesPerSecond, flow }: Picture): string {
+function bar({ queriesPerSecond, flow }: Picture, width: number): string {
   if (queriesPerSecond === 0) return "─".repeat(width);
   const usual = Object.entries(flow).filter(([ending]) => !seldom.has(ending));
   const drawn = usual.map(([, { perSecond }], index) => {
@@ -138,13 +164,34 @@ function ribbon({ queriesPerSecond, flow }: Picture): string[] {
   ];
 }
 
-/** A client, with its last wait within 80 columns. */
-function clientLines(row: Picture["clients"][number], isMarked: boolean): string[] {
+/** A client, with its last wait within 80 columns, and what had become of the query where there is room. */
+function clientLines(row: Picture["clients"][number], isMarked: boolean, width: number): string[] {
   const rest =
-    `${cut(row.namespace, 11).padEnd(12)}${clientLooks(row).padEnd(12)}${countText(row.perSecond).padStart(6)}` +
+    `${cutText(row.namespace, 11).padEnd(12)}${clientLooks(row).padEnd(12)}${countText(row.perSecond).padStart(6)}` +
     `${percentText(row.hitShare).padStart(6)}${percentText(row.wasteShare).padStart(6)}${percentText(row.nxdomainShare).padStart(6)}` +
-    `${(row.waited === 0 ? "–" : String(row.waited)).padStart(7)}${row.lastWait === "" ? "" : ` ◀ ${row.lastWait}`}`;
-  return clientFirst(isMarked ? "›" : " ", row.client, rest);
+    `${(row.waited === 0 ? "–" : String(row.waited)).padStart(7)}`;
+  const [after = ""] = row.lastWait.split(",");
+  const isRoomy = clientColumns + rest.length + row.lastWait.length + 3 <= width + 1;
+  const wait = row.lastWait === "" ? "" : ` ◀ ${isRoomy ? row.lastWait : after}`;
+  return clientFirst(isMarked ? "›" : " ", row.client, rest + wait);
+}
+
+/** As many clients as there is room for, so that the marked one is among them. Which one that is stands below, for people and for the keys. */
+function clientTab({ picture: { clients } }: TopView, { line, width, room }: TabChoice): string[] {
+  const marked = Math.min(line, clients.length - 1);
+  const rows = clients.map((row, index) => clientLines(row, index === marked, width));
+  const free = room - 2;
+  let start = 0;
+  let height = rows.slice(0, marked + 1).flat().length;
+  while (height > free && start < marked) {
+    height -= rows[start]?.length ?? 0;
+    start += 1;
+  }
+  return [
+    ` ${"CLIENT".padEnd(16)}${"NAMESPACE*".padEnd(12)}${"LIBC·NDOTS*".padEnd(12)}${"Q/S".padStart(6)}${"HIT".padStart(6)}${"WASTE".padStart(6)}${"NXDOM".padStart(6)}${"WAITED".padStart(7)}`,
+    ...rows.slice(start).flat().slice(0, Math.max(0, free)),
+    ` * guessed from what it asks${marked < 0 ? "" : ` · client ${marked + 1} of ${clients.length}`}`,
+  ];
 }
 
 /** A line with a client in it. After a long address, as IPv6 has, the rest is on a line of its own, in its columns. */
@@ -158,49 +205,46 @@ function clientLooks({ library, ndots }: Picture["clients"][number]): string {
   return ndots === undefined ? library : `${library === "" ? "?" : library}·${ndots}`;
 }
 
-const bodyOf: Readonly<Record<TopTab, (view: TopView, choice: TopChoice) => string[]>> = {
-  clients: ({ picture: { clients } }, { line }) => [
-    ` ${"CLIENT".padEnd(16)}${"NAMESPACE*".padEnd(12)}${"LIBC·NDOTS*".padEnd(12)}${"Q/S".padStart(6)}${"HIT".padStart(6)}${"WASTE".padStart(6)}${"NXDOM".padStart(6)}${"WAITED".padStart(7)}`,
-    ...clients.flatMap((row, index) => clientLines(row, index === line)),
-    " * guessed from what it asks",
-  ],
-  names: ({ picture: { names } }) => [
-    ` ${"NAME".padEnd(60)}${"Q/S".padStart(8)}${"NXDOM".padStart(8)}`,
+const bodyOf: Readonly<Record<TopTab, (view: TopView, choice: TabChoice) => string[]>> = {
+  clients: clientTab,
+  names: ({ picture: { names } }, { width }) => [
+    ` ${"NAME".padEnd(width - 17)}${"Q/S".padStart(8)}${"NXDOM".padStart(8)}`,
     ...names.map(
       ({ name, perSecond, nxdomainShare }) =>
-        ` ${cut(name, 59).padEnd(60)}${countText(perSecond).padStart(8)}${percentText(nxdomainShare).padStart(8)}`,
+        ` ${cutText(name, width - 18).padEnd(width - 17)}${countText(perSecond).padStart(8)}${percentText(nxdomainShare).padStart(8)}`,
     ),
   ],
-  denied: ({ waste }) => [
-    ` ${"NAME".padEnd(40)}${"SUFFIX".padEnd(28)}${"TIMES".padStart(8)}`,
+  denied: ({ waste }, { width }) => [
+    ` ${"NAME".padEnd(width - 38)}${"SUFFIX".padEnd(28)}${"TIMES".padStart(8)}`,
     ...waste.flatMap(({ name, suffixes, cure, savedShare }) => [
       ...suffixes.map(
-        ({ suffix, count }) => ` ${cut(name, 39).padEnd(40)}${cut(suffix, 27).padEnd(28)}${String(count).padStart(8)}`,
+        ({ suffix, count }) =>
+          ` ${cutText(name, width - 39).padEnd(width - 38)}${cutText(suffix, 27).padEnd(28)}${countText(count).padStart(8)}`,
       ),
       ...(savedShare === undefined
         ? []
-        : wrap(`${cure} Spares ${percentText(savedShare)}.`).map(
+        : wrapText(`${cure} Spares ${percentText(savedShare)}.`, width - 6).map(
             (text, index) => `   ${index === 0 ? "→" : " "} ${text}`,
           )),
     ]),
   ],
-  waits: ({ picture: { waits } }) => [
+  waits: ({ picture: { waits } }, { width }) => [
     ` ${"AGO".padStart(5)}  ${"CLIENT".padEnd(16)}${"AFTER".padStart(6)}  LOOKUP`,
     ...(waits.recent.length === 0 ? [" no pod has asked again in the last 15 minutes"] : []),
     ...waitedLookups(waits.recent).flatMap(({ secondsAgo, client, afterMs, name, types, meaning, moved }) => [
       ...clientFirst(
         ` ${`${secondsAgo} s`.padStart(5)}  `,
         client,
-        `${`${(afterMs / 1000).toFixed(1)} s`.padStart(6)}  ${cut(name, 43 - types.length)} ${types}`,
+        `${`${(afterMs / 1000).toFixed(1)} s`.padStart(6)}  ${cutText(name, width - 35 - types.length)} ${types}`,
       ),
       `      ${meaning}`,
       ...moved
-        .flatMap((cause) => wrap(`while ${cause.meaning} (${cause.label} +${cause.by})`))
+        .flatMap((cause) => wrapText(`while ${cause.meaning} (${cause.label} +${cause.by})`, width - 6))
         .map((text) => `      ${text}`),
     ]),
   ],
-  upstream: ({ upstream }) => upstreamLines(upstream),
-  tail: ({ tail }) => tail.map(printQuery).toReversed(),
+  upstream: ({ upstream }, { width }) => upstreamLines(upstream, width),
+  tail: ({ tail }) => printQueries(tail).toReversed(),
   kernel: ({ picture: { moved, forgotten }, gauges }) => [
     ` ${"WHAT".padEnd(44)}${"NOW".padStart(10)}${"LAST MIN".padStart(10)}${"15 MIN".padStart(10)}`,
     ...gauges.map(({ what, now }) => ` ${what.padEnd(44)}${now.padStart(10)}`),
@@ -212,26 +256,6 @@ const bodyOf: Readonly<Record<TopTab, (view: TopView, choice: TopChoice) => stri
   ],
 };
 
-/** Breaks a sentence into lines that fit below a row. */
-function wrap(sentence: string): string[] {
-  const lines = [""];
-  for (const word of sentence.split(" ")) {
-    const last = lines.at(-1) ?? "";
-    if (last.length + word.length + 1 <= width - 6) lines[lines.length - 1] = last === "" ? word : `${last} ${word}`;
-    else lines.push(word);
-  }
-  return lines;
-}
-
-/** A recorded query on one line. */
-export function printQuery(query: ToldQuery): string {
-  const { secondsAgo, client, name, type, outcome, source, durationMs, upstream, repeatedAfterMs, first } = query;
-  const repeated =
-    repeatedAfterMs > 0 ? `  asked again after ${(repeatedAfterMs / 1000).toFixed(1)} s, first ${first}` : "";
-  const took = source === "" ? "" : ` ${millisecondsText(durationMs)}`;
-  return ` -${secondsAgo.toFixed(1)} s  ${client.padEnd(15)} ${name === "" ? "·" : name} ${type}  ${outcome} ${source}${took}${upstream === "" ? "" : ` (${upstream})`}${repeated}`;
-}
-
 function sparkline(values: readonly number[], columns: number): string {
   const step = values.length / columns;
   const sums = Array.from({ length: columns }, (_, index) =>
@@ -239,8 +263,4 @@ function sparkline(values: readonly number[], columns: number): string {
   );
   const most = Math.max(1, ...sums);
   return sums.map((sum) => bars[Math.ceil((sum / most) * (bars.length - 1))] ?? "▁").join("");
-}
-
-function cut(text: string, length: number): string {
-  return text.length <= length ? text : `${text.slice(0, length - 1)}…`;
 }

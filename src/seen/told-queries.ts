@@ -68,8 +68,10 @@ export const filterNames = ["client", "name", "rcode", "slower", "repeated"] as 
 /** Which of the recorded queries are told. */
 export interface TailFilter {
   readonly client?: string | undefined;
-  /** Part of the name. */
+  /** Part of the name, which ends in a dot here. */
   readonly name?: string | undefined;
+  /** Part of the name or of the client. */
+  readonly part?: string | undefined;
   readonly rcode?: string | undefined;
   readonly slowerThanMs?: number | undefined;
   readonly repeated?: boolean | undefined;
@@ -90,13 +92,14 @@ export function tailOf(parts: PictureParts, filter: TailFilter, nowMs: number): 
   const findTrip = parts.seen.trips.finder();
   const isOfClient = clientFilter(parts.seen, filter.client);
   const hasName = nameFilter(parts, filter.name);
+  const hasPart = partFilter(parts, filter.part);
   const outcome = outcomeNames.find((name) => name.toUpperCase() === filter.rcode?.toUpperCase());
   parts.seen.eachRecorded((query) => {
     if (filter.newerThanMs !== undefined && nowMs - query.atMs > filter.newerThanMs) return false;
     if (filter.repeated === true && query.repeatedAfterMs === 0) return true;
     if (filter.slowerThanMs !== undefined && !(tookMs(query, nowMs) > filter.slowerThanMs)) return true;
     if (filter.rcode !== undefined && outcomeOf(query) !== outcome) return true;
-    if (isOfClient(query) && hasName(query)) told.push(tellQuery(query, parts, findTrip, nowMs));
+    if (isOfClient(query) && hasName(query) && hasPart(query)) told.push(tellQuery(query, parts, findTrip, nowMs));
     return told.length < filter.limit;
   });
   return told.toReversed();
@@ -105,7 +108,7 @@ export function tailOf(parts: PictureParts, filter: TailFilter, nowMs: number): 
 /** Whether a query that was told before passes a filter; `limit` and `newerThanMs` are not looked at. */
 export function passes(query: ToldQuery, { client, name, rcode, slowerThanMs, repeated }: TailFilter): boolean {
   if (client !== undefined && query.client !== client) return false;
-  if (name !== undefined && !query.name.includes(name.toLowerCase())) return false;
+  if (name !== undefined && !hasNamePart(query.name, name)) return false;
   if (rcode !== undefined && query.outcome.toUpperCase() !== rcode.toUpperCase()) return false;
   if (slowerThanMs !== undefined && !(query.durationMs > slowerThanMs)) return false;
   return repeated !== true || query.repeatedAfterMs > 0;
@@ -126,13 +129,24 @@ function clientFilter(seen: Seen, client: string | undefined): (query: RecordedQ
 /** Each name is read once. */
 function nameFilter({ seen, names }: PictureParts, part: string | undefined): (query: RecordedQuery) => boolean {
   if (part === undefined) return () => true;
-  const folded = part.toLowerCase();
   const known = new Map<number, boolean>();
   return (query) => {
-    const hasPart = known.get(query.nameHash) ?? nameAsTold(seen.nameOf(query), query.nameHash, names).includes(folded);
+    const hasPart =
+      known.get(query.nameHash) ?? hasNamePart(nameAsTold(seen.nameOf(query), query.nameHash, names), part);
     known.set(query.nameHash, hasPart);
     return hasPart;
   };
+}
+
+function partFilter(parts: PictureParts, part: string | undefined): (query: RecordedQuery) => boolean {
+  if (part === undefined) return () => true;
+  const hasName = nameFilter(parts, part);
+  return (query) => hasName(query) || parts.seen.clientOf(query).includes(part);
+}
+
+/** Whether a name as it is told (lower case, without its final dot) contains a part, in any case: of people who write the final dot as well. */
+export function hasNamePart(name: string, part: string): boolean {
+  return `${name}.`.includes(part.toLowerCase());
 }
 
 /** The code of the reply, or what became of the query without one. */

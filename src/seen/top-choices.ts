@@ -19,6 +19,8 @@ export interface TopChoice {
   readonly tab: TopTab;
   /** How many lines the screen may have, at least 12. */
   readonly rows: number;
+  /** The terminal's columns; undefined where there is none. */
+  readonly columns?: number | undefined;
   /** Part of a name, a client or a namespace; "" shows everything. */
   readonly filter: string;
   readonly sort: TopSort;

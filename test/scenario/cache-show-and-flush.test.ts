@@ -118,6 +118,11 @@ describe("show", () => {
   test.each(["", "name=a..b", "name=a.test&type=NOTHING"])("refuses %j", (query) => {
     expect(showCache(new URLSearchParams(query), partsOf(createWorld()))).toHaveProperty("wrong");
   });
+
+  test("says of a name in other letters which name to ask for", () => {
+    const wrong = "'bücher.test' is not ASCII: ask for xn--bcher-kva.test";
+    expect(showCache(new URLSearchParams("name=bücher.test"), partsOf(createWorld()))).toEqual({ wrong });
+  });
 });
 
 describe("flush", () => {

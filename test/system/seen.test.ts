@@ -57,7 +57,9 @@ describe("a pod whose reply was lost", () => {
     expect(tailed.output).toMatch(/asked again after 5\.\d s, first answered/);
     expect(tailed.output.trim().split("\n")).toHaveLength(1);
     const all = await printed((options) => tail({ against }, options));
-    expect(all.output).toMatch(/NOERROR upstream [\d.]+ ms \(cluster 127\.0\.0\.1:\d+ (tcp|udp), 1 send, [\d.]+ ms\)/);
+    expect(all.output).toMatch(
+      /NOERROR +[\d.]+ ms kubernetes\.\S+ A  upstream \(cluster 127\.0\.0\.1:\d+ (tcp|udp), 1 send, [\d.]+ ms\)/,
+    );
     const metrics = await (await fetch(`${nodens.adminUrl}/metrics`)).text();
     expect(metrics).toContain('nodens_client_repeats_total{after="5s",first="answered"} 1');
   });

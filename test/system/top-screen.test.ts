@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { ask } from "../support/program/nodens-and-upstream.ts";
+import { childrenOf } from "../support/program/process-children.ts";
 import { describeWith } from "../support/program/requirements.ts";
 import { projectFolder, runNodens } from "../support/program/run-nodens.ts";
 import { until } from "../support/servers/scripted-upstream.ts";
@@ -31,6 +32,7 @@ function openTerminal(command: readonly string[], env: Readonly<Record<string, s
   return {
     press: (...keys: string[]) => void tmux("send-keys", ...keys),
     screen: () => tmux("capture-pane", "-p"),
+    shellPid: () => Number(tmux("display-message", "-p", "#{pane_pid}")),
     colours: () => tmux("capture-pane", "-p", "-e").includes("\u001B["),
   };
 }
@@ -94,6 +96,43 @@ describeWith(["tmux"], "nodens top on a terminal", () => {
     await shows("[5 upstream]");
   });
 
+  test("an explanation that is longer than the screen is scrolled to its advice", async () => {
+    const { top, shows } = await topWithQueries();
+    await shows("127.0.0.1");
+    top.press("e", ..."www.example.com", "Enter");
+    await shows("any other key goes back");
+    expect(top.screen()).not.toContain("with a final dot");
+    for (let line = 0; line < 20; line += 1) top.press("Down");
+    await shows("with a final dot");
+    top.press("x");
+    await shows("[1 clients]");
+  });
+
+  test("goes on when nodens is gone, says so, and shows the next one", async () => {
+    const { top, shows, nodens } = await topWithQueries();
+    await shows("127.0.0.1");
+    await nodens.stop();
+    await shows("NO ANSWER");
+    expect(top.screen()).toContain("[1 clients]");
+    const next = await runNodens({ settings: { admin: { address: new URL(nodens.adminUrl).host } } });
+    onTestFinished(async () => void (await next.stop()));
+    await until("it has an answer", () => !top.screen().includes("NO ANSWER"), patienceMs);
+  });
+
+  test("gives the terminal back when it is ended by a signal", async () => {
+    const nodens = await runNodens({});
+    onTestFinished(async () => void (await nodens.stop()));
+    const program = join(projectFolder, "src", "nodens.mjs");
+    const script = 'echo before; "$@"; echo "ended with $?"; stty -a; exec sleep 60';
+    const command = [process.execPath, program, "top", "--against", new URL(nodens.adminUrl).host];
+    const { screen, shellPid } = openTerminal(["sh", "-c", script, "sh", ...command]);
+    await until("it shows", () => screen().includes("[1 clients]"), patienceMs);
+    for (const pid of childrenOf(shellPid())) process.kill(pid, "SIGTERM");
+    await until("it has ended", () => screen().includes("ended with 143"), patienceMs);
+    expect(screen()).toContain("before");
+    expect(screen()).toMatch(/ icanon\b.* echo\b/s);
+  });
+
   test.each([
     ["has colours", {}, true],
     ["has none where NO_COLOR is set", { NO_COLOR: "1" }, false],
@@ -115,7 +154,7 @@ async function topWithQueries(env: Readonly<Record<string, string>> = {}) {
   const command = [process.execPath, program, "top", "--against", new URL(nodens.adminUrl).host];
   const top = openTerminal(command, { TMPDIR: folder, ...env });
   const shows = (text: string) => until(`the screen shows ${text}`, () => top.screen().includes(text), patienceMs);
-  return { top, shows, folder };
+  return { top, shows, folder, nodens };
 }
 
 /** Without its only program, the terminal is gone. */

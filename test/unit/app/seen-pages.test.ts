@@ -95,6 +95,7 @@ test.each([
   ["/seen?slower=4000", [web]],
   ["/seen?limit=1&client=10.0.0.7", [web]],
   ["/seen?client=10.0.0.8&repeated", []],
+  ["/seen?name=DB.data.svc.cluster.local.", [db]],
 ])("%s tells the recorded queries that pass", async (target, names) => {
   const page = await createPages();
   expect(page(target).json.queries?.map(({ name }) => name)).toEqual(names);
@@ -108,7 +109,15 @@ test("/seen?repeated tells of the clients those that waited", async () => {
 test.each([
   ["/seen?clients=10.0.0.7", "unknown parameter 'clients'; they are client, name, rcode, slower, repeated, limit"],
   ["/tail?foo", "unknown parameter 'foo'; they are client, name, rcode, slower, repeated, limit, incident, json"],
+  ["/top?filer=web", "unknown parameter 'filer'; they are tab, rows, columns, filter, sort, line, explain"],
+  ["/advise?jsn", "unknown parameter 'jsn'; they are json"],
+  ["/incidents?json", "unknown parameter 'json'; there are none"],
+  ["/?explan=web", expect.stringContaining("unknown parameter 'explan'")],
+  ["/seen?name=web&name=db", "the parameter name was given more than once"],
+  ["/seen?client=web", "client is not an IP address"],
   ["/seen?slower=x", "slower is not a number of milliseconds"],
+  ["/seen?slower=-1", "slower is not a number of milliseconds"],
+  ["/seen?slower=Infinity", "slower is not a number of milliseconds"],
   ["/seen?rcode=NOPE", expect.stringContaining("unknown rcode; they are NOERROR")],
   ["/seen?client=10.0.0.7&limit=0", "limit is not a number from 1 to 10000"],
 ])("%s is refused", async (target, wrong) => {

@@ -86,6 +86,7 @@ describe("what runs", () => {
       "cache flush web.test --below --against /run/nodens/admin.sock",
       ["cacheFlush", "web.test", { against: "/run/nodens/admin.sock", below: true }],
     ],
+    ["tail --incident 1", ["tail", { against: "127.0.0.1:9253", incident: "1" }]],
     ["explain web --resolv-conf f", ["explain", "web", { namespace: "default", color: true, resolvConf: "f" }]],
   ];
   test.each(rows)("nodens %s", async (line, call) => {
@@ -131,6 +132,10 @@ describe("a command line that cannot be understood: one line, exit code 64, noth
     ["query", "missing required argument 'name'"],
     ["cache", "cache takes show or flush"],
     ["cache drop a", "unknown command 'drop' (there are show, flush)"],
+    ["cache flush a A", "too many arguments for 'flush'. Expected 1 argument but got 2: a, A."],
+    ["cache show a A B", "too many arguments for 'show'. Expected 2 arguments but got 3: a, A, B."],
+    ["help cache shw", "unknown command 'shw' (did you mean show?)"],
+    ["help check show", "check has no command 'show'"],
     ["cache flush", "missing required argument 'name'"],
     ["query a --short --json", "option '--short' cannot be used with option '--json'"],
     ["query a --short --twice", "option '--short' cannot be used with option '--twice'"],
@@ -165,9 +170,12 @@ describe("help", () => {
     ["query", ["--server", "--tcp", "--dnssec", "--no-edns", "--twice", "--short", "--json", "--timeout-ms"]],
     ["explain", ["--namespace", "--resolv-conf", "--cluster-domain", "--against", "--json", "--no-color"]],
     ["check", ["<file>"]],
+    ["cache", ["show", "flush"]],
+    ["cache show", ["<name>", "[type]", "--json"]],
   ])("of %s: by `help` and by --help, the same, with every flag", async (command, words) => {
-    const { output } = await run(["help", command]);
+    const names = command.split(" ");
+    const { output } = await run(["help", ...names]);
     for (const word of words) expect(output).toContain(word);
-    expect((await run([command, "--help"])).output).toBe(output);
+    expect((await run([...names, "--help"])).output).toBe(output);
   });
 });

@@ -24,12 +24,18 @@ test("s goes through the orders and comes back", () => {
   expect(afterKeys("s", "s", "s", "s").sort).toBe("queries");
 });
 
-test("a name is explained until the next key", () => {
-  expect(afterKeys("e", "a.test", "\r").over).toEqual({ explain: "a.test" });
+test("a name is explained until the next key, but arrows scroll", () => {
+  expect(afterKeys("e", "a.test", "\r").over).toEqual({ explain: "a.test", from: 0 });
+  expect(afterKeys("e", "a.test", "\r", "j", "\u001B[B", "k").over).toEqual({ explain: "a.test", from: 1 });
   expect(afterKeys("e", "a.test", "\r", "", "x").over).toBe("");
 });
 
 test("q ends, and so does Ctrl-C while something is typed", () => {
   expect(afterKeys("q").wish).toBe("end");
   expect(afterKeys("/", "\u0003").wish).toBe("end");
+});
+
+test.each(["s", "j", "k", "2", "\r"])("what is frozen goes on where %j chooses something else", (key) => {
+  expect(afterKeys(" ").isFrozen).toBe(true);
+  expect(afterKeys(" ", key).isFrozen).toBe(false);
 });

@@ -67,7 +67,7 @@ test.each([
     "the search list is longer than 2048 characters",
   ],
   ["name=a&name=b", "the parameter name was given more than once"],
-  ["name=a&nmae=b", "unknown parameter; the parameters are name, namespace, search, ndots"],
+  ["name=a&nmae=b", "unknown parameter 'nmae'; they are name, namespace, search, ndots"],
 ])("%s is wrong", (query, wrong) => {
   const outcome = ask(query);
   expect(outcome).toHaveProperty("wrong");
