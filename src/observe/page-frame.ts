@@ -29,7 +29,7 @@ form { display: flex; flex-wrap: wrap; gap: 8px; } input, select, button { font:
 input { font: 13px ui-monospace, "Liberation Mono", monospace; flex: 1 1 140px; } input[name=explain], input[name=name] { flex: 4 1 240px; } label { align-self: center; font-size: 14px; } input[type=checkbox] { flex: none; } :focus-visible { outline: 2px solid var(--e1); outline-offset: 1px; }
 pre { overflow-x: auto; border: 1px solid var(--line); border-radius: 8px; padding: 12px; background: var(--box); } details { margin-top: 34px; } summary { cursor: pointer; font-size: 14px; font-weight: 600; }
 footer { color: var(--soft); font-size: 13px; max-width: 1056px; margin: 0 auto; padding: 0 20px 30px; } footer a { color: inherit; } #state { float: right; }
-@media (max-width: 620px) { h1 { font-size: 20px; } small { display: block; margin: 0; } svg { min-width: 620px; } .picture { overflow-x: auto; } th, td { padding-right: 10px; } }
+@media (max-width: 620px) { h1 { font-size: 20px; } small { display: block; margin: 0; } svg { min-width: 620px; direction: ltr; } .picture { overflow-x: auto; direction: rtl; } th, td { padding-right: 10px; } td.long:last-child, td.long:nth-last-child(2) { min-width: 22em; } }
 @media print { form, footer, details, #explain:not(:has(pre)), #record:not(:has(table)) { display: none; } body { background: none; font-size: 12px; } h2 { break-after: avoid; } svg, tr { break-inside: avoid; } * { print-color-adjust: exact; } }
 @media (forced-colors: active) { .band { stroke: CanvasText; } .mark, .start, .end { fill: CanvasText; } .ground { fill: none; } }
 `;
@@ -48,13 +48,19 @@ document.addEventListener("keydown", (event) => {
 function isInUse() {
   return main.contains(document.activeElement) || main.querySelector("details[open]") !== null || !getSelection().isCollapsed;
 }
+/** What is wider than a narrow window, and was perhaps moved to and fro. */
+function boxes() {
+  return [...main.querySelectorAll(".scroll, .picture")];
+}
 async function refresh() {
   if (!isStopped && !document.hidden && !isInUse()) {
     try {
       const response = await fetch(location.href, { cache: "no-store" });
       if (!response.ok) throw new Error(response.status);
       const page = new DOMParser().parseFromString(await response.text(), "text/html");
+      const moved = boxes().map((box) => box.scrollLeft);
       main.replaceChildren(...page.querySelector("main").childNodes);
+      boxes().forEach((box, index) => { box.scrollLeft = moved[index] ?? 0; });
       state.textContent = "";
     } catch { state.textContent = "nodens does not answer; this is what it last said"; }
   }

@@ -211,11 +211,12 @@ const bodyOf: Readonly<Record<TopTab, (view: TopView, choice: TabChoice) => stri
     ` ${"NAME".padEnd(width - 17)}${"Q/S".padStart(8)}${"NXDOM".padStart(8)}`,
     ...names.map(
       ({ name, perSecond, nxdomainShare }) =>
-        ` ${cutText(name, width - 18).padEnd(width - 17)}${countText(perSecond).padStart(8)}${percentText(nxdomainShare).padStart(8)}`,
+        ` ${cutText(name === "" ? "·" : name, width - 18).padEnd(width - 17)}${countText(perSecond).padStart(8)}${percentText(nxdomainShare).padStart(8)}`,
     ),
   ],
   denied: ({ waste }, { width }) => [
     ` ${"NAME".padEnd(width - 38)}${"SUFFIX".padEnd(28)}${"TIMES".padStart(8)}`,
+    ...(waste.length === 0 ? [" none was seen under a search suffix; with seen.names: off or hashed none can be"] : []),
     ...waste.flatMap(({ name, suffixes, cure, savedShare }) => [
       ...suffixes.map(
         ({ suffix, count }) =>

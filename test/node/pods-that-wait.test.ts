@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect, onTestFinished, test } from "vitest";
+import type { Finding } from "../../src/doctor/finding.ts";
 import { bedAddress, type BedHost, bedTools, createNodeBed, type NodeBed } from "../support/node/node-bed.ts";
 import { type NodensOnNode, startNodensOnNode } from "../support/node/nodens-on-node.ts";
 import { lookUpInPod, writeResolvConf } from "../support/node/pod-lookups.ts";
@@ -295,6 +296,34 @@ describeWith(tools, "a pod that waits", () => {
       });
       const { stdout } = await bed.node.run("curl", ["-sf", "http://127.0.0.1:9253/"]);
       expect(stdout).toContain(label);
+    },
+  );
+
+  test.each(troubles)(
+    "in mode $mode, for which no replies leave the node: doctor --watch, which reads the wire, names $label as well",
+    { timeout: 90_000 },
+    async ({ mode, settings, label, nameserver, port }) => {
+      const { bed, pod } = await createScene({ mode, settings });
+      const client = await compileClient("getaddrinfo", "gcc");
+      onTestFinished(() => client.remove());
+      const lookUp = createLookupWith(pod, [client.path], writeResolvConf(nameserver, [], "timeout:1 attempts:5"));
+      await lookUp(3);
+      const program = join(projectFolder, "src", "nodens.mjs");
+      const doctor = bed.node.run(process.execPath, [program, "doctor", "--json", "--watch", "15s"]);
+      await expect
+        .poll(async () => (await bed.node.run("cat", ["/proc/net/packet"])).stdout.trim().split("\n").length, {
+          timeout: 30_000,
+        })
+        .toBeGreaterThan(1);
+      const rule = `ip daddr ${pod.address} udp sport ${port} drop`;
+      await lose(bed.node, `table inet foreign { chain c { type filter hook output priority filter; ${rule}\n}\n}\n`);
+      await lookUp(1);
+      const { stdout } = await doctor;
+      const waits = (JSON.parse(stdout) as Finding[]).filter(({ check }) => check === "wire-waits");
+      expect(waits).toMatchObject([
+        { state: "bad", found: expect.stringMatching(`^${pod.address} asked again`) as string },
+      ]);
+      expect(JSON.stringify(waits)).toContain(label);
     },
   );
 

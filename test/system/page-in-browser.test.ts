@@ -267,6 +267,23 @@ describeWith([browserCommand], "the page in a browser", () => {
     expect(await page.evaluate("document.documentElement.scrollWidth")).toBeLessThanOrEqual(360);
   });
 
+  test("in a narrow window begins with where queries end and with what is newest, and stays where it was moved to", async () => {
+    const { page } = await open();
+    await page.setViewportSize({ width: 360, height: 700 });
+    for (const text of ["rules", "now"]) {
+      const box = await page.locator("svg text", { hasText: text }).first().boundingBox();
+      expect(box?.x).toBeGreaterThan(0);
+      expect((box?.x ?? 0) + (box?.width ?? 0)).toBeLessThanOrEqual(360);
+    }
+    const moved = () => page.evaluate<number>("document.querySelector('.scroll').scrollLeft");
+    await page.evaluate("document.querySelector('.scroll').scrollLeft = 90");
+    await asks(nodens.port, "127.0.3.97", [service]);
+    const before = await page.locator(".ribbon").textContent();
+    await page.clock.runFor(2500);
+    await expect.poll(() => page.locator(".ribbon").textContent()).not.toBe(before);
+    expect(await moved()).toBe(90);
+  });
+
   test("prints without what only works on a screen", async () => {
     const { page } = await open();
     await page.emulateMedia({ media: "print" });

@@ -122,3 +122,7 @@ test("a filter that is the address of a client leaves out those whose address be
   expect(clientsIn(printTop(view, { ...choice, filter: "10.0.0.11" }))).toEqual(["›10.0.0.11"]);
   expect(clientsIn(printTop(view, { ...choice, filter: "0.0.1" }))).toHaveLength(4);
 });
+
+test("where no denied name can be told it is said why", async () => {
+  expect((await linesOf("denied", "10.0.0.7")).join("\n")).toContain("seen.names");
+});
