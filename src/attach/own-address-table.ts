@@ -243,12 +243,12 @@ function fromServiceRules({ address, service }: OwnAddress, position: number): s
       );
 }
 
-/** Where the address is the node's own it needs no other, and is exchanged for itself at most. */
+/** Where the address is the node's own it needs no other, and is exchanged for itself at most. Ports in order could clash with those of others. */
 function leavingRules({ address, service }: OwnAddress): string[] {
   const ip = protocol(familyOf(address));
   return service === undefined
     ? []
-    : [`ct original ${ip} daddr ${service} ${ip} saddr ${address} meta l4proto { tcp, udp } masquerade`];
+    : [`ct original ${ip} daddr ${service} ${ip} saddr ${address} meta l4proto { tcp, udp } masquerade fully-random`];
 }
 
 function arrivalRules({ address }: OwnAddress, countsTracked: boolean): string[] {

@@ -28,12 +28,11 @@ export async function checkPod({ run, readFile }: NodeView, asked: PodCheck): Pr
     };
   const query = [...self, "query", name, "A", "--server", server, "--short"];
   const { code, stderr, stdout } = await run("nsenter", [`--net=/proc/${pid}/ns/net`, "--", ...query]);
-  if (code === 0)
-    return {
-      check,
-      state: "ok",
-      found: `${server} answers in the network namespace of process ${pid}: ${stdout.trim().split("\n")[0] ?? ""}`,
-    };
+  if (code === 0) {
+    const [address = ""] = stdout.trim().split("\n");
+    const said = address === "" ? `it has no address of ${name}: give a name that exists with --name` : address;
+    return { check, state: "ok", found: `${server} answers in the network namespace of process ${pid}: ${said}` };
+  }
   if (code === 69) {
     return {
       check,

@@ -44,6 +44,7 @@ interface Outcome {
   readonly failure: string;
   /** Replies that said SERVFAIL. */
   readonly servfails: number;
+  readonly denials: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
 }
@@ -52,18 +53,20 @@ async function askTimes({ server, name, clock, times }: ServerCheck, protocol: "
   const took: number[] = [];
   let failure = "";
   let servfails = 0;
+  let denials = 0;
   for (let turn = 0; turn < times; turn += 1) {
     const reply = await ask({ server, name, clock, protocol });
     if ("failure" in reply) failure = reply.failure;
     else took.push(reply.elapsedMs);
     if ("rcode" in reply && reply.rcode === Rcode.SERVFAIL) servfails += 1;
+    if ("rcode" in reply && reply.rcode === Rcode.NXDOMAIN) denials += 1;
     // A server that says nothing is not asked for long.
     if (turn === 2 && took.length === 0) break;
   }
   const sorted = took.toSorted((one, other) => one - other);
   const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
   const asked = took.length === 0 ? Math.min(3, times) : times;
-  return { asked, lost: asked - took.length, failure, servfails, p50Ms: at(0.5), p99Ms: at(0.99) };
+  return { asked, lost: asked - took.length, failure, servfails, denials, p50Ms: at(0.5), p99Ms: at(0.99) };
 }
 
 const noAnswer = { link: "why-timeouts.md#6-coredns-or-what-is-behind-it" } as const;
@@ -74,7 +77,7 @@ const slowMs = 100;
 function transportFinding(
   { server, name }: ServerCheck,
   protocol: "udp" | "tcp",
-  { asked, lost, failure, servfails, p50Ms, p99Ms }: Outcome,
+  { asked, lost, failure, servfails, denials, p50Ms, p99Ms }: Outcome,
   otherWorks: boolean,
 ): Finding {
   const label = formatServerAddress(server);
@@ -92,7 +95,9 @@ function transportFinding(
     const why = "each lost packet costs a pod that asks by itself 2.5 to 5 s";
     return { ...base, state: "bad", found: `${over}: ${lost} of ${asked} lost, ${times}`, why };
   }
-  const found = `${over}: ${asked} of ${asked} answered, ${times}`;
+  // What does not exist may be denied by somebody else, and then the times are not those of a Service.
+  const denied = denials === 0 ? "" : `; ${name} does not exist there: give a name that does with --name`;
+  const found = `${over}: ${asked} of ${asked} answered, ${times}${denied}`;
   if (servfails > 0) {
     const why = "musl waits after SERVFAIL as after a loss, and other resolvers give up the name";
     return { ...base, state: "bad", found: `${found}; ${servfails} of them with SERVFAIL`, why };

@@ -14,4 +14,5 @@ export function isNodeNamespace({ proxy, hasProxyChains }: NodeRules, { interfac
 }
 
 /** What a finding says where it is not. */
-export const noNodeNamespace = "not in the node's network namespace: run it with hostNetwork, or with nsenter -t 1 -n";
+export const noNodeNamespace =
+  "not in the node's network namespace, or without NET_ADMIN, which reads its rules: run it with hostNetwork, or with nsenter -t 1 -n";

@@ -147,7 +147,7 @@ const meanings: Readonly<Record<number, string>> = {
   [First.answered]: "answered; the reply was lost on the way to the pod",
   [First.waiting]: "upstream had not answered yet",
   [First.shed]: "not answered, because a limit was reached",
-  [First.failed]: "answered with an error, after which musl waits",
+  [First.failed]: "answered with an error: musl waits then, others ask again at once",
   [First.unseen]: "lost on the way from the pod",
 };
 

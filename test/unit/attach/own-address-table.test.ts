@@ -62,7 +62,7 @@ describe("the text", () => {
   test("translates no source where connections are not tracked: that would start tracking", () => {
     expect(ownAddressTableText(ownAddressOptions())).not.toContain("type nat");
     expect(ownAddressTableText(ownAddressOptions({ countsTracked: true }))).toContain(
-      `ct original ip daddr ${service} ip saddr ${own} meta l4proto { tcp, udp } masquerade`,
+      `ct original ip daddr ${service} ip saddr ${own} meta l4proto { tcp, udp } masquerade fully-random`,
     );
   });
 

@@ -13,21 +13,25 @@ const well: Script = (query) =>
 const isSlowOnly = (found: string) => found.includes(": 5 of 5 answered, ");
 
 async function statesWith(script: Script): Promise<string[]> {
-  const server = await startScriptedUpstream(script);
-  onTestFinished(() => server.close());
-  const findings = await checkServer({
-    server: { host: "127.0.0.1", port: server.port },
-    name,
-    clock: systemClock,
-    times: 5,
-  });
-  return findings
+  return (await findingsWith(script))
     .filter(({ state, found }) => state !== "ok" && !isSlowOnly(found))
     .map(({ check, state, found }) => `${check} ${state}: ${found}`);
 }
 
+async function findingsWith(script: Script) {
+  const server = await startScriptedUpstream(script);
+  onTestFinished(() => server.close());
+  return checkServer({ server: { host: "127.0.0.1", port: server.port }, name, clock: systemClock, times: 5 });
+}
+
 test("of a server that is well, all is well, over both transports", async () => {
   expect(await statesWith(well)).toEqual([]);
+});
+
+test("a server that does not know the name is told so, for its times are not those of a Service", async () => {
+  const findings = await findingsWith((query) => replyTo(query.bytes, { rcode: 3 }));
+  const told = findings.filter(({ found }) => found.includes(`${name} does not exist there`)).map(({ check }) => check);
+  expect(told).toEqual(["server-udp", "server-tcp"]);
 });
 
 test("a server that makes up addresses is bad", async () => {

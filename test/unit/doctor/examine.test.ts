@@ -111,7 +111,7 @@ interface Trouble {
   /** What copies of packets show, where it differs from what is well. */
   readonly wire?: Partial<WireReport>;
   readonly progress?: string[];
-  readonly pod?: { readonly code: number; readonly stderr?: string };
+  readonly pod?: { readonly code: number; readonly stdout?: string; readonly stderr?: string };
 }
 
 /** The findings on a node that is well but for the trouble. */
@@ -133,7 +133,11 @@ async function findingsOf(trouble: Trouble): Promise<Finding[]> {
       readFile,
       run: async (program) => {
         if (program === "nsenter")
-          return { code: trouble.pod?.code ?? 0, stdout: "10.96.0.1\n", stderr: trouble.pod?.stderr ?? "" };
+          return {
+            code: trouble.pod?.code ?? 0,
+            stdout: trouble.pod?.stdout ?? "10.96.0.1\n",
+            stderr: trouble.pod?.stderr ?? "",
+          };
         return { code: 127, stdout: "", stderr: "" };
       },
       async eachLine(program, [first = ""], take) {
@@ -638,6 +642,14 @@ describe("who is asked without --server", () => {
   test.each(Object.entries(addresses))("is kube-dns, as the rules of %s name it", async (_, trouble) => {
     expect(await asked({ ...trouble, seen: "none" })).toEqual(["127.0.0.3:53"]);
   });
+});
+
+test("where the name has no address for a pod, that is said in the place of one", async () => {
+  const files = { "/proc/77/root/etc/resolv.conf": "nameserver 192.0.2.53\n" };
+  const findings = await findingsOf({ pod: { code: 0, stdout: "" }, files });
+  expect(findings.find(({ check }) => check === "from-pod")?.found).toMatch(
+    /: it has no address of \S+: give a name .* --name$/,
+  );
 });
 
 test("a pod is asked to look up at its own nameserver", async () => {
