@@ -11,7 +11,7 @@ export interface AdminReply {
   readonly body: string;
 }
 
-/** Larger than any page: ten thousand queries with names of 253 characters. */
+/** Larger than any page: ten thousand queries, with as much of names as a page tells. */
 const maxPageSizeBytes = 4 * 1024 * 1024;
 
 /** Follows no redirects. Rejects when nobody answers, not in time, with more than any page is, or not in HTTP. */
@@ -25,14 +25,16 @@ export async function askAdmin(
   const target = "path" in place ? { socketPath: place.path } : place;
   const asking = request({ ...target, path, method, agent: false, signal: AbortSignal.timeout(timeoutMs) }).end();
   const [response] = (await once(asking, "response")) as [IncomingMessage];
-  const chunks: Buffer[] = [];
+  // Piece by piece, so that octets and text of a large page are not both there at once.
+  const decoder = new TextDecoder();
+  let body = "";
   let sizeBytes = 0;
   for await (const chunk of response as AsyncIterable<Buffer>) {
     sizeBytes += chunk.length;
     if (sizeBytes > maxReplySizeBytes) throw new Error(`its answer is over ${maxReplySizeBytes} octets`);
-    chunks.push(chunk);
+    body += decoder.decode(chunk, { stream: true });
   }
-  return { status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString("utf8") };
+  return { status: response.statusCode ?? 0, body: body + decoder.decode() };
 }
 
 /** Why nobody answered, for people. */

@@ -80,13 +80,19 @@ export interface TailFilter {
   readonly limit: number;
 }
 
+/**
+ * Of names in one telling, a mebibyte: a pod that asks for names of 255 octets, of which each takes four characters, must not make a page that is larger
+ * than what is left of the memory limit.
+ */
+const mostNameCharacters = 1_048_576;
+
 /** The outcomes that are told of queries without a reply. */
 const unanswered = ["waiting", "dropped"] as const;
 
 /** What `rcode` of a filter may be. */
 export const outcomeNames: readonly string[] = [...Object.keys(Rcode), ...unanswered];
 
-/** The newest recorded queries that pass the filter, oldest first. */
+/** The newest recorded queries that pass the filter, oldest first: fewer where their names are long. */
 export function tailOf(parts: PictureParts, filter: TailFilter, nowMs: number): ToldQuery[] {
   const told: ToldQuery[] = [];
   const findTrip = parts.seen.trips.finder();
@@ -94,13 +100,18 @@ export function tailOf(parts: PictureParts, filter: TailFilter, nowMs: number): 
   const hasName = nameFilter(parts, filter.name);
   const hasPart = partFilter(parts, filter.part);
   const outcome = outcomeNames.find((name) => name.toUpperCase() === filter.rcode?.toUpperCase());
+  let nameCharacters = 0;
   parts.seen.eachRecorded((query) => {
     if (filter.newerThanMs !== undefined && nowMs - query.atMs > filter.newerThanMs) return false;
     if (filter.repeated === true && query.repeatedAfterMs === 0) return true;
     if (filter.slowerThanMs !== undefined && !(tookMs(query, nowMs) > filter.slowerThanMs)) return true;
     if (filter.rcode !== undefined && outcomeOf(query) !== outcome) return true;
-    if (isOfClient(query) && hasName(query) && hasPart(query)) told.push(tellQuery(query, parts, findTrip, nowMs));
-    return told.length < filter.limit;
+    if (isOfClient(query) && hasName(query) && hasPart(query)) {
+      const one = tellQuery(query, parts, findTrip, nowMs);
+      told.push(one);
+      nameCharacters += one.name.length;
+    }
+    return told.length < filter.limit && nameCharacters < mostNameCharacters;
   });
   return told.toReversed();
 }
