@@ -1,5 +1,5 @@
 /*
- * Probes of nodens's pods that fail, over a whole run: ordinary starts and ends have none.
+ * Probes of nodens's pods that fail, over a whole run: ordinary starts have none, nor do pods that serve.
  */
 import { join } from "node:path";
 import type { Cluster } from "./cluster.ts";
@@ -16,20 +16,18 @@ export interface ProbeWatch {
 /** kubelet looks every few seconds, and its events have whole ones. */
 const graceMs = 6000;
 
-/** Events of probes, a line each; messages may have more lines. One event is told again whenever it happens again. */
-const line = 'jsonpath={.lastTimestamp}{"\\t"}{.involvedObject.name}{"\\t"}{.message}{"\\n"}';
+/**
+ * Events, a line each; messages may have more lines. One event is told again whenever it happens again. No tab between the fields: kubectl
+ * writes spaces for it.
+ */
+const line = 'jsonpath={.lastTimestamp}|{.reason}|{.involvedObject.name}|{.message}{"\\n"}';
 
-/** Watches until the cluster is gone. A probe that was cut off with its container, at its end, has not failed: kubelet says of it "errored". */
+/** Watches until the cluster is gone. */
 export function watchProbes({ controlPlane, folder, programs, world }: Cluster): ProbeWatch {
-  const spans: { readonly fromMs: number; readonly toMs: number }[] = [];
-  const flags = ["--watch-only", "--namespace=kube-system", "--field-selector=reason=Unhealthy", `--output=${line}`];
+  const spans: Span[] = [];
   const kubectl = [programs.paths["kubectl"] ?? "kubectl", "--kubeconfig", controlPlane.adminKubeconfig];
-  const watch = startIn(
-    world,
-    "events of probes",
-    [...kubectl, "get", "events", ...flags],
-    join(folder, "probe-events.log"),
-  );
+  const flags = ["--watch-only", "--namespace=kube-system", `--output=${line}`];
+  const watch = startIn(world, "events", [...kubectl, "get", "events", ...flags], join(folder, "events.log"));
   return {
     async mayFail(action) {
       const fromMs = Date.now();
@@ -40,15 +38,33 @@ export function watchProbes({ controlPlane, folder, programs, world }: Cluster):
       }
     },
     failed() {
-      if (watch.hasEnded()) throw new Error(`nobody watches probes any more: ${watch.output().slice(-1000)}`);
-      return watch
-        .output()
-        .split("\n")
-        .filter((each) => /^\S+\tnodens-\S+\t\w+ probe failed/.test(each))
-        .filter((each) => {
-          const atMs = Date.parse(each.split("\t")[0] ?? "");
-          return !spans.some(({ fromMs, toMs }) => atMs >= fromMs && atMs <= toMs);
-        });
+      if (watch.hasEnded()) throw new Error(`nobody watches events any more: ${watch.output().slice(-1000)}`);
+      return probesThatFailed(watch.output(), spans);
     },
   };
+}
+
+/** Moments between which probes may fail (ms since 1970). */
+export interface Span {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+/**
+ * The lines of `events` that tell of a failed probe of a pod of nodens that is not ending, outside of `spans`. A pod that ends says by its
+ * readiness probe that it does. Of a probe that was cut off with its container kubelet says "errored", which is no failure.
+ */
+export function probesThatFailed(events: string, spans: readonly Span[]): string[] {
+  const lines = events.split("\n");
+  const endsFrom = new Map<string, number>();
+  lines.forEach((each, index) => {
+    const pod = /^[^|]*\|Killing\|(nodens-[^|]+)\|Stopping container /.exec(each)?.[1];
+    if (pod !== undefined && !endsFrom.has(pod)) endsFrom.set(pod, index);
+  });
+  return lines.filter((each, index) => {
+    const [, moment = "", pod = ""] = /^([^|]*)\|Unhealthy\|(nodens-[^|]+)\|\w+ probe failed/.exec(each) ?? [];
+    if (pod === "" || index > (endsFrom.get(pod) ?? Infinity)) return false;
+    const atMs = Date.parse(moment);
+    return !spans.some(({ fromMs, toMs }) => atMs >= fromMs && atMs <= toMs);
+  });
 }

@@ -1,0 +1,3 @@
+import { twoNodeClusterRows } from "./cluster-rows.ts";
+
+twoNodeClusterRows("iptables");
