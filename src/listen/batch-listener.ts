@@ -15,6 +15,7 @@ import {
   type SocketAddress,
 } from "../runtime/socket-address.ts";
 import { canWatchDescriptors, type DescriptorWatch, Readiness, watchDescriptor } from "../runtime/watch-descriptor.ts";
+import { copyOctets } from "../wire/octets.ts";
 import { createQueryAnswerer, maxQuerySizeBytes, noReply, replyLater } from "./answer-query.ts";
 import type { Front } from "./front.ts";
 import { createListenCounters } from "./listen-counters.ts";
@@ -109,7 +110,7 @@ export function listenInBatches(address: ServerAddress, front: Front): Listener 
     const size = answerer.answerNow(packet, sizeBytes, client, queue.room(), nowMs, waitedMs);
     if (size > noReply) queue.add(size, client);
     if (size !== replyLater) return;
-    const kept = client.slice();
+    const kept = copyOctets(client, 0, client.length);
     answerer.answerLater(kept, (message, late) => sendLate(message, late, kept));
   }
 

@@ -67,6 +67,13 @@ export function hostText(octets: Uint8Array): string {
 export function hostKey(address: SocketAddress): string {
   const { offset, sizeBytes } = octetsOf(address);
   // All at once: the engine looks up each text of two letters in a table of its own.
+  if (sizeBytes === ipv4Octets.sizeBytes)
+    return String.fromCharCode(
+      address[offset] as number,
+      address[offset + 1] as number,
+      address[offset + 2] as number,
+      address[offset + 3] as number,
+    );
   return Reflect.apply(String.fromCharCode, undefined, address.subarray(offset, offset + sizeBytes));
 }
 

@@ -24,10 +24,10 @@ export function writeU16(octets: Uint8Array, offset: number, value: number): voi
   octets[offset + 1] = value;
 }
 
-/** Larger arrays are what the engine asks the system for, one by one; smaller ones it keeps in its own heap. */
-const largestInHeapBytes = 64;
-
-/** Room for short-lived arrays, of which each takes the next part. */
+/**
+ * Room for short-lived arrays, of which each takes the next part. An array of its own is memory of the system's from 65 octets on; a smaller
+ * one becomes that as soon as a part of it is looked at, or the C library reads it.
+ */
 const slabSizeBytes = 16_384;
 const mostOfSlabBytes = 1024;
 let slab = new Uint8Array(0);
@@ -38,13 +38,13 @@ let slabTakenBytes = 0;
  * Its `buffer` is not its own.
  */
 export function briefOctets(sizeBytes: number): Uint8Array {
-  if (sizeBytes <= largestInHeapBytes || sizeBytes > mostOfSlabBytes) return new Uint8Array(sizeBytes);
+  if (sizeBytes > mostOfSlabBytes) return new Uint8Array(sizeBytes);
   if (slabTakenBytes + sizeBytes > slab.length) {
     slab = new Uint8Array(slabSizeBytes);
     slabTakenBytes = 0;
   }
   slabTakenBytes += sizeBytes;
-  return slab.subarray(slabTakenBytes - sizeBytes, slabTakenBytes);
+  return new Uint8Array(slab.buffer, slabTakenBytes - sizeBytes, sizeBytes);
 }
 
 /** So many octets are copied more quickly one by one than through a view of them. */

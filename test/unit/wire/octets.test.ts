@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { readU16, readU32, readU8, writeU16, writeU32 } from "../../../src/wire/octets.ts";
+import { briefOctets, readU16, readU32, readU8, writeU16, writeU32 } from "../../../src/wire/octets.ts";
 import { hex, toHex } from "./build-message.ts";
 
 test.each([0, 1, 0x7f, 0x80, 0xff])("readU8 reads %i", (value) => {
@@ -35,4 +35,12 @@ test("writeU16 takes the low 16 bits", () => {
   const octets = new Uint8Array(2);
   writeU16(octets, 0, 0x1_2345);
   expect(toHex(octets)).toBe("2345");
+});
+
+test("brief octets share memory, and nobody writes into another's", () => {
+  const parts = [1, 20, 64, 65, 1024].map((sizeBytes) => briefOctets(sizeBytes));
+  for (const [index, part] of parts.entries()) part.fill(index + 1);
+  expect(parts.map((part) => new Set(part))).toEqual(parts.map((_, index) => new Set([index + 1])));
+  expect(parts.every((part) => part.buffer.byteLength > part.length)).toBe(true);
+  expect(briefOctets(40)).toEqual(new Uint8Array(40));
 });
