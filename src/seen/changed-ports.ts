@@ -155,31 +155,64 @@ interface Asker {
   readonly byName: Map<number, Habit[]>;
 }
 
-/** One walk through the record for all candidates, whose clients all still have their rows. A slot costs as much for many as for one. */
+/** By the client's row. */
+type Askers = ReadonlyMap<number, Asker>;
+
+/** Looks at the record for all candidates at once, whose clients all still have their rows. */
 function habitsOf(candidates: readonly Candidate[], recorder: Recorder): Habit[] {
-  const askers: (Asker | undefined)[] = [];
+  const askers = new Map<number, Asker>();
   const habits = candidates.map((candidate) => addHabit(askers, candidate));
   if (habits.length === 0) return habits;
-  recorder.eachSlot((slot) => {
-    const row = recorder.clientRowIn(slot);
-    const asker = row < 0 ? undefined : askers[row];
-    if (asker === undefined || asker.generation !== recorder.clientGenerationIn(slot)) return true;
-    if (asker.ids.size < leastIds) asker.ids.add(recorder.askedIn(slot) & 0xffff);
-    const named = asker.byName.get(recorder.nameHashIn(slot));
-    if (named !== undefined) for (const habit of named) noteAsked(habit, slot, recorder);
-    return true;
+  noteIds(askers, recorder);
+  eachSlotNamed(candidates, recorder, (slot) => {
+    const named = askerOf(slot, askers, recorder)?.byName.get(recorder.nameHashIn(slot)) ?? [];
+    for (const habit of named) noteAsked(habit, slot, recorder);
   });
   return habits;
 }
 
-function addHabit(askers: (Asker | undefined)[], candidate: Candidate): Habit {
+function addHabit(askers: Map<number, Asker>, candidate: Candidate): Habit {
   const { clientRow, clientGeneration, nameHash } = candidate.query;
-  const asker = (askers[clientRow] ??= { generation: clientGeneration, ids: new Set(), byName: new Map() });
+  const asker = askers.get(clientRow) ?? { generation: clientGeneration, ids: new Set(), byName: new Map() };
+  askers.set(clientRow, asker);
   const habit = { candidate, ids: asker.ids, sameId: 0, isSeries: false };
   const named = asker.byName.get(nameHash);
   if (named === undefined) asker.byName.set(nameHash, [habit]);
   else named.push(habit);
   return habit;
+}
+
+function askerOf(slot: number, askers: Askers, recorder: Recorder): Asker | undefined {
+  const asker = askers.get(recorder.clientRowIn(slot));
+  return asker?.generation === recorder.clientGenerationIn(slot) ? asker : undefined;
+}
+
+/** Their last queries nearly always have enough. */
+function noteIds(askers: Askers, recorder: Recorder): void {
+  let unknown = askers.size;
+  recorder.eachSlot((slot) => {
+    const asker = askerOf(slot, askers, recorder);
+    if (asker === undefined || asker.ids.size === leastIds) return true;
+    asker.ids.add(recorder.askedIn(slot) & 0xffff);
+    if (asker.ids.size === leastIds) unknown -= 1;
+    return unknown > 0;
+  });
+}
+
+/** Names of candidates leave marks by the last bits of their hashes; a power of 2. */
+const markCount = 4096;
+
+/**
+ * Calls `look` with all slots whose names are those of candidates, and with few others. This is a walk through all that is recorded, in one turn of
+ * the event loop: so a slot is one word that is read and one mark, which takes little while it is not compiled yet, too.
+ */
+function eachSlotNamed(candidates: readonly Candidate[], recorder: Recorder, look: (slot: number) => void): void {
+  const { words } = recorder;
+  const marks = new Uint8Array(markCount);
+  for (const { query } of candidates) marks[query.nameHash & (markCount - 1)] = 1;
+  const taken = recorder.takenCount();
+  for (let slot = 0, at: number = Word.nameHash; slot < taken; slot += 1, at += wordsPerSlot)
+    if (marks[(words[at] as number) & (markCount - 1)] === 1) look(slot);
 }
 
 /** The candidate's client asked for its name. */

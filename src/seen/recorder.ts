@@ -55,6 +55,8 @@ export interface Recorder {
   replied(number: number, rcode: number, source: number, durationMs: number, isWaste: boolean): number;
   /** Notes that there was no reply, and returns the slot as `replied` does. */
   dropped(number: number): number;
+  /** How many slots queries have taken: the first ones, in no order of time. */
+  takenCount(): number;
   /** The slot that a query with this number took. */
   slotOf(number: number): number;
   /** Single fields of a slot, without an object: what the hot path reads back. */
@@ -198,6 +200,7 @@ export function createRecorder(slotCount: number): Recorder {
     arrived,
     replied,
     dropped: (number) => replied(number, droppedRcode, 0, 0, false),
+    takenCount: () => taken,
     slotOf: (number) => number & slotMask,
     askedIn: (slot) => wordIn(slot, Word.asked),
     clientRowIn: (slot) => wordIn(slot, Word.clientRow),

@@ -4,7 +4,7 @@ import { createChangedPorts } from "../../../src/seen/changed-ports.ts";
 import { createClientTable } from "../../../src/seen/client-table.ts";
 import { type ArrivedQuery, createRecorder, type Recorder } from "../../../src/seen/recorder.ts";
 
-const slotCount = 4096;
+const slotCount = 16_384;
 
 /** A finder over a record that counts what is read of it, and a client that asks. */
 function setUp() {
@@ -23,7 +23,13 @@ function setUp() {
         : call,
     ]),
   ) as unknown as Recorder;
-  const finder = createChangedPorts(counting, clients);
+  const words = new Proxy(recorder.words, {
+    get(target, key) {
+      reads += 1;
+      return Reflect.get(target, key, target) as unknown;
+    },
+  });
+  const finder = createChangedPorts({ ...counting, words }, clients);
   let lookedAt = -1;
   function ask(query: Partial<ArrivedQuery>): void {
     const generation = clients.generationOf(row);
