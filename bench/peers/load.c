@@ -402,9 +402,11 @@ int main(int count, char **words) {
   read_options(count, words);
   prctl(PR_SET_TIMERSLACK, 1);
   poller = epoll_create1(0);
+  /* The name with its ID from another port, seconds later, is what a resolver sends that has waited. So no run begins with the IDs of another. */
+  unsigned first_id = now_ns() >> 16;
   for (int id = 0; id < ids; id += 1) {
     id_flight[id] = -1;
-    give_id(id);
+    give_id((first_id + id) % ids);
     flights[id].next_free = id + 1 < ids ? id + 1 : -1;
   }
   if (mode != tcp1) for (int index = 0; index < client_count; index += 1) open_client(index, has_source ? index : -1);
