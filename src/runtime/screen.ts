@@ -80,7 +80,8 @@ export function openScreen(input: ReadStream, output: WriteStream): TerminalScre
     columns: () => output.columns,
     show(text) {
       take();
-      output.write(`${home}${text.replaceAll("\n", `${restOfLine}\n`)}${restOfScreen}`);
+      // Each line is emptied before it is written: behind a line as wide as the screen, its last character would be what is erased.
+      output.write(`${home}${restOfLine}${text.replaceAll("\n", `\n${restOfLine}`)}${restOfScreen}`);
     },
     paint: (text) => (output.hasColors() ? paint(text) : text),
     key(timeoutMs) {
