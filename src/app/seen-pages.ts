@@ -86,8 +86,7 @@ export function seenPages(options: SeenPageOptions): ReadonlyMap<string, LocalPa
 
   function look() {
     const picture = takePicture(pictureParts, clock.nowMs());
-    const { isReady, isFailOpen } = head();
-    const sentence = sentenceOf({ isReady, isFailOpen, reasons: readiness().reasons }, picture);
+    const sentence = sentenceOf({ ...head(), reasons: readiness().reasons }, picture);
     return {
       picture,
       sentence,

@@ -11,7 +11,7 @@ import { printStrip } from "./page-strip.ts";
 import { clientsTable, kernelTable, namesTable, pathsTable, wasteTable, waitsTable } from "./page-tables.ts";
 import type { Picture } from "./picture.ts";
 import type { Sentence } from "./sentence.ts";
-import { headWords, type TopHead } from "./top-head.ts";
+import { headWords, onlyWatches, type TopHead } from "./top-head.ts";
 import type { UpstreamRow } from "./upstream-rows.ts";
 import type { WasteRow } from "./waste.ts";
 
@@ -41,7 +41,7 @@ export function printPage(view: PageView): string {
       .map(({ text, isBad }) => (isBad ? `<b class="bad">${html(text)}</b>` : html(text)))
       .join(" · ")}</p></header>`,
     `<h1><span class="${sentence.tone}">${html(sentence.verdict)}</span> ${html(sentence.text)}</h1>`,
-    `<p class="soft">${savedSentence(picture)}</p>`,
+    `<p class="soft">${savedSentence(picture, head)}</p>`,
     printRibbon(picture),
     section(
       "The last 15 minutes",
@@ -67,10 +67,10 @@ export function printPage(view: PageView): string {
   ].join("\n");
 }
 
-function savedSentence({ queriesPerSecond, clientCount, saved }: Picture): string {
+function savedSentence({ queriesPerSecond, clientCount, saved }: Picture, head: TopHead): string {
   if (queriesPerSecond === 0) return "";
   return (
-    `${countText(queriesPerSecond)} queries a second from ${countOf(clientCount, "pod")}. kube-dns and the node are spared ` +
+    `${countText(queriesPerSecond)} queries a second from ${countOf(clientCount, "pod")}. kube-dns and the node ${onlyWatches(head) ? "would be" : "are"} spared ` +
     `${countText(saved.queriesPerSecond)} queries and ${countText(saved.conntrackEntriesPerSecond)} conntrack entries a second.`
   );
 }

@@ -7,7 +7,7 @@ import type { Picture } from "./picture.ts";
 import { hasNamePart, type ToldQuery } from "./told-queries.ts";
 import { printQueries } from "./print-query.ts";
 import { type TopChoice, type TopSort, type TopTab, topTabs } from "./top-choices.ts";
-import { headWords, type TopHead } from "./top-head.ts";
+import { headWords, onlyWatches, type TopHead } from "./top-head.ts";
 import type { UpstreamRow } from "./upstream-rows.ts";
 import { waitedLookups } from "./waited-lookups.ts";
 import type { WasteRow } from "./waste.ts";
@@ -39,7 +39,7 @@ export function printTop(view: TopView, choice: TopChoice): string {
     headLine(head, width),
     ` ${bar(picture, width)}`,
     ...ribbon(picture),
-    savedLine(picture, width),
+    savedLine(picture, head, width),
     ` ${"─".repeat(width)}`,
     ` ${topTabs.map((name, index) => (name === tab ? `[${index + 1} ${name}]` : `${index + 1} ${name}`)).join("  ")}`,
     ...(filter === "" ? [] : [` only what has '${filter}' in it`]),
@@ -60,9 +60,9 @@ interface TabChoice extends TopChoice {
 }
 
 /** What is spared, and the waits of the last minute: their number first, and as much of the minute as there is room for, the newest last. */
-function savedLine({ saved, waits }: Picture, width: number): string {
+function savedLine({ saved, waits }: Picture, head: TopHead, width: number): string {
   const start =
-    ` saved ${countText(saved.queriesPerSecond)} q/s and ${countText(saved.conntrackEntriesPerSecond)} conntrack entries/s` +
+    ` ${onlyWatches(head) ? "would save" : "saved"} ${countText(saved.queriesPerSecond)} q/s and ${countText(saved.conntrackEntriesPerSecond)} conntrack entries/s` +
     `    waits ${countText(waits.last15Minutes)} in 15 min `;
   const columns = Math.min(waits.lastMinuteBySecond.length, Math.max(0, width + 1 - start.length));
   return start + sparkline(waits.lastMinuteBySecond, columns);

@@ -3,12 +3,14 @@
  */
 import { countOf } from "./number-text.ts";
 import type { Picture } from "./picture.ts";
+import { onlyWatches } from "./top-head.ts";
 import { waitedLookups } from "./waited-lookups.ts";
 
 /** What nodens says of itself. */
 export interface SentenceHead {
   readonly isReady: boolean;
   readonly isFailOpen: boolean;
+  readonly mode: string;
   /** Why it is not ready. */
   readonly reasons: readonly string[];
 }
@@ -24,7 +26,8 @@ const lookBackMinutes = 10;
 const nowSeconds = 60;
 
 /** Says it. */
-export function sentenceOf({ isReady, isFailOpen, reasons }: SentenceHead, picture: Picture): Sentence {
+export function sentenceOf(head: SentenceHead, picture: Picture): Sentence {
+  const { isReady, isFailOpen, reasons } = head;
   if (isFailOpen)
     return {
       tone: "bad",
@@ -37,7 +40,8 @@ export function sentenceOf({ isReady, isFailOpen, reasons }: SentenceHead, pictu
   if (waits.length > 0) return sentenceOfWaits(picture, waits);
   if (picture.queriesPerSecond === 0)
     return { tone: "idle", verdict: "All well, and nobody asks.", text: "No query has come in the last minute." };
-  const text = `${percent(picture.answeredHere)} answered here; no pod waited in the last ${lookBackMinutes} minutes.`;
+  const answered = onlyWatches(head) ? "would be answered here" : "answered here";
+  const text = `${percent(picture.answeredHere)} ${answered}; no pod waited in the last ${lookBackMinutes} minutes.`;
   return { tone: "well", verdict: "All well:", text };
 }
 

@@ -17,6 +17,11 @@ export interface TopHead {
   readonly upSeconds: number;
 }
 
+/** Whether it answers nobody, so that what it would answer and save is told as that. */
+export function onlyWatches({ mode }: { readonly mode: string }): boolean {
+  return mode === "observe";
+}
+
 /** The mode and the state, in words; `isBad` marks what somebody should see to. */
 export function headWords(head: TopHead): { readonly text: string; readonly isBad: boolean }[] {
   const { mode, isReady, isFailOpen, inForceSeconds, settingsSeconds, upSeconds } = head;

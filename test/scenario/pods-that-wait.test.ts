@@ -351,7 +351,7 @@ describe("what is wrong for the pod alone", () => {
     expect(told()).toEqual(["10.0.0.7 pod_left_to_kube_dns +4"]);
     const picture = takePicture(parts, world.clock.nowMs());
     const words = "questions of the pod itself were left to kube-dns";
-    expect(sentenceOf({ isReady: true, isFailOpen: false, reasons: [] }, picture).text).toContain(words);
+    expect(sentenceOf({ isReady: true, isFailOpen: false, mode: "none", reasons: [] }, picture).text).toContain(words);
     expect(waitsTable(picture)).toContain(words);
     const head = { version: "1", node: "n", mode: "intercept", isReady: true, isFailOpen: false, settingsSeconds: 1 };
     const view = {

@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { picturePartsOf } from "../../../src/app/live-seen.ts";
 import { takePicture } from "../../../src/seen/picture.ts";
 import { printTop, type TopView } from "../../../src/seen/print-top.ts";
+import { sentenceOf } from "../../../src/seen/sentence.ts";
 import type { TopChoice, TopTab } from "../../../src/seen/top-choices.ts";
 import { defaultSettings } from "../../../src/settings/settings-table.ts";
 import { createWorld } from "../../support/world/create-world.ts";
@@ -125,4 +126,17 @@ test("a filter that is the address of a client leaves out those whose address be
 
 test("where no denied name can be told it is said why", async () => {
   expect((await linesOf("denied", "10.0.0.7")).join("\n")).toContain("seen.names");
+});
+
+test("where nodens only watches it saves nothing, but would", async () => {
+  const view = await viewOf("10.0.0.7");
+  const choice = { tab: "clients", rows: 24, filter: "", sort: "queries", line: 0 } as const;
+  expect(printTop({ ...view, head: { ...head, mode: "observe" } }, choice)).toContain("\n would save ");
+  const sentence = (mode: string) =>
+    sentenceOf(
+      { isReady: true, isFailOpen: false, mode, reasons: [] },
+      { ...view.picture, queriesPerSecond: 1, answeredHere: 0.93, waits: { ...view.picture.waits, recent: [] } },
+    ).text;
+  expect(sentence("observe")).toContain("93 % would be answered here");
+  expect(sentence("intercept")).toContain("93 % answered here");
 });
