@@ -3,7 +3,7 @@
  */
 import { absentStatus } from "../observe/admin-pages.ts";
 import { askAdmin, describeSilence } from "../runtime/ask-admin.ts";
-import { adminPlaceFrom } from "./admin-place.ts";
+import { adminPlaceFrom, wrongPlaceText } from "./admin-place.ts";
 import { ExitCode } from "./exit-code.ts";
 
 /** Where the nodens is that is asked: "ADDR:PORT", or the path of its Unix socket. */
@@ -44,7 +44,7 @@ export async function getAdminPage(
   { readonly body: string; readonly isAbsent: boolean } | { readonly failure: string; readonly exitCode: number }
 > {
   const place = adminPlaceFrom(against);
-  if (place === undefined) return { failure: `'${against}' is not an admin address`, exitCode: ExitCode.usage };
+  if (place === undefined) return { failure: wrongPlaceText(against), exitCode: ExitCode.usage };
   try {
     const { status, body } = await askAdmin(place, path, timeoutMs, undefined, method);
     if (status === 200 || status === absentStatus) return { body, isAbsent: status === absentStatus };

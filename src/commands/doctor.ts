@@ -19,7 +19,7 @@ import { parseServerAddress } from "../runtime/server-address.ts";
 import { nameFromText } from "../wire/name-text.ts";
 import type { WatchWire, WireWatch } from "../doctor/wire-view.ts";
 import { defaultClusterDomain } from "../settings/command-defaults.ts";
-import { adminPlaceFrom } from "./admin-place.ts";
+import { adminPlaceFrom, wrongPlaceText } from "./admin-place.ts";
 import { ExitCode } from "./exit-code.ts";
 
 /** The flags of `doctor`, as the command line has them. */
@@ -109,7 +109,7 @@ function watchOrSave(watch: WireWatch): WireWatch {
 /** What flags mean; a text for people that says which cannot be used. */
 function readFlags({ against, server = [], name, watch, netns, npd }: DoctorFlags) {
   const place = adminPlaceFrom(against);
-  if (place === undefined) return `'${against}' is not an admin address`;
+  if (place === undefined) return wrongPlaceText(against);
   const servers = server.flatMap((text) => parseServerAddress(text, dnsPort) ?? []);
   if (servers.length < server.length) return "a --server is not an address";
   if (nameFromText(name) === undefined) return `'${name}' is not a name`;

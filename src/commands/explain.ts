@@ -3,11 +3,11 @@
  */
 import { readFileSync } from "node:fs";
 import { formatProblem } from "../settings/problem.ts";
-import { defaultAdminAddress, defaultClusterDomain } from "../settings/command-defaults.ts";
+import { defaultClusterDomain } from "../settings/command-defaults.ts";
 import { parseResolvConf } from "../settings/resolv-conf.ts";
 import { nameFromText, nameToText } from "../wire/name-text.ts";
 import type { askExplanation } from "../explain/ask-explanation.ts";
-import { adminPlaceFrom } from "./admin-place.ts";
+import { adminPlaceFrom, wrongPlaceText } from "./admin-place.ts";
 import { ExitCode } from "./exit-code.ts";
 import type { Explanation } from "../explain/explain-lookup.ts";
 import { type ExplainRequest, readExplainRequest } from "../explain/explain-request.ts";
@@ -95,10 +95,7 @@ async function explainAgainst(
   { askExplanation }: ExplainOptions,
 ): Promise<{ readonly explanation: Explanation } | Failure> {
   const place = adminPlaceFrom(against);
-  if (place === undefined)
-    return usage(
-      `'${against}' is not an admin address: it must be an IP address and a port, as in ${defaultAdminAddress}, or the path of the Unix socket admin.sock`,
-    );
+  if (place === undefined) return usage(wrongPlaceText(against));
   const parameters = new URLSearchParams({ name, ndots: String(path.ndots) });
   if (namespace === undefined) parameters.set("search", path.suffixes.join(" "));
   else parameters.set("namespace", namespace);

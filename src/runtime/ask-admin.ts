@@ -41,5 +41,8 @@ export async function askAdmin(
 export function describeSilence(error: unknown, timeoutMs: number): string {
   if (!(error instanceof Error)) return String(error);
   if (error.name === "AbortError") return `nothing within ${timeoutMs} ms`;
-  return (error as NodeJS.ErrnoException).code ?? error.message;
+  const { code } = error as NodeJS.ErrnoException;
+  // What the parser of HTTP says.
+  if (code?.startsWith("HPE_") === true) return "what is there does not speak HTTP";
+  return code ?? error.message;
 }

@@ -109,7 +109,11 @@ export function createShadow(options: ShadowOptions): Shadow {
   const open = new Map<string, Open>();
   const messages = createWireMessages({
     onFlow: noteFlow,
-    onMessage: (message) => (message.isReply ? takeReply(message) : takeQuery(message)),
+    onMessage(message) {
+      if (asksItself(message)) return;
+      if (message.isReply) takeReply(message);
+      else takeQuery(message);
+    },
     onUnusable: count,
   });
 
@@ -221,6 +225,11 @@ export function createShadow(options: ShadowOptions): Shadow {
 }
 
 /** What a query and its reply have in common. */
+/** A server that asks its own address, as nodens does to see whether that is answered, is not a pod. */
+function asksItself({ client, server }: WireMessage): boolean {
+  return client === server;
+}
+
 function keyOf({ client, port, server, isTcp }: WireMessage, id: number, type: number): string {
   return `${client} ${port} ${server} ${isTcp} ${id} ${type}`;
 }

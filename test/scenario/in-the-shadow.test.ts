@@ -82,6 +82,13 @@ describe("what would have been saved", () => {
     expect(world.picture()).toMatchObject({ queries: 1, conntrackEntries: 0 });
   });
 
+  test("an address that asks itself, as nodens does to see whether it is answered, is not a pod", async () => {
+    const world = createShadowWorld();
+    const query = await world.asks(web, "A", { client: "169.254.20.10", server: "169.254.20.10" });
+    await query.gets(webReply);
+    expect(world.picture()).toMatchObject({ queries: 0, conntrackEntries: 0, unanswered: 0 });
+  });
+
   test("TCP and IPv6 count as well", async () => {
     const world = createShadowWorld();
     await (await world.asks(web, "A", { overTcp: true })).gets(webReply);

@@ -210,8 +210,8 @@ test.each([
   ["web", { clusterDomain: "." }, "'.' is not a domain name that a cluster can have"],
   [
     "web",
-    { against: "localhost:9253" },
-    "'localhost:9253' is not an admin address: it must be an IP address and a port, as in 127.0.0.1:9253, or the path of the Unix socket admin.sock",
+    { against: "nodens:9253" },
+    "'nodens:9253' is not an admin address: it must be an IP address and a port, as in 127.0.0.1:9253, or the path of the Unix socket admin.sock",
   ],
 ])("unusable: %j %j, one line and exit code 64", async (name, flags, error) => {
   expect(await run(name, flags)).toEqual({ exitCode: 64, output: "", errors: `nodens: ${error}\n` });
