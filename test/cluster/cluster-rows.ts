@@ -69,7 +69,8 @@ function describeCluster(name: string, proxyMode: ProxyMode, nodeCount: number, 
 
     test("no probe of nodens has failed but where a row planted a failure", () => {
       const failed = bed().probes.failed();
-      bed().report.note("probes failed, but for rows that plant a failure", "all rows", String(failed.length));
+      const all = nodeCount === 1 ? "all rows of one node" : "all rows of two nodes";
+      bed().report.note("probes failed, but for rows that plant a failure", all, String(failed.length));
       expect(failed).toEqual([]);
     });
   });

@@ -20,7 +20,8 @@ export type Way =
   | "managed-cluster"
   | "service"
   | "chart"
-  | "all rows";
+  | "all rows of one node"
+  | "all rows of two nodes";
 
 /** What was found on one cluster. */
 interface Finding {
