@@ -108,12 +108,8 @@ export function createShadow(options: ShadowOptions): Shadow {
   const history = createReplyHistory();
   const open = new Map<string, Open>();
   const messages = createWireMessages({
-    onFlow: noteFlow,
-    onMessage(message) {
-      if (asksItself(message)) return;
-      if (message.isReply) takeReply(message);
-      else takeQuery(message);
-    },
+    onFlow: ofPods(noteFlow),
+    onMessage: ofPods((message) => (message.isReply ? takeReply(message) : takeQuery(message))),
     onUnusable: count,
   });
 
@@ -224,12 +220,14 @@ export function createShadow(options: ShadowOptions): Shadow {
   };
 }
 
-/** What a query and its reply have in common. */
-/** A server that asks its own address, as nodens does to see whether that is answered, is not a pod. */
-function asksItself({ client, server }: WireMessage): boolean {
-  return client === server;
+/** Passes on what pods say and hear. A server that asks its own address, as nodens does to see whether that is answered, is not a pod. */
+function ofPods(take: (message: WireMessage) => void): (message: WireMessage) => void {
+  return (message) => {
+    if (message.client !== message.server) take(message);
+  };
 }
 
+/** What a query and its reply have in common. */
 function keyOf({ client, port, server, isTcp }: WireMessage, id: number, type: number): string {
   return `${client} ${port} ${server} ${isTcp} ${id} ${type}`;
 }
