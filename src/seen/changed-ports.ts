@@ -24,8 +24,11 @@ export interface ChangedPort {
 
 /** Finds them. Moments are monotonic milliseconds. */
 export interface ChangedPorts {
-  /** Looks at the recorded query in a slot: once at each, in the order in which they came. */
-  noteSlot(slot: number): void;
+  /**
+   * Looks at the recorded query in a slot: once at each, in the order in which they came. From the number `lately` on (counted from 1) all came less than
+   * `leastWaitMs` before it.
+   */
+  noteSlot(slot: number, lately: number): void;
   /** Tells those that are certain by now, and were not before. To be called every second. Those it returns are marked in the record. */
   tell(nowMs: number): ChangedPort[];
 }
@@ -62,7 +65,7 @@ export function createChangedPorts(recorder: Recorder, { columns, generationOf }
   const suspects = createSuspects<RecordedQuery & { readonly candidate: Candidate }>();
   let candidates: Candidate[] = [];
 
-  function noteSlot(slot: number): void {
+  function noteSlot(slot: number, lately: number): void {
     const at = slot * wordsPerSlot;
     const row = words[at + Word.clientRow] as number;
     if (row < 0) return;
@@ -71,7 +74,9 @@ export function createChangedPorts(recorder: Recorder, { columns, generationOf }
     const last = lastQueries[place] as number;
     const number = words[at] as number;
     lastQueries[place] = shortReference(number, hash);
-    if (last !== 0 && mayHaveHash(last, hash)) compare(at, numberBehind(last, number));
+    if (last === 0 || !mayHaveHash(last, hash)) return;
+    const before = numberBehind(last, number);
+    if (before < lately) compare(at, before);
   }
 
   function compare(at: number, number: number): void {

@@ -33,7 +33,10 @@ export interface Noted {
   first: number;
   /** Whether the same question had come from the same port with another ID, so long before that it may be another try. */
   isAskedAnew: boolean;
-  /** How long before it its twin for the other address type had come from the same port; -1 if it had not. */
+  /**
+   * How long before it its twin for the other address type had come from the same port; -1 if it had not. Only meaningful if `afterMs` is not 0, or if
+   * it is long enough for somebody to have waited.
+   */
   twinAfterMs: number;
   /** That twin's ID. Only meaningful if `twinAfterMs` is not -1. */
   twinId: number;
@@ -41,8 +44,11 @@ export interface Noted {
 
 /** Remembers queries. */
 export interface Repeats {
-  /** Looks at the recorded query in a slot: once at each, in the order in which they came. Those over TCP, or of no client's row, are passed over. */
-  look(slot: number): Readonly<Noted>;
+  /**
+   * Looks at the recorded query in a slot: once at each, in the order in which they came. Those over TCP, or of no client's row, are passed over. From
+   * the number `lately` on (counted from 1) all came less than `leastWaitMs` before it.
+   */
+  look(slot: number, lately: number): Readonly<Noted>;
   /** How many were forgotten before a client could have asked again, in the table or in the record: above 0, repeats go unseen. */
   forgottenCount(): number;
 }
@@ -68,7 +74,7 @@ export function createRepeats(recorder: Recorder, entryCount: number): Repeats {
   let oldestRecent = 1;
   let forgotten = 0;
 
-  function look(slot: number): Noted {
+  function look(slot: number, lately: number): Noted {
     noted.afterMs = 0;
     noted.isAskedAnew = false;
     noted.twinAfterMs = -1;
@@ -83,10 +89,12 @@ export function createRepeats(recorder: Recorder, entryCount: number): Repeats {
     const second = table[start + 1] as number;
     const third = table[start + 2] as number;
     const oldest = table[start + 3] as number;
-    if (mayHaveHash(newest, hash)) compare(at, numberBehind(newest, number));
-    if (mayHaveHash(second, hash)) compare(at, numberBehind(second, number));
-    if (mayHaveHash(third, hash)) compare(at, numberBehind(third, number));
-    if (mayHaveHash(oldest, hash)) compare(at, numberBehind(oldest, number));
+    const mayBeRepeated =
+      isEarlier(oldest, hash, number, lately) ||
+      isEarlier(third, hash, number, lately) ||
+      isEarlier(second, hash, number, lately) ||
+      isEarlier(newest, hash, number, lately);
+    if (mayBeRepeated) compareAll(at, start, hash, number);
     // A reference leads to a number of a million queries later as well: a place that is used so seldom is counted once too often now and then.
     if (oldest !== 0 && numberBehind(oldest, number) >= oldestRecent) forgotten += 1;
     table[start] = shortReference(number, hash);
@@ -110,6 +118,14 @@ export function createRepeats(recorder: Recorder, entryCount: number): Repeats {
       if (words[at] !== oldestRecent) forgotten += 1;
       else if (((moment - (words[at + Word.moment] as number)) | 0) < longestTimeoutMs) return;
       oldestRecent += 1;
+    }
+  }
+
+  /** Next to one that came long enough before, those that came lately matter too: from the newest to the oldest. */
+  function compareAll(at: number, start: number, hash: number, number: number): void {
+    for (let place = start; place < start + waysPerSet; place += 1) {
+      const reference = table[place] as number;
+      if (mayHaveHash(reference, hash)) compare(at, numberBehind(reference, number));
     }
   }
 
@@ -149,6 +165,11 @@ export function createRepeats(recorder: Recorder, entryCount: number): Repeats {
   }
 
   return { look, forgottenCount: () => forgotten };
+}
+
+/** Whether a reference may be to a query with this hash, from before the number `lately`. */
+function isEarlier(reference: number, hash: number, number: number, lately: number): boolean {
+  return mayHaveHash(reference, hash) && numberBehind(reference, number) < lately;
 }
 
 /** A name's hash is keyed already, so that nobody can choose names for it. */

@@ -12,6 +12,7 @@ import type { FoldedName } from "../wire/name.ts";
 import { createChangedPorts } from "./changed-ports.ts";
 import { createChance } from "./chance.ts";
 import { addOne, addWeight, type ClientColumns, type ClientTable, createClientTable } from "./client-table.ts";
+import { createLately } from "./lately.ts";
 import { createLoneTwins } from "./lone-twins.ts";
 import { createNameRing, type NameRing } from "./name-ring.ts";
 import { createNameTable, type NameTable } from "./name-table.ts";
@@ -157,6 +158,7 @@ export function createSeen(options: SeenOptions): Seen {
   const changedPorts = createChangedPorts(recorder, clients);
   const loneTwins = createLoneTwins(recorder);
   const suspects = createSuspects<RepeatedSuspect>();
+  const lately = createLately(leastWaitMs);
   const counts = clients.columns;
   const { words } = recorder;
   const arrived: ArrivedQuery = {
@@ -209,12 +211,14 @@ export function createSeen(options: SeenOptions): Seen {
 
   function countSlot(slot: number): void {
     const row = rowIn(slot);
-    const noted = repeats.look(slot);
+    const at = slot * wordsPerSlot;
+    const since = lately.since(words[at] as number, words[at + Word.moment] as number);
+    const noted = repeats.look(slot, since);
     loneTwins.noteSlot(slot);
     // Most have a twin that came together with them.
     if (noted.afterMs > 0 || noted.twinAfterMs >= leastWaitMs) judge(slot, row, noted);
     if (noted.isAskedAnew && row >= 0) addOne(counts.asksAgain, row);
-    changedPorts.noteSlot(slot);
+    changedPorts.noteSlot(slot, since);
     if (run < 0) weigh(slot, row, 1, noted.afterMs > 0);
     else if ((slot & (countedAtOnce - 1)) >>> runBits === run) weigh(slot, row, runsAtOnce, noted.afterMs > 0);
   }

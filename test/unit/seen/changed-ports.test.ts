@@ -37,7 +37,7 @@ function setUp() {
   }
   function look(nowMs: number) {
     reads = 0;
-    lookedAt = recorder.eachSince(lookedAt, finder.noteSlot);
+    lookedAt = recorder.eachSince(lookedAt, (slot) => finder.noteSlot(slot, recorder.numberIn(slot) + 1));
     return { found: finder.tell(nowMs), reads };
   }
   return { ask, look };

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
+import { createLately } from "../../../src/seen/lately.ts";
 import { type ArrivedQuery, createRecorder } from "../../../src/seen/recorder.ts";
-import { createRepeats, First, mostWaitMs } from "../../../src/seen/repeats.ts";
+import { createRepeats, First, leastWaitMs, mostWaitMs } from "../../../src/seen/repeats.ts";
 
 const query: ArrivedQuery = {
   atMs: 1000,
@@ -19,10 +20,12 @@ const query: ArrivedQuery = {
 function setUp(slotCount = 64, entryCount = 64) {
   const recorder = createRecorder(slotCount);
   const repeats = createRepeats(recorder, entryCount);
+  const lately = createLately(leastWaitMs);
   let last = -1;
   const ask = (more: Partial<ArrivedQuery> = {}) => {
-    last = recorder.arrived({ ...query, ...more });
-    return { ...repeats.look(recorder.slotOf(last)) };
+    const asked = { ...query, ...more };
+    last = recorder.arrived(asked);
+    return { ...repeats.look(recorder.slotOf(last), lately.since(last + 1, asked.atMs | 0)) };
   };
   return { recorder, repeats, ask, last: () => last };
 }
@@ -103,4 +106,12 @@ test("takes a query with the same numbers for a new one after the longest wait",
   const { ask } = setUp();
   ask();
   expect(ask({ atMs: 1001 + mostWaitMs }).afterMs).toBe(0);
+});
+
+test("does not look at what is said to have come lately", () => {
+  const { recorder, repeats, ask } = setUp();
+  ask();
+  const number = recorder.arrived({ ...query, atMs: 6000 });
+  expect(repeats.look(recorder.slotOf(number), 1).afterMs).toBe(0);
+  expect(repeats.look(recorder.slotOf(number), number + 1).afterMs).toBe(5000);
 });
