@@ -88,9 +88,9 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
   let receivedAtMs = 0;
   let takenAtMs = 0;
   let isOwn = false;
-  // Of the query at hand: its size, whether it has been counted, and what the onlooker calls it.
+  // Of the query at hand: its size, whether it could not be read, and, if its reply takes longer, what the onlooker calls it.
   let querySizeBytes = 0;
-  let isCounted = false;
+  let isFaulty = false;
   let number = unseen;
   // The reply to it, until that has been noted.
   let isUnnoted = false;
@@ -113,8 +113,7 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
     takenAtMs = nowMs;
     querySizeBytes = sizeBytes;
     isOwn = false;
-    isCounted = false;
-    number = unseen;
+    isFaulty = false;
     if (!front.accessList(client)) {
       counters.drops.denied += 1;
       return noReply;
@@ -140,7 +139,8 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
   function deny(client: SocketAddress, target: Uint8Array, nowMs: number): number {
     const absence = front.resolver.deny(query, nowMs);
     if (absence === undefined) {
-      countQuery(client);
+      countQuery();
+      number = front.onlooker?.received(client, query, !isUdp, Math.floor(receivedAtMs)) ?? unseen;
       return replyLater;
     }
     const size = composeDenial(target, query, absence.soa, absence.ttlSeconds, limitFor(query));
@@ -151,7 +151,7 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
   /** Writes the reply that a fault gets: none if a reply could start a loop, or if there is no ID to reply to. */
   function answerFault(fault: number, client: SocketAddress, target: Uint8Array): number {
     countUp(counters.faults, -fault);
-    isCounted = true;
+    isFaulty = true;
     if (fault === Fault.shortHeader || fault === Fault.wrongDirection) {
       counters.drops.malformed += 1;
       return noReply;
@@ -167,11 +167,10 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
   }
 
   /** Counts the query at hand, which is a client's and could be read. */
-  function countQuery(client: SocketAddress): void {
+  function countQuery(): void {
     countUp(counters.requestsByType, typeSlot(query.type));
     observe(counters.requestSizes, querySizeBytes);
     if (query.dnssecOk) counters.dnssecOk += 1;
-    if (front.onlooker !== undefined) number = front.onlooker.received(client, query, !isUdp, Math.floor(receivedAtMs));
   }
 
   /**
@@ -190,9 +189,11 @@ export function createQueryAnswerer(front: Front, counters: ListenCounters): Que
   function noteReply(): void {
     if (!isUnnoted) return;
     isUnnoted = false;
-    if (!isCounted) countQuery(replyClient);
+    if (!isFaulty) countQuery();
     const rcode = notes.noteNow(query, replyClient, replyFlags, replySizeBytes, replySource, receivedAtMs, replyRcode);
-    front.onlooker?.answered(number, query.name, rcode, replySource, takenAtMs - receivedAtMs);
+    if (front.onlooker === undefined || isFaulty) return;
+    const durationMs = takenAtMs - receivedAtMs;
+    front.onlooker.answeredAtOnce(replyClient, query, !isUdp, Math.floor(receivedAtMs), rcode, replySource, durationMs);
   }
 
   function answerLater(client: SocketAddress, reply: (message: Uint8Array, sizeBytes: number) => void): void {

@@ -12,7 +12,17 @@ export interface Onlooker {
    * whole number, which is passed on without an allocation.
    */
   received(client: SocketAddress, query: ClientQuery, isTcp: boolean, nowMs: number): number;
-  /** It has got a reply. `source` is a ReplySource. `durationMs` leaves out what a reply of the same batch took. */
+  /** A client's query has come and has got a reply that was made here, as hits do: both in one, with the same arguments. */
+  answeredAtOnce(
+    client: SocketAddress,
+    query: ClientQuery,
+    isTcp: boolean,
+    nowMs: number,
+    rcode: number,
+    source: number,
+    durationMs: number,
+  ): void;
+  /** A query has got a reply. `source` is a ReplySource. `durationMs` leaves out what a reply of the same batch took. */
   answered(number: number, name: FoldedName, rcode: number, source: number, durationMs: number): void;
   /** It gets none. */
   dropped(number: number): void;

@@ -8,7 +8,7 @@
  */
 import { addOne, type ClientTable } from "./client-table.ts";
 import { sendsApart } from "./guess-client.ts";
-import { type RecordedQuery, type Recorder, Word, wordsPerSlot } from "./recorder.ts";
+import { type RecordedQuery, type Recorder, rowOfClient, Word, wordsPerSlot } from "./recorder.ts";
 import { becameOf, First, leastWaitMs, mostWaitMs } from "./repeats.ts";
 import { mayHaveHash, numberBehind, shortReference } from "./short-reference.ts";
 import { createSuspects, isNodeChance } from "./suspects.ts";
@@ -25,10 +25,10 @@ export interface ChangedPort {
 /** Finds them. Moments are monotonic milliseconds. */
 export interface ChangedPorts {
   /**
-   * Looks at the recorded query in a slot: once at each, in the order in which they came. From the number `lately` on (counted from 1) all came less than
-   * `leastWaitMs` before it.
+   * Looks at the recorded query in a slot: once at each, in the order in which they came. From the number `lately` on all came less than `leastWaitMs`
+   * before it. Numbers are one higher here than in the record, so that 0 is none.
    */
-  noteSlot(slot: number, lately: number): void;
+  noteSlot(slot: number, number: number, lately: number): void;
   /** Tells those that are certain by now, and were not before. To be called every second. Those it returns are marked in the record. */
   tell(nowMs: number): ChangedPort[];
 }
@@ -65,14 +65,13 @@ export function createChangedPorts(recorder: Recorder, { columns, generationOf }
   const suspects = createSuspects<RecordedQuery & { readonly candidate: Candidate }>();
   let candidates: Candidate[] = [];
 
-  function noteSlot(slot: number, lately: number): void {
+  function noteSlot(slot: number, number: number, lately: number): void {
     const at = slot * wordsPerSlot;
-    const row = words[at + Word.clientRow] as number;
+    const row = rowOfClient(words[at + Word.client] as number);
     if (row < 0) return;
     const hash = mix(words[at + Word.nameHash] as number, row) ^ ((words[at + Word.typeAndFlags] as number) >>> 16);
     const place = hash & (lastQuestions - 1);
     const last = lastQueries[place] as number;
-    const number = words[at] as number;
     lastQueries[place] = shortReference(number, hash);
     if (last === 0 || !mayHaveHash(last, hash)) return;
     const before = numberBehind(last, number);
@@ -84,10 +83,9 @@ export function createChangedPorts(recorder: Recorder, { columns, generationOf }
     const afterMs = ((words[at + Word.moment] as number) - (words[before + Word.moment] as number)) | 0;
     if (afterMs < leastWaitMs || afterMs > mostWaitMs || candidates.length >= maxCandidates) return;
     const isSame =
-      words[before] === number &&
+      recorder.isThere(number - 1) &&
       words[before + Word.nameHash] === words[at + Word.nameHash] &&
-      words[before + Word.clientRow] === words[at + Word.clientRow] &&
-      words[before + Word.clientGeneration] === words[at + Word.clientGeneration] &&
+      words[before + Word.client] === words[at + Word.client] &&
       (words[before + Word.typeAndFlags] as number) >>> 16 === (words[at + Word.typeAndFlags] as number) >>> 16;
     // From the same port it is the table of repeats that tells.
     const isOfPort = (words[at + Word.asked] as number) >>> 16 === (words[before + Word.asked] as number) >>> 16;

@@ -30,10 +30,9 @@ export function createLoneTwins(recorder: Recorder): LoneTwins {
     const other = slot * wordsPerSlot;
     const asked = words[at + Word.asked] as number;
     return (
-      recorder.numberIn(slot) === number &&
+      recorder.isThere(number) &&
       words[other + Word.nameHash] === words[at + Word.nameHash] &&
-      words[other + Word.clientRow] === words[at + Word.clientRow] &&
-      words[other + Word.clientGeneration] === words[at + Word.clientGeneration] &&
+      words[other + Word.client] === words[at + Word.client] &&
       (words[other + Word.asked] as number) >>> 16 === asked >>> 16 &&
       isTwin(recorder.typeIn(slot), (words[at + Word.typeAndFlags] as number) >>> 16) &&
       (asked & 0xffff) !== twinId
@@ -54,7 +53,7 @@ export function createLoneTwins(recorder: Recorder): LoneTwins {
       if (due.length > 0) held = held.filter((one) => !isDue(one));
       return due.flatMap(({ number, afterMs }) => {
         const slot = recorder.slotOf(number);
-        return recorder.numberIn(slot) === number ? [{ slot, afterMs }] : [];
+        return recorder.isThere(number) ? [{ slot, afterMs }] : [];
       });
     },
   };

@@ -17,12 +17,16 @@ export interface NameRing {
 
 const headBytes = 5;
 
+/** In the index: two references, the newer one first, each with its name's hash, so that a name that is kept is found in one line of the cache. */
+const wordsPerSet = 4;
+
 /** Creates a ring of `sizeBytes` octets, a power of 2 of at least 1024. An index of half that size comes on top. */
 export function createNameRing(sizeBytes: number): NameRing {
   const words = new Int32Array(sizeBytes / 4);
+  const wordMask = words.length - 1;
   const octets = new Uint8Array(words.buffer);
-  const index = new Uint32Array(sizeBytes / 8);
-  const indexMask = index.length - 1;
+  const index = new Int32Array(sizeBytes / 8);
+  const setMask = index.length / wordsPerSet - 1;
   // In words, counted from 1, so that 0 refers to no name.
   let next = 1;
 
@@ -31,37 +35,41 @@ export function createNameRing(sizeBytes: number): NameRing {
   }
 
   function keep(name: FoldedName): number {
-    const slot = (name.hash ^ (name.hash >>> 13)) & indexMask;
-    const known = index[slot] as number;
-    if (isKept(known) && words[known % words.length] === name.hash) return known;
+    const { hash } = name;
+    const set = ((hash ^ (hash >>> 13)) & setMask) * wordsPerSet;
+    if (index[set + 1] === hash && isKept(index[set] as number)) return index[set] as number;
+    if (index[set + 3] === hash && isKept(index[set + 2] as number)) return index[set + 2] as number;
     const reference = add(name);
-    index[slot] = reference;
+    index[set + 2] = index[set] as number;
+    index[set + 3] = index[set + 1] as number;
+    index[set] = reference;
+    index[set + 1] = hash;
     return reference;
   }
 
   function add({ hash, octets: from, sizeBytes: size }: FoldedName): number {
     const needed = Math.ceil((headBytes + size) / 4);
     // A name lies in one piece.
-    const left = words.length - (next % words.length);
+    const left = words.length - (next & wordMask);
     if (left < needed) next += left;
     if (next > lastReference) restart();
     const reference = next;
     next += needed;
-    const at = (reference % words.length) * 4;
+    const at = (reference & wordMask) * 4;
     words[at / 4] = hash;
     octets[at + 4] = size;
     for (let octet = 0; octet < size; octet += 1) octets[at + headBytes + octet] = from[octet] as number;
     return reference;
   }
 
-  /** References are 32 bits wide: once in 16 GiB of names everything is forgotten. */
+  /** References are 30 bits wide: once in 4 GiB of names everything is forgotten. */
   function restart(): void {
     index.fill(0);
     next = 1;
   }
 
   function find(reference: number, hash: number): Uint8Array | undefined {
-    const at = (reference % words.length) * 4;
+    const at = (reference & wordMask) * 4;
     if (!isKept(reference) || words[at / 4] !== hash) return undefined;
     return octets.slice(at + headBytes, at + headBytes + (octets[at + 4] as number));
   }
@@ -69,4 +77,4 @@ export function createNameRing(sizeBytes: number): NameRing {
   return { keep, find };
 }
 
-const lastReference = 2 ** 32 - 1 - 2 ** 20;
+const lastReference = 2 ** 30 - 1;

@@ -5,7 +5,7 @@
  * An entry is a short reference; a set of four, the newest first, is a quarter of a line of the processor's cache. Both address types of one lookup lie in the same set, so that a query can be told from one whose twin never came.
  */
 import { Rcode, RrType } from "../wire/codes.ts";
-import { FlagBit, type RecordedQuery, type Recorder, Word, wordsPerSlot } from "./recorder.ts";
+import { FlagBit, type RecordedQuery, type Recorder, rowOfClient, Word, wordsPerSlot } from "./recorder.ts";
 import { mayHaveHash, numberBehind, shortReference } from "./short-reference.ts";
 
 /** What had become of a query when it came again. */
@@ -46,9 +46,9 @@ export interface Noted {
 export interface Repeats {
   /**
    * Looks at the recorded query in a slot: once at each, in the order in which they came. Those over TCP, or of no client's row, are passed over. From
-   * the number `lately` on (counted from 1) all came less than `leastWaitMs` before it.
+   * the number `lately` on all came less than `leastWaitMs` before it. Numbers are one higher here than in the record, so that 0 is none.
    */
-  look(slot: number, lately: number): Readonly<Noted>;
+  look(slot: number, number: number, lately: number): Readonly<Noted>;
   /** How many were forgotten before a client could have asked again, in the table or in the record: above 0, repeats go unseen. */
   forgottenCount(): number;
 }
@@ -70,20 +70,19 @@ export function createRepeats(recorder: Recorder, entryCount: number): Repeats {
   const table = new Int32Array(entryCount);
   const setMask = entryCount / waysPerSet - 1;
   const noted: Noted = { afterMs: 0, first: 0, isAskedAnew: false, twinAfterMs: -1, twinId: 0 };
-  // Numbers here are one higher than in the record, so that 0 is none.
   let oldestRecent = 1;
   let forgotten = 0;
 
-  function look(slot: number, lately: number): Noted {
+  function look(slot: number, number: number, lately: number): Noted {
     noted.afterMs = 0;
     noted.isAskedAnew = false;
     noted.twinAfterMs = -1;
     const at = slot * wordsPerSlot;
-    const number = words[at] as number;
     moveOldestRecent(number, words[at + Word.moment] as number);
-    const row = words[at + Word.clientRow] as number;
+    const row = rowOfClient(words[at + Word.client] as number);
     if (row < 0 || ((words[at + Word.typeAndFlags] as number) & FlagBit.tcp) !== 0) return noted;
-    const hash = hashIn(at);
+    const port = (words[at + Word.asked] as number) >>> 16;
+    const hash = hashOf(words[at + Word.nameHash] as number, row, port);
     const start = ((hash >>> 4) & setMask) * waysPerSet;
     const newest = table[start] as number;
     const second = table[start + 1] as number;
@@ -104,18 +103,13 @@ export function createRepeats(recorder: Recorder, entryCount: number): Repeats {
     return noted;
   }
 
-  function hashIn(at: number): number {
-    const port = (words[at + Word.asked] as number) >>> 16;
-    return hashOf(words[at + Word.nameHash] as number, words[at + Word.clientRow] as number, port);
-  }
-
   /** Those before the last 5 s may be forgotten. What the record has overwritten since is. */
   function moveOldestRecent(number: number, moment: number): void {
     // Numbers have begun anew.
     if (number < oldestRecent) oldestRecent = number;
     while (oldestRecent < number) {
       const at = recorder.slotOf(oldestRecent - 1) * wordsPerSlot;
-      if (words[at] !== oldestRecent) forgotten += 1;
+      if (!recorder.isThere(oldestRecent - 1)) forgotten += 1;
       else if (((moment - (words[at + Word.moment] as number)) | 0) < longestTimeoutMs) return;
       oldestRecent += 1;
     }
@@ -134,7 +128,7 @@ export function createRepeats(recorder: Recorder, entryCount: number): Repeats {
     const slot = recorder.slotOf(number - 1);
     const other = slot * wordsPerSlot;
     const ageMs = ((words[at + Word.moment] as number) - (words[other + Word.moment] as number)) | 0;
-    if (words[other] !== number || ageMs > mostWaitMs || !isSameLookup(at, other)) return;
+    if (!recorder.isThere(number - 1) || ageMs > mostWaitMs || !isSameLookup(at, other)) return;
     const type = (words[at + Word.typeAndFlags] as number) >>> 16;
     const known = (words[other + Word.typeAndFlags] as number) >>> 16;
     if (isTwin(known, type)) {
@@ -158,8 +152,7 @@ export function createRepeats(recorder: Recorder, entryCount: number): Repeats {
   function isSameLookup(at: number, other: number): boolean {
     return (
       words[at + Word.nameHash] === words[other + Word.nameHash] &&
-      words[at + Word.clientRow] === words[other + Word.clientRow] &&
-      words[at + Word.clientGeneration] === words[other + Word.clientGeneration] &&
+      words[at + Word.client] === words[other + Word.client] &&
       (words[at + Word.asked] as number) >>> 16 === (words[other + Word.asked] as number) >>> 16
     );
   }

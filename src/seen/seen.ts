@@ -17,11 +17,15 @@ import { createLoneTwins } from "./lone-twins.ts";
 import { createNameRing, type NameRing } from "./name-ring.ts";
 import { createNameTable, type NameTable } from "./name-table.ts";
 import {
-  type ArrivedQuery,
+  clientWord,
   createRecorder,
   FlagBit,
+  noReplyYet,
   type RecordedQuery,
   type Recorder,
+  replyWord,
+  rowOfClient,
+  sourceOfReply,
   wasteBit,
   Word,
   wordsPerSlot,
@@ -64,6 +68,16 @@ export interface Seen {
    * whole number. Never throws.
    */
   received(client: SocketAddress, query: SeenQuery, isTcp: boolean, nowMs: number): number;
+  /** Notes a query together with its reply, which did not come from upstream. */
+  answeredAtOnce(
+    client: SocketAddress,
+    query: SeenQuery,
+    isTcp: boolean,
+    nowMs: number,
+    rcode: number,
+    source: number,
+    durationMs: number,
+  ): void;
   /** Notes the reply to the query with this number and name. A number below 0 stands for a query that was not noted. */
   answered(number: number, name: FoldedName, rcode: number, source: number, durationMs: number): void;
   /** Notes that it got no reply. */
@@ -134,7 +148,7 @@ interface RepeatedSuspect extends Suspect {
 }
 
 /**
- * Creates it. All of its memory is taken now: some 6 MiB with the default recorder, as far as it is used.
+ * Creates it. All of its memory is taken now: some 5 MiB with the default recorder, as far as it is used.
  *
  * When a query comes, only what would be lost is noted: the client's row, the name, and both in the record. All else is counted from there, some hundred
  * queries at a time, or when somebody looks: for each query alone most of it would be out of the processor's cache.
@@ -161,18 +175,6 @@ export function createSeen(options: SeenOptions): Seen {
   const lately = createLately(leastWaitMs);
   const counts = clients.columns;
   const { words } = recorder;
-  const arrived: ArrivedQuery = {
-    atMs: 0,
-    clientRow: 0,
-    clientGeneration: 0,
-    nameHash: 0,
-    nameReference: 0,
-    type: 0,
-    port: 0,
-    id: 0,
-    isTcp: false,
-    hasEdns: false,
-  };
   const chance = createChance(seed);
   let countedUpTo = -1;
   let countedAtMs = Number.NEGATIVE_INFINITY;
@@ -180,21 +182,26 @@ export function createSeen(options: SeenOptions): Seen {
   // Under load, the run that is counted, by the slots' numbers; -1 counts all.
   let run = -1;
 
-  function received(client: SocketAddress, query: SeenQuery, isTcp: boolean, nowMs: number): number {
-    const { name } = query;
+  function note(
+    client: SocketAddress,
+    { name, id, type, hasEdns }: SeenQuery,
+    isTcp: boolean,
+    nowMs: number,
+    reply: number,
+    durationMs: number,
+  ): number {
     const row = clients.rowOf(client);
     if (row >= 0) addOne(counts.queries, row);
-    arrived.atMs = nowMs;
-    arrived.clientRow = row;
-    arrived.clientGeneration = clients.generationOf(row);
-    arrived.nameHash = name.hash;
-    arrived.nameReference = ring === undefined ? 0 : ring.keep(name);
-    arrived.type = query.type;
-    arrived.port = portOf(client);
-    arrived.id = query.id;
-    arrived.isTcp = isTcp;
-    arrived.hasEdns = query.hasEdns;
-    const number = recorder.arrived(arrived);
+    const number = recorder.arrived(
+      nowMs,
+      clientWord(row, clients.generationOf(row)),
+      name.hash,
+      ring === undefined ? 0 : ring.keep(name),
+      (portOf(client) << 16) | id,
+      (type << 16) | (isTcp ? FlagBit.tcp : 0) | (hasEdns ? FlagBit.edns : 0),
+      reply,
+      durationMs,
+    );
     if ((number & (countedAtOnce - 1)) === 0) {
       busyTimes = nowMs - countedAtMs <= busy.withinMs ? busyTimes + 1 : 0;
       countedAtMs = nowMs;
@@ -203,22 +210,26 @@ export function createSeen(options: SeenOptions): Seen {
     return number;
   }
 
+  function isWaste(name: FoldedName, rcode: number): boolean {
+    return rcode === Rcode.NXDOMAIN && isUnderSuffix(name, suffixes);
+  }
+
   /** Counts what has come since the last time. Whatever is read is read after this. */
   function catchUp(): void {
     run = busyTimes < busy.times ? -1 : chance.below(runsAtOnce);
     countedUpTo = recorder.eachSince(countedUpTo, countSlot);
   }
 
-  function countSlot(slot: number): void {
+  function countSlot(slot: number, number: number): void {
     const row = rowIn(slot);
-    const at = slot * wordsPerSlot;
-    const since = lately.since(words[at] as number, words[at + Word.moment] as number);
-    const noted = repeats.look(slot, since);
+    // Here numbers are one higher than in the record.
+    const since = lately.since(number + 1, words[slot * wordsPerSlot + Word.moment] as number);
+    const noted = repeats.look(slot, number + 1, since);
     loneTwins.noteSlot(slot);
     // Most have a twin that came together with them.
     if (noted.afterMs > 0 || noted.twinAfterMs >= leastWaitMs) judge(slot, row, noted);
     if (noted.isAskedAnew && row >= 0) addOne(counts.asksAgain, row);
-    changedPorts.noteSlot(slot, since);
+    changedPorts.noteSlot(slot, number + 1, since);
     if (run < 0) weigh(slot, row, 1, noted.afterMs > 0);
     else if ((slot & (countedAtOnce - 1)) >>> runBits === run) weigh(slot, row, runsAtOnce, noted.afterMs > 0);
   }
@@ -235,7 +246,7 @@ export function createSeen(options: SeenOptions): Seen {
       lookAtClient(at, row, isRepeated);
     }
     if ((reply & 0xff) <= Rcode.BADVERS)
-      countReply(nameHash, row, reply & 0xff, (reply >>> 8) & 0xff, (reply & wasteBit) !== 0, weight);
+      countReply(nameHash, row, reply & 0xff, sourceOfReply(reply), (reply & wasteBit) !== 0, weight);
   }
 
   /** What tells of the client how it asks. */
@@ -257,20 +268,21 @@ export function createSeen(options: SeenOptions): Seen {
     row: number,
     rcode: number,
     source: number,
-    isWaste: boolean,
+    isWasted: boolean,
     weight: number,
   ): void {
     if (rcode === Rcode.NXDOMAIN) names.noteDenial(nameHash, weight);
     if (row < 0) return;
     if (isHit(source)) addWeight(counts.hits, row, weight);
     if (rcode === Rcode.NXDOMAIN) addWeight(counts.nxdomain, row, weight);
-    if (isWaste) addWeight(counts.waste, row, weight);
+    if (isWasted) addWeight(counts.waste, row, weight);
   }
 
   /** The client's row, if it is still that client's. */
   function rowIn(slot: number): number {
-    const row = words[slot * wordsPerSlot + Word.clientRow] as number;
-    return row >= 0 && clients.generationOf(row) === words[slot * wordsPerSlot + Word.clientGeneration] ? row : -1;
+    const client = words[slot * wordsPerSlot + Word.client] as number;
+    const row = rowOfClient(client);
+    return row >= 0 && clients.generationOf(row) === client >>> 16 ? row : -1;
   }
 
   /** Decides from what was found whether the pod waited, and for what. */
@@ -308,16 +320,19 @@ export function createSeen(options: SeenOptions): Seen {
   }
 
   return {
-    received,
+    received: (client, query, isTcp, nowMs) => note(client, query, isTcp, nowMs, noReplyYet, 0),
+    answeredAtOnce(client, query, isTcp, nowMs, rcode, source, durationMs) {
+      note(client, query, isTcp, nowMs, replyWord(rcode, source, isWaste(query.name, rcode)), durationMs);
+    },
     answered(number, name, rcode, source, durationMs) {
       if (number < 0) return;
-      const isWaste = rcode === Rcode.NXDOMAIN && isUnderSuffix(name, suffixes);
-      const slot = recorder.replied(number, rcode, source, durationMs, isWaste);
+      const isWasted = isWaste(name, rcode);
+      const slot = recorder.replied(number, replyWord(rcode, source, isWasted), durationMs);
       if (slot < 0) return;
       if (isFromUpstream(source)) noteUpstream(name, durationMs);
       // 0 for a query that is not counted, or not yet: it is then counted together with its reply.
       const weight = recorder.weightIn(slot);
-      if (weight > 0) countReply(name.hash, rowIn(slot), rcode, source, isWaste, weight);
+      if (weight > 0) countReply(name.hash, rowIn(slot), rcode, source, isWasted, weight);
     },
     dropped(number) {
       if (number >= 0) recorder.dropped(number);

@@ -7,7 +7,7 @@ export const seen = group("What is remembered of clients' queries, in memory onl
     default: 65_536,
     between: [0, 1_048_576],
     effect: "restart",
-    help: "How many of the last queries are recorded, rounded up to a power of 2. 48 bytes each, and 1.5 MiB for their names. 0 records none.",
+    help: "How many of the last queries are recorded, rounded up to a power of 2. 32 bytes each, and 1.5 MiB for their names. 0 records none.",
   }),
   names: oneOf(["off", "hashed", "on"], {
     default: "on",

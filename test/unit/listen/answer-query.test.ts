@@ -200,6 +200,7 @@ describe("a query that lay too long in the socket", () => {
     const shown: unknown[] = [];
     const onlooker: Onlooker = {
       received: (_client, { id }, isTcp, nowMs) => shown.push({ id, isTcp, nowMs }),
+      answeredAtOnce: () => shown.push("answered"),
       answered: () => shown.push("answered"),
       dropped: (number) => shown.push(`dropped ${number}`),
     };
@@ -217,7 +218,8 @@ describe("a query that lay too long in the socket", () => {
     const answered: string[] = [];
     const onlooker: Onlooker = {
       received: () => 7,
-      answered: (_number, name) => answered.push(nameToText(name.octets.slice(0, name.sizeBytes))),
+      answeredAtOnce: (_client, { name }) => answered.push(nameToText(name.octets.slice(0, name.sizeBytes))),
+      answered() {},
       dropped() {},
     };
     Object.assign(front, { onlooker });

@@ -2,7 +2,8 @@ import { expect, test } from "vitest";
 import { socketAddress } from "../../../src/runtime/socket-address.ts";
 import { createChangedPorts } from "../../../src/seen/changed-ports.ts";
 import { createClientTable } from "../../../src/seen/client-table.ts";
-import { type ArrivedQuery, createRecorder, type Recorder } from "../../../src/seen/recorder.ts";
+import { createRecorder, type Recorder } from "../../../src/seen/recorder.ts";
+import { type ArrivedQuery, recordQuery } from "./record-query.ts";
 
 const slotCount = 16_384;
 
@@ -33,11 +34,11 @@ function setUp() {
   let lookedAt = -1;
   function ask(query: Partial<ArrivedQuery>): void {
     const generation = clients.generationOf(row);
-    recorder.arrived({ ...plain, clientRow: row, clientGeneration: generation, ...query });
+    recordQuery(recorder, { ...plain, clientRow: row, clientGeneration: generation, ...query });
   }
   function look(nowMs: number) {
     reads = 0;
-    lookedAt = recorder.eachSince(lookedAt, (slot) => finder.noteSlot(slot, recorder.numberIn(slot) + 1));
+    lookedAt = recorder.eachSince(lookedAt, (slot, number) => finder.noteSlot(slot, number + 1, number + 1));
     return { found: finder.tell(nowMs), reads };
   }
   return { ask, look };

@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import { createLately } from "../../../src/seen/lately.ts";
-import { type ArrivedQuery, createRecorder } from "../../../src/seen/recorder.ts";
+import { createRecorder, replyWord } from "../../../src/seen/recorder.ts";
 import { createRepeats, First, leastWaitMs, mostWaitMs } from "../../../src/seen/repeats.ts";
+import { type ArrivedQuery, recordQuery } from "./record-query.ts";
 
 const query: ArrivedQuery = {
   atMs: 1000,
@@ -24,8 +25,8 @@ function setUp(slotCount = 64, entryCount = 64) {
   let last = -1;
   const ask = (more: Partial<ArrivedQuery> = {}) => {
     const asked = { ...query, ...more };
-    last = recorder.arrived(asked);
-    return { ...repeats.look(recorder.slotOf(last), lately.since(last + 1, asked.atMs | 0)) };
+    last = recordQuery(recorder, asked);
+    return { ...repeats.look(recorder.slotOf(last), last + 1, lately.since(last + 1, asked.atMs | 0)) };
   };
   return { recorder, repeats, ask, last: () => last };
 }
@@ -34,14 +35,14 @@ test("a query is found again with how long before it came, and what had become o
   const { recorder, ask, last } = setUp();
   ask();
   expect(ask({ atMs: 6000 })).toMatchObject({ afterMs: 5000, first: First.waiting });
-  recorder.replied(last(), 0, 0, 1, false);
+  recorder.replied(last(), replyWord(0, 0, false), 1);
   expect(ask({ atMs: 11_000 })).toMatchObject({ afterMs: 5000, first: First.answered });
 });
 
 test("a reply that came after the query had come again is none for it", () => {
   const { recorder, ask, last } = setUp();
   ask();
-  recorder.replied(last(), 0, 0, 6000, false);
+  recorder.replied(last(), replyWord(0, 0, false), 6000);
   expect(ask({ atMs: 6000 }).first).toBe(First.waiting);
 });
 
@@ -111,7 +112,7 @@ test("takes a query with the same numbers for a new one after the longest wait",
 test("does not look at what is said to have come lately", () => {
   const { recorder, repeats, ask } = setUp();
   ask();
-  const number = recorder.arrived({ ...query, atMs: 6000 });
-  expect(repeats.look(recorder.slotOf(number), 1).afterMs).toBe(0);
-  expect(repeats.look(recorder.slotOf(number), number + 1).afterMs).toBe(5000);
+  const number = recordQuery(recorder, { ...query, atMs: 6000 });
+  expect(repeats.look(recorder.slotOf(number), number + 1, 1).afterMs).toBe(0);
+  expect(repeats.look(recorder.slotOf(number), number + 1, number + 1).afterMs).toBe(5000);
 });
