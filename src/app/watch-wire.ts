@@ -9,6 +9,8 @@ import { readSystemFile } from "../observe/receive-drops.ts";
 import { createChain } from "../resolve/create-chain.ts";
 import { type Clock, systemClock } from "../runtime/clock.ts";
 import type { Log } from "../runtime/log.ts";
+import { releaseMemoryOfStart } from "../runtime/memory-of-start.ts";
+import { keepYoungGenerationSmall } from "../runtime/short-run.ts";
 import { isTopLevelDomain } from "../search/top-level-domains.ts";
 import { nameAsTold } from "../seen/picture.ts";
 import { firstNames } from "../seen/repeats.ts";
@@ -31,8 +33,13 @@ const sampleMs = 1000;
 
 const silent: Log = { info() {}, warn() {}, error() {} };
 
-/** Watches by the system's clock. */
-export const watchWire: WatchWire = (addresses, zone) => watchWireWith(addresses, zone, systemClock);
+/** Watches by the system's clock, in a process that does nothing else: it gives back what only starting has needed. */
+export const watchWire: WatchWire = (addresses, zone) => {
+  keepYoungGenerationSmall();
+  const watch = watchWireWith(addresses, zone, systemClock);
+  if (watch.report().problem === undefined) releaseMemoryOfStart();
+  return watch;
+};
 
 function watchWireWith(addresses: readonly string[], zone: string, clock: Clock): ReturnType<WatchWire> {
   const settings = settingsFor(addresses, zone);

@@ -4,8 +4,8 @@
 import type { ReadSystemFile } from "../observe/receive-drops.ts";
 import type { Finding } from "./finding.ts";
 
-/** What a process that watches the wire has of its own, rounded up: 7 as bare Node.js, and 47 more at 1,000 queries a second (docs/see.md). */
-const watchMiB = 64;
+/** What a process that watches the wire has of its own, rounded up: 31 at 1,000 queries a second, 41 at 2,500 new names a second (docs/see.md). */
+const watchMiB = 48;
 
 /** What is said where there is less. */
 export const noRoomToWatch: Finding = {

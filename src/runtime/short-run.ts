@@ -9,3 +9,11 @@ import { setFlagsFromString } from "node:v8";
 export function doWithoutOptimising(): void {
   setFlagsFromString("--no-opt");
 }
+
+/**
+ * Keeps V8's young generation as small as it is, 1 MiB a half, from now on: grown, it would be 6 MiB of the process's memory for fewer and longer
+ * collections.
+ */
+export function keepYoungGenerationSmall(): void {
+  setFlagsFromString("--semi-space-growth-factor=1");
+}

@@ -80,6 +80,7 @@ describe("nodens in the form of the image", () => {
       ["explain", "www.example.com", ...against],
       ["explain", "www.example.com"],
       ["doctor", "--server", `127.0.0.1:${port}`, ...against],
+      ["doctor", "--watch", "3s", "--server", `127.0.0.1:${port}`, ...against],
     ];
     for (const words of commands)
       expect((await peakOf([...form.line, ...words])) - bareBytes, words.join(" ")).toBeLessThan(25 * 1024 * 1024);
