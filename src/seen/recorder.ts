@@ -217,31 +217,6 @@ export function createRecorder(slotCount: number): Recorder {
     return last - ((last - wordIn(slot, Word.moment)) >>> 0);
   }
 
-  function read(slot: number): RecordedQuery {
-    const word = (index: number) => wordIn(slot, index);
-    const reply = word(Word.reply);
-    const rcode = reply & 0xff;
-    const flags = word(Word.typeAndFlags);
-    return {
-      atMs: atMsIn(slot),
-      clientRow: rowOfClient(word(Word.client)),
-      clientGeneration: word(Word.client) >>> 16,
-      nameHash: word(Word.nameHash),
-      nameReference: word(Word.nameReference) >>> 0,
-      type: flags >>> 16,
-      port: word(Word.asked) >>> 16,
-      id: word(Word.asked) & 0xffff,
-      isTcp: (flags & FlagBit.tcp) !== 0,
-      hasEdns: (flags & FlagBit.edns) !== 0,
-      repeatedAfterMs: reply >>> 16,
-      first: (flags >>> firstShift) & firstMask,
-      rcode: rcode >= droppedRcode ? undefined : rcode,
-      source: sourceOfReply(reply),
-      durationMs: floats[slot * wordsPerSlot + Word.duration] ?? 0,
-      isDropped: rcode === droppedRcode,
-    };
-  }
-
   return {
     words,
     arrived,
@@ -279,10 +254,36 @@ export function createRecorder(slotCount: number): Recorder {
       for (let back = isNew; back >= 1; back -= 1) look((next - back) & slotMask, (next - back) & numberMask);
       return (next - 1) & numberMask;
     },
-    read,
+    read: (slot) => queryIn(words, floats, slot, atMsIn(slot)),
     eachSlot(look) {
       for (let back = 1; back <= taken; back += 1) if (look((next - back) & slotMask) === false) return;
     },
     oldestAtMs: () => (taken === 0 ? undefined : atMsIn((next - taken) & slotMask)),
+  };
+}
+
+function queryIn(words: Int32Array, floats: Float32Array, slot: number, atMs: number): RecordedQuery {
+  const at = slot * wordsPerSlot;
+  const word = (index: number) => words[at + index] ?? 0;
+  const reply = word(Word.reply);
+  const rcode = reply & 0xff;
+  const flags = word(Word.typeAndFlags);
+  return {
+    atMs,
+    clientRow: rowOfClient(word(Word.client)),
+    clientGeneration: word(Word.client) >>> 16,
+    nameHash: word(Word.nameHash),
+    nameReference: word(Word.nameReference) >>> 0,
+    type: flags >>> 16,
+    port: word(Word.asked) >>> 16,
+    id: word(Word.asked) & 0xffff,
+    isTcp: (flags & FlagBit.tcp) !== 0,
+    hasEdns: (flags & FlagBit.edns) !== 0,
+    repeatedAfterMs: reply >>> 16,
+    first: (flags >>> firstShift) & firstMask,
+    rcode: rcode >= droppedRcode ? undefined : rcode,
+    source: sourceOfReply(reply),
+    durationMs: floats[at + Word.duration] ?? 0,
+    isDropped: rcode === droppedRcode,
   };
 }
