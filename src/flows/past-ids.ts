@@ -3,7 +3,7 @@
  */
 
 /** How many are remembered: few out of 65,536, so that somebody guessing gains next to nothing. */
-const maxPastIds = 1024;
+export const maxPastIds = 1024;
 
 /** IDs, the oldest of which are forgotten. */
 export interface PastIds {
