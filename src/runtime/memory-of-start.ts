@@ -3,7 +3,7 @@
  */
 import { codePages } from "./code-pages.ts";
 import { dropPages, readMappings } from "./memory-mappings.ts";
-import { snapshotHead, snapshotPages } from "./snapshot-pages.ts";
+import { snapshotMarks, snapshotPages } from "./snapshot-pages.ts";
 
 /**
  * Gives it back: garbage (where V8's flag `--expose-gc` is set), the snapshot, pages of the program. Stops everything for some 30 ms, so
@@ -12,8 +12,8 @@ import { snapshotHead, snapshotPages } from "./snapshot-pages.ts";
  */
 export function releaseMemoryOfStart(): bigint {
   const mappings = readMappings();
-  const head = snapshotHead();
-  const pages = head === undefined ? [] : snapshotPages(mappings, head);
+  const marks = snapshotMarks();
+  const pages = marks === undefined ? [] : snapshotPages(mappings, marks);
   // After what leaves garbage, and before the pages that it reads are dropped.
   globalThis.gc?.({ type: "major", execution: "sync", flavor: "last-resort" });
   return dropPages([...pages, ...codePages(mappings)]);

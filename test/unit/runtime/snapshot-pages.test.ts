@@ -8,7 +8,8 @@ const version = "14.6.202.34-node.34";
 const ofV8 = Buffer.concat([
   Buffer.from("0400000001000000aabbccdd11223344", "hex"),
   Buffer.from(version.padEnd(64, "\0"), "latin1"),
-  Buffer.alloc(60_000, 7),
+  Buffer.alloc(59_936, 7),
+  Buffer.alloc(64, 8),
 ]);
 const size = Buffer.alloc(4);
 size.writeUInt32LE(ofV8.length);
@@ -19,6 +20,7 @@ describe("readSnapshotHead", () => {
     expect(readSnapshotHead(file.subarray(0, 1024), version)).toEqual({
       signature: ofV8.subarray(0, 80),
       sizeBytes: ofV8.length,
+      offset: file.length - ofV8.length,
     });
   });
 
@@ -32,7 +34,7 @@ describe("readSnapshotHead", () => {
 });
 
 describe.skipIf(libc === undefined)("snapshotPages", () => {
-  const head = { signature: ofV8.subarray(0, 80), sizeBytes: ofV8.length };
+  const marks = { signature: ofV8.subarray(0, 80), tail: ofV8.subarray(-64), sizeBytes: ofV8.length };
   const pageBytes = 4096;
 
   /** Memory in which the snapshot stands 16 octets behind the begin of a page, as the C library places what is large. */
@@ -56,18 +58,27 @@ describe.skipIf(libc === undefined)("snapshotPages", () => {
 
   test("are those that hold nothing else", () => {
     const mapping = mappingWith(ofV8);
-    const pages = snapshotPages([mapping], head);
+    const pages = snapshotPages([mapping], marks);
     // 60,080 octets from octet 16 of a page on: the first page and the last have neighbours.
     expect(pages).toEqual([{ address: mapping.address + BigInt(2 * pageBytes), sizeBytes: BigInt(13 * pageBytes) }]);
     expect(mapping.memory.length).toBeGreaterThan(0);
   });
 
+  test("are the same where a copy of its beginning stands before it, as reading its file leaves one", () => {
+    const mapping = mappingWith(ofV8);
+    ofV8.copy(mapping.memory, 16, 0, 1024);
+    expect(snapshotPages([mapping], marks)).toEqual([
+      { address: mapping.address + BigInt(2 * pageBytes), sizeBytes: BigInt(13 * pageBytes) },
+    ]);
+  });
+
   test.each([
     ["where two look the same", [mappingWith(ofV8), mappingWith(ofV8)]],
     ["where none is", [mappingWith(Buffer.alloc(100))]],
+    ["where only its beginning is", [mappingWith(ofV8.subarray(0, 1024))]],
     ["in what shows a file", [{ ...mappingWith(ofV8), isOfFile: true }]],
     ["in what is not in memory as a whole", [{ ...mappingWith(ofV8), anonymousBytes: ofV8.length - 1 }]],
   ])("are none %s", (_, mappings) => {
-    expect(snapshotPages(mappings, head)).toEqual([]);
+    expect(snapshotPages(mappings, marks)).toEqual([]);
   });
 });
