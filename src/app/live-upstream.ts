@@ -7,7 +7,7 @@ import type { RouteTaken } from "../resolve/step.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { formatServerAddress, type ServerAddress } from "../runtime/server-address.ts";
 import type { Settings } from "../settings/settings-table.ts";
-import type { ExchangeNote, ExchangeResult } from "../upstream/exchange.ts";
+import type { ExchangeNote, ExchangeResult } from "../upstream/exchange-state.ts";
 import { createServerCounters, type ServerCounters } from "../upstream/server-counters.ts";
 import { transports } from "../upstream/transport.ts";
 import { createUpstream, type Route, routeChooser, type Upstream } from "../upstream/upstream.ts";

@@ -12,7 +12,7 @@ import type { InferringRule } from "../search/rules.ts";
 import { createNameDenials, type NameDenials } from "../search/name-denials.ts";
 import { createSearchScope } from "../search/search-scope.ts";
 import { type CheckLimits, createZoneKnowledge, type ZoneKnowledge } from "../search/zone-knowledge.ts";
-import type { ExchangeResult } from "../upstream/exchange.ts";
+import type { ExchangeResult } from "../upstream/exchange-state.ts";
 import { type Question, questionKey } from "../wire/question.ts";
 import { createCacheStep } from "./answer-from-cache.ts";
 import { createLocalhostStep } from "./answer-localhost.ts";

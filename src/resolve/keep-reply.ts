@@ -10,7 +10,7 @@ import type { Absences } from "../search/absences.ts";
 import type { NameDenials } from "../search/name-denials.ts";
 import type { SearchScope } from "../search/search-scope.ts";
 import type { ZoneKnowledge } from "../search/zone-knowledge.ts";
-import type { ExchangeResult } from "../upstream/exchange.ts";
+import type { ExchangeResult } from "../upstream/exchange-state.ts";
 import { followChain } from "../wire/answer-chain.ts";
 import { ExtendedError, isAddressType, otherAddressType, Rcode } from "../wire/codes.ts";
 import { soaOf, soaOwner } from "../wire/denial.ts";

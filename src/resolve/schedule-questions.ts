@@ -12,7 +12,7 @@
  * and is not in anybody's way. It still counts towards the route's bound.
  */
 import type { Clock } from "../runtime/clock.ts";
-import type { ExchangeResult } from "../upstream/exchange.ts";
+import type { ExchangeResult } from "../upstream/exchange-state.ts";
 import type { Question } from "../wire/question.ts";
 import type { ShedReason } from "./answer.ts";
 import { isForClient, type OnBehalf, type QuestionClass } from "./question-class.ts";

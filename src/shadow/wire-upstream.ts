@@ -6,7 +6,7 @@
  * when a name below it is denied, and to exist when one below it does. The first is an assumption, and is told as one.
  */
 import type { Clock } from "../runtime/clock.ts";
-import type { ExchangeResult } from "../upstream/exchange.ts";
+import type { ExchangeResult } from "../upstream/exchange-state.ts";
 import { Rcode } from "../wire/codes.ts";
 import { composeDenial, type SoaRecord, soaOf } from "../wire/denial.ts";
 import { HeaderOffset, rcodeMask } from "../wire/header.ts";

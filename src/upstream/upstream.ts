@@ -10,13 +10,8 @@ import { readU32 } from "../wire/octets.ts";
 import { ownQuestion, type Question } from "../wire/question.ts";
 import { answerAtOnce } from "./choose-path.ts";
 import { createEarlySends, type EarlySends } from "./early-sends.ts";
-import {
-  exchange,
-  type ExchangeLimits,
-  type ExchangeNote,
-  type ExchangeParts,
-  type ExchangeResult,
-} from "./exchange.ts";
+import { exchange } from "./exchange.ts";
+import type { ExchangeLimits, ExchangeNote, ExchangeParts, ExchangeResult } from "./exchange-state.ts";
 import { createServer, type Server, type ServerLimits } from "./server.ts";
 import type { ServerCounters } from "./server-counters.ts";
 import { systemSockets } from "./transport.ts";

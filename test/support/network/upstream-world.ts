@@ -3,7 +3,7 @@
  */
 import { upstreamOptionsOf } from "../../../src/app/parts-of-settings.ts";
 import { defaultSettings, type Settings } from "../../../src/settings/settings-table.ts";
-import type { ExchangeResult } from "../../../src/upstream/exchange.ts";
+import type { ExchangeResult } from "../../../src/upstream/exchange-state.ts";
 import { createServerCounters, type ServerCounters } from "../../../src/upstream/server-counters.ts";
 import { createUpstream, type Upstream } from "../../../src/upstream/upstream.ts";
 import { ownQuestion } from "../../../src/wire/question.ts";

@@ -20,7 +20,7 @@ import { socketAddress } from "../../../src/runtime/socket-address.ts";
 import type { InferringRule, ShortCircuit } from "../../../src/search/rules.ts";
 import { createSeen } from "../../../src/seen/seen.ts";
 import { defaultSettings, type Settings } from "../../../src/settings/settings-table.ts";
-import type { ExchangeResult } from "../../../src/upstream/exchange.ts";
+import type { ExchangeResult } from "../../../src/upstream/exchange-state.ts";
 import { soaOf } from "../../../src/wire/denial.ts";
 import { isAtOrBelow } from "../../../src/wire/name.ts";
 import { nameToText } from "../../../src/wire/name-text.ts";

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { learnNameDenials } from "../../../src/resolve/learn-name-denials.ts";
 import { createNameDenials } from "../../../src/search/name-denials.ts";
-import type { ExchangeResult } from "../../../src/upstream/exchange.ts";
+import type { ExchangeResult } from "../../../src/upstream/exchange-state.ts";
 import { nameToText } from "../../../src/wire/name-text.ts";
 import { aaaa, nameBytes, soa, Type } from "../../support/messages/messages.ts";
 import { nxdomain, replyFor, type ReplySpec } from "../../support/messages/parsed-messages.ts";

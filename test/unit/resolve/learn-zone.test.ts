@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { learnUntilShown, learnZone } from "../../../src/resolve/learn-zone.ts";
 import { createNameDenials } from "../../../src/search/name-denials.ts";
 import { createZoneKnowledge } from "../../../src/search/zone-knowledge.ts";
-import type { ExchangeResult } from "../../../src/upstream/exchange.ts";
+import type { ExchangeResult } from "../../../src/upstream/exchange-state.ts";
 import { nameToText } from "../../../src/wire/name-text.ts";
 import type { Question } from "../../../src/wire/question.ts";
 import { createFakeClock } from "../../support/program/fake-clock.ts";

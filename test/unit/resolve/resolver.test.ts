@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { AnswerCache } from "../../../src/cache/answer-cache.ts";
 import type { Answer } from "../../../src/resolve/answer.ts";
-import type { ExchangeResult } from "../../../src/upstream/exchange.ts";
+import type { ExchangeResult } from "../../../src/upstream/exchange-state.ts";
 import { ExtendedError } from "../../../src/wire/codes.ts";
 import { type Question, questionKey } from "../../../src/wire/question.ts";
 import { a, soa, Type } from "../../support/messages/messages.ts";

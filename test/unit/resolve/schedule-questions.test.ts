@@ -5,7 +5,7 @@ import { questionClasses } from "../../../src/resolve/question-class.ts";
 import { windows } from "../../../src/resolve/route-lane.ts";
 import { type AskResult, createQuestionSchedule } from "../../../src/resolve/schedule-questions.ts";
 import type { ShedCounters } from "../../../src/resolve/shed-counters.ts";
-import type { ExchangeResult } from "../../../src/upstream/exchange.ts";
+import type { ExchangeResult } from "../../../src/upstream/exchange-state.ts";
 import type { Transport } from "../../../src/wire/transport.ts";
 import { questionKey } from "../../../src/wire/question.ts";
 import { Type } from "../../support/messages/messages.ts";

@@ -4,7 +4,7 @@ import { upstreamOptionsOf } from "../../../src/app/parts-of-settings.ts";
 import { defaultSettings } from "../../../src/settings/settings-table.ts";
 import { createServerCounters, type ServerCounters } from "../../../src/upstream/server-counters.ts";
 import { createUpstream, routeChooser, type RouteDefinition, type Upstream } from "../../../src/upstream/upstream.ts";
-import type { ExchangeResult } from "../../../src/upstream/exchange.ts";
+import type { ExchangeResult } from "../../../src/upstream/exchange-state.ts";
 import type { Question } from "../../../src/wire/question.ts";
 import { findFreePort } from "../../support/servers/free-port.ts";
 import { createFakeClock } from "../../support/program/fake-clock.ts";
