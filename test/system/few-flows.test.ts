@@ -70,8 +70,8 @@ describeWith(["unbound", "unbound-control", "ss"], "10,000 names to a single unb
       udpAtOnce: expect.toSatisfy((count: number) => count >= 1),
       connectionsAtServer: expect.toSatisfy((count: number) => count >= 1 && count <= mostFlows),
       queries: everyNameOnce,
-      // Cluster names: those for which a connection was free.
-      queriesOverTcp: expect.toSatisfy((count: number) => count > nameCount / 20 && count < nameCount / 2 + 100),
+      // Cluster names: those for which a connection was free. On a busy machine it soon is not.
+      queriesOverTcp: expect.toSatisfy((count: number) => count > nameCount / 100 && count < nameCount / 2 + 100),
     });
   });
 });
