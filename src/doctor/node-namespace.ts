@@ -15,4 +15,4 @@ export function isNodeNamespace({ proxy, hasProxyChains }: NodeRules, { interfac
 
 /** What a finding says where it is not. */
 export const noNodeNamespace =
-  "not in the node's network namespace, or without NET_ADMIN, which reads its rules: run it with hostNetwork, or with nsenter -t 1 -n";
+  "not in the node's network namespace, or without NET_ADMIN, which reading its rules needs: run it with hostNetwork, or with nsenter -t 1 -n";

@@ -3,9 +3,9 @@
  * key would be made and looked up anew each time, and one that is kept is work for the collector.
  */
 
-/** Moments by hash. A name whose hash is another's too shares its moment: only for what may be wrong now and then. */
+/** Moments, in monotonic milliseconds, by hash. A name whose hash is another's too shares its moment: only for what may be wrong now and then. */
 export interface MomentTable {
-  /** The moment that is remembered for this hash, a 32-bit integer; 0 if none is. */
+  /** The moment that is remembered for this hash, which is a 32-bit integer; 0 if none is. */
   get(hash: number): number;
   /** Remembers a moment above 0, in place of one that may be remembered. Of those that share its few places, the earliest makes room. */
   set(hash: number, moment: number): void;

@@ -1,5 +1,5 @@
 /*
- * What is seen of clients and their queries, joined: two calls a query, of integers, and everything else when somebody looks.
+ * What is seen of clients and their queries, joined: one call for a hit and two for any other query, of integers, and everything else when somebody looks.
  *
  * Nothing is claimed that the packets do not show. A query counts as asked again only if client, port, ID and question are the same, or if it
  * comes alone at a known resolver's interval after its twin for the other address type, from a client that otherwise sends both together
