@@ -81,6 +81,10 @@ export function createRoundTrip(maxWaitMs: number, related: () => RoundTrip | un
     return Math.min(firstGuessMs, relatedMs() ?? firstGuessMs);
   }
 
+  function isQueueing(): boolean | undefined {
+    return waitedShare === undefined ? undefined : waitedShare > queueingShare;
+  }
+
   return {
     note(sampleMs) {
       alone += 1;
@@ -104,11 +108,13 @@ export function createRoundTrip(maxWaitMs: number, related: () => RoundTrip | un
     noteBehind(sampleMs, behindMs) {
       // Who stood behind the end of another's wait could not have waited long.
       if (smoothedMs === undefined || behindMs < smoothedMs / 4) return;
+      // So short a wait cannot be told from none: it says nothing against what longer ones have shown.
+      if (isQueueing() === true && behindMs < 2 * leastQueueMs) return;
       const waitedMs = sampleMs - smoothedMs;
       const share = waitedMs < leastQueueMs ? 0 : Math.min(1, waitedMs / behindMs);
       waitedShare = waitedShare === undefined ? share : waitedShare + (share - waitedShare) / 4;
     },
-    isQueueing: () => (waitedShare === undefined ? undefined : waitedShare > queueingShare),
+    isQueueing,
     takeTrial() {
       if (alone < trialAfter) return false;
       alone = 0;

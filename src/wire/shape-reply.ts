@@ -30,7 +30,7 @@ export function shapeReply(
   const keptRecords = fitsWhole ? message.recordCount : countFittingRecords(message, limitBytes - optSize);
   const end = fitsWhole ? message.sizeBytes : endOfRecords(message, keptRecords);
 
-  copyOctets(target, octets, start, end);
+  copyMessage(target, octets, start, end);
   writeU16(target, HeaderOffset.id, query.id);
   copyQuestion(target, query);
   const isCut = !fitsWhole && setCounts(target, message, keptRecords);
@@ -153,7 +153,7 @@ function copyQuestion(target: Uint8Array, query: ClientQuery): void {
 }
 
 /** Short messages are cheaper to copy octet by octet than by a call into the engine. */
-function copyOctets(target: Uint8Array, source: Uint8Array, start: number, sizeBytes: number): void {
+function copyMessage(target: Uint8Array, source: Uint8Array, start: number, sizeBytes: number): void {
   if (sizeBytes > 256) {
     target.set(source.subarray(start, start + sizeBytes));
     return;

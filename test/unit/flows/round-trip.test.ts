@@ -90,6 +90,13 @@ describe("questions that come behind others", () => {
     expect(roundTrip.isQueueing()).toBe(false);
   });
 
+  test("are still known to wait after some that stood behind one for a moment, as on trial where an answer takes a millisecond", () => {
+    const roundTrip = after(times(20, 1));
+    for (const behindMs of [3, 6, 9]) roundTrip.noteBehind(1 + behindMs, behindMs);
+    for (const sample of times(20, 1.8)) roundTrip.noteBehind(sample, 0.9);
+    expect(roundTrip.isQueueing()).toBe(true);
+  });
+
   test("are soon seen not to wait after a slow name", () => {
     const roundTrip = after(times(20, 10));
     for (const sample of [...times(20, 10), 2000, ...times(10, 10)]) roundTrip.noteBehind(sample, sample - 1);
