@@ -23,6 +23,7 @@ const exitRetryMs = 10;
 /** Creates a writer to an open descriptor, which stays the caller's. What waits when the process exits is written then. */
 export function createLineWriter(descriptor: number, clock: Clock = systemClock): LineWriter {
   let waiting = "";
+  let hasBegun = false;
   let isWriting = false;
   // What the descriptor did not take, until it is tried again.
   let refused = Buffer.alloc(0);
@@ -51,10 +52,15 @@ export function createLineWriter(descriptor: number, clock: Clock = systemClock)
     send(octets);
   }
 
-  process.once("exit", () => writeAtExit(descriptor, Buffer.concat([refused, Buffer.from(waiting)])));
+  /** Only who has written has anything to write at the exit. */
+  function begin(): void {
+    hasBegun = true;
+    process.once("exit", () => writeAtExit(descriptor, Buffer.concat([refused, Buffer.from(waiting)])));
+  }
 
   return {
     write(line) {
+      if (!hasBegun) begin();
       if (waiting.length + line.length > maxWaitingLength) return;
       waiting += line;
       if (!isWriting) next();
