@@ -16,6 +16,7 @@ import {
   warmUpHits,
   warmUpMisses,
 } from "./measure.ts";
+import { measureMemory } from "./measure-memory.ts";
 import { type NameSet, writeAll, writeDraws, writePodLookups } from "./questions.ts";
 import type { Round } from "./results.ts";
 import type { Row, RowWay, Series } from "./rows.ts";
@@ -53,12 +54,30 @@ export async function measureRow(
   const own = mkdtempSync(join(folder, "row-"));
   const upstream = await startUpstream(tools, row.upstreamPauseMs);
   const running = new Map<ServerName, RunningServer>();
+  const rounds: Record<string, Round[]> = Object.fromEntries(series.map(({ label }) => [label, []]));
+  const count = Math.min(effort.rounds, row.mostRounds ?? effort.rounds);
+  /** All series, forwards in one round and backwards in the next. Round 0 is not counted. */
+  const takeTurns = async (first: number, measureOne: (each: Series, round: number) => Promise<Round>) => {
+    for (let round = first; round <= count; round += 1) {
+      for (const each of round % 2 === 0 ? series : series.toReversed()) {
+        progress(`round ${round} of ${count}, ${each.label}`);
+        const measured = await measureOne(each, round);
+        if (round > 0) rounds[each.label]?.push(measured);
+      }
+    }
+  };
   try {
+    const { way, entries, denialSeconds } = row;
+    const place = { tools, folder: own, upstreamPort: upstream.port, entries, denialSeconds };
+    if (way.kind === "memory") {
+      const questions = memoryQuestions(folder);
+      // Each round starts its servers anew, so none has to warm up.
+      await takeTurns(1, ({ server }) => measureMemory(server, place, questions));
+      return { rounds, absent: [...reasons.values()] };
+    }
     for (const name of names) {
       if (name === "straight" || reasons.has(name)) continue;
       progress(`starts ${name}`);
-      const { entries, denialSeconds } = row;
-      const place = { tools, folder: own, upstreamPort: upstream.port, entries, denialSeconds };
       running.set(name, await startServer(name, place));
     }
     const inputFor = ({ server }: Series, round: number): RoundInput => ({
@@ -68,19 +87,11 @@ export async function measureRow(
       seconds: effort.seconds,
       round,
     });
-    const rounds: Record<string, Round[]> = Object.fromEntries(series.map(({ label }) => [label, []]));
-    const count = Math.min(effort.rounds, row.mostRounds ?? effort.rounds);
     for (const each of series) {
       progress(`fills ${each.label}`);
-      await prepare(row.way, each, inputFor(each, 0), { folder, rounds: count });
+      await prepare(way, each, inputFor(each, 0), { folder, rounds: count });
     }
-    for (let round = 0; round <= count; round += 1) {
-      for (const each of round % 2 === 0 ? series : series.toReversed()) {
-        progress(`round ${round} of ${count}, ${each.label}`);
-        const measured = await measureOnce(row.way, each, inputFor(each, round), { folder, rounds: count });
-        if (round > 0) rounds[each.label]?.push(measured);
-      }
-    }
+    await takeTurns(0, (each, round) => measureOnce(way, each, inputFor(each, round), { folder, rounds: count }));
     return { rounds, absent: [...reasons.values()] };
   } finally {
     for (const server of running.values()) await server.stop();
@@ -89,8 +100,11 @@ export async function measureRow(
   }
 }
 
+/** How a row asks servers that run from its beginning to its end. */
+type LastingWay = Exclude<RowWay, { kind: "memory" }>;
+
 async function prepare(
-  way: RowWay,
+  way: LastingWay,
   { names: set }: Series,
   input: RoundInput,
   { folder, rounds }: { folder: string; rounds: number },
@@ -102,7 +116,7 @@ async function prepare(
 }
 
 async function measureOnce(
-  way: RowWay,
+  way: LastingWay,
   { names = anyNames }: Series,
   input: RoundInput,
   { folder, rounds }: { folder: string; rounds: number },
@@ -120,18 +134,18 @@ async function measureOnce(
 }
 
 /** A name for each query of all rounds, and of what comes before. */
-function missesOf(way: RowWay & { kind: "misses" }, input: RoundInput, rounds: number): NameSet {
+function missesOf(way: LastingWay & { kind: "misses" }, input: RoundInput, rounds: number): NameSet {
   return { kind: way.names, count: warmingMisses + countOf(way, input, rounds) };
 }
 
-function countOf({ perSecond }: RowWay, { seconds }: RoundInput, rounds: number): number {
+function countOf({ perSecond }: LastingWay, { seconds }: RoundInput, rounds: number): number {
   return Math.ceil(perSecond * (seconds + 1) * (rounds + 1));
 }
 
 const anyNames: NameSet = { kind: "outside", count: 1000 };
 const anyHits = { kind: "hits", mode: "udp", window: 100, clients: 10, perSecond: 1000 } as const;
 
-function hitLoad(way: RowWay & { kind: "hits" }, set: NameSet, folder: string) {
+function hitLoad(way: LastingWay & { kind: "hits" }, set: NameSet, folder: string) {
   return { ...way, all: allOf(set, folder), draws: drawsOf(set, folder) };
 }
 
@@ -145,6 +159,16 @@ function allOf(set: NameSet, folder: string): string {
 
 function drawsOf(set: NameSet, folder: string): string {
   return made(join(folder, `draws-${nameOf(set)}`), (file) => writeDraws(file, set));
+}
+
+/** A thousand names in both types, and more than fit into the default budgets: seven of ten exist. */
+function memoryQuestions(folder: string) {
+  const thousand = { kind: "outside", count: 1000, bothTypes: true } as const;
+  const fill = [{ kind: "unasked", count: 280_000 } as const, { kind: "absent", count: 120_000 } as const];
+  return {
+    hits: drawsOf(thousand, folder),
+    fill: fill.map((set) => ({ file: allOf(set, folder), count: set.count })),
+  };
 }
 
 function podLookups(folder: string): string {

@@ -21,6 +21,12 @@ export const measures = {
   flows: { title: "flows", digits: 0 },
   lostPercent: { title: "lost %", digits: 2 },
   residentMib: { title: "MiB", digits: 0 },
+  readyMs: { title: "ready ms", digits: 0 },
+  firstMs: { title: "first answer ms", digits: 0 },
+  restMib: { title: "MiB at rest", digits: 0 },
+  restOwnMib: { title: "its own", digits: 0 },
+  hitsMib: { title: "MiB, 1,000 names", digits: 0 },
+  fullMib: { title: "MiB, full", digits: 0 },
 } as const;
 
 /** By name. */

@@ -36,7 +36,8 @@ export type RowWay =
   | { readonly kind: "misses"; readonly names: "outside" | "cluster"; readonly perSecond: number }
   | { readonly kind: "pods"; readonly perSecond: number }
   | { readonly kind: "rest"; readonly perSecond: number }
-  | { readonly kind: "flood"; readonly names: "outside"; readonly isUnique: boolean; readonly perSecond: number };
+  | { readonly kind: "flood"; readonly names: "outside"; readonly isUnique: boolean; readonly perSecond: number }
+  | { readonly kind: "memory" };
 
 /** A row. */
 export interface Row {
@@ -138,6 +139,8 @@ function scale(count: number, title: string): Row {
       ...(count > 1000
         ? [{ series: plain, measure: "cpuMicros", most: 1.5, of: plain, ofRow: "scale-1k" } as const]
         : []),
+      // 450 octets a name.
+      ...(count === 1_000_000 ? [{ series: plain, measure: "residentMib", most: 429 } as const] : []),
     ],
     mostRounds: 3,
   };
@@ -206,6 +209,29 @@ function flood(name: string, title: string, perSecond: number, isUnique: boolean
   };
 }
 
+/** Entries that nodens's default budgets, 40 MiB, hold. */
+const entriesOfBudgets = 262_144;
+
+const memory: Row = {
+  name: "memory",
+  title: "Memory, and the time from exec to the first answer",
+  way: { kind: "memory" },
+  upstreamPauseMs: 0,
+  entries: entriesOfBudgets,
+  series: of(["nodens", "unbound", "dnsdist", "dnsmasq", "bind", "coredns-cache"]),
+  goals: (
+    [
+      ["readyMs", 150],
+      ["firstMs", 250],
+      ["restMib", 60],
+      ["restOwnMib", 18],
+      ["hitsMib", 70],
+      ["fullMib", 115],
+    ] as const
+  ).map(([measure, most]) => ({ series: plain, measure, most })),
+  mostRounds: 3,
+};
+
 /** All rows, in their order. */
 export const rows: readonly Row[] = [
   hit,
@@ -225,6 +251,7 @@ export const rows: readonly Row[] = [
   rest,
   flood("packets", "50,000 packets a second", 50_000, false),
   flood("names", "5,000 names a second that nobody asked before", 5000, true),
+  memory,
 ];
 
 /** Two revisions of nodens beside each other, for bench:compare. */

@@ -55,6 +55,7 @@ async function main(): Promise<number> {
   process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
   console.error("bench: builds what is measured");
   const tools = await makeTools(folder, {
+    wantsShipped: flags.chosen.some(({ way }) => way.kind === "memory"),
     wantsCoredns: flags.chosen.some(({ series }) => series.some(({ server }) => server.startsWith("coredns"))),
   });
   const measured: Record<string, RowResult> = {};

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { buildCoredns } from "../../test/support/node/coredns-on-node.ts";
 import { projectFolder } from "../../test/support/program/run-nodens.ts";
+import { makeShippedForm, type ShippedForm } from "../../test/support/program/shipped-form.ts";
 
 const run = promisify(execFile);
 
@@ -21,6 +22,8 @@ export interface Tools {
   readonly bundle: string;
   /** The bundle of another revision to compare with. */
   readonly baseBundle: string | undefined;
+  /** nodens with its snapshot and environment too, where memory is measured. */
+  readonly shipped: ShippedForm | undefined;
   /** Undefined where it could not be built. */
   readonly coredns: string | undefined;
 }
@@ -28,10 +31,14 @@ export interface Tools {
 /** What must be installed. */
 export const requiredCommands = ["cc", "taskset", "chrt"];
 
-/** Makes all of them in `folder`; CoreDNS, and a bundle of the checkout `base`, only where they are wanted. */
+/** Makes all of them in `folder`; CoreDNS, the image's whole form, and a bundle of the checkout `base`, only where they are wanted. */
 export async function makeTools(
   folder: string,
-  { wantsCoredns = false, base }: { readonly wantsCoredns?: boolean; readonly base?: string },
+  {
+    wantsCoredns = false,
+    wantsShipped = false,
+    base,
+  }: { readonly wantsCoredns?: boolean; readonly wantsShipped?: boolean; readonly base?: string },
 ): Promise<Tools> {
   const [load, upstream, echo] = await Promise.all([
     compile(folder, "bench/peers/load.c"),
@@ -46,6 +53,7 @@ export async function makeTools(
     nodeFlags: flagsOfImage(),
     bundle: await bundle(projectFolder, join(folder, "bundle")),
     baseBundle: base === undefined ? undefined : await bundle(base, join(folder, "base")),
+    shipped: wantsShipped ? await makeShippedForm(join(folder, "shipped")) : undefined,
     coredns: wantsCoredns ? await findCoredns() : undefined,
   };
 }

@@ -23,7 +23,7 @@ export interface CreepOptions {
   /** A file of comma-separated values; undefined for none. */
   readonly file: string | undefined;
   /** A field of /proc/PID/smaps_rollup in octets. */
-  memoryOf(pid: number, field: string): number;
+  memoryOf(pid: number, field: "Rss" | "Anonymous"): number;
 }
 
 /** What is looked at, in MiB but for the seconds since the first question and the names since the last look. */

@@ -21,6 +21,8 @@ export interface Line {
   readonly env?: ShippedForm["env"];
   /** The page that says that it is ready; undefined for programs that have none. */
   readonly readyUrl?: string;
+  /** It answers no query. */
+  readonly isMute?: true;
 }
 
 /** nodens as the image has it. */
@@ -60,6 +62,8 @@ export function unboundLine({ folder, port, upstreamPort, cacheMib = 40 }: Place
     "num-threads: 1",
     "do-not-query-localhost: no",
     'module-config: "iterator"',
+    // What is asked lies below it; by default unbound denies all of it by itself (RFC 6761 §6.2).
+    'local-zone: "test." nodefault',
     `msg-cache-size: ${cacheMib}m`,
     `rrset-cache-size: ${cacheMib}m`,
     "remote-control:",
@@ -91,5 +95,5 @@ export function corednsLine(program: string, { folder, port, upstreamPort, cache
 
 /** Node.js that does nothing: the floor of what nodens can reach. */
 export function bareLine(): Line {
-  return { words: [process.execPath, "-e", "setInterval(() => {}, 1e6)"] };
+  return { words: [process.execPath, "-e", "setInterval(() => {}, 1e6)"], isMute: true };
 }

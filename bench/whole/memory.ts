@@ -14,22 +14,19 @@
  *
  *     bench/whole/memory.ts --minutes 60 [--names-per-second 1000] [--file FILE]
  */
-import { execFileSync, spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { askAll } from "../../test/support/messages/ask-many.ts";
-import { buildQuery, Flags, Type } from "../../test/support/messages/messages.ts";
 import { buildCoredns } from "../../test/support/node/coredns-on-node.ts";
 import { findCommand, missingRequirements } from "../../test/support/program/requirements.ts";
 import { makeShippedForm } from "../../test/support/program/shipped-form.ts";
-import { findFreePort } from "../../test/support/servers/free-port.ts";
 import { startUnbound } from "../../test/support/servers/real-servers.ts";
 import { measureCreep } from "./memory-creep.ts";
 import * as lines from "./memory-servers.ts";
+import { memoryOf, withProgram } from "./timed-start.ts";
 
 const { values } = parseArgs({
   options: {
@@ -60,8 +57,9 @@ type MakeLine = (place: lines.Place) => lines.Line;
 const zone = "fill.test";
 const nameCount = Number(values.names);
 const fillCount = 400_000;
+/** More than any of them takes, and as much for a million as nodens allows. */
+const roomPerNameBytes = 1024;
 const mebibyte = 1024 ** 2;
-const patienceMs = 20_000;
 
 process.exitCode = await main();
 
@@ -145,7 +143,7 @@ async function measureCreepOf(programs: ReadonlyMap<string, MakeLine>, folder: s
 async function measure(makeLine: MakeLine, folder: string, upstreamPort: number): Promise<Measurement> {
   const ordinary = await measureOrdinary(makeLine, folder, upstreamPort);
   if (nameCount === 0 || makeLine === lines.bareLine) return ordinary;
-  const cacheMib = Math.ceil((nameCount * 2048) / mebibyte);
+  const cacheMib = Math.ceil((nameCount * roomPerNameBytes) / mebibyte);
   return withProgram(makeLine, { folder, upstreamPort, cacheMib }, async ({ pid, port }) => {
     await delay(2000);
     const before = memoryOf(pid, "Rss");
@@ -172,67 +170,9 @@ function measureOrdinary(makeLine: MakeLine, folder: string, upstreamPort: numbe
   );
 }
 
-/** A program that runs. */
-interface Running {
-  readonly pid: number;
-  readonly port: number;
-  readonly adminPort: number;
-  /** Undefined for a program that does not say when it is ready. */
-  readonly readyMs: number | undefined;
-  readonly firstMs: number;
-}
-
-async function withProgram(
-  makeLine: MakeLine,
-  place: Omit<lines.Place, "port" | "adminPort">,
-  use: (running: Running) => Promise<Measurement>,
-): Promise<Measurement> {
-  const [port, adminPort] = [await findFreePort(), await findFreePort()];
-  const { words, env, readyUrl } = makeLine({ ...place, port, adminPort });
-  const [program = "", ...args] = words;
-  const startedAtMs = performance.now();
-  const child = spawn(findCommand(program) ?? program, args, { stdio: "ignore", env: env ?? process.env });
-  const hasEnded = () => child.exitCode !== null || performance.now() - startedAtMs > patienceMs;
-  try {
-    const ready = readyUrl === undefined ? undefined : msUntil(startedAtMs, () => isOk(readyUrl), hasEnded);
-    const first = makeLine === lines.bareLine ? 0 : msUntil(startedAtMs, () => isAnswered(port), hasEnded);
-    return await use({ pid: child.pid ?? 0, port, adminPort, readyMs: await ready, firstMs: await first });
-  } finally {
-    const gone = child.exitCode === null ? once(child, "exit") : undefined;
-    child.kill("SIGKILL");
-    await gone;
-  }
-}
-
-async function msUntil(sinceMs: number, isSo: () => Promise<boolean>, isInVain: () => boolean): Promise<number> {
-  while (!(await isSo())) {
-    if (isInVain()) throw new Error("a program ended, or is not ready in time");
-    await delay(2);
-  }
-  return performance.now() - sinceMs;
-}
-
-function isOk(url: string): Promise<boolean> {
-  return fetch(url).then(
-    ({ ok }) => ok,
-    () => false,
-  );
-}
-
-async function isAnswered(port: number): Promise<boolean> {
-  const query = buildQuery(`web.${zone}`, Type.A, { flags: Flags.RD });
-  const [reply] = await askAll({ host: "127.0.0.1", port }, "udp", [query], { waitMs: 10 });
-  return reply !== undefined;
-}
-
 function ask(port: number, file: string, times: number): void {
   const args = ["-s", "127.0.0.1", "-p", `${port}`, "-d", file, "-q", "50", "-n", `${times}`, "-l", "120"];
   execFileSync("dnsperf", args, { stdio: "ignore" });
-}
-
-function memoryOf(pid: number, field: string): number {
-  const text = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
-  return Number(new RegExp(`^${field}:\\s+(\\d+)`, "m").exec(text)?.[1]) * 1024;
 }
 
 function print(measured: ReadonlyMap<string, readonly Measurement[]>): void {
