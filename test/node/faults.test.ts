@@ -45,7 +45,7 @@ describeWith(tools, "nodens in trouble", () => {
       const nodens = await start();
       await untilPodsComeTo(nodens);
       const strike = () => fault.strike({ bed, nodens, way, onEnd: onTestFinished });
-      expectNoHole(await watchLookups(bed, client.path, strike, asked), fault.budgetMs);
+      expectNoHole(await watchLookups(bed, client.path, strike, asked), fault.budgetMs, fault.mostMisdirected);
       if (fault.leaves === "kube-dns") {
         // It has ended, and so has its table.
         expect(await interceptTables(bed)).toEqual([]);

@@ -75,6 +75,8 @@ export interface NodensFault {
   readonly leaves: "nodens" | "kube-dns";
   /** How long pods may be without an answer; as long as the kernel's switch takes unless said otherwise. */
   readonly budgetMs?: number;
+  /** How many lookups may get a reply from another address before the right one; none unless it is given. */
+  readonly mostMisdirected?: number;
   /** Lets it happen, while pods look up. */
   strike(node: TroubledNode): Promise<void>;
 }
@@ -121,6 +123,8 @@ export const nodensFaults: readonly NodensFault[] = [
     ways: modesOnce,
     leaves: "nodens",
     budgetMs: atOnceMs,
+    // It is deleted twice, and a reply that is on its way just then leaves as nodens sent it.
+    mostMisdirected: 2,
     async strike({ bed, way: { mode } }) {
       // The kernel keeps that of the interception for its owner.
       for (const table of await interceptTables(bed)) {
