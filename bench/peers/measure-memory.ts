@@ -60,7 +60,7 @@ function lineOf(server: Series["server"], place: Place, tools: Tools): Line {
     if (tools.shipped === undefined) throw new Error("the form of the image was not made");
     return nodensLine(tools.shipped, { ...place, cacheMib: undefined });
   }
-  // Once it is full, dnsmasq looks through all of it for each name that comes: minutes for what is asked here.
+  // With its cache full, dnsmasq did not get through what is asked here in minutes.
   const entries = server === "dnsmasq" ? 2 * place.entries : place.entries;
   const words = servers[server].line({ ...place, entries }, tools);
   if (words === undefined) throw new Error(`${servers[server].title} was not made`);

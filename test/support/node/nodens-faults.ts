@@ -123,7 +123,7 @@ export const nodensFaults: readonly NodensFault[] = [
     ways: modesOnce,
     leaves: "nodens",
     budgetMs: atOnceMs,
-    // It is deleted twice, and a reply that is on its way just then leaves as nodens sent it.
+    // It is deleted twice, and a reply that is on its way just then may leave as nodens sent it: seen once, the cause is concluded.
     mostMisdirected: 2,
     async strike({ bed, way: { mode } }) {
       // The kernel keeps that of the interception for its owner.
